@@ -1,0 +1,69 @@
+"""Where trained models, vectors and hashes are kept between runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.fingerprint import FileHashes
+
+
+def default_root() -> Path:
+    """``$BENCH_CACHE``, else ``$XDG_CACHE_HOME/bench``, else ``~/.cache/bench``."""
+    if explicit := os.environ.get("BENCH_CACHE"):
+        return Path(explicit)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Folders of the cache.
+
+    Attributes:
+        root: Folder that holds them all.
+    """
+
+    root: Path
+
+    PARTS = ("models", "vectors", "work", "data")
+
+    @property
+    def models(self) -> Path:
+        """Trained models, one folder a fingerprint."""
+        return self.root / "models"
+
+    @property
+    def vectors(self) -> Path:
+        """Vectors by content."""
+        return self.root / "vectors"
+
+    @property
+    def work(self) -> Path:
+        """Unfinished trainings."""
+        return self.root / "work"
+
+    @property
+    def data(self) -> Path:
+        """Rows fetched from the hub."""
+        return self.root / "data"
+
+    def hashes(self) -> FileHashes:
+        """Checksums of files seen before."""
+        return FileHashes(self.root / "hashes.json")
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Files and bytes of each part."""
+        found = {}
+        for part in self.PARTS:
+            files = [p for p in (self.root / part).rglob("*") if p.is_file()]
+            found[part] = (len(files), sum(p.stat().st_size for p in files))
+        return found
+
+    def clear(self, parts: tuple[str, ...] = PARTS) -> None:
+        """Delete parts of the cache."""
+        for part in parts:
+            shutil.rmtree(self.root / part, ignore_errors=True)
+        if parts == self.PARTS:
+            (self.root / "hashes.json").unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Where rows and training text come from."""

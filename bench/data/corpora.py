@@ -1,0 +1,188 @@
+"""Training text by name: what methods learn from."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import re
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.data.access import DataAccess, in_fixed_split
+from bench.data.catalog import catalog
+from bench.errors import DataError
+from bench.fingerprint import canonical_json, fingerprint
+
+Texts = tuple[str, ...]
+WIKI1M = ("princeton-nlp/datasets-for-simcse", "wiki1m_for_simcse.txt")
+_SENTENCE_END = re.compile(r"(?<=[a-z)][.!?])\s+(?=[A-Z])")
+_PROSE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'()/-]+[.!?]")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Training text.
+
+    Attributes:
+        name: Name or path it was asked for by.
+        rows: Each a sentence, or a sentence and its paraphrase; no first sentence twice.
+    """
+
+    name: str
+    rows: list[Texts]
+
+    def sentences(self) -> list[str]:
+        """The first sentence of every row."""
+        return [row[0] for row in self.rows]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Sentence and paraphrase of every row.
+
+        Raises:
+            DataError: The corpus has single sentences only.
+        """
+        if any(len(row) < 2 for row in self.rows):
+            raise DataError(
+                f"corpus {self.name!r} has no paraphrase pairs; use corpus=paraphrase, "
+                "or a file with two tab-separated columns"
+            )
+        return [(row[0], row[1]) for row in self.rows]
+
+
+def load_corpus(name: str, data: DataAccess, limit: int | None = None) -> Corpus:
+    """Load training text, the first ``limit`` rows of its fixed order.
+
+    Args:
+        name: ``pydoc``, ``paraphrase``, ``mix``, ``wiki1m``, or the path of a UTF-8 file with a
+            sentence a line, or two sentences separated by a tab.
+        data: Access to the data sets.
+        limit: Number of rows, or None for all.
+
+    Raises:
+        DataError: Text is missing, or there are fewer rows than a training needs.
+    """
+    source = _SOURCES.get(name)
+    rows = source(data) if source else _from_file(Path(name))
+    unique = {row[0]: row for row in reversed(list(rows))}
+    kept = list(reversed(unique.values()))
+    if not kept:
+        raise DataError(f"corpus {name!r} has no sentences")
+    return Corpus(name, kept[:limit])
+
+
+def corpus_fingerprint(name: str, data: DataAccess) -> str:
+    """Identify the text of a corpus without reading it all, and check that it is there."""
+    if name == "pydoc":
+        return f"python-{platform.python_version()}"
+    if name == "wiki1m":
+        return fingerprint(WIKI1M)
+    if name in _PARTS:
+        return fingerprint([data.sha256(ref) for ref in _PARTS[name]])
+    return data.file_sha256(_existing(Path(name)))
+
+
+_PARTS: Mapping[str, tuple[str, ...]] = {
+    "paraphrase": (
+        "paraphrase/multi30k_captions:train",
+        "paraphrase/wikisplit:tune+validation+test",
+        "paraphrase/quora:dev",
+        "paraphrase/asset:valid",
+    ),
+    "mix": ("unlabeled/mix:train",),
+}
+CAPTION_PAIRS = 10_000
+
+
+def _paraphrase(data: DataAccess) -> Iterator[Texts]:
+    captions, wikisplit, quora, asset = (data.rows(ref) for ref in _PARTS["paraphrase"])
+    pairs: list[Texts] = []
+    several = [tuple(sorted(row["texts"], key=_digest)) for row in captions]
+    several = sorted((texts for texts in several if len(texts) > 1), key=_digest)
+    pairs += [(texts[0], texts[1]) for texts in several[:CAPTION_PAIRS]]
+    pairs += [(row["sentence1"], row["sentence2"]) for row in wikisplit]
+    columns = catalog()["paraphrase/quora"].columns
+    pairs += [
+        (row["sentence1"], row["sentence2"])
+        for row in quora
+        if row["label"] == 1 and in_fixed_split(row, columns, "train")
+    ]
+    pairs += [(row["text"], min(row["references"], key=_digest)) for row in asset]
+    return iter(sorted((pair for pair in pairs if all(pair)), key=_digest))
+
+
+def _mix(data: DataAccess) -> Iterator[Texts]:
+    return ((row["text"],) for row in data.rows(_PARTS["mix"][0]))
+
+
+def _wiki1m(data: DataAccess) -> Iterator[Texts]:
+    from huggingface_hub import hf_hub_download
+
+    repository, filename = WIKI1M
+    try:
+        path = hf_hub_download(
+            repository, filename, repo_type="dataset", local_files_only=data.offline
+        )
+    except Exception as error:
+        raise DataError(
+            f"corpus 'wiki1m': {repository} cannot be fetched ({type(error).__name__}); "
+            "allow the hub, or choose corpus=FILE"
+        ) from None
+    return _from_file(Path(path))
+
+
+def _from_file(path: Path) -> Iterator[Texts]:
+    lines = _existing(path).read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
+        columns = tuple(line.split("\t"))
+        if not line.strip():
+            continue
+        if len(columns) > 2 or not all(column.strip() for column in columns):
+            raise DataError(f"{path}: line {number}: expected a sentence, or two with a tab between")
+        yield columns
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        known = ", ".join(_SOURCES)
+        raise DataError(f"corpus {str(path)!r} is neither a file nor one of: {known}")
+    return path
+
+
+def _pydoc(_data: DataAccess) -> Iterator[Texts]:
+    from pydoc_data import topics
+
+    texts = [str(topics.topics[key]) for key in sorted(topics.topics)]
+    folder = Path(sysconfig.get_path("stdlib"))
+    for path in sorted(folder.glob("*.py")):
+        texts += _docstrings(path)
+    found = {(sentence,) for text in texts for sentence in _prose(text)}
+    return iter(sorted(found, key=_digest))
+
+
+def _docstrings(path: Path) -> list[str]:
+    tree = ast.parse(path.read_bytes())
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, kinds)]
+    return [text for text in found if text]
+
+
+def _prose(text: str) -> Iterator[str]:
+    for paragraph in re.split(r"\n\s*\n", text):
+        for sentence in _SENTENCE_END.split(" ".join(paragraph.split())):
+            if _PROSE.fullmatch(sentence) and 5 <= len(sentence.split()) <= 40:
+                yield sentence
+
+
+def _digest(texts: Texts | str) -> str:
+    return hashlib.sha256(canonical_json(texts).encode()).hexdigest()
+
+
+_SOURCES: Mapping[str, Callable[[DataAccess], Iterator[Texts]]] = {
+    "pydoc": _pydoc,
+    "paraphrase": _paraphrase,
+    "mix": _mix,
+    "wiki1m": _wiki1m,
+}

@@ -1,0 +1,31 @@
+"""Errors meant for the person at the terminal: one line, and the exit code it leads to."""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_CELLS_FAILED = 3
+EXIT_DATA = 4
+EXIT_INTERRUPTED = 130
+
+
+class BenchError(Exception):
+    """Base of all expected errors; its text says what, where and how to mend it."""
+
+    exit_code = EXIT_USAGE
+
+
+class UsageError(BenchError):
+    """Unknown name, malformed spec or TOML, output that cannot be written."""
+
+
+class CellError(BenchError):
+    """One cell of a run cannot be finished; the others go on."""
+
+    exit_code = EXIT_CELLS_FAILED
+
+
+class DataError(BenchError):
+    """Data or a checkpoint is missing, or a checksum does not hold."""
+
+    exit_code = EXIT_DATA

@@ -1,0 +1,168 @@
+"""The contract of a method: what it is, its settings, and how it becomes an encoder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import UsageError
+from bench.registry import did_you_mean
+from bench.spec import MethodSpec
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from bench.data.access import DataAccess
+    from bench.progress import Progress
+
+Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
+PROFILES = ("smoke", "local", "paper")
+TORCH_STACK = ("sentence-transformers", "tokenizers", "torch", "transformers")
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Anything that turns texts into vectors.
+
+    A ``sentence_transformers.SentenceTransformer`` serves as one too; the encoding plan then
+    tokenises and batches for it.
+    """
+
+    def encode(
+        self, texts: Sequence[str], *, role: str | None = None
+    ) -> NDArray[np.float32]:
+        """Encode ``n`` texts to float32 of shape (n, d), in order, without side effects."""
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """Facts about a method.
+
+    Attributes:
+        name: Registered name.
+        title: One line for lists and tables.
+        kind: Family of the method.
+        paper: Title of the paper, where there is one.
+        arxiv: Its arXiv identifier.
+        year: Year of publication.
+        trains: Whether ``build`` trains when no checkpoint is given.
+        requires: Distributions whose version changes the vectors.
+        sources: Modules besides the adapter whose code changes the vectors.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    paper: str | None = None
+    arxiv: str | None = None
+    year: int | None = None
+    trains: bool = False
+    requires: tuple[str, ...] = TORCH_STACK
+    sources: tuple[str, ...] = ()
+
+
+class MethodConfig(BaseModel):
+    """Base of all settings: frozen, and unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What the framework hands to ``Method.build``.
+
+    Attributes:
+        seed: Seed of everything random in the build.
+        profile: Name of the profile, for messages; its settings are in the config already.
+        device: Torch device, e.g. ``cpu`` or ``cuda``.
+        workdir: Folder of this build alone, kept after a crash so that training resumes.
+        data: Rows, texts and their checksums.
+        models: Bases and checkpoints, by name, folder or hub id.
+        progress: Where long work reports.
+    """
+
+    seed: int
+    profile: str
+    device: str
+    workdir: Path
+    data: DataAccess
+    models: ModelAccess
+    progress: Progress
+
+
+class ModelAccess(Protocol):
+    """How a method reaches other models."""
+
+    def load(self, name: str, *, pooling: str | None = None) -> SentenceTransformer:
+        """Load a registered method, a folder or a hub checkpoint as a sentence transformer."""
+
+    def fingerprint(self, name: str) -> str:
+        """Identify the same model without loading it."""
+
+
+class Method(ABC):
+    """One method. The constructor stores its settings; all work happens in ``build``.
+
+    Args:
+        config: Resolved settings.
+        checkpoint: Folder or hub id of a published or saved model; nothing is trained then.
+    """
+
+    info: ClassVar[MethodInfo]
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, config: MethodConfig, checkpoint: str | None = None) -> None:
+        self.config = config
+        self.checkpoint = checkpoint
+
+    @abstractmethod
+    def build(self, ctx: BuildContext) -> Encoder | SentenceTransformer:
+        """Train or load the encoder."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether building trains, so that seeds matter."""
+        return self.info.trains and self.checkpoint is None
+
+    @property
+    def base(self) -> str | None:
+        """The model that training starts from, or None."""
+        return getattr(self.config, "base", None) if self.checkpoint is None else None
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Fingerprints of everything outside the settings that the build reads."""
+        found: dict[str, Any] = {}
+        if self.checkpoint is not None:
+            found["checkpoint"] = models.fingerprint(self.checkpoint)
+        elif self.base is not None:
+            found["base"] = models.fingerprint(self.base)
+        return found
+
+
+def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
+    """Make the method of a spec: defaults, then the profile, then the spec's own options.
+
+    Raises:
+        UsageError: The method has no such option, or a value does not fit it.
+    """
+    values: dict[str, Any] = dict(cls.profiles.get(profile, {}))
+    fields = cls.Config.model_fields
+    for key, value in spec.options:
+        if key not in fields:
+            hint = did_you_mean(key, fields) or f"it has: {', '.join(fields) or 'none'}"
+            raise UsageError(f"{spec}: method {spec.name!r} has no option {key!r}; {hint}")
+        values[key] = value
+    try:
+        return cls(cls.Config.model_validate(values), spec.checkpoint)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "options"
+        raise UsageError(f"{spec}: {place}: {first['msg'].lower()}") from None

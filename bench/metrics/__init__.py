@@ -1,0 +1,1 @@
+"""Metrics, one a file; plain functions over NumPy arrays."""

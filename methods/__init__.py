@@ -1,0 +1,1 @@
+"""The built-in methods, one adapter a file; installed as ``bench.methods``."""

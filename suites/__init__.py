@@ -1,0 +1,1 @@
+"""Suites, data sources and embedded data; installed as ``bench.suites``."""
