@@ -81,6 +81,8 @@ def method_class(name: str) -> type[Method]:
 def suite_path(name: str) -> Path:
     """Find the TOML file of a suite: a registered name, or a path ending in ``.toml``.
 
+    The entry point of a suite names the package that holds ``<name>.toml``.
+
     Raises:
         UsageError: No such suite or file.
     """
@@ -88,8 +90,7 @@ def suite_path(name: str) -> Path:
         path = Path(name)
     else:
         entry = _entry(SUITES, "suite", name)
-        package, _, filename = entry.value.partition(":")
-        path = Path(str(files(package) / filename))
+        path = Path(str(files(entry.value) / f"{name}.toml"))
     if not path.is_file():
         raise UsageError(f"suite file {path} does not exist")
     return path

@@ -1,0 +1,50 @@
+"""One progress bar on stderr, and log lines above it."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+
+class Bar:
+    """Progress on stderr: a bar on a terminal, a line for each phase elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+        self._progress = Progress(*columns, console=self._console, transient=True)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Bar:
+        if sys.stderr.isatty():
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, label: str, total: int) -> None:
+        """Replace the bar by a new one."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(label, total=total)
+        if not sys.stderr.isatty():
+            self.note(f"  {label}: {total}")
+
+    def advance(self, done: int) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=done)
+
+    def note(self, message: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(message, markup=False)

@@ -1,0 +1,24 @@
+"""``bench check``."""
+
+from __future__ import annotations
+
+import click
+
+from bench.spec import split_list
+
+
+@click.command("check")
+@click.argument("methods")
+@click.option("--data", help="Data folder [$BENCH_DATA].")
+def command(methods: str, data: str | None) -> int:
+    """Check that METHODS keep the contract: build in profile smoke, then encode."""
+    from bench.cli.bar import Bar
+    from bench.testing import check_method
+
+    broken = 0
+    with Bar() as bar:
+        for spec in split_list(methods):
+            for finding in check_method(spec, data=data, progress=bar):
+                broken += not finding.holds
+                click.echo(f"{'ok  ' if finding.holds else 'FAIL'} {spec}: {finding.rule}")
+    return 3 if broken else 0

@@ -1,0 +1,69 @@
+"""Dispatch of the verbs, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from bench import __version__
+from bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, BenchError
+
+_VERBS = {
+    "run": "Train or load methods, evaluate them on a suite, print the table.",
+    "list": "List methods, suites or data sets.",
+    "table": "Print the table of records on disk.",
+    "check": "Check that a method keeps the contract.",
+    "cache": "Show or clear what is kept between runs.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Loads a verb's module only when that verb is called, so that help is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS:
+            return None
+        module = importlib.import_module(f"bench.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bench")
+def cli() -> None:
+    """Benchmark methods that make sentence embeddings."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        result: Any = cli.main(arguments, prog_name="bench", standalone_mode=False)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; finished cells are kept, the same command goes on", EXIT_INTERRUPTED)
+    except BenchError as error:
+        return _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        return _fail(error.format_message(), EXIT_USAGE)
+    return result if isinstance(result, int) else EXIT_OK
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"bench: {' '.join(message.split())}", err=True)
+    return code
+
+
+def entry() -> None:
+    """Console script."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""``bench run``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from bench.spec import split_list
+
+DEFAULT_SUITE = "sts-mini"
+DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
+
+
+@click.command("run")
+@click.option("--suite", "-s", help=f"Suites, comma-separated, or TOML files [{DEFAULT_SUITE}].")
+@click.option("--methods", "-m", help=f"Method specs, comma-separated [{DEFAULT_METHODS}].")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Seeds of each training: 0, 1, …")
+@click.option("--profile", help="smoke, local or paper [local; smoke without --suite].")
+@click.option("--device", help="Torch device [cpu].")
+@click.option("--batch-size", type=click.IntRange(min=1), default=256, help="Most texts in a batch.")
+@click.option("--data", help="Data folder [$BENCH_DATA].")
+@click.option("--output", "-o", default="results/runs", help="Folder of the records [results/runs].")
+@click.option(
+    "--rerun",
+    type=click.Choice(["missing", "failed", "all"]),
+    default="missing",
+    help="Cells to run: those without a record, those that failed last, or all.",
+)
+@click.option("--offline", is_flag=True, help="Never ask the hub.")
+@click.option("--limit", type=click.IntRange(min=2), help="Only the first rows of each task (partial).")
+@click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
+def command(
+    suite: str | None,
+    methods: str | None,
+    seeds: int,
+    profile: str | None,
+    device: str | None,
+    batch_size: int,
+    data: str | None,
+    output: str,
+    rerun: str,
+    offline: bool,
+    limit: int | None,
+    dry_run: bool,
+) -> int:
+    """Train or load methods, evaluate them on a suite, print the table."""
+    if offline:
+        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+            os.environ[name] = "1"
+    from bench import api
+    from bench.cli.bar import Bar
+    from bench.runner import plan, run_cells
+    from bench.spec import parse_method_spec
+    from bench.suite import load_suite
+
+    suites = [load_suite(name) for name in split_list(suite or DEFAULT_SUITE)]
+    specs = [parse_method_spec(text) for text in split_list(methods or DEFAULT_METHODS)]
+    with Bar() as bar:
+        settings = api.make_settings(
+            profile=profile or ("local" if suite else "smoke"),
+            device=device,
+            output=output,
+            data=data,
+            offline=offline,
+            rerun=rerun,  # type: ignore[arg-type]  # click checked the choice
+            limit=limit,
+            batch_size=batch_size,
+            progress=bar,
+        )
+        cells = plan(suites, specs, seeds, settings)
+        if dry_run:
+            from bench.cli.dry_run import describe
+
+            click.echo(describe(cells, settings))
+            return 0
+        outcome = run_cells(cells, settings)
+    _print_tables(outcome.records)
+    for failure in outcome.failures:
+        click.echo(f"bench: {failure.message}", err=True)
+    return max((failure.exit_code for failure in outcome.failures), default=0) and 3
+
+
+def _print_tables(records: list[Path]) -> None:
+    from bench.report.model import load_tables
+    from bench.report.text import render
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for table in load_tables(records):
+        click.echo(render(table, width=width) + "\n")

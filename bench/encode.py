@@ -1,0 +1,237 @@
+"""The encoding plan: every text of a suite once, sorted by length, in full batches.
+
+The batches follow from the texts alone, never from what the store holds already, so that an
+interrupted run and its continuation compute the same vectors to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import CellError
+from bench.fingerprint import fingerprint
+from bench.progress import Progress
+from bench.store import VectorStore
+from bench.tasks import Column
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from bench.method import Encoder
+
+TOKENS_PER_BATCH = 1024
+TEXTS_PER_BATCH = 256
+TEXTS_PER_SHARD = 4096
+Columns = Mapping[tuple[str, str], Column]
+
+
+@dataclass
+class Encoded:
+    """Vectors of all columns, and what they cost.
+
+    Attributes:
+        vectors: Float32 of shape (n, d) by (task, column).
+        texts: Texts in all columns.
+        distinct: Distinct texts.
+        encoded: Texts that were not in the store.
+        tokens: Tokens of the encoded texts, where the encoder counts them.
+    """
+
+    vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
+    texts: int = 0
+    distinct: int = 0
+    encoded: int = 0
+    tokens: int | None = None
+
+
+def encode_columns(
+    encoder: Encoder | SentenceTransformer,
+    columns: Columns,
+    *,
+    model_fingerprint: str,
+    folder: Path,
+    progress: Progress,
+    batch_size: int = TEXTS_PER_BATCH,
+) -> Encoded:
+    """Encode the texts of all columns, each distinct text once per role.
+
+    Args:
+        encoder: The encoder.
+        columns: Columns by (task, column).
+        model_fingerprint: Identity of the encoder.
+        folder: Folder of the vector store.
+        progress: Where the work reports.
+        batch_size: Most texts in a batch.
+
+    Raises:
+        CellError: An empty text, or vectors of a wrong shape or with NaN or infinity.
+    """
+    _refuse_empty(columns)
+    result = Encoded(texts=sum(len(column.texts) for column in columns.values()))
+    for role in sorted({column.role for column in columns.values()}, key=str):
+        wanted = {key: column for key, column in columns.items() if column.role == role}
+        texts = list(dict.fromkeys(t for column in wanted.values() for t in column.texts))
+        planned = _planned(encoder, role, batch_size)
+        space = fingerprint([model_fingerprint, planned.settings()])
+        store = VectorStore(folder / space)
+        _fill(store, planned, texts, result, progress)
+        result.distinct += len(texts)
+        for key, column in wanted.items():
+            result.vectors[key] = np.stack([store.get(text) for text in column.texts])
+    return result
+
+
+def _refuse_empty(columns: Columns) -> None:
+    for (task, column), content in columns.items():
+        for row, text in enumerate(content.texts):
+            if not isinstance(text, str) or not text.strip():
+                raise CellError(f"task {task}: row {row + 1}: {column} is an empty text; mend the data")
+
+
+def _fill(
+    store: VectorStore, planned: _Planned, texts: list[str], result: Encoded, progress: Progress
+) -> None:
+    missing = {text for text in texts if text not in store}
+    if not missing:
+        return
+    progress.start("encode", len(missing))
+    done, names, parts = 0, list[str](), list[NDArray[np.float32]]()
+    for batch in planned.batches(texts):
+        if not missing.intersection(batch):
+            continue
+        parts.append(_checked(planned.encode(batch), batch))
+        names += batch
+        done += len(missing.intersection(batch))
+        progress.advance(done)
+        if len(names) >= TEXTS_PER_SHARD:
+            store.put(names, np.concatenate(parts))
+            names, parts = [], []
+    if names:
+        store.put(names, np.concatenate(parts))
+    result.encoded += len(missing)
+    if planned.tokens is not None:
+        result.tokens = (result.tokens or 0) + planned.tokens
+
+
+def _checked(vectors: Any, batch: Sequence[str]) -> NDArray[np.float32]:
+    array = np.asarray(vectors, dtype=np.float32)
+    if array.ndim != 2 or len(array) != len(batch):
+        raise CellError(
+            f"the encoder returned shape {array.shape} for {len(batch)} texts; "
+            f"expected ({len(batch)}, d)"
+        )
+    finite = np.isfinite(array).all(axis=1)
+    if not finite.all():
+        text = batch[int(np.argmin(finite))]
+        raise CellError(f"the encoder returned NaN or infinity for the text {text[:60]!r}")
+    return array
+
+
+class _Planned:
+    """Any encoder: batches in order of length in characters."""
+
+    tokens: int | None = None
+
+    def __init__(self, encoder: Any, role: str | None, batch_size: int) -> None:
+        self._encoder, self._role, self._batch_size = encoder, role, batch_size
+
+    def settings(self) -> dict[str, Any]:
+        return {"role": self._role}
+
+    def batches(self, texts: list[str]) -> Iterator[list[str]]:
+        ordered = sorted(texts, key=lambda text: (len(text), text))
+        for start in range(0, len(ordered), self._batch_size):
+            yield ordered[start : start + self._batch_size]
+
+    def encode(self, batch: list[str]) -> Any:
+        return self._encoder.encode(batch, role=self._role)
+
+
+class _PlannedModules(_Planned):
+    """A sentence transformer whose first module tokenises in its own way."""
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "role": self._role,
+            "prompt": self._prompt(),
+            "precision": str(next(iter(self._encoder.parameters())).dtype),
+            "max_length": self._encoder.max_seq_length,
+        }
+
+    def encode(self, batch: list[str]) -> Any:
+        return self._encoder.encode(
+            batch, prompt=self._prompt() or None, batch_size=len(batch), show_progress_bar=False
+        )
+
+    def _prompt(self) -> str:
+        prompts: Mapping[str, str] = self._encoder.prompts
+        default = self._encoder.default_prompt_name
+        return prompts.get(self._role or default or "", "")
+
+
+class _PlannedTransformer(_PlannedModules):
+    """A transformer: tokenised once, batches by token budget with next to no padding."""
+
+    def batches(self, texts: list[str]) -> Iterator[list[str]]:
+        tokenised = self._encoder.tokenizer(
+            [self._prompt() + text for text in texts],
+            truncation=True,
+            max_length=self._encoder.max_seq_length,
+            padding=False,
+        )
+        self._features = {
+            name: dict(zip(texts, rows, strict=True)) for name, rows in tokenised.items()
+        }
+        ids = self._features["input_ids"]
+        start, ordered = 0, sorted(texts, key=lambda text: (len(ids[text]), text))
+        self.tokens = 0
+        for end, text in enumerate([*ordered[1:], None], 1):
+            full = end - start == self._batch_size
+            if text is None or full or len(ids[text]) * (end - start + 1) > TOKENS_PER_BATCH:
+                yield ordered[start:end]
+                start = end
+
+    def encode(self, batch: list[str]) -> Any:
+        import torch
+
+        features = self._encoder.tokenizer.pad(
+            {name: [rows[text] for text in batch] for name, rows in self._features.items()},
+            return_tensors="pt",
+        )
+        self.tokens = (self.tokens or 0) + int(features["attention_mask"].sum())
+        self._encoder.eval()
+        with torch.inference_mode():
+            moved = {name: value.to(self._encoder.device) for name, value in features.items()}
+            return self._encoder(moved)["sentence_embedding"].float().cpu().numpy()
+
+
+def _planned(encoder: Any, role: str | None, batch_size: int) -> _Planned:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        return _Planned(encoder, role, batch_size)
+    if not isinstance(encoder, SentenceTransformer):
+        return _Planned(encoder, role, batch_size)
+    if _plain_text_transformer(encoder):
+        return _PlannedTransformer(encoder, role, batch_size)
+    return _PlannedModules(encoder, role, batch_size)
+
+
+def _plain_text_transformer(model: SentenceTransformer) -> bool:
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    first, pooling = model[0], [module for module in model if isinstance(module, Pooling)]
+    whole_prompt = all(getattr(module, "include_prompt", True) for module in pooling)
+    return (
+        type(first) is Transformer
+        and not getattr(first, "do_lower_case", False)
+        and getattr(first.tokenizer, "is_fast", False)
+        and whole_prompt
+        and model.truncate_dim is None
+    )

@@ -1,0 +1,60 @@
+"""What a figure was measured with: versions, machine, memory and time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from datetime import UTC, datetime
+
+from bench.fingerprint import versions
+
+RECORDED = (
+    "datasets",
+    "mteb",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "sentence-bench",
+    "sentence-transformers",
+    "torch",
+    "transformers",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of every package that touches a score."""
+    return {"python": platform.python_version(), **versions(RECORDED)}
+
+
+def machine(device: str) -> dict[str, str]:
+    """Processor, cores and device."""
+    return {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "device": device,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - not a regular file
+            names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def now() -> str:
+    """Current time in UTC, ISO 8601; ``SOURCE_DATE_EPOCH`` stands in for it where set."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")

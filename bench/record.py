@@ -1,0 +1,204 @@
+"""Records: what a finished cell leaves on disk, and the only thing reports read.
+
+A cell is ``<output>/<suite>/<cell>.json`` with ``<cell>.items.safetensors`` beside it. The
+items are written first and the JSON is renamed into place last, so a cell is complete or absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.errors import DataError
+from bench.files import write_atomic
+
+SCHEMA = 1
+Interval = tuple[float, float]
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MethodEntry(_Part):
+    """The method of a cell: spec as resolved, and whether it was trained."""
+
+    name: str
+    spec: str
+    title: str
+    kind: str
+    checkpoint: str | None
+    config: dict[str, Any]
+    trained: bool
+    base: str | None
+
+
+class TaskEntry(_Part):
+    """Scores of one task, as fractions; ``ci95`` is a percentile bootstrap over items."""
+
+    main: float
+    ci95: Interval
+    metrics: dict[str, float]
+    items: int
+    data_sha256: str
+
+
+class EncodingEntry(_Part):
+    """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
+
+    texts: int
+    distinct: int
+    encoded: int
+    tokens: int | None
+
+
+class Timings(_Part):
+    """Seconds of each phase; building is 0 where a cached model was loaded."""
+
+    build: float
+    encode: float
+    score: float
+
+
+class Record(_Part):
+    """One finished cell."""
+
+    model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA
+    suite: str
+    convention: str
+    method: MethodEntry
+    profile: str
+    seed: int
+    limit: int | None
+    cell_fingerprint: str
+    model_fingerprint: str
+    dimension: int
+    parameters: int | None
+    tasks: dict[str, TaskEntry]
+    average: float
+    average_ci95: Interval
+    average_of_rounded: float
+    averaged_tasks: tuple[str, ...]
+    encoding: EncodingEntry
+    timings: Timings
+    peak_memory_bytes: int
+    training: dict[str, Any] | None
+    versions: dict[str, str]
+    machine: dict[str, str]
+    created: str
+    items_sha256: str
+
+
+class Failure(_Part):
+    """Why a cell is absent; kept beside the records until the cell succeeds."""
+
+    suite: str
+    spec: str
+    seed: int
+    message: str
+    exit_code: int
+    traceback: str | None
+
+
+def record_path(output: Path, suite: str, cell: str) -> Path:
+    """Path of a cell's JSON."""
+    return output / suite / f"{cell}.json"
+
+
+def write_record(path: Path, record: Record, items: Arrays) -> None:
+    """Write a cell: items, then JSON; removes the note of an earlier failure."""
+    write_atomic(_items_path(path), pack_items(items))
+    write_atomic(path, (record.model_dump_json(indent=1) + "\n").encode())
+    _failure_path(path).unlink(missing_ok=True)
+
+
+def pack_items(items: Arrays) -> bytes:
+    """Serialise arrays, the same bytes for equal arrays."""
+    from safetensors.numpy import save
+
+    return save({name: np.ascontiguousarray(items[name]) for name in sorted(items)})
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_record(path: Path) -> Record:
+    """Read a cell's JSON.
+
+    Raises:
+        DataError: Not a record of this schema.
+    """
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}: not a record: {place} {first['msg'].lower()}") from None
+
+
+def read_items(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the per-item arrays of the record at ``path``.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return dict(load(_items_path(path).read_bytes()))
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{_items_path(path)}: cannot be read: {error}") from None
+
+
+def write_failure(path: Path, failure: Failure) -> None:
+    """Note beside the records why a cell is absent."""
+    write_atomic(_failure_path(path), (failure.model_dump_json(indent=1) + "\n").encode())
+
+
+def has_failed(path: Path) -> bool:
+    """Whether the last attempt at a cell failed."""
+    return _failure_path(path).exists()
+
+
+def find_records(folders: Iterable[Path]) -> list[Path]:
+    """Paths of all records below some folders, sorted.
+
+    Raises:
+        DataError: A folder does not exist.
+    """
+    found: set[Path] = set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; 'bench run' writes records there")
+        found |= {path for path in folder.rglob("*.json") if _is_record(path)}
+    return sorted(found)
+
+
+def _is_record(path: Path) -> bool:
+    if path.name.startswith(".") or path.name.endswith(".failed.json"):
+        return False
+    try:
+        return "cell_fingerprint" in json.loads(path.read_bytes())
+    except ValueError:
+        return False
+
+
+def _items_path(path: Path) -> Path:
+    return path.with_suffix(".items.safetensors")
+
+
+def _failure_path(path: Path) -> Path:
+    return path.with_suffix(".failed.json")

@@ -1,0 +1,150 @@
+"""Rows of a table, from records: seeds averaged, bases compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.errors import DataError
+from bench.record import Interval, Record, read_items, read_record
+from bench.stats.bootstrap import percentile_interval
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of one suite and profile, over all its seeds; scores are fractions.
+
+    Attributes:
+        spec: Method spec.
+        base: Model it was trained from; the method itself where it is a base of other rows.
+        trained: Whether it was trained here.
+        profile: Scale of the training.
+        limit: Rows of each task, or None for all.
+        dimension: Size of the vectors.
+        seeds: Number of seeds.
+        tasks: Mean main score by task.
+        average: Mean over seeds of the suite's average.
+        sd: Standard deviation of the average over seeds, or None for a single seed.
+        ci95: Bootstrap interval of ``average`` over items.
+        below_base: Whether a trained row stays below its untrained base.
+    """
+
+    spec: str
+    base: str
+    trained: bool
+    profile: str
+    limit: int | None
+    dimension: int
+    seeds: int
+    tasks: dict[str, float]
+    average: float
+    sd: float | None
+    ci95: Interval
+    below_base: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one suite.
+
+    Attributes:
+        suite: Name of the suite.
+        convention: Protocol of the scores.
+        averaged_tasks: Tasks in the average.
+        rows: Grouped by base, best average first within a base.
+    """
+
+    suite: str
+    convention: str
+    averaged_tasks: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def load_tables(paths: Iterable[Path]) -> list[Table]:
+    """Make one table a suite from the records at some paths.
+
+    Raises:
+        DataError: A record is damaged, or two records of a suite do not fit one table.
+    """
+    by_suite: dict[str, list[tuple[Path, Record]]] = {}
+    for path in paths:
+        record = read_record(path)
+        by_suite.setdefault(record.suite, []).append((path, record))
+    return [_table(suite, found) for suite, found in by_suite.items()]
+
+
+def _table(suite: str, found: Sequence[tuple[Path, Record]]) -> Table:
+    first_path, first = found[0]
+    for path, record in found:
+        if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
+            raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
+    groups: dict[tuple[str, str, int | None], list[tuple[Path, Record]]] = {}
+    for path, record in found:
+        groups.setdefault((record.method.spec, record.profile, record.limit), []).append(
+            (path, record)
+        )
+    averages = {key: _mean_average(group) for key, group in groups.items()}
+    bases = {record.method.base for _, record in found if record.method.trained}
+    rows = [_row(key, group, averages, bases) for key, group in groups.items()]
+    best = {base: max(row.average for row in rows if row.base == base) for base in _bases(rows)}
+    rows.sort(key=lambda row: (best[row.base], row.base, row.average), reverse=True)
+    return Table(suite, first.convention, first.averaged_tasks, tuple(rows))
+
+
+def _bases(rows: Iterable[Row]) -> set[str]:
+    return {row.base for row in rows}
+
+
+def _mean_average(group: Sequence[tuple[Path, Record]]) -> float:
+    return float(np.mean([record.average for _, record in group]))
+
+
+def _row(
+    key: tuple[str, str, int | None],
+    group: Sequence[tuple[Path, Record]],
+    averages: dict[tuple[str, str, int | None], float],
+    bases: set[str | None],
+) -> Row:
+    spec, profile, limit = key
+    records = [record for _, record in group]
+    first = records[0]
+    base_average = averages.get((first.method.base or "", profile, limit))
+    scores = [record.average for record in records]
+    return Row(
+        spec=spec,
+        base=_base(first, bases),
+        trained=first.method.trained,
+        profile=profile if first.method.trained else "–",
+        limit=limit,
+        dimension=first.dimension,
+        seeds=len(records),
+        tasks={
+            task: float(np.mean([record.tasks[task].main for record in records]))
+            for task in first.tasks
+        },
+        average=averages[key],
+        sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+        ci95=_interval(group),
+        below_base=first.method.trained
+        and base_average is not None
+        and averages[key] < base_average,
+    )
+
+
+def _base(record: Record, bases: set[str | None]) -> str:
+    if record.method.trained:
+        return record.method.base or "–"
+    if record.method.spec in bases:
+        return record.method.spec
+    return record.method.checkpoint or "–"
+
+
+def _interval(group: Sequence[tuple[Path, Record]]) -> Interval:
+    if len(group) == 1:
+        return group[0][1].average_ci95
+    # Replicates of all seeds resample the same items, so their mean is a replicate too.
+    replicates = [read_items(path)["average/replicates"] for path, _ in group]
+    return percentile_interval(np.mean(replicates, axis=0))

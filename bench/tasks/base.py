@@ -1,0 +1,78 @@
+"""The contract of a task: texts in, scores out, no model and no I/O."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.rows import Row
+from bench.suite import Convention, TaskSpec
+
+Vectors = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Texts that an encoder sees in one role.
+
+    Attributes:
+        texts: The texts, in the order of the rows.
+        role: ``query``, ``document`` or None, for encoders that tell them apart.
+    """
+
+    texts: Sequence[str]
+    role: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """Scores of one task.
+
+    Attributes:
+        main: Main score as a fraction.
+        metrics: All scores by name, as fractions.
+        items: Per-item arrays of equal length, what paired statistics work on.
+        replicates: Main score of each bootstrap resample, shape (R,); the resamples depend on
+            the task alone, so that replicates of two methods are paired.
+    """
+
+    main: float
+    metrics: Mapping[str, float]
+    items: Mapping[str, NDArray[Any]]
+    replicates: NDArray[np.float64]
+
+
+class Task(ABC):
+    """A task on given rows.
+
+    Args:
+        spec: Its entry in the suite.
+        rows: Its rows.
+        convention: Whose protocol to follow.
+    """
+
+    kind: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+
+    def __init__(self, spec: TaskSpec, rows: Sequence[Row], convention: Convention) -> None:
+        self.spec = spec
+        self.rows = rows
+        self.convention = convention
+
+    @abstractmethod
+    def texts(self) -> Mapping[str, Column]:
+        """Columns of texts to encode."""
+
+    @abstractmethod
+    def score(self, vectors: Vectors, seed: int) -> TaskScore:
+        """Score vectors given under the names of ``texts()``, each of shape (n, d).
+
+        Args:
+            vectors: Float32 vectors by column.
+            seed: Seed of the resampling.
+        """

@@ -1,0 +1,91 @@
+"""Semantic textual similarity: rank correlation of cosine and gold score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import CellError
+from bench.metrics.cosine import cosine_float64, cosine_mteb
+from bench.metrics.pearson import pearson
+from bench.metrics.spearman import spearman
+from bench.stats.bootstrap import resample_counts, spearman_replicates
+from bench.tasks.base import Column, Task, TaskScore, Vectors
+
+
+class StsTask(Task):
+    """STS over rows of ``sentence1``, ``sentence2``, ``score`` and, where known, ``subset``."""
+
+    kind = "sts"
+    columns = ("sentence1", "sentence2", "score")
+
+    def texts(self) -> Mapping[str, Column]:
+        """Both sentences of every pair."""
+        return {
+            name: Column([row[name] for row in self.rows]) for name in ("sentence1", "sentence2")
+        }
+
+    def score(self, vectors: Vectors, seed: int) -> TaskScore:
+        """Score the cosine of each pair against its gold score.
+
+        Raises:
+            CellError: All similarities of a task or subset are equal: no correlation exists.
+        """
+        cosine = cosine_mteb if self.convention == "mteb" else cosine_float64
+        similarity = cosine(vectors["sentence1"], vectors["sentence2"])
+        gold = np.array([row["score"] for row in self.rows], dtype=np.float64)
+        groups = self._subsets()
+        metrics = self._metrics(similarity, gold, groups)
+        bad = next((name for name, value in metrics.items() if not np.isfinite(value)), None)
+        if bad:
+            raise CellError(
+                f"task {self.spec.name}: {bad} is undefined, the encoder gives every pair the "
+                "same similarity"
+            )
+        return TaskScore(
+            main=metrics[f"spearman_{self.spec.aggregation}"],
+            metrics=metrics,
+            items={"similarity": similarity, "gold": gold},
+            replicates=self._replicates(similarity, gold, groups, seed),
+        )
+
+    def _subsets(self) -> list[NDArray[np.intp]]:
+        names = np.array([str(row.get("subset", "")) for row in self.rows])
+        if self.spec.aggregation == "all":
+            return [np.arange(len(names))]
+        return [np.flatnonzero(names == name) for name in sorted(set(names.tolist()))]
+
+    def _metrics(
+        self,
+        similarity: NDArray[np.float64],
+        gold: NDArray[np.float64],
+        groups: list[NDArray[np.intp]],
+    ) -> dict[str, float]:
+        metrics = {
+            "spearman_all": spearman(similarity, gold),
+            "pearson_all": pearson(similarity, gold),
+        }
+        if self.spec.aggregation != "all":
+            sizes = [len(group) for group in groups]
+            for label, metric in (("spearman", spearman), ("pearson", pearson)):
+                values = [metric(similarity[group], gold[group]) for group in groups]
+                metrics[f"{label}_mean"] = float(np.mean(values))
+                metrics[f"{label}_wmean"] = float(np.average(values, weights=sizes))
+        return metrics
+
+    def _replicates(
+        self,
+        similarity: NDArray[np.float64],
+        gold: NDArray[np.float64],
+        groups: list[NDArray[np.intp]],
+        seed: int,
+    ) -> NDArray[np.float64]:
+        rng = np.random.default_rng(seed)
+        parts = [
+            spearman_replicates(similarity[group], gold[group], resample_counts(len(group), rng))
+            for group in groups
+        ]
+        weights = [len(group) for group in groups] if self.spec.aggregation == "wmean" else None
+        return np.average(parts, axis=0, weights=weights)

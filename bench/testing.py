@@ -1,0 +1,107 @@
+"""Contract checks that any method, built-in or third-party, can be put through."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import make_settings
+from bench.build import build_encoder
+from bench.encode import encode_columns
+from bench.method import PROFILES, Method, resolve
+from bench.models import Models
+from bench.progress import Progress
+from bench.registry import method_class
+from bench.runner import Settings
+from bench.spec import parse_method_spec
+from bench.tasks import Column
+
+_TEXTS = [
+    "The kettle is on.",
+    "A much longer sentence that has nothing to do with the short ones before and after it.",
+    "Rain again",
+    "The kettle is on.",
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule of the contract, and whether the method keeps it."""
+
+    rule: str
+    holds: bool
+
+
+def check_method(
+    spec: str, *, data: str | None = None, progress: Progress | None = None
+) -> Iterator[Finding]:
+    """Check one method spec: facts, profiles, then building and encoding in profile smoke.
+
+    Args:
+        spec: Method spec.
+        data: Data folder; ``BENCH_DATA`` by default.
+        progress: Where the build reports.
+
+    Yields:
+        Findings, cheap ones first.
+
+    Raises:
+        UsageError: The method is unknown or its options are wrong.
+        DataError: What it needs is missing.
+    """
+    parsed = parse_method_spec(spec)
+    cls = method_class(parsed.name)
+    yield Finding("info.name is the registered name", cls.info.name == parsed.name)
+    yield Finding("info has a title", bool(cls.info.title.strip()))
+    yield Finding("profiles are known ones", set(cls.profiles) <= set(PROFILES))
+    for profile in PROFILES:
+        method = resolve(cls, parsed, profile)
+        frozen = bool(method.config.model_config.get("frozen"))
+        yield Finding(f"config of profile {profile} is valid and frozen", frozen)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = make_settings(profile="smoke", output=folder, data=data, progress=progress)
+        method = resolve(cls, parsed, "smoke")
+        yield from _check_vectors(method, settings, Path(folder))
+
+
+def _check_vectors(method: Method, settings: Settings, folder: Path) -> Iterator[Finding]:
+    models = Models(
+        settings.cache,
+        settings.data,
+        device=settings.device,
+        seed=0,
+        profile="smoke",
+        offline=settings.data.offline,
+        progress=settings.progress,
+    )
+    built = build_encoder(
+        method,
+        cache=settings.cache,
+        data=settings.data,
+        models=models,
+        seed=0,
+        profile="smoke",
+        device=settings.device,
+        progress=settings.progress,
+    )
+
+    def encode(texts: list[str], store: str) -> NDArray[np.float32]:
+        return encode_columns(
+            built.encoder,
+            {("check", "text"): Column(texts)},
+            model_fingerprint=built.fingerprint,
+            folder=folder / store,
+            progress=settings.progress,
+        ).vectors["check", "text"]
+
+    first, again = encode(_TEXTS, "first"), encode(_TEXTS, "again")
+    alone = np.concatenate([encode([text], f"alone{i}") for i, text in enumerate(_TEXTS)])
+    yield Finding("vectors are float32 of shape (n, d)", first.shape[0] == len(_TEXTS))
+    yield Finding("encoding twice gives the same bytes", bool(np.array_equal(first, again)))
+    yield Finding("the order of texts is kept", bool(np.allclose(first, alone, atol=1e-4)))
+    yield Finding("different texts differ", not np.allclose(first[0], first[1]))
