@@ -91,7 +91,9 @@ def _refuse_empty(columns: Columns) -> None:
     for (task, column), content in columns.items():
         for row, text in enumerate(content.texts):
             if not isinstance(text, str) or not text.strip():
-                raise CellError(f"task {task}: row {row + 1}: {column} is an empty text; mend the data")
+                raise CellError(
+                    f"task {task}: row {row + 1}: {column} is an empty text; mend the data"
+                )
 
 
 def _fill(

@@ -35,9 +35,7 @@ class Encoder(Protocol):
     tokenises and batches for it.
     """
 
-    def encode(
-        self, texts: Sequence[str], *, role: str | None = None
-    ) -> NDArray[np.float32]:
+    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
         """Encode ``n`` texts to float32 of shape (n, d), in order, without side effects."""
 
 

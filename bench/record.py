@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import DataError
 from bench.files import write_atomic
 
-SCHEMA = 1
 Interval = tuple[float, float]
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -73,7 +72,7 @@ class Record(_Part):
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     suite: str
     convention: str
     method: MethodEntry

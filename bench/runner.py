@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import traceback
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench import environment
 from bench.build import Built, build_encoder, model_fingerprint
@@ -229,11 +231,9 @@ def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -
         exit_code=exit_code,
         traceback=trace,
     )
-    try:
+    # A full disk may be the very failure; it is reported on stderr all the same.
+    with contextlib.suppress(OSError):
         write_failure(cell.path, failure)
-    except OSError:
-        # A full disk may be the very failure; it is reported on stderr all the same.
-        pass
     return failure
 
 
@@ -317,8 +317,8 @@ def _scores(
 
 def _average_replicates(
     suite: Suite, scores: Mapping[str, tuple[TaskScore, str]]
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.mean([scores[name][0].replicates for name in suite.average], axis=0)
+) -> NDArray[np.float64]:
+    return np.asarray(np.mean([scores[name][0].replicates for name in suite.average], axis=0))
 
 
 def _all_items(suite: Suite, scores: Mapping[str, tuple[TaskScore, str]]) -> dict[str, Any]:
@@ -399,4 +399,4 @@ def _task_entry(score: TaskScore, data: str) -> TaskEntry:
 def _parameters(encoder: Any) -> int | None:
     if not hasattr(encoder, "parameters"):
         return None
-    return sum(parameter.numel() for parameter in encoder.parameters())
+    return int(sum(parameter.numel() for parameter in encoder.parameters()))

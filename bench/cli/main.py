@@ -50,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         result: Any = cli.main(arguments, prog_name="bench", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; finished cells are kept, the same command goes on", EXIT_INTERRUPTED)
+        return _fail(
+            "interrupted; finished cells are kept, the same command goes on", EXIT_INTERRUPTED
+        )
     except BenchError as error:
         return _fail(str(error), error.exit_code)
     except click.ClickException as error:

@@ -18,12 +18,18 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.command("run")
 @click.option("--suite", "-s", help=f"Suites, comma-separated, or TOML files [{DEFAULT_SUITE}].")
 @click.option("--methods", "-m", help=f"Method specs, comma-separated [{DEFAULT_METHODS}].")
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Seeds of each training: 0, 1, …")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=1, help="Seeds of each training: 0, 1, …"
+)
 @click.option("--profile", help="smoke, local or paper [local; smoke without --suite].")
 @click.option("--device", help="Torch device [cpu].")
-@click.option("--batch-size", type=click.IntRange(min=1), default=256, help="Most texts in a batch.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=256, help="Most texts in a batch."
+)
 @click.option("--data", help="Data folder [$BENCH_DATA].")
-@click.option("--output", "-o", default="results/runs", help="Folder of the records [results/runs].")
+@click.option(
+    "--output", "-o", default="results/runs", help="Folder of the records [results/runs]."
+)
 @click.option(
     "--rerun",
     type=click.Choice(["missing", "failed", "all"]),
@@ -31,7 +37,9 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     help="Cells to run: those without a record, those that failed last, or all.",
 )
 @click.option("--offline", is_flag=True, help="Never ask the hub.")
-@click.option("--limit", type=click.IntRange(min=2), help="Only the first rows of each task (partial).")
+@click.option(
+    "--limit", type=click.IntRange(min=2), help="Only the first rows of each task (partial)."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 def command(
     suite: str | None,

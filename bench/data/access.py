@@ -82,7 +82,9 @@ class DataAccess:
         found = self._hashes.sha256(path, f"rows[{','.join(columns)}]", _summary(label, columns))
         count, _, sha256 = found.partition(":")
         if int(count) != expected.rows:
-            raise DataError(f"{label}: {path} has {count} rows, expected {expected.rows}; get it anew")
+            raise DataError(
+                f"{label}: {path} has {count} rows, expected {expected.rows}; get it anew"
+            )
         if sha256 != expected.sha256:
             raise DataError(
                 f"{label}: {path} has checksum {sha256[:12]}…, expected {expected.sha256[:12]}…; "

@@ -78,5 +78,7 @@ def parse_refs(text: str) -> list[SplitRef]:
         raise UsageError(f"unknown data set {name!r} in {text!r}; {hint}")
     for split in splits.split("+"):
         if split not in known[name].splits:
-            raise UsageError(f"{name} has no split {split!r}; it has: {', '.join(known[name].splits)}")
+            raise UsageError(
+                f"{name} has no split {split!r}; it has: {', '.join(known[name].splits)}"
+            )
     return [SplitRef(name, split) for split in splits.split("+")]

@@ -66,8 +66,10 @@ def load_corpus(name: str, data: DataAccess, limit: int | None = None) -> Corpus
     """
     source = _SOURCES.get(name)
     rows = source(data) if source else _from_file(Path(name))
-    unique = {row[0]: row for row in reversed(list(rows))}
-    kept = list(reversed(unique.values()))
+    first: dict[str, Texts] = {}
+    for row in rows:
+        first.setdefault(row[0], row)
+    kept = list(first.values())
     if not kept:
         raise DataError(f"corpus {name!r} has no sentences")
     return Corpus(name, kept[:limit])
@@ -140,7 +142,9 @@ def _from_file(path: Path) -> Iterator[Texts]:
         if not line.strip():
             continue
         if len(columns) > 2 or not all(column.strip() for column in columns):
-            raise DataError(f"{path}: line {number}: expected a sentence, or two with a tab between")
+            raise DataError(
+                f"{path}: line {number}: expected a sentence, or two with a tab between"
+            )
         yield columns
 
 

@@ -47,7 +47,9 @@ def _lines(path: Path) -> Iterator[Row]:
 def row_digest(row: Row, columns: Sequence[str]) -> str:
     """SHA-256 of a row's columns; integers count as the equal float."""
     values = [row[column] for column in columns]
-    return hashlib.sha256(canonical_json([_canonical(value) for value in values]).encode()).hexdigest()
+    return hashlib.sha256(
+        canonical_json([_canonical(value) for value in values]).encode()
+    ).hexdigest()
 
 
 def _canonical(value: Any) -> Any:

@@ -11,7 +11,7 @@ def cosine_float64(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np
     left, right = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     dots = np.einsum("nd,nd->n", left, right)
-    return np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+    return np.asarray(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
 
 
 def cosine_mteb(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -30,7 +30,9 @@ def render(table: Table, *, markdown: bool = False, width: int | None = None) ->
         if width is not None and name in shown and _width(text) > width:
             shown.remove(name)
             text = _grid(table, shown, markdown)
-    facts = [f"{name.lower()} {value}" for name, value in shared.items() if value not in (None, "–")]
+    facts = [
+        f"{name.lower()} {value}" for name, value in shared.items() if value not in (None, "–")
+    ]
     title = f"{table.suite}: {table.convention} convention" + "".join(f", {fact}" for fact in facts)
     head = f"### {title}" if markdown else title
     return "\n\n".join([head, text, *_notes(table)])

@@ -1,0 +1,83 @@
+"""Rows and their checksum."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.data.access import DataAccess, in_fixed_split
+from bench.data.corpora import load_corpus
+from bench.data.rows import read_rows, rows_sha256
+from bench.errors import DataError
+from bench.fingerprint import FileHashes
+
+COLUMNS = ("sentence1", "score")
+
+
+def _access(tmp_path: Path, folder: Path | None = None) -> DataAccess:
+    return DataAccess(folder, tmp_path / "cache", FileHashes(tmp_path / "h.json"), offline=True)
+
+
+@given(st.lists(st.tuples(st.text(), st.integers(0, 5)), min_size=1), st.randoms())
+def test_checksum_ignores_order_and_number_type_but_not_text(rows, random) -> None:
+    made = [{"sentence1": text, "score": score} for text, score in rows]
+    other = [{"score": float(row["score"]), "sentence1": row["sentence1"], "x": 1} for row in made]
+    random.shuffle(other)
+    assert rows_sha256(made, COLUMNS) == rows_sha256(other, COLUMNS)
+    changed = [{**made[0], "sentence1": made[0]["sentence1"] + " "}, *made[1:]]
+    assert rows_sha256(made, COLUMNS) != rows_sha256(changed, COLUMNS)
+
+
+def test_texts_are_kept_as_they_are(tmp_path: Path) -> None:
+    rows = [{"sentence1": " blank kept \u2028 ", "score": 1}]
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(
+        gzip.compress("".join(json.dumps(r, ensure_ascii=False) for r in rows).encode())
+    )
+    assert read_rows(path) == rows
+
+
+def test_missing_and_changed_data_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"sts/sick:test.*pass --data FOLDER"):
+        _access(tmp_path).rows("sts/sick:test")
+    with pytest.raises(DataError, match=r"offline, so mteb/sts12-sts was not fetched"):
+        _access(tmp_path).rows("sts/sts12:test")
+    path = tmp_path / "sts/sts12/test.jsonl.gz"
+    path.parent.mkdir(parents=True)
+    row = json.dumps({"sentence1": "a", "sentence2": "b", "score": 1})
+    path.write_bytes(gzip.compress((row + "\n").encode()))
+    with pytest.raises(DataError, match="1 rows, expected 3108"):
+        _access(tmp_path, tmp_path).rows("sts/sts12:test")
+    path.write_bytes(gzip.compress((row + "\n").encode() * 3108))
+    with pytest.raises(DataError, match="checksum"):
+        _access(tmp_path, tmp_path).rows("sts/sts12:test")
+
+
+def test_the_fixed_split_is_a_partition_of_about_60_20_20() -> None:
+    rows = [{"sentence1": f"row {i}", "score": 0} for i in range(2000)]
+    parts = [
+        [in_fixed_split(row, COLUMNS, part) for part in ("train", "dev", "test")] for row in rows
+    ]
+    assert all(sum(part) == 1 for part in parts)
+    shares = [sum(column) / len(rows) for column in zip(*parts, strict=True)]
+    assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.03)
+
+
+def test_text_of_last_resort_is_plain_and_deterministic(tmp_path: Path) -> None:
+    first, again = (load_corpus("pydoc", _access(tmp_path)).sentences() for _ in range(2))
+    assert first == again
+    assert len(first) > 2000
+    assert len(set(first)) == len(first)
+
+
+def test_a_corpus_file_with_pairs(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("one\tuno\ntwo\tdue\none\teins\n", encoding="utf-8")
+    corpus = load_corpus(str(path), _access(tmp_path))
+    assert corpus.pairs() == [("one", "uno"), ("two", "due")]
+    path.write_text("one\t\n", encoding="utf-8")
+    with pytest.raises(DataError, match="line 1"):
+        load_corpus(str(path), _access(tmp_path))

@@ -1,0 +1,88 @@
+"""The encoding plan and the vector store."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.encode import encode_columns
+from bench.errors import CellError
+from bench.progress import Silent
+from bench.tasks import Column
+
+
+class Lengths:
+    """Encodes a text by its length and counts what it is asked for."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def encode(self, texts, *, role=None):
+        self.seen += texts
+        return np.array([[len(text), ord(text[0]), role == "query"] for text in texts], np.float32)
+
+
+def _encode(encoder, columns, folder: Path, model: str = "m"):
+    return encode_columns(
+        encoder, columns, model_fingerprint=model, folder=folder, progress=Silent(), batch_size=3
+    )
+
+
+def test_every_text_once_and_rows_in_order(tmp_path: Path) -> None:
+    encoder = Lengths()
+    columns = {
+        ("t", "a"): Column(["ccc", "a", "bb", "a"]),
+        ("u", "a"): Column(["bb", "dddd"]),
+    }
+    result = _encode(encoder, columns, tmp_path)
+    assert sorted(encoder.seen) == ["a", "bb", "ccc", "dddd"]
+    assert result.vectors["t", "a"][:, 0].tolist() == [3, 1, 2, 1]
+    assert (result.texts, result.distinct, result.encoded) == (6, 4, 4)
+
+
+def test_nothing_is_encoded_again_and_never_across_models_or_roles(tmp_path: Path) -> None:
+    columns = {("t", "a"): Column(["one", "three"])}
+    _encode(Lengths(), columns, tmp_path)
+    for model, column, expected in [
+        ("m", Column(["one", "three"]), 0),
+        ("other", Column(["one", "three"]), 2),
+        ("m", Column(["one", "three"], role="query"), 2),
+    ]:
+        encoder = Lengths()
+        result = _encode(encoder, {("t", "a"): column}, tmp_path, model)
+        assert (len(encoder.seen), result.encoded) == (expected, expected)
+        assert (result.vectors["t", "a"][:, 2] == (column.role == "query")).all()
+
+
+def test_a_damaged_shard_is_encoded_again(tmp_path: Path) -> None:
+    columns = {("t", "a"): Column(["one", "three"])}
+    first = _encode(Lengths(), columns, tmp_path)
+    (shard,) = tmp_path.rglob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-5])
+    again = _encode(Lengths(), columns, tmp_path)
+    assert again.encoded == 2
+    assert np.array_equal(again.vectors["t", "a"], first.vectors["t", "a"])
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_text_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CellError, match=r"task t: row 2: a is an empty text"):
+        _encode(Lengths(), {("t", "a"): Column(["x", text])}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (lambda n: np.full((n, 2), np.nan), "NaN"),
+        (lambda n: np.zeros((n + 1, 2)), "shape"),
+        (np.zeros, "shape"),
+    ],
+)
+def test_bad_vectors_are_refused_and_not_stored(tmp_path: Path, vectors, message: str) -> None:
+    class Broken:
+        def encode(self, texts, *, role=None):
+            return vectors(len(texts))
+
+    with pytest.raises(CellError, match=message):
+        _encode(Broken(), {("t", "a"): Column(["x", "y"])}, tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors"))
