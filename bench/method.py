@@ -104,6 +104,9 @@ class ModelAccess(Protocol):
     def fingerprint(self, name: str) -> str:
         """Identify the same model without loading it."""
 
+    def minilm(self) -> Path:
+        """Folder of the verified weights of all-MiniLM-L6-v2."""
+
 
 class Method(ABC):
     """One method. The constructor stores its settings; all work happens in ``build``.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
 from typing import Protocol
 
 
@@ -33,14 +32,13 @@ class Silent:
         """Ignore the message."""
 
 
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
+def quiet_libraries() -> None:
     """Keep the bars and warnings of transformers and datasets out of our one bar."""
     import datasets
     import transformers
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    datasets.utils.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    yield
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)

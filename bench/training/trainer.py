@@ -1,0 +1,353 @@
+"""Training of sentence transformers: one loop for all losses, exact after an interruption."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+import transformers
+from datasets import Dataset
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
+
+from bench.data.rows import Row
+from bench.errors import CellError
+from bench.files import write_atomic
+from bench.method import BuildContext
+from bench.progress import Progress, quiet_libraries
+
+LOSS_FILE = "loss.safetensors"
+STATE_FILE = "trainer_state.json"
+SUMMARY_FILE = "training.json"
+_SPEARMAN = "eval_spearman_cosine"
+# Keeps the orders of (seed, epoch) and (seed + 1, epoch - 1) apart.
+_SEED_STRIDE = 1_000_003
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Hyperparameters of one training.
+
+    Attributes:
+        lr: Peak learning rate; it falls linearly to zero.
+        epochs: Passes over the pairs.
+        batch_size: Pairs in a batch.
+        max_seq_length: Tokens that a text is cut to, in training only.
+        warmup_ratio: Share of the steps over which the learning rate rises.
+        weight_decay: Decay of the weights, none for biases and norms.
+        max_grad_norm: Gradients are scaled down to this norm.
+        max_steps: Steps instead of epochs, or -1.
+        adam_epsilon: Epsilon of AdamW.
+        dev_every: Steps between evaluations on the dev rows, or 0 for none.
+        patience: Evaluations without a new best before training stops, or 0 for never.
+        checkpoint_every: Steps between checkpoints where there are no evaluations.
+    """
+
+    lr: float
+    epochs: float
+    batch_size: int
+    max_seq_length: int
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    max_steps: int = -1
+    adam_epsilon: float = 1e-8
+    dev_every: int = 0
+    patience: int = 0
+    checkpoint_every: int = 100
+
+    def total_steps(self, pairs: int) -> int:
+        """Optimizer steps over a number of pairs."""
+        per_epoch = math.ceil(pairs / self.batch_size)
+        return self.max_steps if self.max_steps > 0 else math.ceil(per_epoch * self.epochs)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch, before a loss makes its parameters."""
+    transformers.set_seed(seed)
+
+
+def train(
+    model: SentenceTransformer,
+    loss: torch.nn.Module,
+    pairs: list[tuple[str, ...]],
+    settings: TrainSettings,
+    ctx: BuildContext,
+    dev: list[Row] | None = None,
+) -> SentenceTransformer:
+    """Train a model in place, from the last checkpoint in ``ctx.workdir`` if there is one.
+
+    Parameters and persistent buffers of the loss, apart from the model's own, are part of every
+    checkpoint; other state of a loss is not restored. With dev rows the best weights are kept.
+
+    Args:
+        model: The model.
+        loss: Torch module called with the features of each column and the labels.
+        pairs: Rows of equally many texts, one column a position.
+        settings: Hyperparameters.
+        ctx: Seed, device, folder and progress of this build.
+        dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
+
+    Raises:
+        CellError: The loss became NaN or infinite.
+    """
+    quiet_libraries()
+    seed_everything(ctx.seed)
+    folder = ctx.workdir / "checkpoints"
+    evaluated = bool(dev) and settings.dev_every > 0
+    checkpoints = _LossCheckpoints(model, loss)
+    trainer = _Trainer(
+        model=model,
+        loss=loss,
+        args=_arguments(settings, ctx, folder, len(pairs), evaluated),
+        train_dataset=_dataset(pairs),
+        evaluator=_evaluator(dev, settings.batch_size) if dev and evaluated else None,
+        callbacks=[
+            ProgressCallback(ctx.progress, "train"),
+            checkpoints,
+            _Schedule(settings.patience if evaluated else 0),
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)
+    point = resume_point(folder, (LOSS_FILE, STATE_FILE))
+    if point:
+        checkpoints.load(point)
+    max_seq_length = model.max_seq_length
+    model.max_seq_length = settings.max_seq_length
+    try:
+        trainer.train(resume_from_checkpoint=str(point) if point else None)
+    finally:
+        model.max_seq_length = max_seq_length
+    write_summary(ctx.workdir, trainer.state, checkpoints.seconds(), len(pairs))
+    return model.eval()
+
+
+def resume_point(folder: Path, files: tuple[str, ...]) -> Path | None:
+    """Find the last checkpoint that has all of some files, and delete the incomplete ones."""
+    complete = {}
+    for path in folder.glob("checkpoint-*"):
+        if all((path / name).is_file() for name in files):
+            complete[int(path.name.rpartition("-")[2])] = path
+        else:
+            shutil.rmtree(path)
+    return complete[max(complete)] if complete else None
+
+
+def write_summary(workdir: Path, state: TrainerState, seconds: float, pairs: int) -> None:
+    """Write ``training.json``: steps, seconds, final loss, dev scores and the best step."""
+    dev = [
+        {"step": entry["step"], "spearman": entry[_SPEARMAN]}
+        for entry in state.log_history
+        if _SPEARMAN in entry
+    ]
+    losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
+    summary = {
+        "steps": state.global_step,
+        "seconds": seconds,
+        "final_loss": losses[-1] if losses else None,
+        "best_step": max(dev, key=lambda entry: entry["spearman"])["step"] if dev else None,
+        "dev": dev,
+        "pairs": pairs,
+    }
+    write_atomic(workdir / SUMMARY_FILE, json.dumps(summary, indent=2).encode())
+
+
+class ProgressCallback(TrainerCallback):
+    """Reports the steps of any trainer.
+
+    Args:
+        progress: Where to.
+        label: What the steps are called.
+    """
+
+    def __init__(self, progress: Progress, label: str) -> None:
+        self._progress = progress
+        self._label = label
+
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Announce all steps, and those that a checkpoint has behind it."""
+        self._progress.start(self._label, state.max_steps)
+        self._progress.advance(state.global_step)
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Report a step."""
+        self._progress.advance(state.global_step)
+
+
+class _Schedule(TrainerCallback):
+    """Logs the last step, and stops after evaluations without a new best.
+
+    The library's own early stopping forgets its count on resuming; this one reads the history
+    that every checkpoint carries.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+        self._stop_if_exhausted(state, control)
+
+    def on_evaluate(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._stop_if_exhausted(state, control)
+
+    def _stop_if_exhausted(self, state: TrainerState, control: TrainerControl) -> None:
+        scores = [entry[_SPEARMAN] for entry in state.log_history if _SPEARMAN in entry]
+        if self._patience and scores:
+            since_best = len(scores) - 1 - scores.index(max(scores))
+            if since_best >= self._patience:
+                control.should_training_stop = True
+
+
+class _LossCheckpoints(TrainerCallback):
+    """Adds the loss's own tensors, and the seconds spent, to the trainer's checkpoints.
+
+    The file is written last, so a checkpoint that has it is complete.
+    """
+
+    def __init__(self, model: torch.nn.Module, loss: torch.nn.Module) -> None:
+        self._model = model
+        self._loss = loss
+        self._earlier = 0.0
+        self._started = time.perf_counter()
+
+    def seconds(self) -> float:
+        return self._earlier + time.perf_counter() - self._started
+
+    def on_save(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        tensors = {
+            name: tensor.detach().cpu().contiguous().clone() for name, tensor in self._own().items()
+        }
+        content = safetensors.torch.save(tensors, {"seconds": repr(self.seconds())})
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_atomic(folder / LOSS_FILE, content)
+
+    def load(self, checkpoint: Path) -> None:
+        own = self._own()
+        with safetensors.safe_open(checkpoint / LOSS_FILE, "pt") as stored, torch.no_grad():
+            self._earlier = float(stored.metadata()["seconds"])
+            for name, tensor in own.items():
+                tensor.copy_(stored.get_tensor(name))
+
+    def _own(self) -> Mapping[str, torch.Tensor]:
+        # By identity, since a loss may hold the model under any name and at any depth.
+        models = {id(tensor) for tensor in self._model.state_dict(keep_vars=True).values()}
+        return {
+            name: tensor
+            for name, tensor in self._loss.state_dict(keep_vars=True).items()
+            if id(tensor) not in models
+        }
+
+
+class _EpochSampler(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
+    """Shuffles each epoch by seed and epoch alone.
+
+    The default sampler draws all epochs from one generator, whose state no checkpoint has: a
+    training resumed in its second epoch would repeat the order of the first.
+    """
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed * _SEED_STRIDE + self.epoch)
+        order: list[int] = torch.randperm(len(self.sampler), generator=generator).tolist()
+        for start in range(0, len(order), self.batch_size):
+            yield order[start : start + self.batch_size]
+
+
+class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
+    """Stops at a loss that is not finite, and collects nothing for a model card."""
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        result = super().compute_loss(model, inputs, *args, **kwargs)
+        loss = result[0] if isinstance(result, tuple) else result
+        if not torch.isfinite(loss):
+            raise CellError(
+                f"the loss became {loss.item()} at step {self.state.global_step + 1}; "
+                "try a lower lr"
+            )
+        return result
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Leave it out: it asks the hub about the base model."""
+
+
+def _dataset(pairs: list[tuple[str, ...]]) -> Dataset:
+    columns = zip(*pairs, strict=True)
+    return Dataset.from_dict({f"text{i}": list(texts) for i, texts in enumerate(columns)})
+
+
+def _evaluator(dev: list[Row], batch_size: int) -> EmbeddingSimilarityEvaluator:
+    return EmbeddingSimilarityEvaluator(
+        [row["sentence1"] for row in dev],
+        [row["sentence2"] for row in dev],
+        [row["score"] for row in dev],
+        batch_size=batch_size,
+        similarity_fn_names=["cosine"],
+        write_csv=False,
+    )
+
+
+def _arguments(
+    settings: TrainSettings, ctx: BuildContext, folder: Path, pairs: int, evaluated: bool
+) -> SentenceTransformerTrainingArguments:
+    every = settings.dev_every if evaluated else settings.checkpoint_every
+    cuda = ctx.device.startswith("cuda")
+    bf16 = cuda and torch.cuda.is_bf16_supported()
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        seed=ctx.seed,
+        data_seed=ctx.seed,
+        use_cpu=ctx.device == "cpu",
+        bf16=bf16,
+        fp16=cuda and not bf16,
+        per_device_train_batch_size=settings.batch_size,
+        batch_sampler=_EpochSampler,
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        learning_rate=settings.lr,
+        warmup_steps=math.ceil(settings.total_steps(pairs) * settings.warmup_ratio),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        adam_epsilon=settings.adam_epsilon,
+        optim="adamw_torch",
+        eval_strategy="steps" if evaluated else "no",
+        eval_steps=every if evaluated else None,
+        metric_for_best_model=_SPEARMAN if evaluated else None,
+        greater_is_better=True if evaluated else None,
+        load_best_model_at_end=evaluated,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        save_only_model=False,
+        # Windows of the logged loss end at checkpoints, so that resuming never cuts one.
+        logging_steps=every,
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=cuda,
+    )

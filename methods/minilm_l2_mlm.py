@@ -1,0 +1,174 @@
+"""minilm-l2 continued with masked language modelling: a raw start, with a head, for training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.corpora import corpus_fingerprint, load_corpus
+from bench.errors import UsageError
+from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainingArguments
+
+_SEED_STRIDE = 1_000_003
+
+
+class MiniLML2MlmConfig(MethodConfig):
+    """Settings of the masked language modelling.
+
+    Attributes:
+        base: Model that goes on learning; a BERT.
+        corpus: Text it learns from.
+        sentences: Most sentences of it, or None for all.
+        max_steps: Batches.
+        lr: Peak learning rate; it falls linearly to zero.
+        batch_size: Sentences in a batch.
+        max_seq_length: Tokens that a sentence is cut to.
+        mask: Share of the tokens to guess.
+    """
+
+    base: str = "minilm-l2"
+    corpus: str = "mix"
+    sentences: int | None = Field(default=None, ge=1)
+    max_steps: int = Field(default=1000, ge=1)
+    lr: float = Field(default=5e-4, gt=0)
+    batch_size: int = Field(default=64, ge=1)
+    max_seq_length: int = Field(default=64, ge=3)
+    mask: float = Field(default=0.15, gt=0, lt=1)
+
+
+class MiniLML2Mlm(Method):
+    """minilm-l2 with a masked language model's head; its folder ``mlm`` holds both."""
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        name="minilm-l2-mlm",
+        title="First two layers of all-MiniLM-L6-v2, continued with masked language modelling",
+        kind="static",
+        trains=True,
+        sources=("bench.data.corpora", "bench.training.trainer"),
+    )
+    Config: ClassVar[type[MethodConfig]] = MiniLML2MlmConfig
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"corpus": "pydoc", "max_steps": 40},
+    }
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Identify the base and the text."""
+        found = dict(super().inputs(data, models))
+        if self.checkpoint is None:
+            found["corpus"] = corpus_fingerprint(cast("MiniLML2MlmConfig", self.config).corpus, data)
+        return found
+
+    def build(self, ctx: BuildContext) -> SentenceTransformer:
+        """Train the base with a fresh head, or load a checkpoint."""
+        if self.checkpoint is not None:
+            return ctx.models.load(self.checkpoint)
+        import transformers
+
+        from bench.training import trainer as training
+
+        started = time.perf_counter()
+        config = cast("MiniLML2MlmConfig", self.config)
+        training.seed_everything(ctx.seed)
+        model = ctx.models.load(config.base, pooling="mean")
+        bert = model[0].auto_model
+        if not isinstance(bert, transformers.BertModel):
+            raise UsageError(f"minilm-l2-mlm: base {config.base!r} is not a BERT")
+        mlm = transformers.BertForMaskedLM(bert.config)
+        # The head has no use for the pooler, the one part that only the base has.
+        mlm.bert.load_state_dict(bert.state_dict(), strict=False)
+        rows = self._rows(model.tokenizer, ctx)
+        trainer = transformers.Trainer(
+            model=mlm,
+            args=self._arguments(ctx),
+            train_dataset=rows,
+            data_collator=_Masking(model.tokenizer, config.mask, ctx.seed),
+            callbacks=[training.ProgressCallback(ctx.progress, "train masked language model")],
+        )
+        trainer.remove_callback(transformers.PrinterCallback)
+        folder = ctx.workdir / "checkpoints"
+        point = training.resume_point(folder, (training.STATE_FILE,))
+        trainer.train(resume_from_checkpoint=str(point) if point else None)
+        bert.load_state_dict(mlm.bert.state_dict(), strict=False)
+        _save(mlm, model.tokenizer, ctx.workdir / "extra" / "mlm")
+        seconds = time.perf_counter() - started
+        training.write_summary(ctx.workdir, trainer.state, seconds, len(rows))
+        return model.eval()
+
+    def _rows(self, tokenizer: Any, ctx: BuildContext) -> list[dict[str, Any]]:
+        config = cast("MiniLML2MlmConfig", self.config)
+        sentences = load_corpus(config.corpus, ctx.data, config.sentences).sentences()
+        encoded = tokenizer(
+            sentences,
+            truncation=True,
+            max_length=config.max_seq_length,
+            return_special_tokens_mask=True,
+        )
+        return [
+            {
+                "row": row,
+                "input_ids": encoded["input_ids"][row],
+                "special_tokens_mask": encoded["special_tokens_mask"][row],
+            }
+            for row in range(len(sentences))
+        ]
+
+    def _arguments(self, ctx: BuildContext) -> TrainingArguments:
+        import torch
+        import transformers
+
+        config = cast("MiniLML2MlmConfig", self.config)
+        cuda = ctx.device.startswith("cuda")
+        return transformers.TrainingArguments(
+            output_dir=str(ctx.workdir / "checkpoints"),
+            seed=ctx.seed,
+            data_seed=ctx.seed,
+            use_cpu=ctx.device == "cpu",
+            bf16=cuda and torch.cuda.is_bf16_supported(),
+            per_device_train_batch_size=config.batch_size,
+            max_steps=config.max_steps,
+            learning_rate=config.lr,
+            warmup_steps=config.max_steps // 20,
+            optim="adamw_torch",
+            save_strategy="steps",
+            save_steps=100,
+            save_total_limit=2,
+            logging_steps=20,
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=cuda,
+        )
+
+
+class _Masking:
+    """Masks a batch by its first row and the seed alone, so that resuming masks the same tokens."""
+
+    def __init__(self, tokenizer: Any, share: float, seed: int) -> None:
+        self._tokenizer = tokenizer
+        self._share = share
+        self._seed = seed
+
+    def __call__(self, rows: list[dict[str, Any]]) -> Any:
+        from transformers import DataCollatorForLanguageModeling
+
+        collate = DataCollatorForLanguageModeling(
+            self._tokenizer,
+            mlm_probability=self._share,
+            seed=self._seed * _SEED_STRIDE + rows[0]["row"],
+        )
+        return collate([{key: row[key] for key in row if key != "row"} for row in rows])
+
+
+def _save(mlm: Any, tokenizer: Any, folder: Path) -> None:
+    mlm.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,106 @@
+"""User errors: one line, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Bench, write_suite
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--methods", "simcsee"], 2, "did you mean 'simcse'"),
+        (["--suite", "sts8", "--methods", "good"], 2, "unknown suite 'sts8'; did you mean"),
+        (["--methods", "sct[queue=5]"], 2, "no option 'queue'; did you mean 'queue_size'"),
+        (["--methods", "good[count=many]"], 2, "good[count=many]: count:"),
+        (["--methods", "good[count"], 2, "bad method spec"),
+        (["--profile", "huge"], 2, "unknown profile 'huge'"),
+        (["--data", "nowhere"], 2, "data folder nowhere does not exist"),
+        (["--suite", "none.toml"], 2, "suite file none.toml does not exist"),
+        (["--rerun", "never"], 2, "'never' is not one of"),
+        (["--suite", "sts7", "--methods", "good"], 4, "pass --data FOLDER"),
+        (["--methods", "sbert@nobody/nothing", "--offline"], 4, "nobody/nothing"),
+    ],
+)
+def test_nothing_runs(
+    bench: Bench, suite: Path, arguments: list[str], code: int, message: str
+) -> None:
+    given = arguments if "--suite" in arguments else ["--suite", str(suite), *arguments]
+    got, out, err = bench("run", *given)
+    assert (got, out) == (code, "")
+    assert message in _last_line(err)
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+
+
+def test_bad_toml_names_file_and_key(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("name = \n")
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 2
+    assert "bad.toml: not valid TOML" in err
+    path.write_text('name = "x"\ntitle = "x"\nconvention = "none"\naverage = []\n')
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 2
+    assert "key 'convention'" in err
+
+
+def test_wrong_checksum(bench: Bench, tmp_path: Path) -> None:
+    path = write_suite(tmp_path, sha256="0" * 64)
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code in {3, 4}
+    assert "checksum" in err
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("nan", "NaN or infinity for the text"),
+        ("shape", "expected ("),
+        ("crash", "RuntimeError: the dog ate it"),
+        ("diskfull", "No space left"),
+    ],
+)
+def test_one_broken_method_leaves_the_others(
+    bench: Bench, suite: Path, tmp_path: Path, method: str, message: str
+) -> None:
+    code, out, err = bench("run", "--suite", suite, "--methods", f"good,{method},good2")
+    assert code == 3
+    assert "good" in out and "good2" in out and method not in out
+    assert message in _last_line(err)
+    assert "Traceback" not in err
+    assert len(list(tmp_path.glob("results/runs/small/*.failed.json"))) == 1
+
+
+def test_empty_text(bench: Bench, tmp_path: Path) -> None:
+    path = write_suite(tmp_path, empty=True)
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 3
+    assert "task pairs: row 4: sentence2 is an empty text" in err
+
+
+def test_interrupt_keeps_what_is_finished(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    code, _, err = bench("run", "--suite", suite, "--methods", "good,interrupt")
+    assert code == 130
+    assert "interrupted" in _last_line(err)
+    assert len(list(tmp_path.glob("results/runs/small/good-*seed0.json"))) == 1
+
+
+def test_unwritable_output(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = bench("run", "--suite", suite, "--methods", "good", "--output", "file/x")
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_table_without_records(bench: Bench) -> None:
+    code, _, err = bench("table")
+    assert code == 4
+    assert "bench run" in err
