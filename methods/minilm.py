@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bench.data.access import DataAccess
 from bench.method import BuildContext, Method, MethodInfo, ModelAccess
-from bench.models import minilm_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 class MiniLM(Method):
     """all-MiniLM-L6-v2 as published."""
 
-    info: ClassVar[MethodInfo] = MethodInfo(
+    info = MethodInfo(
         name="minilm",
         title="all-MiniLM-L6-v2, trained on a billion pairs",
         kind="supervised",
@@ -29,8 +28,8 @@ class MiniLM(Method):
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Identify the folder."""
-        return {"folder": models.fingerprint(str(minilm_folder(data)))}
+        return {"folder": models.fingerprint(str(models.minilm()))}
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Load the folder."""
-        return ctx.models.load(str(minilm_folder(ctx.data)))
+        return ctx.models.load(str(ctx.models.minilm()))

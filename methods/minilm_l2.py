@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from bench.data.access import DataAccess
 from bench.method import BuildContext, Method, MethodInfo, ModelAccess
@@ -17,7 +17,7 @@ LAYERS = 2
 class MiniLML2(Method):
     """Embeddings and first two layers of all-MiniLM-L6-v2, mean pooling, not normalised."""
 
-    info: ClassVar[MethodInfo] = MethodInfo(
+    info = MethodInfo(
         name="minilm-l2",
         title="First two layers of all-MiniLM-L6-v2",
         kind="static",
@@ -30,7 +30,8 @@ class MiniLML2(Method):
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Cut the layers above the second off."""
         model = ctx.models.load("minilm", pooling="mean")
-        bert = model[0].auto_model
+        transformer: Any = model[0]
+        bert = transformer.auto_model
         bert.encoder.layer = bert.encoder.layer[:LAYERS]
         bert.config.num_hidden_layers = LAYERS
         return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -20,43 +20,44 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 _SEED_STRIDE = 1_000_003
-
-
-class MiniLML2MlmConfig(MethodConfig):
-    """Settings of the masked language modelling.
-
-    Attributes:
-        base: Model that goes on learning; a BERT.
-        corpus: Text it learns from.
-        sentences: Most sentences of it, or None for all.
-        max_steps: Batches.
-        lr: Peak learning rate; it falls linearly to zero.
-        batch_size: Sentences in a batch.
-        max_seq_length: Tokens that a sentence is cut to.
-        mask: Share of the tokens to guess.
-    """
-
-    base: str = "minilm-l2"
-    corpus: str = "mix"
-    sentences: int | None = Field(default=None, ge=1)
-    max_steps: int = Field(default=1000, ge=1)
-    lr: float = Field(default=5e-4, gt=0)
-    batch_size: int = Field(default=64, ge=1)
-    max_seq_length: int = Field(default=64, ge=3)
-    mask: float = Field(default=0.15, gt=0, lt=1)
+_NOT_MASKED = -100
 
 
 class MiniLML2Mlm(Method):
     """minilm-l2 with a masked language model's head; its folder ``mlm`` holds both."""
 
-    info: ClassVar[MethodInfo] = MethodInfo(
+    info = MethodInfo(
         name="minilm-l2-mlm",
         title="First two layers of all-MiniLM-L6-v2, continued with masked language modelling",
         kind="static",
         trains=True,
         sources=("bench.data.corpora", "bench.training.trainer"),
     )
-    Config: ClassVar[type[MethodConfig]] = MiniLML2MlmConfig
+
+    class Config(MethodConfig):
+        """Settings of the masked language modelling.
+
+        Attributes:
+            base: Model that goes on learning; a BERT.
+            corpus: Text it learns from.
+            sentences: Most sentences of it, or None for all.
+            max_steps: Batches.
+            lr: Peak learning rate; it falls linearly to zero.
+            batch_size: Sentences in a batch.
+            max_seq_length: Tokens that a sentence is cut to.
+            mask: Share of the tokens to guess.
+        """
+
+        base: str = "minilm-l2"
+        corpus: str = "mix"
+        sentences: int | None = Field(default=None, ge=1)
+        max_steps: int = Field(default=1000, ge=1)
+        lr: float = Field(default=5e-4, gt=0)
+        batch_size: int = Field(default=64, ge=1)
+        max_seq_length: int = Field(default=64, ge=3)
+        mask: float = Field(default=0.15, gt=0, lt=1)
+
+    config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"corpus": "pydoc", "max_steps": 40},
     }
@@ -65,7 +66,7 @@ class MiniLML2Mlm(Method):
         """Identify the base and the text."""
         found = dict(super().inputs(data, models))
         if self.checkpoint is None:
-            found["corpus"] = corpus_fingerprint(cast("MiniLML2MlmConfig", self.config).corpus, data)
+            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
         return found
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
@@ -77,17 +78,18 @@ class MiniLML2Mlm(Method):
         from bench.training import trainer as training
 
         started = time.perf_counter()
-        config = cast("MiniLML2MlmConfig", self.config)
+        config = self.config
         training.seed_everything(ctx.seed)
         model = ctx.models.load(config.base, pooling="mean")
-        bert = model[0].auto_model
+        transformer: Any = model[0]
+        bert = transformer.auto_model
         if not isinstance(bert, transformers.BertModel):
             raise UsageError(f"minilm-l2-mlm: base {config.base!r} is not a BERT")
         mlm = transformers.BertForMaskedLM(bert.config)
         # The head has no use for the pooler, the one part that only the base has.
         mlm.bert.load_state_dict(bert.state_dict(), strict=False)
         rows = self._rows(model.tokenizer, ctx)
-        trainer = transformers.Trainer(
+        trainer = _trainer_class()(
             model=mlm,
             args=self._arguments(ctx),
             train_dataset=rows,
@@ -105,8 +107,10 @@ class MiniLML2Mlm(Method):
         return model.eval()
 
     def _rows(self, tokenizer: Any, ctx: BuildContext) -> list[dict[str, Any]]:
-        config = cast("MiniLML2MlmConfig", self.config)
-        sentences = load_corpus(config.corpus, ctx.data, config.sentences).sentences()
+        config = self.config
+        needed = config.max_steps * config.batch_size
+        limit = min(config.sentences or needed, needed)
+        sentences = load_corpus(config.corpus, ctx.data, limit).sentences()
         encoded = tokenizer(
             sentences,
             truncation=True,
@@ -126,7 +130,7 @@ class MiniLML2Mlm(Method):
         import torch
         import transformers
 
-        config = cast("MiniLML2MlmConfig", self.config)
+        config = self.config
         cuda = ctx.device.startswith("cuda")
         return transformers.TrainingArguments(
             output_dir=str(ctx.workdir / "checkpoints"),
@@ -138,7 +142,7 @@ class MiniLML2Mlm(Method):
             max_steps=config.max_steps,
             learning_rate=config.lr,
             warmup_steps=config.max_steps // 20,
-            optim="adamw_torch",
+            optim="adamw_torch_fused",
             save_strategy="steps",
             save_steps=100,
             save_total_limit=2,
@@ -167,6 +171,22 @@ class _Masking:
             seed=self._seed * _SEED_STRIDE + rows[0]["row"],
         )
         return collate([{key: row[key] for key in row if key != "row"} for row in rows])
+
+
+def _trainer_class() -> Any:
+    from torch.nn.functional import cross_entropy
+    from transformers import Trainer
+
+    class MaskedOnly(Trainer):
+        """Asks the head for the masked tokens only; for all of them it outweighs two layers."""
+
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            labels = inputs.pop("labels")
+            masked = labels != _NOT_MASKED
+            hidden = model.bert(**inputs).last_hidden_state[masked]
+            return cross_entropy(model.cls(hidden), labels[masked])
+
+    return MaskedOnly
 
 
 def _save(mlm: Any, tokenizer: Any, folder: Path) -> None:

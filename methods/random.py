@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ class RandomEncoder:
 class RandomVectors(Method):
     """Random vectors."""
 
-    info: ClassVar[MethodInfo] = MethodInfo(
+    info = MethodInfo(
         name="random",
         title="Random vectors, equal for equal texts (mteb/baseline-random-encoder)",
         kind="static",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -15,26 +15,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-class SBertConfig(MethodConfig):
-    """Settings of a checkpoint.
-
-    Attributes:
-        pooling: Pooling of a bare transformer, mean if None; others keep their own.
-        prompt: Text put before every text, or None for the checkpoint's own prompts.
-        revision: Branch, tag or commit of a hub checkpoint.
-        max_seq_length: Tokens that a text is cut to, or None for the checkpoint's own.
-    """
-
-    pooling: str | None = None
-    prompt: str | None = None
-    revision: str | None = None
-    max_seq_length: int | None = Field(default=None, ge=1)
-
-
 class SBert(Method):
     """A checkpoint, as it is."""
 
-    info: ClassVar[MethodInfo] = MethodInfo(
+    info = MethodInfo(
         name="sbert",
         title="Any sentence-transformers or transformers checkpoint",
         kind="supervised",
@@ -42,7 +26,23 @@ class SBert(Method):
         arxiv="1908.10084",
         year=2019,
     )
-    Config: ClassVar[type[MethodConfig]] = SBertConfig
+
+    class Config(MethodConfig):
+        """Settings of a checkpoint.
+
+        Attributes:
+            pooling: Pooling of a bare transformer, mean if None; others keep their own.
+            prompt: Text put before every text, or None for the checkpoint's own prompts.
+            revision: Branch, tag or commit of a hub checkpoint.
+            max_seq_length: Tokens that a text is cut to, or None for the checkpoint's own.
+        """
+
+        pooling: str | None = None
+        prompt: str | None = None
+        revision: str | None = None
+        max_seq_length: int | None = Field(default=None, ge=1)
+
+    config: Config
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Identify the checkpoint."""
@@ -50,7 +50,7 @@ class SBert(Method):
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Load the checkpoint."""
-        config = cast("SBertConfig", self.config)
+        config = self.config
         model = ctx.models.load(self._source(), pooling=config.pooling)
         if config.max_seq_length is not None:
             model.max_seq_length = config.max_seq_length
@@ -62,5 +62,5 @@ class SBert(Method):
     def _source(self) -> str:
         if self.checkpoint is None:
             raise UsageError("sbert needs a checkpoint: sbert@FOLDER or sbert@org/name")
-        revision = cast("SBertConfig", self.config).revision
+        revision = self.config.revision
         return f"{self.checkpoint}@{revision}" if revision else self.checkpoint

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,26 +12,6 @@ from pydantic import Field
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
-
-
-class TfidfConfig(MethodConfig):
-    """Settings of TF-IDF.
-
-    Attributes:
-        corpus: Text that weights and axes are fitted on.
-        sentences: Most sentences of it, or None for all.
-        dim: Size of the vectors.
-        ngram_min: Characters of the shortest n-gram.
-        ngram_max: Characters of the longest n-gram.
-        max_features: Number of n-grams kept, the most frequent.
-    """
-
-    corpus: str = "pydoc"
-    sentences: int | None = Field(default=None, ge=1)
-    dim: int = Field(default=256, ge=1)
-    ngram_min: int = Field(default=2, ge=1)
-    ngram_max: int = Field(default=4, ge=1)
-    max_features: int = Field(default=50_000, ge=1)
 
 
 class TfidfEncoder:
@@ -52,14 +32,34 @@ class TfidfEncoder:
 class Tfidf(Method):
     """TF-IDF with a truncated SVD."""
 
-    info: ClassVar[MethodInfo] = MethodInfo(
+    info = MethodInfo(
         name="tfidf",
         title="TF-IDF of character n-grams with truncated SVD",
         kind="static",
         requires=("numpy", "scikit-learn", "scipy"),
         sources=("bench.data.corpora",),
     )
-    Config: ClassVar[type[MethodConfig]] = TfidfConfig
+
+    class Config(MethodConfig):
+        """Settings of TF-IDF.
+
+        Attributes:
+            corpus: Text that weights and axes are fitted on.
+            sentences: Most sentences of it, or None for all.
+            dim: Size of the vectors.
+            ngram_min: Characters of the shortest n-gram.
+            ngram_max: Characters of the longest n-gram.
+            max_features: Number of n-grams kept, the most frequent.
+        """
+
+        corpus: str = "pydoc"
+        sentences: int | None = Field(default=None, ge=1)
+        dim: int = Field(default=256, ge=1)
+        ngram_min: int = Field(default=2, ge=1)
+        ngram_max: int = Field(default=4, ge=1)
+        max_features: int = Field(default=50_000, ge=1)
+
+    config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {"corpus": "mix", "sentences": 50_000},
         "paper": {"corpus": "mix", "sentences": 50_000},
@@ -67,7 +67,7 @@ class Tfidf(Method):
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Identify the text."""
-        return {"corpus": corpus_fingerprint(cast("TfidfConfig", self.config).corpus, data)}
+        return {"corpus": corpus_fingerprint(self.config.corpus, data)}
 
     def build(self, ctx: BuildContext) -> TfidfEncoder:
         """Fit weights and axes."""
@@ -75,7 +75,7 @@ class Tfidf(Method):
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.pipeline import make_pipeline
 
-        config = cast("TfidfConfig", self.config)
+        config = self.config
         pipeline = make_pipeline(
             TfidfVectorizer(
                 analyzer="char_wb",

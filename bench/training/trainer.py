@@ -6,10 +6,10 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors
 import safetensors.torch
@@ -51,7 +51,7 @@ class TrainSettings:
         warmup_ratio: Share of the steps over which the learning rate rises.
         weight_decay: Decay of the weights, none for biases and norms.
         max_grad_norm: Gradients are scaled down to this norm.
-        max_steps: Steps instead of epochs, or -1.
+        max_steps: Upper bound of the steps, or -1.
         adam_epsilon: Epsilon of AdamW.
         dev_every: Steps between evaluations on the dev rows, or 0 for none.
         patience: Evaluations without a new best before training stops, or 0 for never.
@@ -74,7 +74,8 @@ class TrainSettings:
     def total_steps(self, pairs: int) -> int:
         """Optimizer steps over a number of pairs."""
         per_epoch = math.ceil(pairs / self.batch_size)
-        return self.max_steps if self.max_steps > 0 else math.ceil(per_epoch * self.epochs)
+        steps = math.ceil(per_epoch * self.epochs)
+        return min(steps, self.max_steps) if self.max_steps > 0 else steps
 
 
 def seed_everything(seed: int) -> None:
@@ -111,12 +112,15 @@ def train(
     folder = ctx.workdir / "checkpoints"
     evaluated = bool(dev) and settings.dev_every > 0
     checkpoints = _LossCheckpoints(model, loss)
+    max_seq_length = model.max_seq_length
     trainer = _Trainer(
         model=model,
         loss=loss,
         args=_arguments(settings, ctx, folder, len(pairs), evaluated),
         train_dataset=_dataset(pairs),
-        evaluator=_evaluator(dev, settings.batch_size) if dev and evaluated else None,
+        evaluator=(
+            _DevEvaluator(dev, settings.batch_size, max_seq_length) if dev and evaluated else None
+        ),
         callbacks=[
             ProgressCallback(ctx.progress, "train"),
             checkpoints,
@@ -127,7 +131,6 @@ def train(
     point = resume_point(folder, (LOSS_FILE, STATE_FILE))
     if point:
         checkpoints.load(point)
-    max_seq_length = model.max_seq_length
     model.max_seq_length = settings.max_seq_length
     try:
         trainer.train(resume_from_checkpoint=str(point) if point else None)
@@ -274,7 +277,8 @@ class _EpochSampler(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = torch.Generator().manual_seed(self.seed * _SEED_STRIDE + self.epoch)
-        order: list[int] = torch.randperm(len(self.sampler), generator=generator).tolist()
+        rows = len(cast("Sized", self.sampler))
+        order: list[int] = torch.randperm(rows, generator=generator).tolist()
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
@@ -296,26 +300,38 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
         """Leave it out: it asks the hub about the base model."""
 
 
+class _DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-ignore]
+    """Scores the dev rows at the length that the model has in use, not in training."""
+
+    def __init__(self, dev: list[Row], batch_size: int, max_seq_length: int | None) -> None:
+        super().__init__(
+            [row["sentence1"] for row in dev],
+            [row["sentence2"] for row in dev],
+            [row["score"] for row in dev],
+            batch_size=batch_size,
+            similarity_fn_names=["cosine"],
+            write_csv=False,
+        )
+        self._max_seq_length = max_seq_length
+
+    def __call__(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        cut, model.max_seq_length = model.max_seq_length, self._max_seq_length
+        try:
+            return super().__call__(model, *args, **kwargs)
+        finally:
+            model.max_seq_length = cut
+
+
 def _dataset(pairs: list[tuple[str, ...]]) -> Dataset:
     columns = zip(*pairs, strict=True)
     return Dataset.from_dict({f"text{i}": list(texts) for i, texts in enumerate(columns)})
-
-
-def _evaluator(dev: list[Row], batch_size: int) -> EmbeddingSimilarityEvaluator:
-    return EmbeddingSimilarityEvaluator(
-        [row["sentence1"] for row in dev],
-        [row["sentence2"] for row in dev],
-        [row["score"] for row in dev],
-        batch_size=batch_size,
-        similarity_fn_names=["cosine"],
-        write_csv=False,
-    )
 
 
 def _arguments(
     settings: TrainSettings, ctx: BuildContext, folder: Path, pairs: int, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
     every = settings.dev_every if evaluated else settings.checkpoint_every
+    steps = settings.total_steps(pairs)
     cuda = ctx.device.startswith("cuda")
     bf16 = cuda and torch.cuda.is_bf16_supported()
     return SentenceTransformerTrainingArguments(
@@ -327,14 +343,13 @@ def _arguments(
         fp16=cuda and not bf16,
         per_device_train_batch_size=settings.batch_size,
         batch_sampler=_EpochSampler,
-        num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps,
+        max_steps=steps,
         learning_rate=settings.lr,
-        warmup_steps=math.ceil(settings.total_steps(pairs) * settings.warmup_ratio),
+        warmup_steps=math.ceil(steps * settings.warmup_ratio),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         adam_epsilon=settings.adam_epsilon,
-        optim="adamw_torch",
+        optim="adamw_torch_fused",
         eval_strategy="steps" if evaluated else "no",
         eval_steps=every if evaluated else None,
         metric_for_best_model=_SPEARMAN if evaluated else None,

@@ -70,7 +70,15 @@ def _kill_when(path_exists, process: subprocess.Popen[bytes]) -> None:
 
 def test_kill_during_encoding(bench: Bench, suite: Path, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
-    arguments = ["run", "--suite", str(suite), "--batch-size", "5", "--methods", f"good,slow[flag={flag}]"]
+    arguments = [
+        "run",
+        "--suite",
+        str(suite),
+        "--batch-size",
+        "5",
+        "--methods",
+        f"good,slow[flag={flag}]",
+    ]
     process = _spawn(arguments, tmp_path)
     _kill_when(flag.exists, process)
     kept = _snapshot(tmp_path / "results")

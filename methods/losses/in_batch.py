@@ -1,0 +1,64 @@
+"""In-batch contrastive loss of SimCSE (Gao et al., EMNLP 2021, arXiv 2104.08821)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from torch import Tensor, nn
+
+INIT_STD = 0.02
+
+
+class InBatchLoss(nn.Module):
+    """InfoNCE over cosine / τ, with the other rows as negatives (equations 1 and 5).
+
+    It is -log(e^{s(h_i, h_i⁺)} / Σ_j (e^{s(h_i, h_j⁺)} + e^{s(h_i, h_j⁻)})), mean over i; the
+    second sum only where there is a column of hard negatives.
+
+    Args:
+        model: Sentence transformer with vectors of size u.
+        temperature: Temperature τ.
+        head: Put a fresh Linear(u, u) and tanh between pooling and loss, in training only.
+        seed: Seed of the head.
+    """
+
+    def __init__(
+        self, model: SentenceTransformer, *, temperature: float, head: bool, seed: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        width = int(model.get_embedding_dimension() or 0)
+        self.head = _head(width, seed) if head else nn.Identity()
+        self._ranking = MultipleNegativesRankingLoss(model, scale=1 / temperature)
+
+    def forward(self, features: Iterable[Mapping[str, Any]], labels: Tensor) -> Tensor:
+        """Encode the columns and compute the loss.
+
+        Each column has its own forward pass, so that equal texts get different dropout masks.
+
+        Args:
+            features: Tokens (B, L) of anchors, positives and, if given, hard negatives.
+            labels: Ignored; row i belongs to row i.
+        """
+        columns = [self.head(self.model(dict(view))["sentence_embedding"]) for view in features]
+        return self.from_vectors(columns, labels)
+
+    def from_vectors(self, columns: list[Tensor], labels: Tensor) -> Tensor:
+        """Compute the loss of vectors, (B, u) a column."""
+        # Half precision would round the logits, which reach 1 / τ.
+        with torch.autocast(columns[0].device.type, enabled=False):
+            vectors = [column.float() for column in columns]
+            loss: Tensor = self._ranking.compute_loss_from_embeddings(vectors, labels)
+        return loss
+
+
+def _head(width: int, seed: int) -> nn.Module:
+    linear = nn.Linear(width, width)
+    generator = torch.Generator().manual_seed(seed)
+    nn.init.normal_(linear.weight, std=INIT_STD, generator=generator)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.Tanh())

@@ -1,0 +1,129 @@
+"""Methods that train nothing, or next to nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.build import Built, build_encoder
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.errors import DataError, UsageError
+from bench.method import resolve
+from bench.models import Models
+from bench.progress import Silent
+from bench.registry import method_class
+from bench.spec import parse_method_spec
+from tests.tiny import tiny_bert
+
+TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on."]
+
+
+def build(spec: str, folder: Path) -> Built:
+    """Build a method of profile smoke with a cache of its own."""
+    cache = Cache(folder / "cache")
+    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
+    models = Models(
+        cache, data, device="cpu", seed=0, profile="smoke", offline=True, progress=Silent()
+    )
+    parsed = parse_method_spec(spec)
+    return build_encoder(
+        resolve(method_class(parsed.name), parsed, "smoke"),
+        cache=cache,
+        data=data,
+        models=models,
+        seed=0,
+        profile="smoke",
+        device="cpu",
+        progress=Silent(),
+    )
+
+
+def test_random_equals_mteb(tmp_path: Path) -> None:
+    from mteb.models.model_implementations.random_baseline import _batch_to_embeddings
+
+    expected = _batch_to_embeddings([{"text": TEXTS}], 32)
+    vectors = build("random", tmp_path).encoder.encode(TEXTS)
+    np.testing.assert_array_equal(vectors, expected)
+    assert vectors.dtype == np.float32
+
+
+def test_random_of_no_texts(tmp_path: Path) -> None:
+    assert build("random", tmp_path).encoder.encode([]).shape == (0, 32)
+
+
+def _corpus(folder: Path) -> Path:
+    lines = [f"the {w} and the {v} talk" for w in ("cat", "dog", "owl") for v in ("bat", "fox")]
+    path = folder / "corpus.txt"
+    path.write_text("\n".join(lines * 2), encoding="utf-8")
+    return path
+
+
+def test_tfidf_is_deterministic_and_zero_without_known_ngrams(tmp_path: Path) -> None:
+    spec = f"tfidf[corpus={_corpus(tmp_path)},dim=4]"
+    texts = ["the cat talks", "a fox", "☃☃☃"]
+    first, again = (build(spec, tmp_path).encoder.encode(texts) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert first.shape == (3, 4)
+    assert first.dtype == np.float32
+    assert np.isfinite(first).all()
+    assert not first[2].any()
+
+
+def test_tfidf_brings_alike_texts_together(tmp_path: Path) -> None:
+    encoder = build(f"tfidf[corpus={_corpus(tmp_path)},dim=4]", tmp_path).encoder
+    vectors = encoder.encode(["the cat and the bat", "the cat and a bat", "the owl and the fox"])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def test_sbert_without_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="sbert needs a checkpoint"):
+        build("sbert", tmp_path)
+
+
+def test_sbert_offline_without_a_copy(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not in the local hub cache and offline"):
+        build("sbert@no-such-owner/no-such-model", tmp_path)
+
+
+def test_sbert_options(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    plain = build(f"sbert@{folder}", tmp_path)
+    other = build(f"sbert@{folder}[pooling=cls,prompt=query: ,max_seq_length=9]", tmp_path)
+    assert plain.fingerprint != other.fingerprint
+    assert other.encoder[1].pooling_mode == "cls"
+    assert other.encoder.max_seq_length == 9
+    expected = other.encoder.encode(["query:rain"], prompt="")
+    np.testing.assert_allclose(other.encoder.encode(["rain"]), expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_minilm_l2_is_the_lower_part_of_minilm(tmp_path: Path) -> None:
+    whole, lower = (build(name, tmp_path).encoder for name in ("minilm", "minilm-l2"))
+    assert len(lower[0].auto_model.encoder.layer) == 2
+    assert [type(module).__name__ for module in lower] == ["Transformer", "Pooling"]
+    lower.save_pretrained(str(tmp_path / "lower"))
+    again = build(f"sbert@{tmp_path / 'lower'}", tmp_path).encoder
+    np.testing.assert_array_equal(again.encode(TEXTS), lower.encode(TEXTS))
+    features = whole.tokenizer(TEXTS[:1], return_tensors="pt")
+    hidden = whole[0].auto_model(**features, output_hidden_states=True).hidden_states[2]
+    expected = hidden.mean(dim=1).detach().numpy()
+    np.testing.assert_allclose(lower.encode(TEXTS[:1]), expected, atol=1e-5)
+
+
+def test_mlm_keeps_a_head_that_shares_the_encoder(tmp_path: Path) -> None:
+    from transformers import BertForMaskedLM
+
+    folder = tiny_bert(tmp_path / "tiny")
+    options = f"base={folder},corpus={_corpus(tmp_path)},max_steps=3,batch_size=2"
+    built = build(f"minilm-l2-mlm[{options}]", tmp_path)
+    assert built.training is not None
+    assert built.training["steps"] == 3
+    mlm = BertForMaskedLM.from_pretrained(tmp_path / "cache" / "models" / built.fingerprint / "mlm")
+    mine = built.encoder[0].auto_model.state_dict()
+    for name, tensor in mlm.bert.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), mine[name].numpy(), err_msg=name)
+    assert mlm.cls.predictions.decoder.weight is mlm.bert.embeddings.word_embeddings.weight

@@ -1,0 +1,142 @@
+"""Models by name, and trained models kept between runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from bench.build import Built, build_encoder
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.errors import DataError, UsageError
+from bench.method import BuildContext, Method, MethodConfig, MethodInfo
+from bench.models import Models, with_pooling
+from bench.progress import Silent
+from tests.tiny import tiny_bert, tiny_sentence_transformer
+
+TEXTS = ["one", "another one", "a third"]
+
+
+def _models(folder: Path) -> Models:
+    cache = Cache(folder / "cache")
+    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
+    return Models(
+        cache, data, device="cpu", seed=0, profile="smoke", offline=True, progress=Silent()
+    )
+
+
+def test_bare_folder_gets_a_pooling(tmp_path: Path) -> None:
+    folder, models = tiny_bert(tmp_path / "tiny"), _models(tmp_path)
+    assert models.load(str(folder))[1].pooling_mode == "mean"
+    assert models.load(str(folder), pooling="cls")[1].pooling_mode == "cls"
+    with pytest.raises(UsageError, match="unknown pooling 'middle'"):
+        models.load(str(folder), pooling="middle")
+
+
+def test_saved_folder_keeps_its_pooling(tmp_path: Path) -> None:
+    model, folder = tiny_sentence_transformer(tmp_path / "tiny"), tmp_path / "saved"
+    model.save_pretrained(str(folder))
+    loaded = _models(tmp_path).load(str(folder), pooling="cls")
+    assert loaded[1].pooling_mode == "mean"
+    np.testing.assert_array_equal(loaded.encode(TEXTS), model.encode(TEXTS))
+
+
+def test_methods_are_rebuilt_with_a_pooling(tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    tiny_sentence_transformer(tmp_path / "tiny").save_pretrained(str(folder))
+    loaded = _models(tmp_path).load(f"sbert@{folder}", pooling="cls")
+    assert [type(module).__name__ for module in loaded] == ["Transformer", "Pooling"]
+    assert loaded[1].pooling_mode == "cls"
+    assert with_pooling(loaded, "max")[1].pooling_mode == "max"
+
+
+def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
+    folder, models = tiny_bert(tmp_path / "tiny"), _models(tmp_path)
+    before = models.fingerprint(str(folder))
+    assert models.fingerprint(str(folder)) == before
+    tiny_bert(folder, hidden=32)
+    assert models.fingerprint(str(folder)) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no-such-owner/model", "not in the local hub cache and offline"),
+        ("minilm-l22", "did you mean"),
+        ("../nowhere/at/all", "neither a method, an existing folder nor a hub id"),
+    ],
+)
+def test_unknown_names(tmp_path: Path, name: str, message: str) -> None:
+    for ask in (_models(tmp_path).load, _models(tmp_path).fingerprint):
+        with pytest.raises(DataError, match=message):
+            ask(name)
+
+
+def test_empty_folder_holds_no_model(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no model"):
+        _models(tmp_path).load(str(tmp_path))
+
+
+def test_method_that_is_no_transformer(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'random' is not a transformer"):
+        _models(tmp_path).load("random")
+
+
+class Shifts(Method):
+    """Adds noise to a tiny model and counts how often it did."""
+
+    class Config(MethodConfig):
+        base: str
+
+    info = MethodInfo(name="shifts", title="Shifts", kind="contrastive", trains=True)
+    config: Config
+    built = 0
+
+    def build(self, ctx: BuildContext) -> SentenceTransformer:
+        Shifts.built += 1
+        model = ctx.models.load(self.config.base, pooling="mean")
+        torch.manual_seed(ctx.seed)
+        with torch.no_grad():
+            for tensor in model.parameters():
+                tensor.add_(torch.randn_like(tensor))
+        (ctx.workdir / "extra" / "head").mkdir(parents=True)
+        (ctx.workdir / "extra" / "head" / "note.txt").write_text("kept")
+        (ctx.workdir / "training.json").write_text(json.dumps({"steps": 1}))
+        return model
+
+
+def _build(folder: Path, config: Mapping[str, Any], seed: int = 0) -> Built:
+    cache = Cache(folder / "cache")
+    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
+    return build_encoder(
+        Shifts(Shifts.Config(**config)),
+        cache=cache,
+        data=data,
+        models=_models(folder),
+        seed=seed,
+        profile="smoke",
+        device="cpu",
+        progress=Silent(),
+    )
+
+
+def test_trained_model_is_kept_as_an_ordinary_folder(tmp_path: Path) -> None:
+    config = {"base": str(tiny_bert(tmp_path / "tiny"))}
+    Shifts.built = 0
+    first, again = _build(tmp_path, config), _build(tmp_path, config)
+    assert Shifts.built == 1
+    assert first.training == again.training == {"steps": 1}
+    folder = tmp_path / "cache" / "models" / first.fingerprint
+    plain = SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
+    np.testing.assert_array_equal(first.encoder.encode(TEXTS), plain)
+    np.testing.assert_array_equal(again.encoder.encode(TEXTS), plain)
+    assert (folder / "head" / "note.txt").read_text() == "kept"
+    assert not list((tmp_path / "cache" / "work").iterdir())
+    assert _build(tmp_path, config, seed=1).fingerprint != first.fingerprint

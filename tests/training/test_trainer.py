@@ -1,0 +1,184 @@
+"""Training: exact after an interruption, best weights kept, summaries."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.errors import CellError
+from bench.method import BuildContext
+from bench.models import Models
+from bench.progress import Silent
+from bench.training.trainer import LOSS_FILE, TrainSettings, seed_everything, train
+from tests.tiny import tiny_sentence_transformer
+
+PAIRS = [(f"the number {i}", f"{i} is a number with {i % 3}") for i in range(20)]
+SETTINGS = TrainSettings(
+    lr=1e-2, epochs=3, batch_size=4, max_seq_length=16, warmup_ratio=0.1, checkpoint_every=2
+)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class Dies(Silent):
+    """Raises once a step is done."""
+
+    def __init__(self, at: int | None) -> None:
+        self._at = at
+
+    def advance(self, done: int) -> None:
+        if done == self._at:
+            raise Killed
+
+
+class Contrast(torch.nn.Module):
+    """In-batch contrast with a projection, a temperature and a queue of its own."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        super().__init__()
+        self.encoder = model
+        self.project = torch.nn.Linear(16, 8)
+        self.temperature = torch.nn.Parameter(torch.tensor(0.1))
+        self.register_buffer("queue", torch.randn(8, 8))
+        self.register_buffer("position", torch.tensor(0))
+
+    def forward(self, features, labels):
+        one, two = (self.project(self.encoder(f)["sentence_embedding"]) for f in features)
+        logits = one @ torch.cat([two, self.queue]).T / self.temperature.clamp(min=0.05)
+        with torch.no_grad():
+            self.queue[int(self.position)] = two[0]
+            self.position.copy_((self.position + 1) % len(self.queue))
+        return torch.nn.functional.cross_entropy(logits, torch.arange(len(one)))
+
+
+class Broken(Contrast):
+    """Becomes NaN."""
+
+    def forward(self, features, labels):
+        return super().forward(features, labels) * float("nan")
+
+
+def context(folder: Path, die_at: int | None = None, seed: int = 3) -> BuildContext:
+    """A context whose progress kills the training at a step."""
+    cache, progress = Cache(folder / "cache"), Dies(die_at)
+    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
+    models = Models(
+        cache, data, device="cpu", seed=seed, profile="smoke", offline=True, progress=progress
+    )
+    workdir = folder / "work"
+    workdir.mkdir(exist_ok=True)
+    return BuildContext(seed, "smoke", "cpu", workdir, data, models, progress)
+
+
+def run(folder, settings=SETTINGS, die_at=None, loss_class=Contrast, dev=None, seed=3):
+    """Train a tiny model; returns it, its loss and the summary."""
+    folder.mkdir(exist_ok=True)
+    model = tiny_sentence_transformer(folder / "tiny")
+    seed_everything(seed)
+    loss = loss_class(model)
+    ctx = context(folder, die_at, seed)
+    train(model, loss, PAIRS, settings, ctx, dev)
+    return model, loss, json.loads((ctx.workdir / "training.json").read_text())
+
+
+def assert_equal_states(one: torch.nn.Module, two: torch.nn.Module) -> None:
+    """Compare all tensors to the last bit."""
+    mine, other = one.state_dict(), two.state_dict()
+    assert mine.keys() == other.keys()
+    for name, tensor in mine.items():
+        np.testing.assert_array_equal(tensor.numpy(), other[name].numpy(), err_msg=name)
+
+
+# Step 5 ends an epoch, 7 is in the second one, 10 ends one at a checkpoint.
+@pytest.mark.parametrize("die_at", [5, 7, 10])
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int) -> None:
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", die_at=die_at)
+    checkpoints = list((tmp_path / "killed" / "work" / "checkpoints").glob("checkpoint-*"))
+    assert checkpoints
+    assert all((path / LOSS_FILE).is_file() for path in checkpoints)
+    resumed = run(tmp_path / "killed")
+    assert_equal_states(whole[1], resumed[1])
+    assert {**whole[2], "seconds": 0} == {**resumed[2], "seconds": 0}
+    assert resumed[2]["steps"] == 15
+
+
+def test_incomplete_checkpoints_are_not_used(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", die_at=9)
+    cut_short = tmp_path / "killed" / "work" / "checkpoints" / "checkpoint-8"
+    (cut_short / LOSS_FILE).unlink()
+    resumed = run(tmp_path / "killed")
+    assert_equal_states(whole[1], resumed[1])
+
+
+def test_training_changes_model_and_loss_and_restores_the_length(tmp_path: Path) -> None:
+    model, loss, summary = run(tmp_path / "one")
+    before = tiny_sentence_transformer(tmp_path / "before")
+    assert model.max_seq_length == before.max_seq_length != SETTINGS.max_seq_length
+    assert not np.allclose(model.encode(["the number 1"]), before.encode(["the number 1"]))
+    assert int(loss.position) == 15 % 8
+    assert summary["pairs"] == len(PAIRS)
+    assert summary["final_loss"] > 0
+    assert summary["dev"] == []
+
+
+def test_seeds_differ(tmp_path: Path) -> None:
+    one, two = (run(tmp_path / str(seed), seed=seed)[0] for seed in (1, 2))
+    assert not np.array_equal(one.encode(["a"]), two.encode(["a"]))
+
+
+def test_dev_keeps_the_best_weights(tmp_path: Path) -> None:
+    dev = [
+        {"sentence1": one, "sentence2": PAIRS[(i * 7) % 20][1], "score": float(i % 5)}
+        for i, (one, _) in enumerate(PAIRS)
+    ]
+    settings = TrainSettings(lr=1e-2, epochs=3, batch_size=4, max_seq_length=16, dev_every=2)
+    whole = run(tmp_path / "whole", settings, dev=dev)
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", settings, die_at=7, dev=dev)
+    resumed = run(tmp_path / "killed", settings, dev=dev)
+    assert_equal_states(whole[0], resumed[0])
+    assert whole[2]["dev"] == resumed[2]["dev"]
+    steps = [entry["step"] for entry in whole[2]["dev"]]
+    assert steps == [2, 4, 6, 8, 10, 12, 14, 15]
+    best = max(whole[2]["dev"], key=lambda entry: entry["spearman"])
+    assert whole[2]["best_step"] == best["step"]
+    from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
+
+    columns = [[row[name] for row in dev] for name in ("sentence1", "sentence2", "score")]
+    score = EmbeddingSimilarityEvaluator(*columns, write_csv=False)(whole[0])["spearman_cosine"]
+    assert score == pytest.approx(best["spearman"], abs=1e-6)
+
+
+def test_patience_stops_early(tmp_path: Path) -> None:
+    dev = [
+        {"sentence1": a, "sentence2": b, "score": 1.0 / (i + 1)} for i, (a, b) in enumerate(PAIRS)
+    ]
+    settings = TrainSettings(
+        lr=1e-9, epochs=3, batch_size=4, max_seq_length=16, dev_every=1, patience=2
+    )
+    summary = run(tmp_path / "one", settings, dev=dev)[2]
+    assert summary["steps"] == summary["best_step"] + 2
+
+
+def test_loss_that_is_not_finite(tmp_path: Path) -> None:
+    with pytest.raises(CellError, match="the loss became nan at step 1; try a lower lr"):
+        run(tmp_path / "one", loss_class=Broken)
+
+
+def test_max_steps_is_an_upper_bound() -> None:
+    settings = TrainSettings(lr=1, epochs=2, batch_size=4, max_seq_length=8, max_steps=7)
+    assert settings.total_steps(100) == 7
+    assert settings.total_steps(10) == 6
