@@ -51,7 +51,7 @@ class MiniLML2Mlm(Method):
         base: str = "minilm-l2"
         corpus: str = "mix"
         sentences: int | None = Field(default=None, ge=1)
-        max_steps: int = Field(default=1000, ge=1)
+        max_steps: int = Field(default=200, ge=1)
         lr: float = Field(default=5e-4, gt=0)
         batch_size: int = Field(default=64, ge=1)
         max_seq_length: int = Field(default=64, ge=3)
@@ -59,7 +59,7 @@ class MiniLML2Mlm(Method):
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "smoke": {"corpus": "pydoc", "max_steps": 40},
+        "smoke": {"corpus": "pydoc", "max_steps": 40, "batch_size": 16},
     }
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
@@ -144,9 +144,9 @@ class MiniLML2Mlm(Method):
             warmup_steps=config.max_steps // 20,
             optim="adamw_torch_fused",
             save_strategy="steps",
-            save_steps=100,
+            save_steps=50,
             save_total_limit=2,
-            logging_steps=20,
+            logging_steps=10,
             report_to="none",
             disable_tqdm=True,
             remove_unused_columns=False,

@@ -20,7 +20,7 @@ from tests.tiny import tiny_sentence_transformer
 
 Array = NDArray[np.float64]
 B, K, U = 5, 12, 16
-TAUS = {"tau_ref": 0.1, "tau_on": 0.2}
+TAUS: dict[str, Any] = {"tau_ref": 0.1, "tau_on": 0.2}
 FIRST = ["a red kettle", "two dogs run", "rain", "the old farm", "dust"]
 SECOND = ["the kettle is red", "dogs are running", "it rains", "a farm", "some dust"]
 
@@ -154,7 +154,7 @@ def test_gradient_equals_numpy(vectors: list[Tensor]) -> None:
 
 @pytest.mark.parametrize("tau", [0.01, 0.02])
 def test_half_precision_and_low_temperatures_stay_exact(vectors: list[Tensor], tau: float) -> None:
-    taus = {"tau_ref": tau, "tau_on": tau}
+    taus: dict[str, Any] = {"tau_ref": tau, "tau_on": tau}
     exact = cross_view_loss(*vectors, **taus)
     assert torch.isfinite(exact)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -188,7 +188,9 @@ def test_queues_start_apart_and_by_seed(model: SentenceTransformer) -> None:
     assert torch.equal(loss.queue1.rows, again.queue1.rows)
     assert not torch.allclose(loss.queue1.rows, loss.queue2.rows)
     assert not torch.allclose(loss.queue1.rows, other.queue1.rows)
-    assert torch.equal(loss.projector[0].weight, again.projector[0].weight)
+    assert torch.equal(
+        loss.projector.get_parameter("0.weight"), again.projector.get_parameter("0.weight")
+    )
     assert loss.queue1.rows.dtype == torch.float32
     assert not any(buffer.requires_grad for buffer in loss.buffers())
 
@@ -239,7 +241,7 @@ def test_partial_and_oversized_batches(model: SentenceTransformer) -> None:
 def test_references_are_frozen_and_unprojected(model: SentenceTransformer) -> None:
     model.eval()
     loss, features = make(model), batch(model)
-    loss(features, None).backward()
+    torch.autograd.backward(loss(features, None))
     copy = deepcopy(model).requires_grad_(False)
     twin = make(deepcopy(model))
     r1, r2 = (
@@ -255,14 +257,15 @@ def test_nothing_leaks_through_the_references(model: SentenceTransformer) -> Non
     with torch.no_grad():
         for parameter in loss.projector.parameters():
             parameter.fill_(0.1)
-        loss.projector[0].weight.zero_()
-    loss(batch(model), None).backward()
+        loss.projector.get_parameter("0.weight").zero_()
+    torch.autograd.backward(loss(batch(model), None))
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     assert gradients and all(gradient.abs().max() == 0 for gradient in gradients)
 
 
 def test_dropout_is_on_in_training_only(model: SentenceTransformer) -> None:
     loss, (view, _) = make(model), batch(model)
+    assert not loss.references(view).requires_grad
     assert not torch.allclose(loss.references(view), loss.references(view))
     model.eval()
     torch.testing.assert_close(loss.references(view), loss.references(view))
@@ -272,7 +275,7 @@ def test_rows_have_norm_1_in_half_precision_too(model: SentenceTransformer) -> N
     loss, features = make(model), batch(model)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rows = [loss.online(features[0]), loss.references(features[0])]
-        loss(features, None).backward()
+        torch.autograd.backward(loss(features, None))
     for tensor in (*rows, loss.queue1.rows, loss.queue2.rows):
         norms = np.linalg.norm(tensor.detach().double().numpy(), axis=1)
         np.testing.assert_allclose(norms, 1, atol=1e-5)
@@ -331,7 +334,7 @@ def test_momentum_reference_is_a_moving_average(model: SentenceTransformer) -> N
     start = model.get_parameter(name).detach().numpy().copy()
     with torch.no_grad():
         model.get_parameter(name).add_(1)
-    loss(batch(model), None).backward()
+    torch.autograd.backward(loss(batch(model), None))
     assert loss.reference is not None
     followed = loss.reference.get_parameter(name)
     np.testing.assert_allclose(followed.numpy(), 0.75 * start + 0.25 * (start + 1), atol=1e-6)
@@ -353,7 +356,7 @@ def test_kl_and_cross_entropy_train_the_same(model: SentenceTransformer) -> None
         torch.manual_seed(0)
         for _ in range(4):
             optimizer.zero_grad()
-            loss(batch(model), None).backward()
+            torch.autograd.backward(loss(batch(model), None))
             optimizer.step()
         trained.append(dict(loss.named_parameters()))
     for name, value in trained[0].items():

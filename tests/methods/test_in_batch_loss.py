@@ -139,7 +139,14 @@ def test_head_is_fresh_and_by_seed(model: SentenceTransformer) -> None:
     assert weight.shape == (U, U) and bias.abs().max() == 0
     assert weight.std().item() == pytest.approx(0.02, rel=0.2)
     assert torch.equal(weight, again) and not torch.equal(weight, other)
-    assert not torch.allclose(weight, model[0].auto_model.pooler.dense.weight)
+    assert not torch.allclose(
+        weight,
+        model.get_parameter(
+            next(
+                name for name, _ in model.named_parameters() if name.endswith("pooler.dense.weight")
+            )
+        ),
+    )
 
 
 def test_head_is_trained_but_not_exported(model: SentenceTransformer, tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""What is installed is what is in the tree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench import registry
+from bench.cli.main import main
+from bench.suite import load_suite
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_package_is_listed() -> None:
+    found = {str(p.parent.relative_to(ROOT)) for p in (ROOT / "bench").rglob("__init__.py")}
+    found |= {f"bench/{p.parent.relative_to(ROOT)}" for p in (ROOT / "methods").rglob("__init__.py")}
+    found |= {"bench/suites"}
+    listed = PYPROJECT["tool"]["setuptools"]["packages"]
+    assert set(listed) == {name.replace("/", ".") for name in found}
+
+
+def test_version_is_told_once() -> None:
+    assert bench.__version__ == PYPROJECT["project"]["version"]
+
+
+@pytest.mark.parametrize("name", PYPROJECT["project"]["entry-points"]["bench.methods"])
+def test_registered_methods_load_and_know_their_name(name: str) -> None:
+    assert registry.method_class(name).info.name == name
+
+
+@pytest.mark.parametrize("name", PYPROJECT["project"]["entry-points"]["bench.suites"])
+def test_registered_suites_load_and_know_their_name(name: str) -> None:
+    assert load_suite(name).name == name
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "methods"], ["list", "suites"]])
+def test_light_verbs_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom bench.cli.main import main\n"
+        f"main({arguments!r})\n"
+        "heavy = {'torch', 'transformers', 'mteb', 'sentence_transformers'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_installed_plugin_adds_a_method_and_a_suite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "length-vectors" not in registry.names(registry.METHODS):
+        pytest.skip("needs: pip install tests/plugin_package")
+    assert registry.owner(registry.METHODS, "length-vectors") == "bench-plugin-example"
+    started = time.perf_counter()
+    code = main(
+        ["run", "--suite", "plugin-sts", "--methods", "length-vectors", "-o", str(tmp_path)]
+    )
+    assert code == 0
+    assert "length-vectors" in capsys.readouterr().out
+    assert time.perf_counter() - started < 60
