@@ -21,7 +21,9 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 def test_every_package_is_listed() -> None:
     found = {str(p.parent.relative_to(ROOT)) for p in (ROOT / "bench").rglob("__init__.py")}
-    found |= {f"bench/{p.parent.relative_to(ROOT)}" for p in (ROOT / "methods").rglob("__init__.py")}
+    found |= {
+        f"bench/{p.parent.relative_to(ROOT)}" for p in (ROOT / "methods").rglob("__init__.py")
+    }
     found |= {"bench/suites"}
     listed = PYPROJECT["tool"]["setuptools"]["packages"]
     assert set(listed) == {name.replace("/", ".") for name in found}

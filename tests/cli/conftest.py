@@ -12,7 +12,20 @@ from bench.cli.main import main
 from bench.data.rows import rows_sha256
 from tests import stub_methods
 
-WORDS = "apple bread candle dust echo farm glass hill iron jacket kettle lamp".split()
+WORDS = [
+    "apple",
+    "bread",
+    "candle",
+    "dust",
+    "echo",
+    "farm",
+    "glass",
+    "hill",
+    "iron",
+    "jacket",
+    "kettle",
+    "lamp",
+]
 Bench = Callable[..., tuple[int, str, str]]
 
 

@@ -101,7 +101,7 @@ def test_one_pair_alone_costs_nothing(loss: InBatchLoss) -> None:
 
 def test_gradient_reaches_both_copies(loss: InBatchLoss) -> None:
     vectors = [column.requires_grad_(True) for column in columns(2)]
-    loss.from_vectors(vectors, LABELS).backward()
+    torch.autograd.backward(loss.from_vectors(vectors, LABELS))
     assert all(v.grad is not None and v.grad.abs().max() > 0 for v in vectors)
 
 
@@ -152,7 +152,7 @@ def test_head_is_fresh_and_by_seed(model: SentenceTransformer) -> None:
 def test_head_is_trained_but_not_exported(model: SentenceTransformer, tmp_path: Path) -> None:
     before = model.encode(TEXTS)
     loss = make(model, head=True)
-    loss([model.preprocess(TEXTS)] * 2, LABELS).backward()
+    torch.autograd.backward(loss([model.preprocess(TEXTS)] * 2, LABELS))
     assert all(parameter.grad is not None for parameter in loss.head.parameters())
     with torch.no_grad():
         for parameter in loss.head.parameters():
