@@ -49,6 +49,7 @@ def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, see
     return fingerprint(
         {
             "name": info.name,
+            "class": type(method).__qualname__,
             "config": method.config.model_dump(mode="json"),
             "checkpoint": method.checkpoint,
             "inputs": dict(method.inputs(data, models)),

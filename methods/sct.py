@@ -108,8 +108,8 @@ class SCT(Method):
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {
             "base": "minilm-l2",
-            "sentences": 20_000,
-            "queue_size": 4_096,
+            "sentences": 10_000,
+            "queue_size": 2_048,
             "tau_ref": 0.03,
             "tau_on": 0.04,
             "batch_size": 64,
@@ -124,8 +124,8 @@ class SCT(Method):
             "tau_ref": 0.03,
             "tau_on": 0.04,
             "lr": 1e-4,
-            "batch_size": 64,
-            "max_steps": 40,
+            "batch_size": 32,
+            "max_steps": 30,
             "max_seq_length": 32,
             "dev": False,
         },

@@ -77,7 +77,7 @@ class SimCSE(Method):
             "pooling": "mean",
             "head": False,
             "corpus": "paraphrase",
-            "sentences": 20_000,
+            "sentences": 10_000,
             "lr": 1e-4,
             "dev_every": 64,
         },
@@ -86,7 +86,8 @@ class SimCSE(Method):
             "pooling": "mean",
             "head": False,
             "corpus": "pydoc",
-            "max_steps": 60,
+            "max_steps": 30,
+            "batch_size": 32,
             "dev": False,
         },
     }

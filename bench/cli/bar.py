@@ -30,7 +30,8 @@ class Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._progress.live.is_started:
+            self._progress.stop()
 
     def start(self, label: str, total: int) -> None:
         """Replace the bar by a new one."""

@@ -20,7 +20,7 @@ def _last_line(text: str) -> str:
         (["--suite", "sts8", "--methods", "good"], 2, "unknown suite 'sts8'; did you mean"),
         (["--methods", "sct[queue=5]"], 2, "no option 'queue'; did you mean 'queue_size'"),
         (["--methods", "good[count=many]"], 2, "good[count=many]: count:"),
-        (["--methods", "good[count"], 2, "bad method spec"),
+        (["--methods", "good[count"], 2, "missing ']'"),
         (["--profile", "huge"], 2, "unknown profile 'huge'"),
         (["--data", "nowhere"], 2, "data folder nowhere does not exist"),
         (["--suite", "none.toml"], 2, "suite file none.toml does not exist"),

@@ -1,0 +1,1 @@
+"""A third-party method and suite."""
