@@ -237,6 +237,24 @@ def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -
     return failure
 
 
+def build(method: Method, seed: int, settings: Settings) -> Built:
+    """Build one method with the models, data and device of a run.
+
+    Raises:
+        BenchError: The build fails for a reason the user can mend.
+    """
+    return build_encoder(
+        method,
+        cache=settings.cache,
+        data=settings.data,
+        models=_models(settings, seed),
+        seed=seed,
+        profile=settings.profile,
+        device=settings.device,
+        progress=settings.progress,
+    )
+
+
 class _Builds:
     """Builds each model once, and holds only the last."""
 
@@ -247,17 +265,7 @@ class _Builds:
     def get(self, cell: Cell) -> Built:
         if self._last is None or self._last[0] != cell.model_fingerprint:
             self._last = None
-            settings = self._settings
-            built = build_encoder(
-                cell.method,
-                cache=settings.cache,
-                data=settings.data,
-                models=_models(settings, cell.seed),
-                seed=cell.seed,
-                profile=settings.profile,
-                device=settings.device,
-                progress=settings.progress,
-            )
+            built = build(cell.method, cell.seed, self._settings)
             self._last = (cell.model_fingerprint, built)
         return self._last[1]
 

@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import make_settings
-from bench.build import build_encoder
 from bench.encode import encode_columns
 from bench.method import PROFILES, Method, resolve
-from bench.models import Models
 from bench.progress import Progress
 from bench.registry import method_class
-from bench.runner import Settings
+from bench.runner import Settings, build
 from bench.spec import parse_method_spec
 from bench.tasks import Column
 
@@ -70,25 +68,7 @@ def check_method(
 
 
 def _check_vectors(method: Method, settings: Settings, folder: Path) -> Iterator[Finding]:
-    models = Models(
-        settings.cache,
-        settings.data,
-        device=settings.device,
-        seed=0,
-        profile="smoke",
-        offline=settings.data.offline,
-        progress=settings.progress,
-    )
-    built = build_encoder(
-        method,
-        cache=settings.cache,
-        data=settings.data,
-        models=models,
-        seed=0,
-        profile="smoke",
-        device=settings.device,
-        progress=settings.progress,
-    )
+    built = build(method, 0, settings)
 
     def encode(texts: list[str], store: str) -> NDArray[np.float32]:
         return encode_columns(

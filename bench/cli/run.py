@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from bench.errors import EXIT_CELLS_FAILED, EXIT_OK
 from bench.spec import split_list
 
 DEFAULT_SUITE = "sts-mini"
@@ -89,7 +90,7 @@ def command(
     _print_tables(outcome.records)
     for failure in outcome.failures:
         click.echo(f"bench: {failure.message}", err=True)
-    return max((failure.exit_code for failure in outcome.failures), default=0) and 3
+    return EXIT_CELLS_FAILED if outcome.failures else EXIT_OK
 
 
 def _print_tables(records: list[Path]) -> None:
