@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from bench.cache import Cache
 from bench.data.access import DataAccess
@@ -65,6 +66,13 @@ class Broken(Contrast):
 
     def forward(self, features, labels):
         return super().forward(features, labels) * float("nan")
+
+
+class Steep(Contrast):
+    """Has gradients that are far too long."""
+
+    def forward(self, features, labels):
+        return super().forward(features, labels) * 1e4
 
 
 def context(folder: Path, die_at: int | None = None, seed: int = 3) -> BuildContext:
@@ -171,6 +179,21 @@ def test_patience_stops_early(tmp_path: Path) -> None:
     )
     summary = run(tmp_path / "one", settings, dev=dev)[2]
     assert summary["steps"] == summary["best_step"] + 2
+
+
+def test_gradients_of_model_and_loss_are_clipped_as_one(tmp_path: Path) -> None:
+    norms = []
+
+    def measure(optimizer: torch.optim.Optimizer, *rest: object) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        norms.append(torch.nn.utils.get_total_norm([g for g in gradients if g is not None]).item())
+
+    handle = register_optimizer_step_pre_hook(measure)
+    try:
+        run(tmp_path / "one", loss_class=Steep)
+    finally:
+        handle.remove()
+    assert norms == pytest.approx([SETTINGS.max_grad_norm] * 15, rel=1e-3)
 
 
 def test_loss_that_is_not_finite(tmp_path: Path) -> None:
