@@ -31,12 +31,14 @@ class Built:
         fingerprint: Identity of the model.
         seconds: Time it took now, little where the model was trained before.
         training: What its training reported, or None where nothing was trained.
+        folder: Where a trained sentence transformer is kept.
     """
 
     encoder: Encoder | SentenceTransformer
     fingerprint: str
     seconds: float
     training: dict[str, Any] | None = None
+    folder: Path | None = None
 
 
 def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, seed: int) -> str:
@@ -102,7 +104,7 @@ def build_encoder(
         if not kept:
             return Built(encoder, identity, time.perf_counter() - started)
     encoder = models.load(str(folder))
-    return Built(encoder, identity, time.perf_counter() - started, _summary(folder))
+    return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
 
 
 def _keep(encoder: Encoder | SentenceTransformer, workdir: Path, folder: Path) -> bool:

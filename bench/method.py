@@ -104,6 +104,9 @@ class ModelAccess(Protocol):
     def fingerprint(self, name: str) -> str:
         """Identify the same model without loading it."""
 
+    def masked_lm(self, name: str) -> tuple[Any, Any]:
+        """Load model and tokenizer of a masked language model."""
+
     def minilm(self) -> Path:
         """Folder of the verified weights of all-MiniLM-L6-v2."""
 

@@ -8,7 +8,7 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.build import build_encoder, model_fingerprint
+from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
@@ -83,7 +83,32 @@ class Models:
             return load_folder(self._folder(name), self._device, pooling)
         from sentence_transformers import SentenceTransformer
 
-        built = build_encoder(
+        encoder = self._build(method).encoder
+        if not isinstance(encoder, SentenceTransformer):
+            raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
+        return with_pooling(encoder, pooling) if pooling else encoder
+
+    def masked_lm(self, name: str) -> tuple[Any, Any]:
+        """Load a masked language model and its tokenizer.
+
+        Args:
+            name: Method that keeps one in its folder ``mlm``, folder, or hub id.
+
+        Raises:
+            DataError: There is no such model.
+            UsageError: It has no head for masked language modelling.
+        """
+        method = self._method(name)
+        if method is None:
+            return _load_masked_lm(self._folder(name), name, self._device)
+        built = self._build(method)
+        folder = (built.folder or Path()) / "mlm"
+        if built.folder is None or not folder.is_dir():
+            raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
+        return _load_masked_lm(folder, name, self._device)
+
+    def _build(self, method: Method) -> Built:
+        return build_encoder(
             method,
             cache=self._cache,
             data=self._data,
@@ -93,9 +118,6 @@ class Models:
             device=self._device,
             progress=self._progress,
         )
-        if not isinstance(built.encoder, SentenceTransformer):
-            raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
-        return with_pooling(built.encoder, pooling) if pooling else built.encoder
 
     def fingerprint(self, name: str) -> str:
         """Identify a model without loading it.
@@ -147,7 +169,7 @@ class Models:
 
     def _folder(self, name: str) -> Path:
         if Path(name).is_dir():
-            return Path(name)
+            return _with_model(Path(name))
         hub = _HUB_ID.fullmatch(name)
         if hub is None:
             raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
@@ -165,6 +187,12 @@ def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransforme
     transformer: Any = model[0]
     pool = Pooling(transformer.get_embedding_dimension(), pooling)
     return SentenceTransformer(modules=[transformer, pool], device=str(model.device))
+
+
+def _with_model(folder: Path) -> Path:
+    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+        raise DataError(f"{folder} holds no model: it has neither modules.json nor config.json")
+    return folder
 
 
 @memoize
@@ -209,10 +237,8 @@ def load_folder(folder: Path, device: str, pooling: str | None = None) -> Senten
     from sentence_transformers.sentence_transformer.modules import Transformer
 
     quiet_libraries()
-    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-        raise DataError(f"{folder} holds no model: it has neither modules.json nor config.json")
     try:
-        if (folder / "modules.json").is_file():
+        if (_with_model(folder) / "modules.json").is_file():
             return SentenceTransformer(
                 str(folder), device=device, trust_remote_code=False, local_files_only=True
             )
@@ -221,3 +247,20 @@ def load_folder(folder: Path, device: str, pooling: str | None = None) -> Senten
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{folder} cannot be loaded: {reason}") from error
     return with_pooling(bare, pooling or "mean")
+
+
+def _load_masked_lm(folder: Path, name: str, device: str) -> tuple[Any, Any]:
+    import transformers
+
+    quiet_libraries()
+    try:
+        model, report = transformers.AutoModelForMaskedLM.from_pretrained(
+            folder, output_loading_info=True, trust_remote_code=False, local_files_only=True
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{folder} cannot be loaded: {reason}") from error
+    if report["missing_keys"]:
+        raise UsageError(f"{name!r} has no head for masked language modelling; use minilm-l2-mlm")
+    return model.to(device).eval(), tokenizer

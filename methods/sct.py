@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
-from bench.training.inputs import dev_rows, training_inputs
+from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+from bench.training.views import SYNSETS, fill_masks, replace_one_word, synonyms
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
+    from bench.training.trainer import TrainSettings
 
-class SCT(Method):
+# The authors' schedule and optimizer, the same for all their models.
+WARMUP_RATIO = 0.1
+WEIGHT_DECAY = 0.01
+ADAM_EPSILON = 1e-6
+
+
+class SCT(CorpusMethod):
     """Two views of a sentence predict each other's similarity distribution over a queue."""
 
     info = MethodInfo(
@@ -28,23 +38,17 @@ class SCT(Method):
         arxiv="2311.03228",
         year=2023,
         trains=True,
-        sources=(
-            "bench.data.corpora",
-            "bench.methods.losses.cross_view",
-            "bench.models",
-            "bench.training.trainer",
-        ),
+        sources=(*SOURCES, "bench.methods.losses.cross_view", "bench.training.views"),
     )
 
-    class Config(MethodConfig):
+    class Config(CorpusConfig):
         """Settings; the defaults are the published ones for BERT-Small.
 
         Attributes:
-            base: Method, folder or hub id that training starts from.
-            views: ``pairs`` of the corpus (the paper: two back-translations), or the same
-                sentence under two ``dropout`` masks.
-            corpus: Training text, see ``bench.data.corpora``.
-            sentences: Number of rows of the corpus, all by default.
+            views: ``pairs`` of the corpus (the paper: two back-translations), the same sentence
+                under two ``dropout`` masks, with 15% of its tokens guessed anew (``mlm15``), or
+                with one word replaced by a synonym (``synonym1``).
+            mlm: Masked language model of the views ``mlm15``.
             queue_size: Rows of each queue; at most a quarter of ``sentences``.
             tau_ref: Temperature of the references.
             tau_on: Temperature of the online branch.
@@ -56,23 +60,13 @@ class SCT(Method):
             projector: Whether the online branch has its projector.
             momentum: Ablation: references come from a moving average of the model that keeps
                 this share at every step.
-            lr: Peak learning rate.
-            batch_size: Pairs in a batch.
-            epochs: Passes over the corpus.
-            max_steps: Upper bound of the steps, or -1.
-            max_seq_length: Tokens of a sentence in training.
-            warmup_ratio: Share of the steps over which the learning rate rises.
-            weight_decay: Decay of the weights, none for biases and norms.
-            adam_epsilon: Epsilon of AdamW.
-            dev: Evaluate on STS-B dev during training and keep the best checkpoint.
-            dev_every: Steps between these evaluations.
             patience: Epochs without a new best before training stops, or 0 for never.
         """
 
         base: str = "nreimers/BERT-Small-L-4_H-512_A-8"
-        views: Literal["pairs", "dropout"] = "pairs"
+        views: Literal["pairs", "dropout", "mlm15", "synonym1"] = "pairs"
+        mlm: str = "bert-base-uncased"
         corpus: str = "paraphrase"
-        sentences: int | None = Field(None, gt=0)
         queue_size: int = Field(65_536, ge=0)
         tau_ref: float = Field(0.02, gt=0)
         tau_on: float = Field(0.03, gt=0)
@@ -86,12 +80,7 @@ class SCT(Method):
         lr: float = Field(3e-4, gt=0)
         batch_size: int = Field(128, gt=1)
         epochs: float = Field(20, gt=0)
-        max_steps: int = Field(-1, ge=-1)
         max_seq_length: int = Field(128, gt=0)
-        warmup_ratio: float = Field(0.1, ge=0, le=1)
-        weight_decay: float = Field(0.01, ge=0)
-        adam_epsilon: float = Field(1e-6, gt=0)
-        dev: bool = True
         dev_every: int = Field(64, gt=0)
         patience: int = Field(7, ge=0)
 
@@ -108,6 +97,7 @@ class SCT(Method):
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {
             "base": "minilm-l2",
+            "mlm": "minilm-l2-mlm",
             "sentences": 10_000,
             "queue_size": 2_048,
             "tau_ref": 0.03,
@@ -119,6 +109,7 @@ class SCT(Method):
         "smoke": {
             "base": "minilm-l2",
             "views": "dropout",
+            "mlm": "minilm-l2-mlm",
             "corpus": "pydoc",
             "queue_size": 512,
             "tau_ref": 0.03,
@@ -132,28 +123,46 @@ class SCT(Method):
     }
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Base or checkpoint, and what is trained on."""
-        found = super().inputs(data, models)
-        if not self.trains:
-            return found
-        return {**found, **training_inputs(self.config.corpus, self._dev_every, data)}
+        """Those of every training, and what the views are made with."""
+        found = dict(super().inputs(data, models))
+        if self.trains and self.config.views == "mlm15":
+            found["mlm"] = models.fingerprint(self.config.mlm)
+        if self.trains and self.config.views == "synonym1":
+            found["synsets"] = data.sha256(SYNSETS)
+        return found
 
-    def build(self, ctx: BuildContext) -> SentenceTransformer:
-        """Train, or load a checkpoint with mean pooling where it names none."""
-        if self.checkpoint is not None:
-            return ctx.models.load(self.checkpoint, pooling="mean")
-        from bench.methods.losses.cross_view import CrossViewLoss
-
-        from bench.training.trainer import TrainSettings, train
-
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Two views of every sentence."""
         config = self.config
         corpus = load_corpus(config.corpus, ctx.data, config.sentences)
-        dropout = config.views == "dropout"
-        rows: list[Texts] = (
-            [(text, text) for text in corpus.sentences()] if dropout else [*corpus.pairs()]
+        if config.views == "pairs":
+            return [*corpus.pairs()]
+        sentences = corpus.sentences()
+        if config.views == "dropout":
+            return [(text, text) for text in sentences]
+        if config.views == "synonym1":
+            table = synonyms(ctx.data)
+            views = [replace_one_word(sentences, table, seed) for seed in _view_seeds(ctx.seed)]
+        else:
+            views = [self._fill_masks(sentences, seed, ctx) for seed in _view_seeds(ctx.seed)]
+        return list(zip(*views, strict=True))
+
+    def _fill_masks(self, sentences: list[str], seed: int, ctx: BuildContext) -> list[str]:
+        return fill_masks(
+            sentences,
+            self.config.mlm,
+            ctx.models,
+            seed=seed,
+            max_seq_length=self.config.max_seq_length,
+            progress=ctx.progress,
         )
-        model = ctx.models.load(config.base, pooling="mean")
-        loss = CrossViewLoss(
+
+    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
+        """Cross-view divergence over two queues."""
+        from bench.methods.losses.cross_view import CrossViewLoss
+
+        config = self.config
+        return CrossViewLoss(
             model,
             seed=ctx.seed,
             queue_size=config.queue_size,
@@ -167,21 +176,19 @@ class SCT(Method):
             projector=config.projector,
             momentum=config.momentum,
         )
-        settings = TrainSettings(
-            lr=config.lr,
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            max_seq_length=config.max_seq_length,
-            warmup_ratio=config.warmup_ratio,
-            weight_decay=config.weight_decay,
-            max_steps=config.max_steps,
-            adam_epsilon=config.adam_epsilon,
-            dev_every=self._dev_every,
-            # The paper counts epochs, the training counts evaluations.
-            patience=math.ceil(config.patience * len(rows) / config.batch_size / config.dev_every),
-        )
-        return train(model, loss, rows, settings, ctx, dev_rows(self._dev_every, ctx.data))
 
-    @property
-    def _dev_every(self) -> int:
-        return self.config.dev_every if self.config.dev else 0
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of every training, with the published schedule and patience."""
+        config = self.config
+        return replace(
+            super().train_settings(rows),
+            warmup_ratio=WARMUP_RATIO,
+            weight_decay=WEIGHT_DECAY,
+            adam_epsilon=ADAM_EPSILON,
+            # The paper counts epochs, the training counts evaluations.
+            patience=math.ceil(config.patience * rows / config.batch_size / config.dev_every),
+        )
+
+
+def _view_seeds(seed: int) -> tuple[int, int]:
+    return 2 * seed, 2 * seed + 1

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
-from bench.training.inputs import dev_rows, training_inputs
+from bench.method import BuildContext, MethodInfo
+from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 
-class SimCSE(Method):
+class SimCSE(CorpusMethod):
     """Contrastive learning with dropout, or paraphrases, as the positive."""
 
     info = MethodInfo(
@@ -27,32 +27,17 @@ class SimCSE(Method):
         arxiv="2104.08821",
         year=2021,
         trains=True,
-        sources=(
-            "bench.data.corpora",
-            "bench.methods.losses.in_batch",
-            "bench.models",
-            "bench.training.trainer",
-        ),
+        sources=(*SOURCES, "bench.methods.losses.in_batch"),
     )
 
-    class Config(MethodConfig):
+    class Config(CorpusConfig):
         """Settings; the defaults are the paper's for BERT-base.
 
         Attributes:
-            base: Method, folder or hub id that training starts from.
             pooling: Pooling in training and at inference.
             head: Linear and tanh after pooling, in training only.
             temperature: Temperature of the softmax.
             positives: ``dropout``, or the corpus's ``pairs``.
-            corpus: Training text, see ``bench.data.corpora``.
-            sentences: Number of rows of the corpus, all by default.
-            lr: Peak learning rate.
-            batch_size: Sentences in a batch.
-            epochs: Passes over the corpus.
-            max_steps: Upper bound of the steps, or -1.
-            max_seq_length: Tokens of a sentence in training.
-            dev: Evaluate on STS-B dev during training and keep the best checkpoint.
-            dev_every: Steps between these evaluations.
         """
 
         base: str = "bert-base-uncased"
@@ -61,16 +46,10 @@ class SimCSE(Method):
         temperature: float = Field(0.05, gt=0)
         positives: Literal["dropout", "pairs"] = "dropout"
         corpus: str = "wiki1m"
-        sentences: int | None = Field(None, gt=0)
         lr: float = Field(3e-5, gt=0)
-        batch_size: int = Field(64, gt=1)
-        epochs: float = Field(1, gt=0)
-        max_steps: int = Field(-1, ge=-1)
-        max_seq_length: int = Field(32, gt=0)
-        dev: bool = True
-        dev_every: int = Field(250, gt=0)
 
     config: Config
+    checkpoint_pooling = "cls"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {
             "base": "minilm-l2",
@@ -92,44 +71,21 @@ class SimCSE(Method):
         },
     }
 
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Base or checkpoint, and what is trained on."""
-        found = super().inputs(data, models)
-        if not self.trains:
-            return found
-        return {**found, **training_inputs(self.config.corpus, self._dev_every, data)}
+    @property
+    def pooling(self) -> str:
+        """Pooling in training and at inference."""
+        return self.config.pooling
 
-    def build(self, ctx: BuildContext) -> SentenceTransformer:
-        """Train, or load a checkpoint with [CLS] pooling where it names none."""
-        if self.checkpoint is not None:
-            return ctx.models.load(self.checkpoint, pooling="cls")
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Each sentence twice, or with its paraphrase."""
+        corpus = load_corpus(self.config.corpus, ctx.data, self.config.sentences)
+        if self.config.positives == "pairs":
+            return [*corpus.pairs()]
+        return [(text, text) for text in corpus.sentences()]
+
+    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
+        """In-batch negatives."""
         from bench.methods.losses.in_batch import InBatchLoss
 
-        from bench.training.trainer import TrainSettings, train
-
         config = self.config
-        corpus = load_corpus(config.corpus, ctx.data, config.sentences)
-        dropout = config.positives == "dropout"
-        rows: list[Texts] = (
-            [(text, text) for text in corpus.sentences()] if dropout else [*corpus.pairs()]
-        )
-        model = ctx.models.load(config.base, pooling=config.pooling)
-        loss = InBatchLoss(
-            model,
-            temperature=config.temperature,
-            head=config.head,
-            seed=ctx.seed,
-        )
-        settings = TrainSettings(
-            lr=config.lr,
-            epochs=config.epochs,
-            batch_size=config.batch_size,
-            max_seq_length=config.max_seq_length,
-            max_steps=config.max_steps,
-            dev_every=self._dev_every,
-        )
-        return train(model, loss, rows, settings, ctx, dev_rows(self._dev_every, ctx.data))
-
-    @property
-    def _dev_every(self) -> int:
-        return self.config.dev_every if self.config.dev else 0
+        return InBatchLoss(model, temperature=config.temperature, head=config.head, seed=ctx.seed)

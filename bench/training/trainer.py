@@ -298,7 +298,7 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """Clip the gradients of model and loss as one; the library leaves the loss's alone."""
-        modules = torch.nn.ModuleList([model, self.loss])
+        modules = torch.nn.ModuleList([model, cast("torch.nn.Module", self.loss)])
         return self.accelerator.clip_grad_norm_(modules.parameters(), self.args.max_grad_norm)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bench.methods.losses.cross_view import CrossViewLoss, Projector, RingQueue, cross_view_loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
+from bench.methods.losses.cross_view import CrossViewLoss, Projector, RingQueue, cross_view_loss
 from tests.tiny import tiny_sentence_transformer
 
 Array = NDArray[np.float64]

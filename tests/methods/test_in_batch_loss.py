@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bench.methods.losses.in_batch import InBatchLoss
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
+from bench.methods.losses.in_batch import InBatchLoss
 from tests.tiny import tiny_sentence_transformer
 
 B, U, TAU = 6, 16, 0.05

@@ -1,0 +1,117 @@
+"""Methods that train a base on a corpus of sentences or pairs: what their adapters share.
+
+Importing this needs no torch, as methods are listed and planned without it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.corpora import Texts, corpus_fingerprint
+from bench.method import BuildContext, Method, MethodConfig, ModelAccess
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from bench.training.trainer import TrainSettings
+
+DEV = "sts/stsb:dev"
+SOURCES = (
+    "bench.data.corpora",
+    "bench.models",
+    "bench.training.adapter",
+    "bench.training.trainer",
+)
+
+
+class CorpusConfig(MethodConfig):
+    """Settings of every training on a corpus.
+
+    Attributes:
+        base: Method, folder or hub id that training starts from.
+        corpus: Training text, see ``bench.data.corpora``.
+        sentences: Number of rows of the corpus, all by default.
+        lr: Peak learning rate.
+        batch_size: Rows in a batch.
+        epochs: Passes over the corpus.
+        max_steps: Upper bound of the steps, or -1.
+        max_seq_length: Tokens of a sentence in training.
+        dev: Evaluate on STS-B dev during training and keep the best checkpoint.
+        dev_every: Steps between these evaluations.
+    """
+
+    base: str
+    corpus: str
+    sentences: int | None = Field(None, gt=0)
+    lr: float = Field(gt=0)
+    batch_size: int = Field(64, gt=1)
+    epochs: float = Field(1, gt=0)
+    max_steps: int = Field(-1, ge=-1)
+    max_seq_length: int = Field(32, gt=0)
+    dev: bool = True
+    dev_every: int = Field(250, gt=0)
+
+
+class CorpusMethod(Method):
+    """Trains ``config.base`` with the method's loss on the rows that it makes of the corpus.
+
+    Attributes:
+        checkpoint_pooling: Pooling of a checkpoint that names none.
+    """
+
+    config: CorpusConfig
+    checkpoint_pooling: ClassVar[str] = "mean"
+
+    @abstractmethod
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Rows to train on, one text for each column of the loss."""
+
+    @abstractmethod
+    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
+        """Loss of the model, called with the features of the columns."""
+
+    @property
+    def pooling(self) -> str:
+        """Pooling that the base is trained with."""
+        return "mean"
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Hyperparameters of the training on a number of rows."""
+        from bench.training.trainer import TrainSettings
+
+        config = self.config
+        return TrainSettings(
+            lr=config.lr,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            max_seq_length=config.max_seq_length,
+            max_steps=config.max_steps,
+            dev_every=config.dev_every if config.dev else 0,
+        )
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Base or checkpoint, and the text that is trained on and chosen by."""
+        found = dict(super().inputs(data, models))
+        if self.trains:
+            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
+            if self.config.dev:
+                found["dev"] = data.sha256(DEV)
+        return found
+
+    def build(self, ctx: BuildContext) -> SentenceTransformer:
+        """Train, or load a checkpoint."""
+        if self.checkpoint is not None:
+            return ctx.models.load(self.checkpoint, pooling=self.checkpoint_pooling)
+        from bench.training.trainer import train
+
+        rows = self.rows(ctx)
+        model = ctx.models.load(self.config.base, pooling=self.pooling)
+        loss = self.loss(model, ctx)
+        dev = ctx.data.rows(DEV) if self.config.dev else None
+        return train(model, loss, rows, self.train_settings(len(rows)), ctx, dev)

@@ -1,0 +1,118 @@
+"""Second views of a sentence where no paraphrases are at hand (SCT paper, ablation of views).
+
+Each maker gives one list of views for a list of sentences, in order. Two calls with different
+seeds give the two views of a pair.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.data.access import DataAccess
+from bench.method import ModelAccess
+from bench.progress import Progress
+
+SYNSETS = "definitions/oewn:train+valid+test"
+MASKED_SHARE = 0.15
+_BATCH = 128
+_WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+def synonyms(data: DataAccess) -> Mapping[str, tuple[str, ...]]:
+    """Single words that share a synset of Open English WordNet with each single word.
+
+    Raises:
+        DataError: The word net is missing.
+    """
+    members: dict[str, set[str]] = defaultdict(set)
+    for row in data.rows(SYNSETS):
+        if _WORD.fullmatch(row["word"]):
+            members[row["synset"]].add(row["word"].lower())
+    found: dict[str, set[str]] = defaultdict(set)
+    for words in members.values():
+        for word in words:
+            found[word] |= words - {word}
+    return {word: tuple(sorted(others)) for word, others in found.items() if others}
+
+
+def replace_one_word(
+    sentences: Sequence[str], table: Mapping[str, tuple[str, ...]], seed: int
+) -> list[str]:
+    """Replace one word of each sentence by a synonym; those with none stay as they are."""
+    chance = random.Random(seed)
+    return [_replaced(sentence, table, chance) for sentence in sentences]
+
+
+def _replaced(sentence: str, table: Mapping[str, tuple[str, ...]], chance: random.Random) -> str:
+    places = [match for match in _WORD.finditer(sentence) if match.group().lower() in table]
+    if not places:
+        return sentence
+    place = chance.choice(places)
+    word = chance.choice(table[place.group().lower()])
+    return sentence[: place.start()] + word + sentence[place.end() :]
+
+
+def fill_masks(
+    sentences: Sequence[str],
+    name: str,
+    models: ModelAccess,
+    *,
+    seed: int,
+    max_seq_length: int,
+    progress: Progress,
+) -> list[str]:
+    """Mask 15% of the tokens of each sentence, at least one, and let a model guess them.
+
+    The likeliest token is taken. Sentences are cut to ``max_seq_length`` tokens.
+
+    Args:
+        sentences: Sentences.
+        name: Model with a head for masked language modelling.
+        models: Access to it.
+        seed: Seed of the masks.
+        max_seq_length: Tokens of a sentence.
+        progress: Where the guessing reports.
+
+    Raises:
+        UsageError: The model has no such head.
+    """
+    import torch
+
+    model, tokenizer = models.masked_lm(name)
+    generator = torch.Generator().manual_seed(seed)
+    progress.start("guess masked words", len(sentences))
+    views: list[str] = []
+    for start in range(0, len(sentences), _BATCH):
+        batch = tokenizer(
+            list(sentences[start : start + _BATCH]),
+            truncation=True,
+            max_length=max_seq_length,
+            padding=True,
+            return_special_tokens_mask=True,
+            return_tensors="pt",
+        )
+        special = batch.pop("special_tokens_mask").bool()
+        views += _guess(model, tokenizer, batch, special, generator)
+        progress.advance(len(views))
+    return views
+
+
+def _guess(model: Any, tokenizer: Any, batch: Any, special: Any, generator: Any) -> list[str]:
+    import torch
+
+    # One draw a token: a sentence masks its lowest ones, so that short ones mask at least one.
+    draws = torch.rand(special.shape, generator=generator).masked_fill(special, 2.0)
+    tokens = (~special).sum(1, keepdim=True)
+    wanted = (tokens * MASKED_SHARE).round().clamp(min=1).minimum(tokens).long()
+    masked = draws.argsort(1).argsort(1) < wanted
+    ids = batch["input_ids"]
+    with torch.inference_mode():
+        inputs = {**batch, "input_ids": ids.masked_fill(masked, tokenizer.mask_token_id)}
+        logits = model(**{key: value.to(model.device) for key, value in inputs.items()}).logits
+    guessed = torch.where(masked, logits.argmax(-1).to(ids), ids)
+    decoded: list[str] = tokenizer.batch_decode(guessed, skip_special_tokens=True)
+    return decoded
