@@ -13,10 +13,11 @@ from bench.data.access import DataAccess
 from bench.encode import TEXTS_PER_BATCH
 from bench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError
 from bench.method import PROFILES
+from bench.plan import Rerun, Settings, plan
 from bench.progress import Progress, Silent
 from bench.record import Failure, Record, find_records, read_record
 from bench.report.model import Table, load_tables
-from bench.runner import Rerun, Settings, plan, run_cells
+from bench.runner import run_cells
 from bench.spec import parse_method_spec
 from bench.suite import load_suite
 

@@ -18,7 +18,7 @@ from bench.errors import CellError
 from bench.fingerprint import fingerprint
 from bench.progress import Progress
 from bench.store import VectorStore
-from bench.tasks import Column
+from bench.tasks.base import Column
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -40,14 +40,25 @@ class MethodEntry(_Part):
     base: str | None
 
 
+class GroupEntry(_Part):
+    """Mean item value, between 0 and 1, over some items of a task."""
+
+    value: float
+    items: int
+
+
 class TaskEntry(_Part):
-    """Scores of one task, as fractions; ``ci95`` is a percentile bootstrap over items."""
+    """Scores of one task, as fractions; ``ci95`` is a percentile bootstrap over items.
+
+    ``phenomena`` groups the items by what they probe, where the rows say so.
+    """
 
     main: float
     ci95: Interval
     metrics: dict[str, float]
     items: int
     data_sha256: str
+    phenomena: dict[str, GroupEntry] = {}
 
 
 class EncodingEntry(_Part):
@@ -114,9 +125,9 @@ def record_path(output: Path, suite: str, cell: str) -> Path:
     return output / suite / f"{cell}.json"
 
 
-def write_record(path: Path, record: Record, items: Arrays) -> None:
+def write_record(path: Path, record: Record, packed_items: bytes) -> None:
     """Write a cell: items, then JSON; removes the note of an earlier failure."""
-    write_atomic(_items_path(path), pack_items(items))
+    write_atomic(_items_path(path), packed_items)
     write_atomic(path, (record.model_dump_json(indent=1) + "\n").encode())
     _failure_path(path).unlink(missing_ok=True)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,40 +14,187 @@ from bench.registry import suite_path
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
+Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EmbeddedData(_Table):
-    """Rows in a file beside the suite.
+class FileData(_Table):
+    """Rows of a file: JSON lines, CSV, TSV or Parquet, by the end of its name.
 
     Attributes:
-        file: Path relative to the suite's TOML, JSON lines.
-        sha256: Checksum over the canonical rows.
-        rows: Number of rows.
+        file: Path relative to the suite's TOML.
+        sha256: Checksum over the canonical rows; unchecked where left out.
+        rows: Number of rows; unchecked where left out.
     """
 
     file: str
-    sha256: str
-    rows: Annotated[int, Field(gt=0)]
+    sha256: str | None = None
+    rows: Annotated[int, Field(gt=0)] | None = None
 
 
-class TaskSpec(_Table):
-    """One task of a suite.
+class HubData(_Table):
+    """Rows of a data set on the hub.
+
+    Attributes:
+        hub: Its id, e.g. ``org/name``.
+        revision: Commit, so that rows never change unnoticed.
+        split: Split.
+        config: Configuration, where the data set has several.
+    """
+
+    hub: str
+    revision: str
+    split: str
+    config: str | None = None
+
+
+Data = str | FileData | HubData
+
+
+class _TaskSpec(_Table):
+    """What tasks of all kinds have.
 
     Attributes:
         name: Name and column of the task.
-        kind: Registered kind, e.g. ``sts``.
-        data: ``family/set:split`` of datasets.toml (splits joined by ``+``), or embedded data.
-        aggregation: How subsets are combined.
+        data: Rows to score: ``family/set:split`` of datasets.toml (splits joined by ``+``), a
+            file, or a data set on the hub.
+        columns: The kind's column to the name that it has in the data, where they differ.
     """
 
     name: str
+    data: Data
+    columns: Mapping[str, str] = Field(default_factory=dict)
+
+    required: ClassVar[tuple[str, ...]]
+
+    def parts(self) -> dict[str, Data]:
+        """All data of the task by role; ``test`` is what is scored."""
+        return {"test": self.data}
+
+    def row_columns(self) -> tuple[str, ...]:
+        """Columns that its rows must have, by the kind's own names."""
+        return self.required
+
+
+class StsSpec(_TaskSpec):
+    """Semantic textual similarity.
+
+    Attributes:
+        aggregation: How subsets are combined.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
     kind: Literal["sts"]
-    data: str | EmbeddedData
     aggregation: Aggregation = "all"
+
+
+class _Trained(_TaskSpec):
+    """What tasks with a trained probe have.
+
+    Attributes:
+        train: Rows to fit the probe on; without them the scored rows are split into folds.
+        dev: Rows to choose its regularisation on; without them folds of the training rows.
+    """
+
+    train: Data | None = None
+    dev: Data | None = None
+
+    def parts(self) -> dict[str, Data]:
+        """Test rows, and those to train and choose on."""
+        found = {"test": self.data, "train": self.train, "dev": self.dev}
+        return {part: data for part, data in found.items() if data is not None}
+
+
+class ClassificationSpec(_Trained):
+    """A probe on frozen vectors.
+
+    Attributes:
+        texts: Columns of text; two are a pair.
+        features: What the probe sees of a pair (u, v): ``absdiff_product`` is
+            [|u − v|, u·v], ``concat_absdiff_product`` is [u, v, u·v, |u − v|].
+        probe: ``sk`` is scikit-learn's logistic regression, ``torch`` SentEval's own loop.
+        folds: Folds where there is no dev split.
+        samples_per_label: Training rows of each class in an experiment of MTEB's protocol.
+        experiments: Experiments of MTEB's protocol.
+        metric: Main score.
+    """
+
+    kind: Literal["classification"]
+    texts: tuple[str, ...] = ("text",)
+    features: Features = "u"
+    probe: Literal["sk", "torch"] = "sk"
+    folds: int = Field(10, gt=1)
+    samples_per_label: int = Field(8, gt=0)
+    experiments: int = Field(10, gt=0)
+    metric: Literal["accuracy", "f1"] = "accuracy"
+
+    def row_columns(self) -> tuple[str, ...]:
+        """Its columns of text, and the label."""
+        return (*self.texts, "label")
+
+    @model_validator(mode="after")
+    def _features_fit_texts(self) -> ClassificationSpec:
+        if (len(self.texts) == 2) != (self.features != "u") or len(self.texts) > 2:
+            raise ValueError("features 'u' takes one text, the others take two")
+        return self
+
+
+class NliSpec(_Trained):
+    """Natural language inference as SentEval probes it.
+
+    Attributes:
+        features: What the probe sees of premise u and hypothesis v.
+        probe: ``sk`` or ``torch``, see ``ClassificationSpec``.
+        folds: Folds where there is no dev split.
+        regularise: Search the regularisation; SentEval does for SICK-E, not for SNLI.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("premise", "hypothesis", "label")
+    kind: Literal["nli"]
+    features: Features = "concat_absdiff_product"
+    probe: Literal["sk", "torch"] = "sk"
+    folds: int = Field(10, gt=1)
+    regularise: bool = True
+
+
+class PairClassificationSpec(_TaskSpec):
+    """Pairs that mean the same or not, told apart by a threshold of similarity."""
+
+    required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "label")
+    kind: Literal["pair_classification"]
+
+
+class RerankingSpec(_TaskSpec):
+    """Candidates of a query, those that answer it first."""
+
+    required: ClassVar[tuple[str, ...]] = ("query", "positive", "negative")
+    kind: Literal["reranking"]
+
+
+class RelatednessSpec(_Trained):
+    """SentEval's supervised relatedness: a probe on pair features that predicts the score.
+
+    Attributes:
+        classes: Scores 1 to this number, or 0 to this number where the lowest gold is below 1.
+    """
+
+    required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
+    kind: Literal["relatedness"]
+    classes: int = Field(5, gt=1)
+
+
+TaskSpec = Annotated[
+    StsSpec
+    | ClassificationSpec
+    | NliSpec
+    | PairClassificationSpec
+    | RerankingSpec
+    | RelatednessSpec,
+    Field(discriminator="kind"),
+]
 
 
 class Suite(_Table):

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from bench.api import make_settings
 from bench.encode import encode_columns
 from bench.method import PROFILES, Method, resolve
+from bench.plan import Settings, build
 from bench.progress import Progress
 from bench.registry import method_class
-from bench.runner import Settings, build
 from bench.spec import parse_method_spec
-from bench.tasks import Column
+from bench.tasks.base import Column
 
 _TEXTS = [
     "The kettle is on.",

@@ -8,7 +8,7 @@ import pytest
 from bench.encode import encode_columns
 from bench.errors import CellError
 from bench.progress import Silent
-from bench.tasks import Column
+from bench.tasks.base import Column
 
 
 class Lengths:

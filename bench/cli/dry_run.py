@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.runner import Cell, Settings, due, load_tasks
+from bench.plan import Cell, Settings, due
+from bench.tasks.loading import load_tasks
 
 # Nominal figures of two CPU cores: seconds of a training by profile, texts a second.
 _TRAINING_SECONDS = {"smoke": 20, "local": 150, "paper": 4 * 3600}

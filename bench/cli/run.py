@@ -62,7 +62,8 @@ def command(
             os.environ[name] = "1"
     from bench import api
     from bench.cli.bar import Bar
-    from bench.runner import plan, run_cells
+    from bench.plan import plan
+    from bench.runner import run_cells
     from bench.spec import parse_method_spec
     from bench.suite import load_suite
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench.data.catalog import Dataset, Split, SplitRef, catalog, parse_refs
-from bench.data.rows import Row, read_rows, row_digest, rows_sha256
+from bench.data.catalog import Dataset, HubSource, Split, SplitRef, catalog, parse_refs
+from bench.data.rows import (
+    Row,
+    read_rows,
+    read_table,
+    renamed,
+    row_digest,
+    rows_sha256,
+    write_rows,
+)
 from bench.errors import DataError
-from bench.files import write_atomic
-from bench.fingerprint import FileHashes, canonical_json
+from bench.fingerprint import FileHashes, canonical_json, fingerprint
 
 
 class DataAccess:
@@ -32,12 +38,19 @@ class DataAccess:
         self.offline = offline
 
     def rows(self, text: str) -> list[Row]:
-        """Read all rows of ``family/set:split[+split]``, in the file's order.
+        """Read all rows of ``family/set:split[+split][#part]``, in the file's order.
 
         Raises:
             DataError: The data is missing, or differs from the catalog.
         """
-        return [row for ref in parse_refs(text) for row in read_rows(self._verified(ref))]
+        return [row for ref in parse_refs(text) for row in self._ref_rows(ref)]
+
+    def _ref_rows(self, ref: SplitRef) -> list[Row]:
+        rows = read_rows(self._verified(ref))
+        if ref.part is None:
+            return rows
+        columns = catalog()[ref.dataset].columns
+        return [row for row in rows if in_fixed_split(row, columns, ref.part)]
 
     def sha256(self, text: str) -> str:
         """Verify the data and identify its rows.
@@ -49,18 +62,51 @@ class DataAccess:
         for ref in refs:
             self._verified(ref)
         sums = [catalog()[ref.dataset].splits[ref.split].sha256 for ref in refs]
-        return sums[0] if len(sums) == 1 else "+".join(sums)
+        return "+".join(sums) + (f"#{refs[0].part}" if refs[0].part else "")
 
-    def file_rows(self, path: Path, sha256: str, count: int, columns: Sequence[str]) -> list[Row]:
-        """Read embedded rows and check them against what the suite says.
+    def table(self, path: Path, columns: Sequence[str], rename: Mapping[str, str]) -> list[Row]:
+        """Read any file of rows with some columns.
+
+        Args:
+            path: JSON lines, CSV, TSV or Parquet.
+            columns: Columns that every row must have.
+            rename: Column to the name that it has in the file, where they differ.
 
         Raises:
-            DataError: Missing file, wrong number of rows, or wrong checksum.
+            DataError: The file is missing or damaged, or lacks a column.
+        """
+        return renamed(read_table(path), columns, rename, str(path))
+
+    def table_sha256(self, path: Path, columns: Sequence[str], rename: Mapping[str, str]) -> str:
+        """Identify the rows of any file, as ``rows:checksum`` over the columns.
+
+        Raises:
+            DataError: As ``table``.
         """
         if not path.is_file():
-            raise DataError(f"{path}: embedded data is missing; reinstall the suite's package")
-        self._check(path, str(path), Split(rows=count, sha256=sha256), columns)
-        return read_rows(path)
+            raise DataError(f"{path}: no such file; the suite names it as its data")
+
+        def summarise(path: Path) -> str:
+            rows = self.table(path, columns, rename)
+            return f"{len(rows)}:{rows_sha256(rows, columns)}"
+
+        tag = f"rows[{','.join(columns)}]{canonical_json(dict(rename))}"
+        return self._hashes.sha256(path, tag, summarise)
+
+    def hub_file(self, hub: HubSource, split: str, config: str | None = None) -> Path:
+        """Fetch all rows of a data set on the hub once, into the cache.
+
+        Raises:
+            DataError: It cannot be fetched.
+        """
+        name = fingerprint([hub.path, hub.revision, split, config])
+        path = self._cache / "hub" / f"{name}.jsonl.gz"
+        if not path.is_file():
+            label = f"{hub.path}@{hub.revision[:8]}:{split}"
+            if self.offline:
+                raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
+            write_rows(path, _load_from_hub(label, hub, split, config))
+        return path
 
     def file_sha256(self, path: Path) -> str:
         """Identify any file by its bytes."""
@@ -101,10 +147,12 @@ class DataAccess:
             raise DataError(
                 f"{ref}: {where}, and offline, so {dataset.hub.path} was not fetched; {how}"
             )
-        rows = _load_from_hub(ref, dataset, split.hub_split, how)
+        try:
+            rows = _load_from_hub(str(ref), dataset.hub, split.hub_split)
+        except DataError as error:
+            raise DataError(f"{error}; {how}") from None
         path = self._cache / ref.filename
-        content = "".join(canonical_json(row) + "\n" for row in rows).encode()
-        write_atomic(path, gzip.compress(content, mtime=0))
+        write_rows(path, renamed(rows, dataset.columns, {}, str(ref)))
         return path
 
 
@@ -119,18 +167,15 @@ def _summary(label: str, columns: Sequence[str]) -> Callable[[Path], str]:
     return summarise
 
 
-def _load_from_hub(ref: SplitRef, dataset: Dataset, hub_split: str, how: str) -> list[Row]:
+def _load_from_hub(label: str, hub: HubSource, split: str, config: str | None = None) -> list[Row]:
     import datasets
 
-    assert dataset.hub is not None
     try:
-        loaded = datasets.load_dataset(
-            dataset.hub.path, revision=dataset.hub.revision, split=hub_split
-        )
+        loaded = datasets.load_dataset(hub.path, config, revision=hub.revision, split=split)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{ref}: {dataset.hub.path} cannot be fetched: {reason}; {how}") from None
-    return [{column: row[column] for column in dataset.columns} for row in loaded]
+        raise DataError(f"{label}: {hub.path} cannot be fetched: {reason}") from None
+    return [dict(row) for row in loaded]
 
 
 def in_fixed_split(row: Row, columns: Sequence[str], part: str) -> bool:

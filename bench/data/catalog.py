@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from bench.errors import UsageError
 from bench.registry import did_you_mean
 
+PARTS = ("train", "dev", "test")
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,13 +46,20 @@ class Dataset(_Table):
 
 @dataclass(frozen=True)
 class SplitRef:
-    """One split of a data set, e.g. ``sts/sts12:test``."""
+    """One split of a data set, e.g. ``sts/sts12:test``.
+
+    Attributes:
+        dataset: Name in the catalog.
+        split: Name of the split.
+        part: ``train``, ``dev`` or ``test`` of a split that its publisher left whole.
+    """
 
     dataset: str
     split: str
+    part: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.dataset}:{self.split}"
+        return f"{self.dataset}:{self.split}" + (f"#{self.part}" if self.part else "")
 
     @property
     def filename(self) -> str:
@@ -66,12 +75,15 @@ def catalog() -> Mapping[str, Dataset]:
 
 
 def parse_refs(text: str) -> list[SplitRef]:
-    """Parse ``family/set:split`` with further splits joined by ``+``.
+    """Parse ``family/set:split[+split]``, or with ``#part`` at the end a part of each split.
 
     Raises:
-        UsageError: The data set or a split is not in the catalog.
+        UsageError: The data set or a split is not in the catalog, or the part is none.
     """
-    name, _, splits = text.partition(":")
+    whole, _, part = text.partition("#")
+    name, _, splits = whole.partition(":")
+    if part not in {"", *PARTS}:
+        raise UsageError(f"unknown part {part!r} in {text!r}; choose {', '.join(PARTS)}")
     known = catalog()
     if name not in known:
         hint = did_you_mean(name, known) or "datasets.toml lists the known ones"
@@ -81,4 +93,4 @@ def parse_refs(text: str) -> list[SplitRef]:
             raise UsageError(
                 f"{name} has no split {split!r}; it has: {', '.join(known[name].splits)}"
             )
-    return [SplitRef(name, split) for split in splits.split("+")]
+    return [SplitRef(name, split, part or None) for split in splits.split("+")]

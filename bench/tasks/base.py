@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.rows import Row
-from bench.suite import Convention, TaskSpec
+from bench.suite import Convention
 
 Vectors = Mapping[str, NDArray[np.float32]]
+Spec = TypeVar("Spec")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class TaskScore:
     Attributes:
         main: Main score as a fraction.
         metrics: All scores by name, as fractions.
-        items: Per-item arrays of equal length, what paired statistics work on.
+        items: Per-item arrays of equal length, what paired statistics work on. ``value`` is in
+            every kind: how well the item came out, between 0 and 1.
         replicates: Main score of each bootstrap resample, shape (R,); the resamples depend on
             the task alone, so that replicates of two methods are paired.
     """
@@ -47,22 +49,28 @@ class TaskScore:
     replicates: NDArray[np.float64]
 
 
-class Task(ABC):
+class Task(ABC, Generic[Spec]):
     """A task on given rows.
 
     Args:
         spec: Its entry in the suite.
-        rows: Its rows.
+        parts: Its rows by part: ``test``, and ``train`` and ``dev`` where the spec has them.
         convention: Whose protocol to follow.
     """
 
     kind: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
 
-    def __init__(self, spec: TaskSpec, rows: Sequence[Row], convention: Convention) -> None:
+    def __init__(
+        self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention
+    ) -> None:
         self.spec = spec
-        self.rows = rows
+        self.parts = parts
         self.convention = convention
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Rows that are scored."""
+        return self.parts["test"]
 
     @abstractmethod
     def texts(self) -> Mapping[str, Column]:
@@ -75,4 +83,11 @@ class Task(ABC):
         Args:
             vectors: Float32 vectors by column.
             seed: Seed of the resampling.
+
+        Raises:
+            CellError: The vectors give no score.
         """
+
+    def item_rows(self) -> Sequence[Row]:
+        """Rows that the items of a score stand for, in their order."""
+        return self.rows

@@ -6,20 +6,21 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from bench.errors import CellError
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import resample_counts, spearman_replicates
+from bench.suite import StsSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 
 
-class StsTask(Task):
+class StsTask(Task[StsSpec]):
     """STS over rows of ``sentence1``, ``sentence2``, ``score`` and, where known, ``subset``."""
 
     kind = "sts"
-    columns = ("sentence1", "sentence2", "score")
 
     def texts(self) -> Mapping[str, Column]:
         """Both sentences of every pair."""
@@ -47,7 +48,11 @@ class StsTask(Task):
         return TaskScore(
             main=metrics[f"spearman_{self.spec.aggregation}"],
             metrics=metrics,
-            items={"similarity": similarity, "gold": gold},
+            items={
+                "similarity": similarity,
+                "gold": gold,
+                "value": _rank_agreement(similarity, gold),
+            },
             replicates=self._replicates(similarity, gold, groups, seed),
         )
 
@@ -89,3 +94,11 @@ class StsTask(Task):
         ]
         weights = [len(group) for group in groups] if self.spec.aggregation == "wmean" else None
         return np.average(parts, axis=0, weights=weights)
+
+
+def _rank_agreement(
+    similarity: NDArray[np.float64], gold: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """One minus the share of all pairs by which a pair is ranked too high or too low."""
+    distance = np.abs(rankdata(similarity) - rankdata(gold))
+    return np.asarray(1 - distance / max(len(gold) - 1, 1))

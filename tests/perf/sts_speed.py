@@ -20,8 +20,8 @@ import mteb
 from bench.api import make_settings
 from bench.encode import encode_columns
 from bench.models import Models, load_folder
-from bench.runner import load_tasks
 from bench.suite import load_suite
+from bench.tasks.loading import load_tasks
 
 
 def _timed_bench(tasks: list[Any], model: Any, settings: Any) -> tuple[float, dict[str, float]]:

@@ -6,8 +6,8 @@ from scipy.stats import spearmanr
 
 from bench.errors import CellError
 from bench.metrics.cosine import cosine_float64, cosine_mteb
-from bench.suite import TaskSpec
-from bench.tasks import StsTask
+from bench.suite import StsSpec
+from bench.tasks.sts import StsTask
 
 GOLD = [0.0, 1.0, 2.0, 3.0, 1.0, 2.0]
 SUBSETS = ["a", "a", "a", "a", "b", "b"]
@@ -18,8 +18,8 @@ def _task(aggregation: str, convention: str = "senteval") -> StsTask:
         {"sentence1": f"s{i}", "sentence2": f"t{i}", "score": gold, "subset": subset}
         for i, (gold, subset) in enumerate(zip(GOLD, SUBSETS, strict=True))
     ]
-    spec = TaskSpec(name="T", kind="sts", data="x", aggregation=aggregation)
-    return StsTask(spec, rows, convention)
+    spec = StsSpec(name="T", kind="sts", data="x", aggregation=aggregation)
+    return StsTask(spec, {"test": rows}, convention)
 
 
 def _vectors(cosines: list[float]) -> dict[str, np.ndarray]:

@@ -1,0 +1,171 @@
+"""What a run consists of: its settings, and the cells that suites, methods and seeds make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.build import Built, build_encoder, model_fingerprint
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.data.source import task_sha256
+from bench.encode import TEXTS_PER_BATCH
+from bench.errors import BenchError
+from bench.fingerprint import fingerprint, source_fingerprint
+from bench.method import Method, resolve
+from bench.models import Models
+from bench.progress import Progress
+from bench.record import has_failed, read_record, record_path
+from bench.registry import METHODS, method_class, names
+from bench.spec import MethodSpec, parse_method_spec
+from bench.suite import Suite
+
+Rerun = Literal["missing", "failed", "all"]
+SCORING = ("bench.tasks", "bench.probes", "bench.metrics", "bench.stats", "bench.encode")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run shares over all its cells.
+
+    Attributes:
+        profile: Scale of the trainings.
+        device: Torch device.
+        output: Folder of the records.
+        cache: Trained models and vectors.
+        data: Access to rows and texts.
+        progress: Where the run reports.
+        rerun: ``missing`` runs cells without a record, ``failed`` only those whose last attempt
+            failed, ``all`` everything.
+        limit: Rows of each task, or None for all; marks the records as partial.
+        batch_size: Most texts in a batch.
+    """
+
+    profile: str
+    device: str
+    output: Path
+    cache: Cache
+    data: DataAccess
+    progress: Progress
+    rerun: Rerun = "missing"
+    limit: int | None = None
+    batch_size: int = TEXTS_PER_BATCH
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method with one seed on one suite."""
+
+    suite: Suite
+    spec: MethodSpec
+    method: Method
+    seed: int
+    model_fingerprint: str
+    fingerprint: str
+    path: Path
+
+
+def plan(
+    suites: Sequence[Suite], specs: Sequence[MethodSpec], seeds: int, settings: Settings
+) -> list[Cell]:
+    """Resolve every cell of a run, checking names, options, data and bases first.
+
+    A trained method brings its untrained base along, so that the table can say whether training
+    helped. Methods that do not train have one cell, with seed 0.
+
+    Raises:
+        UsageError: Unknown names or bad options.
+        DataError: Data or checkpoints are missing or changed.
+    """
+    resolved = _with_bases(specs, settings.profile)
+    cells = []
+    for suite in suites:
+        identity = _suite_identity(suite, settings)
+        for spec, method in resolved:
+            for seed in range(seeds if method.trains else 1):
+                cells.append(_cell(suite, identity, spec, method, seed, settings))
+    return cells
+
+
+def _with_bases(specs: Sequence[MethodSpec], profile: str) -> list[tuple[MethodSpec, Method]]:
+    asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in specs]
+    bases = [
+        parse_method_spec(method.base)
+        for _, method in asked
+        if method.trains and method.base in names(METHODS)
+    ]
+    found = {str(spec): (spec, resolve(method_class(spec.name), spec, profile)) for spec in bases}
+    return list({**found, **{str(spec): (spec, method) for spec, method in asked}}.values())
+
+
+def _suite_identity(suite: Suite, settings: Settings) -> dict[str, Any]:
+    return {
+        "suite": suite.definition(),
+        "data": [task_sha256(suite, task, settings.data) for task in suite.tasks],
+        "limit": settings.limit,
+        "code": [source_fingerprint(module) for module in SCORING],
+    }
+
+
+def _cell(
+    suite: Suite,
+    identity: Mapping[str, Any],
+    spec: MethodSpec,
+    method: Method,
+    seed: int,
+    settings: Settings,
+) -> Cell:
+    models = _models(settings, seed)
+    model = model_fingerprint(method, settings.data, models, seed)
+    name = re.sub(r"[^A-Za-z0-9-]+", "_", str(spec)).strip("_")[:60]
+    key = fingerprint([str(spec), settings.profile, settings.limit])[:8]
+    path = record_path(settings.output, suite.name, f"{name}-{settings.profile}-{key}-seed{seed}")
+    return Cell(suite, spec, method, seed, model, fingerprint([model, identity]), path)
+
+
+def _models(settings: Settings, seed: int) -> Models:
+    return Models(
+        settings.cache,
+        settings.data,
+        device=settings.device,
+        seed=seed,
+        profile=settings.profile,
+        offline=settings.data.offline,
+        progress=settings.progress,
+    )
+
+
+def due(cell: Cell, rerun: Rerun) -> bool:
+    """Whether a cell has to run."""
+    if rerun == "failed":
+        return has_failed(cell.path)
+    return rerun == "all" or not is_complete(cell)
+
+
+def is_complete(cell: Cell) -> bool:
+    """Whether the record of a cell is there and of the same fingerprint."""
+    try:
+        return read_record(cell.path).cell_fingerprint == cell.fingerprint
+    except (OSError, BenchError):
+        return False
+
+
+def build(method: Method, seed: int, settings: Settings) -> Built:
+    """Build one method with the models, data and device of a run.
+
+    Raises:
+        BenchError: The build fails for a reason the user can mend.
+    """
+    return build_encoder(
+        method,
+        cache=settings.cache,
+        data=settings.data,
+        models=_models(settings, seed),
+        seed=seed,
+        profile=settings.profile,
+        device=settings.device,
+        progress=settings.progress,
+    )

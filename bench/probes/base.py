@@ -1,0 +1,46 @@
+"""What a probe is: a classifier with one knob."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = NDArray[np.floating]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features of shape (n, d) and classes of shape (n,), numbered from 0."""
+
+    x: Features
+    y: Labels
+
+    def take(self, index: NDArray[np.intp]) -> Examples:
+        """Some of the examples, in the order of the index."""
+        return Examples(self.x[index], self.y[index])
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+class Probe(Protocol):
+    """A classifier with a regularisation to choose."""
+
+    @property
+    def grid(self) -> Sequence[float]:
+        """Values to choose from."""
+
+    @property
+    def grid_cross_validated(self) -> Sequence[float]:
+        """Values to choose from by folds of the training rows."""
+
+    def path(self, train: Examples, dev: Examples, grid: Sequence[float]) -> NDArray[np.float64]:
+        """Accuracy on the dev rows for each value of a grid."""
+
+    def predict(self, train: Examples, dev: Examples | None, value: float, x: Features) -> Labels:
+        """Fit with one value and predict, using dev rows, if any, to stop."""

@@ -1,0 +1,244 @@
+"""Classification of texts, pairs and premises with hypotheses by a probe on frozen vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, f1_score
+
+from bench.data.rows import Row
+from bench.errors import CellError
+from bench.probes import protocols
+from bench.probes.base import Examples, Labels, Probe
+from bench.probes.logistic import Logistic
+from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
+from bench.suite import ClassificationSpec, Convention, NliSpec
+from bench.tasks.base import Column, Task, TaskScore, Vectors
+
+# SentEval encodes a lone full stop where a row has no text.
+EMPTY = "."
+UNREGULARISED = 1e-9
+Spec = TypeVar("Spec", bound=ClassificationSpec | NliSpec)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Predictions (E, n) of E experiments, and the fold of each row where there are folds."""
+
+    predicted: NDArray[np.int64]
+    fold: NDArray[np.intp] | None = None
+
+    def weights(self) -> NDArray[np.float64] | None:
+        """Weights that make a mean over rows the mean over folds."""
+        return None if self.fold is None else 1 / np.bincount(self.fold)[self.fold]
+
+
+class _ProbeTask(Task[Spec]):
+    """A task whose vectors feed a probe; the convention and the parts decide the protocol.
+
+    SentEval's: without training rows nested folds, with them folds of the training rows choose
+    the regularisation, with dev rows these do. MTEB's: few-shot experiments.
+    """
+
+    text_columns: tuple[str, ...]
+
+    def __init__(
+        self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention
+    ) -> None:
+        if convention != "mteb":
+            parts = {name: sorted(rows, key=self._senteval_key) for name, rows in parts.items()}
+        super().__init__(spec, parts, convention)
+        labels = {row["label"] for rows in self.parts.values() for row in rows}
+        self._classes = {label: i for i, label in enumerate(sorted(labels, key=_label_key))}
+        self._check()
+
+    def _check(self) -> None:
+        where = f"task {self.spec.name}"
+        if len(self._classes) < 2:
+            raise CellError(f"{where}: all rows have the same label")
+        if self.convention == "mteb" and "train" not in self.parts:
+            raise CellError(f"{where}: MTEB's protocol needs training rows; name them as train")
+        if "train" in self.parts and len({row["label"] for row in self.parts["train"]}) < 2:
+            raise CellError(f"{where}: all training rows have the same label")
+
+    def _senteval_key(self, row: Row) -> tuple[Any, ...]:
+        # SentEval sorts by words of each text and label, which decides what each fold gets.
+        lengths = [len(row[column].split()) for column in self.text_columns]
+        return (*lengths, _label_key(row["label"]))
+
+    def texts(self) -> Mapping[str, Column]:
+        """Every text column of every part."""
+        return {
+            f"{part}/{column}": Column([self._text(row[column]) for row in rows])
+            for part, rows in self._used().items()
+            for column in self.text_columns
+        }
+
+    def _used(self) -> Mapping[str, Sequence[Row]]:
+        if self.convention != "mteb":
+            return self.parts
+        train = self.parts["train"]
+        return {"test": self.rows, "train": [train[row] for row in self._drawn()]}
+
+    def _drawn(self) -> list[int]:
+        return sorted({row for rows in self._experiments() for row in rows})
+
+    def _text(self, text: str) -> str:
+        return text if self.convention == "mteb" or text.strip() else EMPTY
+
+    def score(self, vectors: Vectors, seed: int) -> TaskScore:
+        """Fit the probe and score its predictions.
+
+        Raises:
+            CellError: The rows do not suffice for the protocol.
+        """
+        parts = {
+            part: Examples(self._features(part, vectors), self._labels(rows))
+            for part, rows in self._used().items()
+        }
+        try:
+            outcome = self._predict(parts)
+        except ValueError as error:
+            raise CellError(f"task {self.spec.name}: the probe failed: {error}") from error
+        return self._task_score(outcome, parts["test"].y, seed)
+
+    def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
+        columns = [vectors[f"{part}/{column}"] for column in self.text_columns]
+        if len(columns) == 1:
+            return columns[0]
+        return pair_features(columns[0], columns[1], self.spec.features)
+
+    def _labels(self, rows: Sequence[Row]) -> Labels:
+        return np.array([self._classes[row["label"]] for row in rows], dtype=np.int64)
+
+    def _predict(self, parts: Mapping[str, Examples]) -> _Outcome:
+        test = parts["test"]
+        if "train" not in parts:
+            return _folded(*protocols.nested_folds(test, self._probe(), self.spec.folds))
+        train = parts["train"]
+        if self.convention == "mteb":
+            position = {row: i for i, row in enumerate(self._drawn())}
+            rows = [[position[row] for row in drawn] for drawn in self._experiments()]
+            return _Outcome(protocols.few_shot(train, test.x, rows))
+        if "dev" in parts:
+            return _single(protocols.dev_split(train, parts["dev"], test.x, self._probe()))
+        return _single(protocols.cross_validated(train, test.x, self._probe(), self.spec.folds))
+
+    def _experiments(self) -> list[list[int]]:
+        raise NotImplementedError
+
+    def _probe(self) -> Probe:
+        if self.spec.probe == "sk":
+            return Logistic()
+        from bench.probes.senteval_torch import SentEvalTorch
+
+        return SentEvalTorch(len(self._classes))
+
+    def _task_score(self, outcome: _Outcome, gold: Labels, seed: int) -> TaskScore:
+        correct = outcome.predicted == gold
+        value = correct.mean(axis=0)
+        counts = resample_counts(len(gold), np.random.default_rng(seed))
+        metrics = _metrics(outcome, gold, len(self._classes))
+        if getattr(self.spec, "metric", "accuracy") == "f1":
+            main = metrics["f1"]
+            replicates = f1_replicates(outcome.predicted[0] == 1, gold == 1, counts)
+        else:
+            main = metrics["accuracy"]
+            replicates = mean_replicates(value, counts, outcome.weights())
+        items: dict[str, NDArray[Any]] = {
+            "value": value,
+            "predicted": outcome.predicted.T.astype(np.int32),
+            "gold": gold.astype(np.int32),
+        }
+        return TaskScore(main, metrics, items, replicates)
+
+
+class ClassificationTask(_ProbeTask[ClassificationSpec]):
+    """Rows of one or two texts and ``label``."""
+
+    kind = "classification"
+
+    def __init__(
+        self,
+        spec: ClassificationSpec,
+        parts: Mapping[str, Sequence[Row]],
+        convention: Convention,
+    ) -> None:
+        self.text_columns = spec.texts
+        super().__init__(spec, parts, convention)
+
+    def _experiments(self) -> list[list[int]]:
+        labels = [row["label"] for row in self.parts["train"]]
+        return protocols.few_shot_rows(labels, self.spec.samples_per_label, self.spec.experiments)
+
+
+class NliTask(_ProbeTask[NliSpec]):
+    """Rows of ``premise``, ``hypothesis`` and ``label``, by SentEval's protocol."""
+
+    kind = "nli"
+    text_columns = ("premise", "hypothesis")
+
+    def _check(self) -> None:
+        if self.convention == "mteb":
+            raise CellError(f"task {self.spec.name}: MTEB has no protocol for kind nli")
+        super()._check()
+
+    def _probe(self) -> Probe:
+        if self.spec.regularise or self.spec.probe == "sk":
+            return super()._probe()
+        from bench.probes.senteval_torch import SentEvalTorch
+
+        # SentEval's setting for SNLI.
+        return SentEvalTorch(len(self._classes), epoch_size=1, max_epoch=15, grid=(UNREGULARISED,))
+
+
+def pair_features(
+    u: NDArray[np.float32], v: NDArray[np.float32], features: str
+) -> NDArray[np.float32]:
+    """Features of pairs as SentEval makes them.
+
+    Args:
+        u: Vectors of the first texts, (n, d).
+        v: Vectors of the second texts, (n, d).
+        features: ``absdiff_product`` (n, 2d) or ``concat_absdiff_product`` (n, 4d).
+    """
+    symmetric = [np.abs(u - v), u * v]
+    if features == "absdiff_product":
+        return np.hstack(symmetric)
+    return np.hstack([u, v, symmetric[1], symmetric[0]])
+
+
+def _single(predicted: Labels) -> _Outcome:
+    return _Outcome(predicted[None, :])
+
+
+def _folded(predicted: Labels, fold: NDArray[np.intp]) -> _Outcome:
+    return _Outcome(predicted[None, :], fold)
+
+
+def _metrics(outcome: _Outcome, gold: Labels, classes: int) -> dict[str, float]:
+    experiments = outcome.predicted
+    accuracy = [np.average(p == gold, weights=outcome.weights()) for p in experiments]
+    metrics = {
+        "accuracy": float(np.mean(accuracy)),
+        "f1_macro": _mean(f1_score, experiments, gold, average="macro", zero_division=0),
+    }
+    if classes == 2:
+        metrics["f1"] = _mean(f1_score, experiments, gold, zero_division=0)
+        metrics["ap"] = float(np.mean([average_precision_score(gold, p) for p in experiments]))
+    if len(experiments) > 1:
+        metrics |= {f"accuracy_{i}": float(value) for i, value in enumerate(accuracy)}
+    return metrics
+
+
+def _mean(metric: Any, experiments: NDArray[np.int64], gold: Labels, **options: Any) -> float:
+    return float(np.mean([metric(gold, predicted, **options) for predicted in experiments]))
+
+
+def _label_key(label: Any) -> tuple[str, Any]:
+    """Order labels of any one type, numbers by value."""
+    return ("number", label) if isinstance(label, int | float) else ("text", str(label))

@@ -1,0 +1,29 @@
+"""Tasks of a suite, with their rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.data.access import DataAccess
+from bench.data.source import part_rows
+from bench.suite import Suite
+from bench.tasks import KINDS, Task
+
+
+def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list[Task[Any]]:
+    """Read the rows of a suite's tasks.
+
+    Args:
+        suite: The suite.
+        data: Access to rows.
+        limit: Rows of each part of a task, or None for all.
+
+    Raises:
+        DataError: Rows are missing or changed.
+        CellError: A task cannot be scored on its rows.
+    """
+    loaded = []
+    for spec in suite.tasks:
+        parts = {part: part_rows(suite, spec, part, data)[:limit] for part in spec.parts()}
+        loaded.append(KINDS[spec.kind](spec, parts, suite.convention))
+    return loaded

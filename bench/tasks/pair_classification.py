@@ -1,0 +1,80 @@
+"""Pair classification: does a threshold of similarity tell positive from negative pairs?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
+
+from bench.errors import CellError
+from bench.metrics.similarity import similarities
+from bench.metrics.thresholds import best_thresholds
+from bench.stats.bootstrap import average_precision_replicates, resample_counts
+from bench.suite import PairClassificationSpec
+from bench.tasks.base import Column, Task, TaskScore, Vectors
+
+
+class PairClassificationTask(Task[PairClassificationSpec]):
+    """Rows of ``sentence1``, ``sentence2`` and ``label`` (1 positive, 0 negative).
+
+    The main score is the average precision of the cosine; under MTEB's convention it is the best
+    average precision of four similarities (``max_ap``). Accuracy and F1 take the best threshold
+    on the scored pairs themselves, so they are upper bounds.
+    """
+
+    kind = "pair_classification"
+
+    def texts(self) -> Mapping[str, Column]:
+        """Both sentences of every pair."""
+        return {
+            name: Column([row[name] for row in self.rows]) for name in ("sentence1", "sentence2")
+        }
+
+    def score(self, vectors: Vectors, seed: int) -> TaskScore:
+        """Score all similarities.
+
+        Raises:
+            CellError: All labels are equal.
+        """
+        gold = np.array([bool(row["label"]) for row in self.rows])
+        if gold.all() or not gold.any():
+            raise CellError(f"task {self.spec.name}: all pairs have the same label")
+        scores = similarities(
+            vectors["sentence1"], vectors["sentence2"], mteb=self.convention == "mteb"
+        )
+        metrics = {}
+        for name, values in scores.items():
+            metrics[f"{name}_ap"] = float(average_precision_score(gold, values))
+            for metric, value in asdict(best_thresholds(values, gold)).items():
+                metrics[f"{name}_{metric}"] = value
+        for metric in ("ap", "accuracy", "f1", "precision", "recall"):
+            metrics[f"max_{metric}"] = max(metrics[f"{name}_{metric}"] for name in scores)
+        best = "cosine"
+        if self.convention == "mteb":
+            best = max(scores, key=lambda name: metrics[f"{name}_ap"])
+        counts = resample_counts(len(gold), np.random.default_rng(seed))
+        return TaskScore(
+            main=metrics[f"{best}_ap"],
+            metrics=metrics,
+            items={
+                "similarity": scores[best],
+                "gold": gold,
+                "value": _right_side(scores[best], gold),
+            },
+            replicates=average_precision_replicates(scores[best], gold, counts),
+        )
+
+
+def _right_side(similarity: NDArray[np.float64], gold: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Share of the other class that each pair is on the right side of, ties half."""
+    value = np.empty(len(gold))
+    everywhere = rankdata(similarity)
+    for label in (True, False):
+        own = gold == label
+        below = (everywhere[own] - rankdata(similarity[own])) / (~own).sum()
+        value[own] = below if label else 1 - below
+    return value

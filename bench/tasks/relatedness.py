@@ -1,0 +1,80 @@
+"""Supervised relatedness, SentEval's own SICK-R and STS-B: a probe that predicts the score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import CellError
+from bench.metrics.pearson import pearson
+from bench.metrics.spearman import spearman
+from bench.stats.bootstrap import pearson_replicates, resample_counts
+from bench.suite import RelatednessSpec
+from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.classification import pair_features
+
+_COLUMNS = ("sentence1", "sentence2")
+
+
+class RelatednessTask(Task[RelatednessSpec]):
+    """Rows of ``sentence1``, ``sentence2`` and ``score``, with training and dev rows.
+
+    The main score is Pearson's correlation of predicted and gold score.
+    """
+
+    kind = "relatedness"
+
+    def texts(self) -> Mapping[str, Column]:
+        """Both sentences of every part."""
+        if missing := {"train", "dev"} - set(self.parts):
+            raise CellError(
+                f"task {self.spec.name}: relatedness needs {' and '.join(sorted(missing))} rows"
+            )
+        return {
+            f"{part}/{column}": Column([row[column] for row in rows])
+            for part, rows in self.parts.items()
+            for column in _COLUMNS
+        }
+
+    def score(self, vectors: Vectors, seed: int) -> TaskScore:
+        """Fit the probe on the training rows, stop on the dev rows, score the test rows.
+
+        Raises:
+            CellError: All predictions are equal.
+        """
+        from bench.probes.senteval_relatedness import predict_scores
+
+        x = {part: self._features(part, vectors) for part in self.parts}
+        y = {part: self._gold(part) for part in self.parts}
+        predicted = predict_scores(
+            (x["train"], y["train"]), (x["dev"], y["dev"]), x["test"], self.spec.classes
+        )
+        gold = y["test"]
+        main = pearson(predicted, gold)
+        if not np.isfinite(main):
+            raise CellError(f"task {self.spec.name}: the probe predicts one score for every pair")
+        counts = resample_counts(len(gold), np.random.default_rng(seed))
+        error = np.abs(predicted - gold)
+        return TaskScore(
+            main=main,
+            metrics={
+                "pearson": main,
+                "spearman": spearman(predicted, gold),
+                "mse": float(np.mean(error**2)),
+            },
+            items={
+                "predicted": predicted,
+                "gold": gold,
+                "value": 1 - np.minimum(error / self.spec.classes, 1),
+            },
+            replicates=pearson_replicates(predicted, gold, counts),
+        )
+
+    def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
+        one, two = (vectors[f"{part}/{column}"] for column in _COLUMNS)
+        return pair_features(one, two, "absdiff_product")
+
+    def _gold(self, part: str) -> NDArray[np.float64]:
+        return np.array([row["score"] for row in self.parts[part]], dtype=np.float64)

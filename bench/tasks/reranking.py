@@ -1,0 +1,118 @@
+"""Reranking: are the relevant candidates of a query the nearest ones?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.rows import Row
+from bench.errors import CellError
+from bench.metrics.ranking import Ties, average_precision, precision_at, reciprocal_rank
+from bench.stats.bootstrap import mean_replicates, resample_counts
+from bench.suite import Convention, RerankingSpec
+from bench.tasks.base import Column, Task, TaskScore, Vectors
+
+TIES: tuple[Ties, ...] = ("optimistic", "realistic", "pessimistic")
+_Metric = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
+
+
+class RerankingTask(Task[RerankingSpec]):
+    """Rows of ``query``, ``positive`` and ``negative``, the latter two lists of texts.
+
+    Candidates are ranked by cosine. Queries without a positive or without a negative are left
+    out, under MTEB's convention only those without a positive.
+
+    The main score is the mean average precision. Ties are broken at random in expectation
+    (``realistic``); under the convention ``useb`` they keep the order of the candidates, as
+    USEB's and SCT's stable sort does; under ``mteb`` the candidate that comes last goes first, as
+    trec_eval orders by falling document id (ids being positions).
+    """
+
+    kind = "reranking"
+
+    def __init__(
+        self, spec: RerankingSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
+    ) -> None:
+        super().__init__(spec, parts, convention)
+        self._kept = [row for row in self.rows if self._is_kept(row)]
+        if not self._kept:
+            raise CellError(f"task {spec.name}: no query has a positive and a negative")
+
+    def _is_kept(self, row: Row) -> bool:
+        return bool(row["positive"]) and (self.convention == "mteb" or bool(row["negative"]))
+
+    def item_rows(self) -> Sequence[Row]:
+        """The queries that are scored."""
+        return self._kept
+
+    def texts(self) -> Mapping[str, Column]:
+        """Queries, and the candidates of all queries one after the other."""
+        candidates = [text for row in self._kept for text, _ in self._candidates(row)]
+        return {
+            "query": Column([row["query"] for row in self._kept], "query"),
+            "candidates": Column(candidates, "document"),
+        }
+
+    def _candidates(self, row: Row) -> list[tuple[str, bool]]:
+        labelled = [(text, True) for text in row["positive"]]
+        labelled += [(text, False) for text in row["negative"]]
+        if self.convention == "mteb":
+            return labelled
+        # Listed positives first, a stable sort would favour them; a hash favours nobody.
+        return sorted(labelled, key=lambda one: hashlib.sha256(one[0].encode()).digest())
+
+    def score(self, vectors: Vectors, seed: int) -> TaskScore:
+        """Score every query."""
+        relevant = [np.array([flag for _, flag in self._candidates(row)]) for row in self._kept]
+        ends = np.cumsum([len(flags) for flags in relevant])[:-1]
+        queries = _unit(vectors["query"], self.convention)
+        candidates = np.split(_unit(vectors["candidates"], self.convention), ends)
+        scores = [
+            (block @ query).astype(np.float64)
+            for block, query in zip(candidates, queries, strict=True)
+        ]
+        values = {
+            name: np.array([metric(s, r) for s, r in zip(scores, relevant, strict=True)])
+            for name, metric in self._metrics().items()
+        }
+        counts = resample_counts(len(relevant), np.random.default_rng(seed))
+        return TaskScore(
+            main=float(values["map"].mean()),
+            metrics={name: float(array.mean()) for name, array in values.items()}
+            | {"queries": float(len(relevant))},
+            items={
+                "value": values["map"],
+                "reciprocal_rank": values["mrr"],
+                "precision_at_1": values["precision_at_1"],
+            },
+            replicates=mean_replicates(values["map"], counts),
+        )
+
+    def _metrics(self) -> dict[str, _Metric]:
+        named: dict[str, _Metric] = {
+            "map": self._by_convention(average_precision),
+            "mrr": self._by_convention(partial(reciprocal_rank, cut=10)),
+            "precision_at_1": self._by_convention(partial(precision_at, cut=1)),
+            "precision_at_5": self._by_convention(partial(precision_at, cut=5)),
+        }
+        return named | {f"map_{ties}": partial(average_precision, ties=ties) for ties in TIES}
+
+    def _by_convention(self, metric: Callable[..., float]) -> _Metric:
+        if self.convention == "useb":
+            return partial(metric, ties="ordered")
+        if self.convention == "mteb":
+            return lambda scores, relevant: metric(scores[::-1], relevant[::-1], ties="ordered")
+        return metric
+
+
+def _unit(
+    vectors: NDArray[np.float32], convention: Convention
+) -> NDArray[np.float32] | NDArray[np.float64]:
+    """Rows of norm 1, in MTEB's float32 or in float64; zero rows stay zero."""
+    values = vectors if convention == "mteb" else vectors.astype(np.float64)
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(np.divide(values, norms, out=np.zeros_like(values), where=norms > 0))
