@@ -117,7 +117,7 @@ def test_warm_started_path_ends_where_cold_fits_do() -> None:
 @pytest.mark.parametrize(("make", "n"), [(Logistic, 120), (lambda: SentEvalTorch(3), 1200)])
 def test_probes_learn_what_can_be_learned(make, n: int) -> None:
     easy, noise = blobs(n, 3, 0.1), blobs(n, 3, 1e3)
-    assert np.mean(protocols.nested_folds(easy, make(), 3)[0] == easy.y) == 1
+    assert np.mean(protocols.nested_folds(easy, make(), 3)[0] == easy.y) > 0.99
     assert abs(np.mean(protocols.nested_folds(noise, make(), 3)[0] == noise.y) - 1 / 3) < 0.15
 
 
