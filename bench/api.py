@@ -113,7 +113,7 @@ def _writable(output: Path) -> Path:
 
 
 def run(
-    suite: str | Sequence[str] = "sts-mini",
+    suite: str | Sequence[str] = "mini",
     methods: Sequence[str] = ("random", "tfidf", "minilm"),
     *,
     seeds: int = 1,

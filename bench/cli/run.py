@@ -12,7 +12,7 @@ import click
 from bench.errors import EXIT_CELLS_FAILED, EXIT_OK
 from bench.spec import split_list
 
-DEFAULT_SUITE = "sts-mini"
+DEFAULT_SUITE = "mini"
 DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 
 
