@@ -57,7 +57,7 @@ class SimCSE(CorpusMethod):
             "head": False,
             "corpus": "paraphrase",
             "sentences": 10_000,
-            "lr": 1e-4,
+            "lr": 5e-4,
             "dev_every": 64,
         },
         "smoke": {
