@@ -98,7 +98,7 @@ class SCT(CorpusMethod):
         "local": {
             "base": "minilm-l2",
             "mlm": "minilm-l2-mlm",
-            "sentences": 10_000,
+            "sentences": 8_192,
             "queue_size": 2_048,
             "tau_ref": 0.03,
             "tau_on": 0.04,
