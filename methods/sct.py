@@ -98,8 +98,8 @@ class SCT(CorpusMethod):
         "local": {
             "base": "minilm-l2",
             "mlm": "minilm-l2-mlm",
-            "sentences": 6_144,
-            "queue_size": 1_536,
+            "sentences": 8_192,
+            "queue_size": 2_048,
             "tau_ref": 0.03,
             "tau_on": 0.04,
             "batch_size": 64,

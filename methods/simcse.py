@@ -56,7 +56,7 @@ class SimCSE(CorpusMethod):
             "pooling": "mean",
             "head": False,
             "corpus": "paraphrase",
-            "sentences": 6_144,
+            "sentences": 8_192,
             "lr": 5e-4,
             "dev_every": 64,
         },

@@ -30,6 +30,7 @@ from bench.errors import CellError
 from bench.files import write_atomic
 from bench.method import BuildContext
 from bench.progress import Progress, quiet_libraries
+from bench.training.memory import keep_freed_memory
 
 LOSS_FILE = "loss.safetensors"
 STATE_FILE = "trainer_state.json"
@@ -108,6 +109,7 @@ def train(
         CellError: The loss became NaN or infinite.
     """
     quiet_libraries()
+    keep_freed_memory()
     seed_everything(ctx.seed)
     folder = ctx.workdir / "checkpoints"
     evaluated = bool(dev) and settings.dev_every > 0
