@@ -15,7 +15,9 @@ from bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, BenchError
 _VERBS = {
     "run": "Train or load methods, evaluate them on a suite, print the table.",
     "list": "List methods, suites or data sets.",
+    "data": "List, fetch, verify or import data sets.",
     "table": "Print the table of records on disk.",
+    "export": "Write records as a result tree of mteb.",
     "check": "Check that a method keeps the contract.",
     "cache": "Show or clear what is kept between runs.",
 }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from bench.data.catalog import Dataset, HubSource, Split, SplitRef, catalog, parse_refs
+from bench.data.catalog import Dataset, HubSource, SplitRef, catalog, parse_refs
 from bench.data.rows import (
     Row,
     read_rows,
@@ -46,7 +47,7 @@ class DataAccess:
         return [row for ref in parse_refs(text) for row in self._ref_rows(ref)]
 
     def _ref_rows(self, ref: SplitRef) -> list[Row]:
-        rows = read_rows(self._verified(ref))
+        rows = read_rows(self._verified(ref)[0])
         if ref.part is None:
             return rows
         columns = catalog()[ref.dataset].columns
@@ -59,9 +60,7 @@ class DataAccess:
             DataError: The data is missing, or differs from the catalog.
         """
         refs = parse_refs(text)
-        for ref in refs:
-            self._verified(ref)
-        sums = [catalog()[ref.dataset].splits[ref.split].sha256 for ref in refs]
+        sums = [self._identity(ref) for ref in refs]
         return "+".join(sums) + (f"#{refs[0].part}" if refs[0].part else "")
 
     def table(self, path: Path, columns: Sequence[str], rename: Mapping[str, str]) -> list[Row]:
@@ -105,42 +104,66 @@ class DataAccess:
             label = f"{hub.path}@{hub.revision[:8]}:{split}"
             if self.offline:
                 raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
-            write_rows(path, _load_from_hub(label, hub, split, config))
+            write_rows(path, load_from_hub(label, hub, split, config))
         return path
+
+    def mteb_file(self, task: str, revision: str, split: str) -> Path:
+        """Have mteb load all rows of one of its tasks once, into the cache.
+
+        Raises:
+            DataError: They cannot be loaded.
+        """
+        name = fingerprint([task, revision, split])
+        path = self._cache / "mteb" / f"{name}.jsonl.gz"
+        if not path.is_file():
+            if self.offline:
+                raise DataError(
+                    f"{task}:{split} of mteb is not in the cache and offline, so it was not fetched"
+                )
+            from bench.integrations.mteb_rows import load_rows
+
+            write_rows(path, load_rows(task, revision, split))
+        return path
+
+    def has(self, text: str) -> bool:
+        """Whether ``family/set:split[+split]`` is in the data folder or the cache."""
+        return all(self._local(ref) is not None for ref in parse_refs(text))
 
     def file_sha256(self, path: Path) -> str:
         """Identify any file by its bytes."""
         return self._hashes.sha256(path)
 
-    def _verified(self, ref: SplitRef) -> Path:
+    def _identity(self, ref: SplitRef) -> str:
+        dataset = catalog()[ref.dataset]
+        _, sha256 = self._verified(ref)
+        if dataset.url is None or dataset.splits[ref.split].sha256 is not None:
+            return sha256
+        # The rows' own checksum stays in: it alone tells when someone edits the fetched file.
+        return f"{dataset.url.sha256}:{ref.split}:{sha256}"
+
+    def _verified(self, ref: SplitRef) -> tuple[Path, str]:
         dataset = catalog()[ref.dataset]
         path = self._find(ref, dataset)
-        self._check(path, str(ref), dataset.splits[ref.split], dataset.columns)
-        return path
+        summary = partial(rows_summary, columns=dataset.columns)
+        found = self._hashes.sha256(path, f"rows[{','.join(dataset.columns)}]", summary)
+        if wrong := _mismatch(found, ref):
+            raise DataError(f"{ref}: {path} has {wrong}; its rows were changed, get it anew")
+        return path, found.partition(":")[2]
 
     def _find(self, ref: SplitRef, dataset: Dataset) -> Path:
-        for root in (self.folder, self._cache):
-            if root is not None and (root / ref.filename).is_file():
-                return root / ref.filename
-        return self._fetch(ref, dataset)
+        return self._local(ref) or self._fetch(ref, dataset)
 
-    def _check(self, path: Path, label: str, expected: Split, columns: Sequence[str]) -> None:
-        found = self._hashes.sha256(path, f"rows[{','.join(columns)}]", _summary(label, columns))
-        count, _, sha256 = found.partition(":")
-        if int(count) != expected.rows:
-            raise DataError(
-                f"{label}: {path} has {count} rows, expected {expected.rows}; get it anew"
-            )
-        if sha256 != expected.sha256:
-            raise DataError(
-                f"{label}: {path} has checksum {sha256[:12]}…, expected {expected.sha256[:12]}…; "
-                "its rows were changed, get it anew"
-            )
+    def _local(self, ref: SplitRef) -> Path | None:
+        roots = [root for root in (self.folder, self._cache) if root is not None]
+        paths = (root / ref.filename for root in roots)
+        return next((path for path in paths if path.is_file()), None)
 
     def _fetch(self, ref: SplitRef, dataset: Dataset) -> Path:
         split = dataset.splits[ref.split]
         where = f"{self.folder / ref.filename} does not exist" if self.folder else "no data folder"
         how = f"pass --data FOLDER (or set BENCH_DATA) with {ref.filename} in it"
+        if dataset.url is not None:
+            raise DataError(f"{ref}: {where}; run 'bench data fetch {ref.dataset}', or {how}")
         if dataset.hub is None or split.hub_split is None:
             raise DataError(f"{ref}: {where}, and no hub copy is known; {how}")
         if self.offline:
@@ -148,7 +171,7 @@ class DataAccess:
                 f"{ref}: {where}, and offline, so {dataset.hub.path} was not fetched; {how}"
             )
         try:
-            rows = _load_from_hub(str(ref), dataset.hub, split.hub_split)
+            rows = load_from_hub(str(ref), dataset.hub, split.hub_split)
         except DataError as error:
             raise DataError(f"{error}; {how}") from None
         path = self._cache / ref.filename
@@ -156,18 +179,41 @@ class DataAccess:
         return path
 
 
-def _summary(label: str, columns: Sequence[str]) -> Callable[[Path], str]:
-    def summarise(path: Path) -> str:
+def rows_summary(path: Path, columns: Sequence[str]) -> str:
+    """Count and checksum of the rows of a file of JSON lines, as ``rows:checksum``.
+
+    Raises:
+        DataError: The file is damaged, or a row lacks a column.
+    """
+    try:
         rows = read_rows(path)
-        try:
-            return f"{len(rows)}:{rows_sha256(rows, columns)}"
-        except KeyError as error:
-            raise DataError(f"{label}: {path}: a row has no column {error}") from None
-
-    return summarise
+        return f"{len(rows)}:{rows_sha256(rows, columns)}"
+    except KeyError as error:
+        raise DataError(f"{path}: a row has no column {error}") from None
 
 
-def _load_from_hub(label: str, hub: HubSource, split: str, config: str | None = None) -> list[Row]:
+def state(path: Path, ref: SplitRef) -> str:
+    """Compare a file with the catalog, afresh: ``ok``, ``missing``, or ``wrong: …``."""
+    if not path.is_file():
+        return "missing"
+    try:
+        wrong = _mismatch(rows_summary(path, catalog()[ref.dataset].columns), ref)
+    except DataError as error:
+        wrong = str(error).removeprefix(f"{path}: ")
+    return f"wrong: {wrong}" if wrong else "ok"
+
+
+def _mismatch(found: str, ref: SplitRef) -> str:
+    count, _, sha256 = found.partition(":")
+    return catalog()[ref.dataset].splits[ref.split].mismatch(int(count), sha256)
+
+
+def load_from_hub(label: str, hub: HubSource, split: str, config: str | None = None) -> list[Row]:
+    """Read all rows of a pinned data set on the hub.
+
+    Raises:
+        DataError: It cannot be fetched.
+    """
     import datasets
 
     try:

@@ -9,7 +9,15 @@ from bench.data.access import DataAccess
 from bench.data.catalog import HubSource
 from bench.data.rows import Row, renamed
 from bench.errors import DataError
-from bench.suite import FileData, HubData, Suite, TaskSpec
+from bench.suite import Data, FileData, HubData, MtebData, MtebSpec, Suite, TaskSpec
+
+
+def available_parts(task: TaskSpec, access: DataAccess) -> dict[str, Data]:
+    """Parts of a task that we read; those of mteb's own tasks only where they are at hand."""
+    parts = task.parts()
+    if isinstance(task, MtebSpec) and not all(access.has(str(data)) for data in parts.values()):
+        return {}
+    return parts
 
 
 def part_rows(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> list[Row]:
@@ -43,11 +51,14 @@ def task_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str:
     Raises:
         DataError: As ``part_sha256``.
     """
-    return ",".join(part_sha256(suite, task, part, access) for part in task.parts())
+    sums = [part_sha256(suite, task, part, access) for part in available_parts(task, access)]
+    if isinstance(task, MtebSpec):
+        sums.append(f"{task.name}@{task.revision}")
+    return ",".join(sums)
 
 
 def _table_sha256(
-    data: FileData | HubData,
+    data: FileData | HubData | MtebData,
     folder: Path,
     columns: Sequence[str],
     rename: Mapping[str, str],
@@ -66,8 +77,10 @@ def _table_sha256(
     return sha256
 
 
-def _path(data: FileData | HubData, folder: Path, access: DataAccess) -> Path:
+def _path(data: FileData | HubData | MtebData, folder: Path, access: DataAccess) -> Path:
     if isinstance(data, FileData):
         return folder / data.file
+    if isinstance(data, MtebData):
+        return access.mteb_file(data.mteb, data.revision, data.split)
     hub = HubSource(path=data.hub, revision=data.revision)
     return access.hub_file(hub, data.split, data.config)

@@ -1,0 +1,166 @@
+"""A user's own table as a split of a data folder."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.data.access import rows_summary
+from bench.data.catalog import SplitRef, catalog
+from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
+from bench.errors import DataError, UsageError
+from bench.fingerprint import canonical_json
+from bench.registry import did_you_mean
+from bench.suite import (
+    ClassificationSpec,
+    FileData,
+    NliSpec,
+    PairClassificationSpec,
+    RelatednessSpec,
+    RerankingSpec,
+    StsSpec,
+)
+
+_Spec = (
+    StsSpec
+    | ClassificationSpec
+    | NliSpec
+    | PairClassificationSpec
+    | RerankingSpec
+    | RelatednessSpec
+)
+_SPECS: Mapping[str, type[_Spec]] = {
+    "sts": StsSpec,
+    "classification": ClassificationSpec,
+    "nli": NliSpec,
+    "pair_classification": PairClassificationSpec,
+    "reranking": RerankingSpec,
+    "relatedness": RelatednessSpec,
+}
+KINDS = tuple(_SPECS)
+_LISTS = {"positive", "negative"}
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_NAME = re.compile(rf"({_PART}/{_PART}):({_PART})")
+
+
+def parse_own(text: str) -> SplitRef:
+    """Parse ``family/set:split``, in the catalog or not.
+
+    Raises:
+        UsageError: It has another form.
+    """
+    found = _NAME.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{text!r} is not of the form family/set:split (letters, digits and '_.-')"
+        )
+    return SplitRef(found[1], found[2])
+
+
+def row_columns(kind: str) -> tuple[str, ...]:
+    """Columns that rows of a task of a kind must have.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    if kind not in _SPECS:
+        hint = did_you_mean(kind, KINDS) or f"choose {', '.join(KINDS)}"
+        raise UsageError(f"unknown kind {kind!r}; {hint}")
+    spec = _SPECS[kind].model_validate({"name": kind, "kind": kind, "data": ""})
+    return spec.row_columns()
+
+
+def convert(
+    source: Path, ref: SplitRef, columns: Sequence[str], rename: Mapping[str, str], to: Path
+) -> FileData:
+    """Write the rows of a table as ``<family>/<set>/<split>.jsonl.gz``.
+
+    Args:
+        source: JSON lines, CSV, TSV or Parquet.
+        ref: Where they go.
+        columns: Columns that every row must have.
+        rename: Column to the name that it has in the table, where they differ.
+        to: Data folder.
+
+    Raises:
+        DataError: The table is damaged or empty, lacks a column, has a value that no task can
+            read, or is not what the catalog knows by that name.
+        UsageError: There are other rows by that name.
+    """
+    rows = _table(source, columns, rename)
+    _refuse_unlike_catalog(source, ref, rows)
+    path = (to / ref.filename).resolve()
+    if not path.is_file():
+        write_rows(path, rows)
+    elif not _holds(path, rows):
+        raise UsageError(f"{path} exists with other rows; remove it, or choose another --as")
+    count, _, sha256 = rows_summary(path, columns).partition(":")
+    return FileData(file=str(path), rows=int(count), sha256=sha256)
+
+
+def _table(source: Path, columns: Sequence[str], rename: Mapping[str, str]) -> list[Row]:
+    dropped = set(rename.values()) - set(columns)
+    rows = [
+        {column: value for column, value in row.items() if column not in dropped}
+        for row in renamed(read_table(source), columns, rename, str(source))
+    ]
+    if not rows:
+        raise DataError(f"{source} has no rows")
+    for number, row in enumerate(rows, 1):
+        try:
+            row.update({column: _value(column, row[column]) for column in columns})
+            canonical_json(row).encode()
+        except ValueError as error:
+            raise DataError(f"{source}: row {number}: {error}; mend the table") from None
+    return rows
+
+
+def _value(column: str, value: Any) -> Any:
+    if column == "score":
+        return _number(value)
+    if column == "label":
+        if not isinstance(value, str | int | float) or value == "":
+            raise ValueError("label is missing")
+        return value
+    if column in _LISTS and not isinstance(value, list):
+        raise ValueError(f"{column} is not a list of texts")
+    for text in value if column in _LISTS else [value]:
+        if not isinstance(text, str):
+            raise ValueError(f"{column} is not a text: {text!r}")
+        if not text.strip():
+            raise ValueError(f"{column} is an empty text")
+    return value
+
+
+def _number(value: Any) -> int | float:
+    # One cell without a number makes texts of the whole column of a CSV file.
+    number = value if isinstance(value, int | float) else _parsed(value)
+    if not math.isfinite(number):
+        raise ValueError(f"score is not a number: {value!r}")
+    return number
+
+
+def _parsed(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _refuse_unlike_catalog(source: Path, ref: SplitRef, rows: list[Row]) -> None:
+    known = catalog().get(ref.dataset)
+    if known is None or ref.split not in known.splits:
+        return
+    found = rows_sha256(renamed(rows, known.columns, {}, str(source)), known.columns)
+    if wrong := known.splits[ref.split].mismatch(len(rows), found):
+        raise DataError(f"{source} is not the known {ref}: {wrong}; choose another --as")
+
+
+def _holds(path: Path, rows: list[Row]) -> bool:
+    try:
+        return read_rows(path) == rows
+    except DataError:
+        return False

@@ -1,0 +1,407 @@
+"""``bench data``: list, fetch, verify, import."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.data.catalog import SplitRef
+from bench.data.convert import KINDS, convert, row_columns
+from bench.data.rows import read_rows, rows_sha256, write_rows
+from bench.data.source import task_sha256
+from bench.fingerprint import FileHashes
+from bench.suite import load_suite
+from tests.data.mirror import NAME, ROWS, add, archive, dataset, files, put, serve
+from tests.small import Bench
+
+TRAIN = f"{NAME}/train.jsonl.gz"
+TEST = f"{NAME}/test.jsonl.gz"
+PAIRS = [
+    {"a": 'one "quoted", with a comma', "b": " blanks kept ", "gold": 1.5},
+    {"a": "zwei ü", "b": "two", "gold": 4.0},
+]
+STS = [{"sentence1": row["a"], "sentence2": row["b"], "score": row["gold"]} for row in PAIRS]
+RENAMES = ["--column", "sentence1=a", "--column", "sentence2=b", "--column", "score=gold"]
+CHANGED = [ROWS[0], {**ROWS[1], "hypothesis": "changed"}]
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
+    """A server with the archive of a data set of the catalog, and what it was asked for."""
+    add(monkeypatch, dataset(put(tmp_path / "served", archive())))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serve(tmp_path / "served") as served:
+        yield served
+
+
+def _cells(table: str) -> list[list[str]]:
+    return [line.split() for line in table.splitlines()[2:]]
+
+
+def test_fetch_once(bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path) -> None:
+    address, asked = mirror
+    arguments = ("data", "fetch", NAME, "--to", "to", "--yes", "--mirror", address)
+    code, out, err = bench(*arguments)
+    assert code == 0
+    assert _cells(out) == [
+        [f"{NAME}:train", "fetched", f"to/{TRAIN}"],
+        [f"{NAME}:test", "fetched", f"to/{TEST}"],
+    ]
+    assert "licence: CC0 for tests" in err and "made.example.org" in err
+    assert read_rows(tmp_path / "to" / TRAIN) == ROWS
+    code, out, err = bench(*arguments)
+    assert (code, err) == (0, "")
+    assert [status for _, status, _ in _cells(out)] == ["present", "present"]
+    assert asked == ["/files/made.zip"]
+
+
+def test_fetch_mends_what_is_wrong(
+    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "to" / TRAIN, ROWS[:1])
+    code, _, err = bench("data", "fetch", NAME, "--to", "to", "--yes", "--mirror", mirror[0])
+    assert code == 0
+    assert f"{NAME}:train is here, but wrong: 1 rows, expected 2" in err
+    assert read_rows(tmp_path / "to" / TRAIN) == ROWS
+
+
+def test_fetch_goes_to_the_data_folder_or_the_cache(
+    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("data", "fetch", f"{NAME}:train", "--yes", "--mirror", mirror[0])
+    bench(*arguments)
+    assert (tmp_path / "cache" / "data" / TRAIN).is_file()
+    monkeypatch.setenv("BENCH_DATA", "mine")
+    bench(*arguments)
+    assert (tmp_path / "mine" / TRAIN).is_file()
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130), ("", 130)])
+def test_the_licence_is_agreed_to_first(
+    bench: Bench,
+    mirror: tuple[str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    code: int,
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal(f"{answer}\n"))
+    got, out, err = bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror[0])
+    assert got == code
+    assert err.index("licence: CC0 for tests") < err.index("Do you agree")
+    assert (tmp_path / "to" / TRAIN).exists() == (code == 0)
+    if code:
+        assert (out, mirror[1]) == ("", [])
+        assert err.endswith("bench: nothing was fetched\n")
+
+
+def test_a_wrong_archive_leaves_nothing(
+    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    put(tmp_path / "served", b"something else")
+    code, out, err = bench("data", "fetch", NAME, "--to", "to", "--yes", "--mirror", mirror[0])
+    assert (code, out) == (4, "")
+    assert "nothing was kept" in err
+    assert files(tmp_path / "to") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([NAME], 2, "pass --yes if you do"),
+        ([NAME, "--yes", "--mirror", "ftp://host"], 2, "no address; use http://"),
+        ([NAME, "--yes", "--offline"], 4, "pass --mirror file:///FOLDER"),
+        ([NAME, "--yes", "--offline", "--mirror", "http://127.0.0.1:1"], 4, "offline, so https://"),
+        (["sts/sts12", "--yes", "--offline"], 4, "offline, so mteb/sts12-sts@a0d554a6"),
+        ([NAME, "sts/sick:test", "--yes"], 4, "with sts/sick/test.jsonl.gz in it"),
+        (["sts/sick12"], 2, "did you mean"),
+        ([f"{NAME}:dev"], 2, "has no split 'dev'; it has: train, test"),
+        ([NAME, "--yes", "--to", "file"], 2, "file cannot be written"),
+        ([], 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_fetched(
+    bench: Bench,
+    mirror: tuple[str, list[str]],
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    (tmp_path / "file").touch()
+    got, out, err = bench("data", "fetch", *arguments)
+    assert (got, out) == (code, "")
+    assert message in err.splitlines()[-1]
+    assert mirror[1] == []
+
+
+@pytest.mark.parametrize("variable", ["BENCH_OFFLINE", "HF_HUB_OFFLINE"])
+def test_offline_takes_a_folder_only(
+    bench: Bench,
+    mirror: tuple[str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    arguments = ("data", "fetch", NAME, "--yes", "--to", "to", "--mirror")
+    assert bench(*arguments, mirror[0])[0] == 4
+    assert bench(*arguments, f"file://{tmp_path}/served")[0] == 0
+    assert read_rows(tmp_path / "to" / TEST) == ROWS
+
+
+def test_list_says_where_data_is(
+    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    write_rows(tmp_path / "mine" / TRAIN, ROWS)
+    write_rows(tmp_path / "cache" / "data" / TEST, ROWS)
+    code, out, _ = bench("data", "list", "--data", "mine")
+    assert code == 0
+    lines = {cells[0]: cells for cells in _cells(out)}
+    assert lines[f"{NAME}:train"][1:] == (
+        ["2", "CC0", "for", "tests", "made.example.org", "data", "folder"]
+    )
+    assert lines[f"{NAME}:test"][-2:] == ["made.example.org", "cache"]
+    assert lines["sts/sick:test"][-2:] == ["–", "–"]
+    assert lines["sts/sts12:test"][-2:] == ["mteb/sts12-sts", "–"]
+    assert bench("data", "list", "--data", "nowhere")[0] == 2
+
+
+def test_list_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom bench.cli.main import main\nmain(['data', 'list'])\n"
+        "sys.exit(str({'torch', 'datasets', 'mteb', 'pandas'} & set(sys.modules)) != 'set()')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_verify_finds_a_changed_row(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = rows_sha256(ROWS, list(ROWS[0]))
+    split = {"rows": 2, "sha256": sha256}
+    add(monkeypatch, dataset("0" * 64, splits={"train": split, "test": split}))
+    write_rows(tmp_path / "mine" / TRAIN, ROWS)
+    write_rows(tmp_path / "cache" / "data" / TRAIN, ROWS)
+    code, out, _ = bench("data", "verify", "--data", "mine")
+    assert code == 0
+    assert [f"{NAME}:train", "ok", f"mine/{TRAIN}"] in _cells(out)
+    assert [f"{NAME}:train", "ok", str(tmp_path / "cache" / "data" / TRAIN)] in _cells(out)
+    assert [f"{NAME}:test", "missing", "–"] in _cells(out)
+    write_rows(tmp_path / "mine" / TRAIN, CHANGED)
+    code, out, err = bench("data", "verify", f"{NAME}:train", "--data", "mine")
+    assert code == 4
+    assert "1 of 2 are wrong or missing" in err
+    assert _cells(out)[0][:3] == [f"{NAME}:train", "wrong:", "checksum"]
+    assert bench("data", "verify", "--data", "mine")[0] == 4
+
+
+def test_verify_forgets_what_it_knew(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(monkeypatch, dataset("0" * 64))
+    path = tmp_path / "mine" / TRAIN
+    write_rows(path, ROWS)
+    access = DataAccess(
+        tmp_path / "mine", tmp_path, Cache(tmp_path / "cache").hashes(), offline=True
+    )
+    access.sha256(f"{NAME}:train")
+    monkeypatch.setattr("bench.fingerprint.FileHashes.sha256", lambda *_: "2:known")
+    path.write_bytes(b"damaged")
+    code, out, _ = bench("data", "verify", f"{NAME}:train", "--data", "mine")
+    assert code == 4
+    assert "wrong: cannot be read" in out
+
+
+def test_verify_wants_what_is_named(bench: Bench) -> None:
+    code, out, err = bench("data", "verify", "sts/sick:test")
+    assert code == 4
+    assert _cells(out) == [["sts/sick:test", "missing", "–"]]
+    assert "1 of 1 are wrong or missing" in err
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".parquet":
+        pd.DataFrame(rows).to_parquet(path)
+    else:
+        separator = "," if path.suffix == ".csv" else "\t"
+        pd.DataFrame(rows).to_csv(path, index=False, sep=separator)
+    return path
+
+
+def _suite(folder: Path, task: str, name: str) -> Path:
+    path = folder / "own.toml"
+    path.write_text(
+        f'name = "own"\ntitle = "Own"\nconvention = "simcse"\naverage = ["{name}"]\n{task}'
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.tsv", "own.jsonl", "own.parquet"])
+def test_import_gives_a_task(bench: Bench, tmp_path: Path, name: str) -> None:
+    _write(tmp_path / name, PAIRS)
+    code, out, _ = bench("data", "import", name, "--as", "sts/mine:test", "--to", "to", *RENAMES)
+    assert code == 0
+    path = tmp_path / "to/sts/mine/test.jsonl.gz"
+    assert read_rows(path) == STS
+    suite = load_suite(str(_suite(tmp_path, out, "mine")))
+    access = DataAccess(None, tmp_path, FileHashes(tmp_path / "h.json"), offline=True)
+    counted = access.table_sha256(path, ("sentence1", "sentence2", "score"), {})
+    assert f"2:{task_sha256(suite, suite.tasks[0], access)}" == counted
+    assert f'file = "{path}", rows = 2, sha256 = "{counted[2:]}"' in out
+
+
+def test_import_of_other_kinds(bench: Bench, tmp_path: Path) -> None:
+    rows = [{"query": "q", "positive": ["yes"], "negative": ["no", "never"]}]
+    _write(tmp_path / "own.parquet", rows)
+    code, out, _ = bench("data", "import", "own.parquet", "--as", "reranking/own:test")
+    assert code == 0
+    assert 'kind = "reranking"' in out
+    assert read_rows(tmp_path / "cache/data/reranking/own/test.jsonl.gz") == rows
+    _write(tmp_path / "own.csv", [{"text": "a", "label": 0}, {"text": "b", "label": 1}])
+    arguments = ("data", "import", "own.csv", "--as", "mine/own:all", "--to", "to")
+    assert "no kind of task; pass --kind" in bench(*arguments)[2]
+    code, out, _ = bench(*arguments, "--kind", "classification")
+    assert load_suite(str(_suite(tmp_path, out, "own"))).tasks[0].kind == "classification"
+
+
+def test_every_kind_of_task_with_rows_can_be_imported() -> None:
+    assert {kind: row_columns(kind)[-1] for kind in KINDS} == {
+        "sts": "score",
+        "classification": "label",
+        "nli": "label",
+        "pair_classification": "label",
+        "reranking": "negative",
+        "relatedness": "score",
+    }
+
+
+def test_import_overwrites_nothing(bench: Bench, tmp_path: Path) -> None:
+    arguments = ("data", "import", "own.jsonl", "--as", "sts/mine:test", "--to", "to")
+    _write(tmp_path / "own.jsonl", STS)
+    first = bench(*arguments)
+    path = tmp_path / "to/sts/mine/test.jsonl.gz"
+    content = path.read_bytes()
+    assert bench(*arguments) == first
+    _write(tmp_path / "own.jsonl", STS[:1])
+    code, out, err = bench(*arguments)
+    assert (code, out) == (2, "")
+    assert "exists with other rows" in err
+    assert path.read_bytes() == content
+    path.write_bytes(content[:-9])
+    assert bench(*arguments)[0] == 2
+
+
+def test_import_under_a_known_name_must_be_the_known_rows(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(monkeypatch, dataset("0" * 64))
+    arguments = ("data", "import", "own.jsonl", "--as", f"{NAME}:train", "--to", "to")
+    _write(tmp_path / "own.jsonl", ROWS[:1])
+    code, _, err = bench(*arguments)
+    assert code == 4
+    assert f"is not the known {NAME}:train: 1 rows, expected 2" in err
+    assert files(tmp_path / "to") == []
+    _write(tmp_path / "own.jsonl", ROWS)
+    assert bench(*arguments)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"sentence1": " \t"}, "row 2: sentence1 is an empty text"),
+        ({"sentence2": 7}, "row 2: sentence2 is not a text: 7"),
+        ({"score": "much"}, "row 2: score is not a number: 'much'"),
+        ({"score": None}, "row 2: score is not a number: None"),
+        ({"score": float("nan")}, "row 2: score is not a number: nan"),
+        ({"other": float("nan")}, "row 2: Out of range float"),
+        ({"sentence1": "\ud800"}, "row 2: 'utf-8' codec can't encode"),
+    ],
+)
+def test_import_names_the_row_to_mend(
+    bench: Bench, tmp_path: Path, row: dict[str, Any], message: str
+) -> None:
+    _write(tmp_path / "own.jsonl", [STS[0], {**STS[1], **row}])
+    code, out, err = bench("data", "import", "own.jsonl", "--as", "sts/mine:test", "--to", "to")
+    assert (code, out) == (4, "")
+    assert f"own.jsonl: {message}" in err
+    assert files(tmp_path / "to") == []
+
+
+def test_import_of_csv_names_the_cell_without_a_number(bench: Bench, tmp_path: Path) -> None:
+    _write(tmp_path / "own.csv", [STS[0], {**STS[1], "score": ""}])
+    code, _, err = bench("data", "import", "own.csv", "--as", "sts/mine:test", "--to", "to")
+    assert code == 4
+    assert "row 2: score is not a number: ''" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["own.jsonl", "--as", "sts/mine:x", "--column", "score=points"], 4, "no column 'points'"),
+        (["own.jsonl", "--as", "sts/mine:x", "--column", "text=a"], 2, "columns of the kind are"),
+        (["own.jsonl", "--as", "sts/mine:x", "--column", "a"], 2, "expected COLUMN=NAME"),
+        (["own.jsonl", "--as", "nli/mine:x"], 4, "no column 'premise'"),
+        (["own.jsonl", "--as", "sts/mine:x", "--kind", "nlli"], 2, "did you mean 'nli'"),
+        (["own.jsonl", "--as", "sts/mine"], 2, "not of the form family/set:split"),
+        (["own.jsonl", "--as", "sts/../../x:y"], 2, "not of the form family/set:split"),
+        (["own.jsonl", "--as", "sts/..:y"], 2, "not of the form family/set:split"),
+        (["own.txt", "--as", "sts/mine:x"], 4, "not a table; use .jsonl"),
+        (["none.jsonl", "--as", "sts/mine:x"], 4, "none.jsonl: cannot be read"),
+        (["empty.jsonl", "--as", "sts/mine:x"], 4, "empty.jsonl has no rows"),
+        (["damaged.jsonl.gz", "--as", "sts/mine:x"], 4, "damaged.jsonl.gz: cannot be read"),
+        (["own.jsonl", "--as", "sts/mine:x", "--to", "own.txt"], 2, "own.txt cannot be written"),
+    ],
+)
+def test_what_cannot_be_imported(
+    bench: Bench, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    _write(tmp_path / "own.jsonl", STS)
+    (tmp_path / "own.txt").touch()
+    (tmp_path / "empty.jsonl").touch()
+    write_rows(tmp_path / "damaged.jsonl.gz", STS)
+    content = (tmp_path / "damaged.jsonl.gz").read_bytes()
+    (tmp_path / "damaged.jsonl.gz").write_bytes(content[:20] + b"\xff" * 30 + content[50:])
+    got, out, err = bench("data", "import", *arguments)
+    assert (got, out) == (code, "")
+    assert message in err.splitlines()[-1]
+    assert len(err.splitlines()) == 1
+
+
+TEXTS = st.text(min_size=1).filter(str.strip)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(TEXTS, TEXTS, st.floats(0, 5)), min_size=1))
+@example([("line\r\nline\u2028\u2029\x85\x1c end \t", "\ufeffbom\x00 ", 0.1)])
+def test_import_keeps_every_text(made: list[tuple[str, str, float]]) -> None:
+    rows = [dict(zip(("sentence1", "sentence2", "score"), row, strict=True)) for row in made]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "own.jsonl"
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        path.write_bytes(text.encode())
+        data = convert(path, SplitRef("sts/own", "test"), row_columns("sts"), {}, folder)
+        assert data.rows == len(rows)
+        assert read_rows(Path(data.file)) == rows
