@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.build import Built
 from bench.cache import Cache, default_root
 from bench.data.access import DataAccess
 from bench.encode import TEXTS_PER_BATCH
-from bench.errors import EXIT_CELLS_FAILED, EXIT_OK, UsageError
-from bench.method import PROFILES
-from bench.plan import Rerun, Settings, plan
+from bench.errors import UsageError
+from bench.method import PROFILES, resolve
+from bench.plan import Rerun, Settings, build, plan
 from bench.progress import Progress, Silent
-from bench.record import Failure, Record, find_records, read_record
+from bench.record import Record, find_records, read_record
+from bench.registry import method_class
 from bench.report.model import Table, load_tables
-from bench.runner import run_cells
+from bench.runner import Outcome, run_cells
 from bench.spec import parse_method_spec
-from bench.suite import load_suite
+from bench.suite import load_suites
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,22 +28,8 @@ if TYPE_CHECKING:
 DEFAULT_OUTPUT = Path("results/runs")
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """What a run produced.
-
-    Attributes:
-        paths: Records of the complete cells.
-        failures: Cells that failed.
-    """
-
-    paths: list[Path]
-    failures: list[Failure]
-
-    @property
-    def exit_code(self) -> int:
-        """0 if every cell is complete, else 3."""
-        return EXIT_CELLS_FAILED if self.failures else EXIT_OK
+class RunResult(Outcome):
+    """What a run produced."""
 
     def records(self) -> list[Record]:
         """The records, read from disk."""
@@ -72,8 +59,7 @@ def make_settings(
     """Fill in what the caller left open from the environment.
 
     Raises:
-        UsageError: Unknown profile, a data folder that does not exist, or an output that cannot
-            be written.
+        UsageError: Unknown profile, or a data folder that does not exist.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
@@ -87,7 +73,7 @@ def make_settings(
     return Settings(
         profile=profile,
         device=device or "cpu",
-        output=_writable(Path(output)),
+        output=Path(output),
         cache=cache,
         data=DataAccess(
             Path(folder) if folder else None, cache.data, cache.hashes(), offline=offline
@@ -97,19 +83,6 @@ def make_settings(
         limit=limit,
         batch_size=batch_size,
     )
-
-
-def _writable(output: Path) -> Path:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / f".write-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(
-            f"output {output} cannot be written: {error.strerror}; choose another --output"
-        ) from None
-    return output
 
 
 def run(
@@ -158,10 +131,42 @@ def run(
         batch_size=batch_size,
         progress=progress,
     )
-    suites = [load_suite(name) for name in ([suite] if isinstance(suite, str) else suite)]
+    wanted = [suite] if isinstance(suite, str) else suite
+    suites = [one for name in wanted for one in load_suites(name)]
     specs = [parse_method_spec(text) for text in methods]
     outcome = run_cells(plan(suites, specs, seeds, settings), settings)
-    return RunResult(outcome.records, outcome.failures)
+    return RunResult(outcome.paths, outcome.failures)
+
+
+def build_method(
+    method: str,
+    *,
+    seed: int = 0,
+    profile: str = "local",
+    device: str | None = None,
+    data: str | Path | None = None,
+    offline: bool = False,
+) -> tuple[Built, Settings]:
+    """Train or load one method, for use outside of a run.
+
+    Args:
+        method: Method spec, e.g. ``sct`` or ``simcse[lr=1e-4]``.
+        seed: Seed of the training.
+        profile: ``smoke``, ``local`` or ``paper``.
+        device: Torch device; the CPU by default.
+        data: Data folder; ``BENCH_DATA`` by default.
+        offline: Never ask the hub.
+
+    Returns:
+        The built encoder, and the settings it was built with.
+
+    Raises:
+        UsageError: Unknown method or bad options.
+        DataError: Data or a checkpoint is missing or changed.
+    """
+    settings = make_settings(profile=profile, device=device, data=data, offline=offline)
+    spec = parse_method_spec(method)
+    return build(resolve(method_class(spec.name), spec, profile), seed, settings), settings
 
 
 def load_records(*folders: str | Path) -> pd.DataFrame:
@@ -185,8 +190,8 @@ def _frame(records: Sequence[Record]) -> pd.DataFrame:
             "seed": record.seed,
             "task": task,
             "main": entry.main,
-            "ci_low": entry.ci95[0],
-            "ci_high": entry.ci95[1],
+            "ci_low": entry.ci95[0] if entry.ci95 else None,
+            "ci_high": entry.ci95[1] if entry.ci95 else None,
         }
         for record in records
         for task, entry in record.tasks.items()

@@ -70,9 +70,8 @@ def encode_columns(
         batch_size: Most texts in a batch.
 
     Raises:
-        CellError: An empty text, or vectors of a wrong shape or with NaN or infinity.
+        CellError: Vectors of a wrong shape or with NaN or infinity.
     """
-    _refuse_empty(columns)
     result = Encoded(texts=sum(len(column.texts) for column in columns.values()))
     for role in sorted({column.role for column in columns.values()}, key=str):
         wanted = {key: column for key, column in columns.items() if column.role == role}
@@ -87,7 +86,12 @@ def encode_columns(
     return result
 
 
-def _refuse_empty(columns: Columns) -> None:
+def refuse_empty(columns: Columns) -> None:
+    """Check that there are no empty texts.
+
+    Raises:
+        CellError: There is one.
+    """
     for (task, column), content in columns.items():
         for row, text in enumerate(content.texts):
             if not isinstance(text, str) or not text.strip():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -37,6 +37,42 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
         """Encode ``n`` texts to float32 of shape (n, d), in order, without side effects."""
+
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts, or pairs of texts, with their labels."""
+
+    texts: Sequence[tuple[str, ...]]
+    labels: Sequence[Label]
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """An encoder that also classifies in its own way: what a supervised track scores."""
+
+    def predict(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Sequence[Label]:
+        """Learn from labelled texts, and label others.
+
+        Args:
+            texts: What to label: tuples of one text, or of two where the task is on pairs.
+            train: What to learn from.
+            dev: What to choose settings on, where the task has such rows.
+            seed: Seed of everything random.
+
+        Returns:
+            A label of ``train`` for each of the texts, in order.
+        """
 
 
 @dataclass(frozen=True)
@@ -149,6 +185,20 @@ class Method(ABC):
         elif self.base is not None:
             found["base"] = models.fingerprint(self.base)
         return found
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Texts that the build learns from, to be compared with those of test sets.
+
+        By default those of ``config.corpus``, where the settings name one, or none.
+        """
+        name: str | None = getattr(self.config, "corpus", None)
+        if name is None or self.checkpoint is not None:
+            return
+        from bench.data.corpora import load_corpus
+
+        corpus = load_corpus(name, data, getattr(self.config, "sentences", None))
+        for row in corpus.rows:
+            yield from row
 
 
 def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:

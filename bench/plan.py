@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,18 +14,19 @@ from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.data.source import task_sha256
 from bench.encode import TEXTS_PER_BATCH
-from bench.errors import BenchError
-from bench.fingerprint import fingerprint, source_fingerprint
+from bench.errors import BenchError, UsageError
+from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, resolve
 from bench.models import Models
 from bench.progress import Progress
 from bench.record import has_failed, read_record, record_path
 from bench.registry import METHODS, method_class, names
 from bench.spec import MethodSpec, parse_method_spec
-from bench.suite import Suite
+from bench.suite import MtebSpec, Suite
 
 Rerun = Literal["missing", "failed", "all"]
 SCORING = ("bench.tasks", "bench.probes", "bench.metrics", "bench.stats", "bench.encode")
+BRIDGE = "bench.integrations"
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,18 @@ class Cell:
 def plan(
     suites: Sequence[Suite], specs: Sequence[MethodSpec], seeds: int, settings: Settings
 ) -> list[Cell]:
-    """Resolve every cell of a run, checking names, options, data and bases first.
+    """Resolve every cell of a run, checking names, options, output, data and bases first.
 
     A trained method brings its untrained base along, so that the table can say whether training
     helped. Methods that do not train have one cell, with seed 0.
 
     Raises:
-        UsageError: Unknown names or bad options.
+        UsageError: Unknown names, bad options, or an output that cannot be written.
         DataError: Data or checkpoints are missing or changed.
     """
+    _check_output(settings.output)
+    if settings.limit is not None and any(_by_mteb(suite) for suite in suites):
+        raise UsageError("--limit does not apply to tasks that mteb scores")
     resolved = _with_bases(specs, settings.profile)
     cells = []
     for suite in suites:
@@ -107,7 +112,24 @@ def _suite_identity(suite: Suite, settings: Settings) -> dict[str, Any]:
         "data": [task_sha256(suite, task, settings.data) for task in suite.tasks],
         "limit": settings.limit,
         "code": [source_fingerprint(module) for module in SCORING],
+        "mteb": [dict(versions(["mteb"])), source_fingerprint(BRIDGE)] if _by_mteb(suite) else [],
     }
+
+
+def _by_mteb(suite: Suite) -> bool:
+    return any(isinstance(task, MtebSpec) for task in suite.tasks)
+
+
+def _check_output(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / f".write-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"output {output} cannot be written: {error.strerror}; choose another --output"
+        ) from None
 
 
 def _cell(
@@ -120,10 +142,14 @@ def _cell(
 ) -> Cell:
     models = _models(settings, seed)
     model = model_fingerprint(method, settings.data, models, seed)
-    name = re.sub(r"[^A-Za-z0-9-]+", "_", str(spec)).strip("_")[:60]
-    key = fingerprint([str(spec), settings.profile, settings.limit])[:8]
-    path = record_path(settings.output, suite.name, f"{name}-{settings.profile}-{key}-seed{seed}")
+    key = fingerprint([suite.name, str(spec), settings.profile, settings.limit])[:8]
+    name = f"{_file_name(str(spec))}-{settings.profile}-{key}-seed{seed}"
+    path = record_path(settings.output, _file_name(suite.name), name)
     return Cell(suite, spec, method, seed, model, fingerprint([model, identity]), path)
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_")[:60]
 
 
 def _models(settings: Settings, seed: int) -> Models:

@@ -47,18 +47,36 @@ class GroupEntry(_Part):
     items: int
 
 
-class TaskEntry(_Part):
-    """Scores of one task, as fractions; ``ci95`` is a percentile bootstrap over items.
+class ContaminationEntry(_Part):
+    """Distinct texts of a test set, and how many of them were in the training text.
 
-    ``phenomena`` groups the items by what they probe, where the rows say so.
+    ``normalised`` compares letters and digits in lower case.
     """
 
+    texts: int
+    exact: int
+    normalised: int
+
+
+class TaskEntry(_Part):
+    """Scores of one task, as fractions.
+
+    ``metric`` names the main score, ``ci95`` is a percentile bootstrap over items, where there
+    are any. ``mteb`` names the task of mteb that this one equals. ``phenomena`` groups the items
+    by what they probe, where the rows say so. ``contamination`` is None where nothing was
+    trained here.
+    """
+
+    kind: str
+    metric: str
+    mteb: str | None
     main: float
-    ci95: Interval
+    ci95: Interval | None
     metrics: dict[str, float]
     items: int
     data_sha256: str
     phenomena: dict[str, GroupEntry] = {}
+    contamination: ContaminationEntry | None = None
 
 
 class EncodingEntry(_Part):
@@ -92,11 +110,11 @@ class Record(_Part):
     limit: int | None
     cell_fingerprint: str
     model_fingerprint: str
-    dimension: int
+    dimension: int | None
     parameters: int | None
     tasks: dict[str, TaskEntry]
     average: float
-    average_ci95: Interval
+    average_ci95: Interval | None
     average_of_rounded: float
     averaged_tasks: tuple[str, ...]
     encoding: EncodingEntry

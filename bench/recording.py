@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from bench import environment
 from bench.build import Built
+from bench.contamination import TrainingText
 from bench.data.source import task_sha256
 from bench.encode import Encoded
 from bench.errors import CellError
 from bench.fingerprint import fingerprint
 from bench.plan import Cell, Settings
 from bench.record import (
+    ContaminationEntry,
     EncodingEntry,
     GroupEntry,
+    Interval,
     MethodEntry,
     Record,
     TaskEntry,
@@ -27,21 +30,22 @@ from bench.record import (
     sha256,
 )
 from bench.stats.bootstrap import percentile_interval
-from bench.suite import Suite
+from bench.suite import Suite, TaskSpec
 
 if TYPE_CHECKING:
-    from bench.tasks import Task, TaskScore
+    from bench.tasks import Task, TaskScore, Vectors
 
 PHENOMENON = "phenomenon"
 
 
 @dataclass(frozen=True)
 class ScoredTask:
-    """A task's score, the checksum of its rows, and its mean item value by phenomenon."""
+    """A task's score, the checksum of its rows, and what is known of its items and texts."""
 
     score: TaskScore
     data_sha256: str
     phenomena: Mapping[str, GroupEntry]
+    contamination: ContaminationEntry | None
 
 
 @dataclass(frozen=True)
@@ -54,49 +58,84 @@ class Scored:
 
 
 def score_tasks(
-    suite: Suite, tasks: Sequence[Task[Any]], encoded: Encoded, settings: Settings
+    cell: Cell,
+    tasks: Sequence[Task[Any]],
+    built: Built,
+    encoded: Encoded,
+    seen: TrainingText,
+    settings: Settings,
 ) -> dict[str, ScoredTask]:
     """Score all tasks of a suite; the same resamples for every method.
+
+    Args:
+        cell: Method, seed and suite.
+        tasks: The suite's tasks.
+        built: The method, asked for predictions by supervised tasks.
+        encoded: Vectors of their texts.
+        seen: What the method trained on.
+        settings: Settings of the run.
 
     Raises:
         CellError: The vectors give no score.
     """
     scores = {}
     for task in tasks:
-        data = task_sha256(suite, task.spec, settings.data)
-        vectors = {column: encoded.vectors[task.spec.name, column] for column in task.texts()}
+        data = task_sha256(cell.suite, task.spec, settings.data)
+        vectors = _vectors(task, built, encoded, cell.seed)
         # The seed follows from the rows alone: all methods are resampled alike, in pairs.
         seed = int(fingerprint([data, settings.limit])[:8], 16)
         settings.progress.start(f"score {task.spec.name}", 1)
         score = task.score(vectors, seed)
         settings.progress.advance(1)
-        scores[task.spec.name] = ScoredTask(score, data, _phenomena(task, score))
+        scores[task.spec.name] = ScoredTask(
+            score, data, _phenomena(task, score), _contamination(task, seen)
+        )
     return scores
 
 
+def _vectors(task: Task[Any], built: Built, encoded: Encoded, seed: int) -> Vectors:
+    from bench.tasks import SupervisedTask
+
+    if isinstance(task, SupervisedTask):
+        return task.predictions(built.encoder, seed)
+    return {column: encoded.vectors[task.spec.name, column] for column in task.texts()}
+
+
+def _contamination(task: Task[Any], seen: TrainingText) -> ContaminationEntry | None:
+    columns = task.texts()
+    texts = [text for name in task.test_columns() for text in columns[name].texts]
+    return seen.overlap(texts) if seen and texts else None
+
+
 def _phenomena(task: Task[Any], score: TaskScore) -> dict[str, GroupEntry]:
+    if score.items is None:
+        return {}
+    values = score.items["value"]
     names = np.array([str(row.get(PHENOMENON, "")) for row in task.item_rows()])
     return {
-        name: GroupEntry(
-            value=float(score.items["value"][names == name].mean()), items=int(sum(names == name))
-        )
+        name: GroupEntry(value=float(values[names == name].mean()), items=int(sum(names == name)))
         for name in sorted(set(names.tolist()) - {""})
     }
 
 
-def _average_replicates(suite: Suite, scores: Mapping[str, ScoredTask]) -> NDArray[np.float64]:
+def _average_replicates(
+    suite: Suite, scores: Mapping[str, ScoredTask]
+) -> NDArray[np.float64] | None:
     replicates = [scores[name].score.replicates for name in suite.average]
-    return np.asarray(np.mean(replicates, axis=0))
+    if any(one is None for one in replicates):
+        return None
+    return np.asarray(np.mean(replicates, axis=0))  # type: ignore[arg-type]  # none is None
 
 
-def _all_items(suite: Suite, scores: Mapping[str, ScoredTask]) -> dict[str, Any]:
+def _all_items(suite: Suite, scores: Mapping[str, ScoredTask]) -> dict[str, NDArray[Any]]:
     items = {
         f"{task}/{name}": array
         for task, scored in scores.items()
-        for name, array in scored.score.items.items()
+        for name, array in (scored.score.items or {}).items()
     }
-    items |= {f"{task}/replicates": scored.score.replicates for task, scored in scores.items()}
-    return {**items, "average/replicates": _average_replicates(suite, scores)}
+    replicates = {f"{task}/replicates": one.score.replicates for task, one in scores.items()}
+    replicates["average/replicates"] = _average_replicates(suite, scores)
+    return items | {name: array for name, array in replicates.items() if array is not None}
 
 
 def make_record(
@@ -112,7 +151,7 @@ def make_record(
     info, method, suite = cell.method.info, cell.method, cell.suite
     mains = [scores[name].score.main for name in suite.average]
     dimensions = {vectors.shape[1] for vectors in encoded.vectors.values()}
-    if len(dimensions) != 1:
+    if len(dimensions) > 1:
         raise CellError(f"the encoder returned vectors of different sizes: {sorted(dimensions)}")
     record = Record(
         suite=suite.name,
@@ -132,11 +171,11 @@ def make_record(
         limit=settings.limit,
         cell_fingerprint=cell.fingerprint,
         model_fingerprint=cell.model_fingerprint,
-        dimension=dimensions.pop(),
+        dimension=min(dimensions, default=None),
         parameters=_parameters(built.encoder),
-        tasks={name: _task_entry(task) for name, task in scores.items()},
+        tasks={task.name: _task_entry(task, scores[task.name]) for task in suite.tasks},
         average=float(np.mean(mains)),
-        average_ci95=percentile_interval(_average_replicates(suite, scores)),
+        average_ci95=_interval(_average_replicates(suite, scores)),
         average_of_rounded=float(np.mean([round(100 * main, 2) for main in mains])) / 100,
         averaged_tasks=suite.average,
         encoding=EncodingEntry(
@@ -156,14 +195,22 @@ def make_record(
     return record, packed
 
 
-def _task_entry(task: ScoredTask) -> TaskEntry:
+def _interval(replicates: NDArray[np.float64] | None) -> Interval | None:
+    return None if replicates is None else percentile_interval(replicates)
+
+
+def _task_entry(spec: TaskSpec, task: ScoredTask) -> TaskEntry:
     return TaskEntry(
+        kind=spec.kind,
+        metric=task.score.metric,
+        mteb=spec.mteb,
         main=task.score.main,
-        ci95=percentile_interval(task.score.replicates),
+        ci95=_interval(task.score.replicates),
         metrics=dict(task.score.metrics),
-        items=len(task.score.items["value"]),
+        items=0 if task.score.items is None else len(task.score.items["value"]),
         data_sha256=task.data_sha256,
         phenomena=dict(task.phenomena),
+        contamination=task.contamination,
     )
 
 

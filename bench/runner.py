@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.build import Built
-from bench.encode import encode_columns
-from bench.errors import EXIT_CELLS_FAILED, BenchError
+from bench.contamination import TrainingText
+from bench.encode import encode_columns, refuse_empty
+from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
 from bench.plan import Cell, Settings, build, due, is_complete
 from bench.record import Failure, Timings, write_failure, write_record
 from bench.recording import Scored, make_record, score_tasks
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
 class Outcome:
     """What a run leaves: paths of the complete cells, in order, and the failures."""
 
-    records: list[Path] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every cell is complete, 4 if data alone is missing for all of them, else 3."""
+        if not self.failures:
+            return EXIT_OK
+        only_data = all(failure.exit_code == EXIT_DATA for failure in self.failures)
+        return EXIT_DATA if only_data and not self.paths else EXIT_CELLS_FAILED
 
 
 def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
@@ -42,7 +51,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
                 outcome.failures.append(failure)
                 settings.progress.note(f"failed: {failure.message}")
         if is_complete(cell):
-            outcome.records.append(cell.path)
+            outcome.paths.append(cell.path)
     return outcome
 
 
@@ -81,24 +90,27 @@ def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -
 
 
 class _Builds:
-    """Builds each model once, and holds only the last."""
+    """Builds each model once, and holds only the last, with the text that it trained on."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._last: tuple[str, Built] | None = None
+        self._last: tuple[str, Built, TrainingText] | None = None
 
-    def get(self, cell: Cell) -> Built:
+    def get(self, cell: Cell) -> tuple[Built, TrainingText]:
         if self._last is None or self._last[0] != cell.model_fingerprint:
             self._last = None
             built = build(cell.method, cell.seed, self._settings)
-            self._last = (cell.model_fingerprint, built)
-        return self._last[1]
+            seen = TrainingText(cell.method.training_texts(self._settings.data))
+            self._last = (cell.model_fingerprint, built, seen)
+        return self._last[1:]
 
 
 def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings: Settings) -> None:
-    built = builds.get(cell)
+    built, seen = builds.get(cell)
     started = time.perf_counter()
     columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
+    checked = {task.spec.name for task in tasks if not task.allows_empty_texts}
+    refuse_empty({key: column for key, column in columns.items() if key[0] in checked})
     encoded = encode_columns(
         built.encoder,
         columns,
@@ -108,7 +120,10 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
         batch_size=settings.batch_size,
     )
     encoded_at = time.perf_counter()
-    scores = score_tasks(cell.suite, tasks, encoded, settings)
+    settings.progress.note(
+        f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"
+    )
+    scores = score_tasks(cell, tasks, built, encoded, seen, settings)
     timings = Timings(
         build=built.seconds,
         encode=encoded_at - started,

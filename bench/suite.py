@@ -14,6 +14,7 @@ from bench.registry import suite_path
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
+MTEB_PREFIX = "mteb:"
 Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
@@ -51,22 +52,39 @@ class HubData(_Table):
     config: str | None = None
 
 
-Data = str | FileData | HubData
+class MtebData(_Table):
+    """Rows of a task of mteb, loaded by mteb itself.
+
+    Attributes:
+        mteb: Name of the task, whose kind must be that of ours.
+        revision: Commit of its data that the installed mteb must name too.
+        split: Split.
+    """
+
+    mteb: str
+    revision: str
+    split: str
+
+
+Data = str | FileData | HubData | MtebData
 
 
 class _TaskSpec(_Table):
-    """What tasks of all kinds have.
+    """What tasks of our own kinds have.
 
     Attributes:
         name: Name and column of the task.
         data: Rows to score: ``family/set:split`` of datasets.toml (splits joined by ``+``), a
-            file, or a data set on the hub.
+            file, a data set on the hub, or the rows of a task of mteb.
         columns: The kind's column to the name that it has in the data, where they differ.
+        mteb: Name of the task of mteb with the same rows and, in a suite of convention ``mteb``,
+            the same scores; ``bench export`` writes them under this name.
     """
 
     name: str
     data: Data
     columns: Mapping[str, str] = Field(default_factory=dict)
+    mteb: str | None = None
 
     required: ClassVar[tuple[str, ...]]
 
@@ -120,6 +138,8 @@ class ClassificationSpec(_Trained):
         samples_per_label: Training rows of each class in an experiment of MTEB's protocol.
         experiments: Experiments of MTEB's protocol.
         metric: Main score.
+        track: ``frozen`` scores a probe on the method's vectors, ``supervised`` the method's own
+            predictions, learned from the same rows.
     """
 
     kind: Literal["classification"]
@@ -130,15 +150,18 @@ class ClassificationSpec(_Trained):
     samples_per_label: int = Field(8, gt=0)
     experiments: int = Field(10, gt=0)
     metric: Literal["accuracy", "f1"] = "accuracy"
+    track: Literal["frozen", "supervised"] = "frozen"
 
     def row_columns(self) -> tuple[str, ...]:
         """Its columns of text, and the label."""
         return (*self.texts, "label")
 
     @model_validator(mode="after")
-    def _features_fit_texts(self) -> ClassificationSpec:
+    def _fields_agree(self) -> ClassificationSpec:
         if (len(self.texts) == 2) != (self.features != "u") or len(self.texts) > 2:
             raise ValueError("features 'u' takes one text, the others take two")
+        if self.track == "supervised" and self.train is None:
+            raise ValueError("the supervised track needs rows to train on; name them as train")
         return self
 
 
@@ -186,13 +209,45 @@ class RelatednessSpec(_Trained):
     classes: int = Field(5, gt=1)
 
 
+class MtebSpec(_Table):
+    """A task of mteb, loaded and scored by mteb itself.
+
+    Attributes:
+        name: Its name in mteb.
+        revision: Commit of its data.
+        benchmark: Benchmark of mteb that chooses its subsets and splits.
+        data: The same rows in datasets.toml, used where they are at hand.
+    """
+
+    kind: Literal["mteb"]
+    name: str
+    revision: str
+    benchmark: str | None = None
+    data: str | None = None
+    columns: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def mteb(self) -> str:
+        """Its name in mteb."""
+        return self.name
+
+    def parts(self) -> dict[str, Data]:
+        """Rows for its test split, where datasets.toml has them."""
+        return {"test": self.data} if self.data else {}
+
+    def row_columns(self) -> tuple[str, ...]:
+        """None that are checked here."""
+        return ()
+
+
 TaskSpec = Annotated[
     StsSpec
     | ClassificationSpec
     | NliSpec
     | PairClassificationSpec
     | RerankingSpec
-    | RelatednessSpec,
+    | RelatednessSpec
+    | MtebSpec,
     Field(discriminator="kind"),
 ]
 
@@ -230,8 +285,54 @@ class Suite(_Table):
         return self.model_dump(mode="json", exclude={"path", "title"})
 
 
+class Group(_Table):
+    """Several suites under one name, each with a table of its own.
+
+    Attributes:
+        name: Name of the group.
+        title: One line for lists.
+        suites: Names of its suites.
+    """
+
+    name: str
+    title: str
+    suites: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+def load_suites(name: str) -> list[Suite]:
+    """Read a suite by registered name or path, those of a group, or make one of tasks of mteb.
+
+    Args:
+        name: ``sts7``, ``my.toml``, ``mteb:[STS12,SICK-R]`` or ``mteb:MTEB(eng, v2)``.
+
+    Raises:
+        UsageError: Unknown name, or TOML that is malformed (the file and key are named).
+    """
+    if name.startswith(MTEB_PREFIX):
+        # Imported late: mteb takes seconds, and only such suites need it.
+        from bench.integrations.mteb import make_suite
+
+        return [make_suite(name)]
+    found = read_suite(name)
+    if isinstance(found, Suite):
+        return [found]
+    return [suite for member in found.suites for suite in load_suites(member)]
+
+
 def load_suite(name: str) -> Suite:
-    """Read a suite by registered name or path.
+    """Read one suite, see ``load_suites``.
+
+    Raises:
+        UsageError: As there, or the name is that of a group.
+    """
+    suites = load_suites(name)
+    if len(suites) != 1:
+        raise UsageError(f"{name!r} stands for several suites: {', '.join(s.name for s in suites)}")
+    return suites[0]
+
+
+def read_suite(name: str) -> Suite | Group:
+    """Read the TOML file of a registered name, or of a path.
 
     Raises:
         UsageError: Unknown name, or TOML that is malformed (the file and key are named).
@@ -242,6 +343,8 @@ def load_suite(name: str) -> Suite:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from None
     try:
+        if "suites" in content:
+            return Group.model_validate(content)
         return Suite.model_validate({**content, "path": path})
     except ValidationError as error:
         first = error.errors()[0]

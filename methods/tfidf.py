@@ -11,7 +11,15 @@ from pydantic import Field
 
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
+from bench.method import (
+    BuildContext,
+    Label,
+    LabelledTexts,
+    Method,
+    MethodConfig,
+    MethodInfo,
+    ModelAccess,
+)
 
 
 class TfidfEncoder:
@@ -27,6 +35,27 @@ class TfidfEncoder:
     def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
         """Encode texts."""
         return np.asarray(self._pipeline.transform(list(texts)), dtype=np.float32)
+
+    def predict(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> list[Label]:
+        """Label texts by logistic regression on weights fitted to the training texts, not reduced.
+
+        The strength of its regularisation is scikit-learn's default; ``dev`` is not used.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        weights = type(self._pipeline[0])(**self._pipeline[0].get_params())
+        model = make_pipeline(weights, LogisticRegression(max_iter=1000, random_state=seed))
+        model.fit([" ".join(one) for one in train.texts], list(train.labels))
+        found: list[Label] = model.predict([" ".join(one) for one in texts]).tolist()
+        return found
 
 
 class Tfidf(Method):

@@ -1,4 +1,4 @@
-"""No network, and a cache of the tests' own."""
+"""No network, a cache of the tests' own, and a way to call the command line."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+
+from bench.cli.main import main
+from tests import stub_methods
+from tests.small import Bench
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -23,3 +27,21 @@ def data_folder() -> Path:
     if not folder or not (Path(folder) / "sts").is_dir():
         pytest.skip("needs BENCH_DATA, a folder with sts/<set>/<split>.jsonl.gz")
     return Path(folder)
+
+
+@pytest.fixture
+def bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Bench:
+    """Call ``bench`` in a folder of its own; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    stub_methods.register()
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

@@ -27,13 +27,14 @@ def _methods() -> tuple[list[list[str]], list[str]]:
 
 
 def _suites() -> tuple[list[list[str]], list[str]]:
-    from bench.suite import load_suite
+    from bench.suite import Suite, read_suite
 
     rows = []
     for name in registry.names(registry.SUITES):
-        suite = load_suite(name)
-        size = f"{len(suite.tasks)}"
-        rows.append([name, suite.convention, size, suite.title, _owner(registry.SUITES, name)])
+        suite = read_suite(name)
+        protocol = suite.convention if isinstance(suite, Suite) else "several"
+        size = f"{len(suite.tasks)}" if isinstance(suite, Suite) else f"{len(suite.suites)} suites"
+        rows.append([name, protocol, size, suite.title, _owner(registry.SUITES, name)])
     return rows, ["Suite", "Convention", "Tasks", "What it is", "From"]
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import click
 
-from bench.errors import EXIT_CELLS_FAILED, EXIT_OK
 from bench.spec import split_list
 
 DEFAULT_SUITE = "mini"
@@ -65,9 +64,10 @@ def command(
     from bench.plan import plan
     from bench.runner import run_cells
     from bench.spec import parse_method_spec
-    from bench.suite import load_suite
+    from bench.suite import load_suites
 
-    suites = [load_suite(name) for name in split_list(suite or DEFAULT_SUITE)]
+    wanted = split_list(suite or DEFAULT_SUITE)
+    suites = [one for name in wanted for one in load_suites(name)]
     specs = [parse_method_spec(text) for text in split_list(methods or DEFAULT_METHODS)]
     with Bar() as bar:
         settings = api.make_settings(
@@ -88,10 +88,10 @@ def command(
             click.echo(describe(cells, settings))
             return 0
         outcome = run_cells(cells, settings)
-    _print_tables(outcome.records)
+    _print_tables(outcome.paths)
     for failure in outcome.failures:
         click.echo(f"bench: {failure.message}", err=True)
-    return EXIT_CELLS_FAILED if outcome.failures else EXIT_OK
+    return outcome.exit_code
 
 
 def _print_tables(records: list[Path]) -> None:

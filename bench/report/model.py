@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,16 @@ class Row:
         trained: Whether it was trained here.
         profile: Scale of the training.
         limit: Rows of each task, or None for all.
-        dimension: Size of the vectors.
+        dimension: Size of the vectors, or None where it is unknown.
         seeds: Number of seeds.
         tasks: Mean main score by task.
-        average: Mean over seeds of the suite's average.
+        average: Mean over seeds of the suite's average, or None where tasks are missing.
         sd: Standard deviation of the average over seeds, or None for a single seed.
-        ci95: Bootstrap interval of ``average`` over items.
+        ci95: Bootstrap interval of ``average`` over items, or None where nothing is known of items.
         below_base: Whether a trained row stays below its untrained base.
+        imported: Whether the scores come from result files of mteb.
+        contaminated: Share of a task's test texts that were in the training text, by task, where
+            there are any.
     """
 
     spec: str
@@ -37,13 +40,15 @@ class Row:
     trained: bool
     profile: str
     limit: int | None
-    dimension: int
+    dimension: int | None
     seeds: int
     tasks: dict[str, float]
-    average: float
+    average: float | None
     sd: float | None
-    ci95: Interval
+    ci95: Interval | None
     below_base: bool
+    imported: bool = False
+    contaminated: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,16 @@ class Table:
         suite: Name of the suite.
         convention: Protocol of the scores.
         averaged_tasks: Tasks in the average.
+        metrics: Name of the main score by task.
+        mteb: Name of the same task in mteb by task, where there is one.
         rows: Grouped by base, best average first within a base.
     """
 
     suite: str
     convention: str
     averaged_tasks: tuple[str, ...]
+    metrics: dict[str, str]
+    mteb: dict[str, str]
     rows: tuple[Row, ...]
 
 
@@ -89,13 +98,28 @@ def _table(suite: str, found: Sequence[tuple[Path, Record]]) -> Table:
     averages = {key: _mean_average(group) for key, group in groups.items()}
     bases = {record.method.base for _, record in found if record.method.trained}
     rows = [_row(key, group, averages, bases) for key, group in groups.items()]
-    best = {base: max(row.average for row in rows if row.base == base) for base in _bases(rows)}
-    rows.sort(key=lambda row: (best[row.base], row.base, row.average), reverse=True)
-    return Table(suite, first.convention, first.averaged_tasks, tuple(rows))
+    return Table(
+        suite=suite,
+        convention=first.convention,
+        averaged_tasks=first.averaged_tasks,
+        metrics={name: entry.metric for name, entry in first.tasks.items()},
+        mteb={name: entry.mteb for name, entry in first.tasks.items() if entry.mteb},
+        rows=order_rows(rows),
+    )
 
 
-def _bases(rows: Iterable[Row]) -> set[str]:
-    return {row.base for row in rows}
+def order_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Group rows by base, the best base and the best row of a base first."""
+    best: dict[str, float] = {}
+    for row in (found := list(rows)):
+        best[row.base] = max(best.get(row.base, -np.inf), _order(row))
+    return tuple(
+        sorted(found, key=lambda row: (best[row.base], row.base, _order(row)), reverse=True)
+    )
+
+
+def _order(row: Row) -> float:
+    return -np.inf if row.average is None else row.average
 
 
 def _mean_average(group: Sequence[tuple[Path, Record]]) -> float:
@@ -131,6 +155,11 @@ def _row(
         below_base=first.method.trained
         and base_average is not None
         and averages[key] < base_average,
+        contaminated={
+            task: entry.contamination.normalised / entry.contamination.texts
+            for task, entry in first.tasks.items()
+            if entry.contamination and entry.contamination.normalised
+        },
     )
 
 
@@ -142,8 +171,8 @@ def _base(record: Record, bases: set[str | None]) -> str:
     return record.method.checkpoint or "–"
 
 
-def _interval(group: Sequence[tuple[Path, Record]]) -> Interval:
-    if len(group) == 1:
+def _interval(group: Sequence[tuple[Path, Record]]) -> Interval | None:
+    if len(group) == 1 or group[0][1].average_ci95 is None:
         return group[0][1].average_ci95
     # Replicates of all seeds resample the same items, so their mean is a replicate too.
     replicates = [read_items(path)["average/replicates"] for path, _ in group]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.suite import TaskSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 from bench.tasks.classification import ClassificationTask, NliTask
 from bench.tasks.pair_classification import PairClassificationTask
 from bench.tasks.relatedness import RelatednessTask
 from bench.tasks.reranking import RerankingTask
 from bench.tasks.sts import StsTask
+from bench.tasks.supervised import SupervisedTask
 
 KINDS: Mapping[str, type[Task[Any]]] = {
     task.kind: task
@@ -24,4 +26,16 @@ KINDS: Mapping[str, type[Task[Any]]] = {
     )
 }
 
-__all__ = ["KINDS", "Column", "Task", "TaskScore", "Vectors"]
+
+def task_class(spec: TaskSpec) -> type[Task[Any]]:
+    """Class for an entry of a suite; mteb's own tasks come through the bridge, as they need it."""
+    if spec.kind == "mteb":
+        from bench.integrations.mteb import MtebTask
+
+        return MtebTask
+    if spec.kind == "classification" and spec.track == "supervised":
+        return SupervisedTask
+    return KINDS[spec.kind]
+
+
+__all__ = ["KINDS", "Column", "SupervisedTask", "Task", "TaskScore", "Vectors", "task_class"]

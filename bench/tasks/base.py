@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.data.rows import Row
 from bench.suite import Convention
 
-Vectors = Mapping[str, NDArray[np.float32]]
+Vectors = Mapping[str, NDArray[Any]]
 Spec = TypeVar("Spec")
 
 
@@ -35,18 +35,22 @@ class TaskScore:
     """Scores of one task.
 
     Attributes:
+        metric: Name of the main score for captions, e.g. ``Spearman``.
         main: Main score as a fraction.
         metrics: All scores by name, as fractions.
         items: Per-item arrays of equal length, what paired statistics work on. ``value`` is in
-            every kind: how well the item came out, between 0 and 1.
+            every kind: how well the item came out, between 0 and 1. None where the scorer tells
+            nothing of its items.
         replicates: Main score of each bootstrap resample, shape (R,); the resamples depend on
-            the task alone, so that replicates of two methods are paired.
+            the task alone, so that replicates of two methods are paired. None where there are
+            no items.
     """
 
+    metric: str
     main: float
     metrics: Mapping[str, float]
-    items: Mapping[str, NDArray[Any]]
-    replicates: NDArray[np.float64]
+    items: Mapping[str, NDArray[Any]] | None
+    replicates: NDArray[np.float64] | None
 
 
 class Task(ABC, Generic[Spec]):
@@ -59,6 +63,7 @@ class Task(ABC, Generic[Spec]):
     """
 
     kind: ClassVar[str]
+    allows_empty_texts: ClassVar[bool] = False
 
     def __init__(
         self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention
@@ -81,12 +86,16 @@ class Task(ABC, Generic[Spec]):
         """Score vectors given under the names of ``texts()``, each of shape (n, d).
 
         Args:
-            vectors: Float32 vectors by column.
+            vectors: Float32 vectors by column, or what a supervised task asked a method for.
             seed: Seed of the resampling.
 
         Raises:
             CellError: The vectors give no score.
         """
+
+    def test_columns(self) -> Sequence[str]:
+        """Columns of ``texts()`` that are scored, not trained on."""
+        return list(self.texts())
 
     def item_rows(self) -> Sequence[Row]:
         """Rows that the items of a score stand for, in their order."""

@@ -78,6 +78,10 @@ class _ProbeTask(Task[Spec]):
             for column in self.text_columns
         }
 
+    def test_columns(self) -> Sequence[str]:
+        """Columns of the scored rows."""
+        return [f"test/{column}" for column in self.text_columns]
+
     def _used(self) -> Mapping[str, Sequence[Row]]:
         if self.convention != "mteb":
             return self.parts
@@ -125,8 +129,10 @@ class _ProbeTask(Task[Spec]):
             rows = [[position[row] for row in drawn] for drawn in self._experiments()]
             return _Outcome(protocols.few_shot(train, test.x, rows))
         if "dev" in parts:
-            return _single(protocols.dev_split(train, parts["dev"], test.x, self._probe()))
-        return _single(protocols.cross_validated(train, test.x, self._probe(), self.spec.folds))
+            return single_outcome(protocols.dev_split(train, parts["dev"], test.x, self._probe()))
+        return single_outcome(
+            protocols.cross_validated(train, test.x, self._probe(), self.spec.folds)
+        )
 
     def _experiments(self) -> list[list[int]]:
         raise NotImplementedError
@@ -144,17 +150,17 @@ class _ProbeTask(Task[Spec]):
         counts = resample_counts(len(gold), np.random.default_rng(seed))
         metrics = _metrics(outcome, gold, len(self._classes))
         if getattr(self.spec, "metric", "accuracy") == "f1":
-            main = metrics["f1"]
+            name, main = "F1", metrics["f1"]
             replicates = f1_replicates(outcome.predicted[0] == 1, gold == 1, counts)
         else:
-            main = metrics["accuracy"]
+            name, main = "accuracy", metrics["accuracy"]
             replicates = mean_replicates(value, counts, outcome.weights())
         items: dict[str, NDArray[Any]] = {
             "value": value,
             "predicted": outcome.predicted.T.astype(np.int32),
             "gold": gold.astype(np.int32),
         }
-        return TaskScore(main, metrics, items, replicates)
+        return TaskScore(name, main, metrics, items, replicates)
 
 
 class ClassificationTask(_ProbeTask[ClassificationSpec]):
@@ -212,7 +218,8 @@ def pair_features(
     return np.hstack([u, v, symmetric[1], symmetric[0]])
 
 
-def _single(predicted: Labels) -> _Outcome:
+def single_outcome(predicted: Labels) -> _Outcome:
+    """Predictions (n,) of a single experiment."""
     return _Outcome(predicted[None, :])
 
 

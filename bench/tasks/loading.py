@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bench.data.access import DataAccess
-from bench.data.source import part_rows
+from bench.data.source import available_parts, part_rows
 from bench.suite import Suite
-from bench.tasks import KINDS, Task
+from bench.tasks import Task, task_class
 
 
 def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list[Task[Any]]:
@@ -24,6 +24,7 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
     """
     loaded = []
     for spec in suite.tasks:
-        parts = {part: part_rows(suite, spec, part, data)[:limit] for part in spec.parts()}
-        loaded.append(KINDS[spec.kind](spec, parts, suite.convention))
+        roles = available_parts(spec, data)
+        parts = {part: part_rows(suite, spec, part, data)[:limit] for part in roles}
+        loaded.append(task_class(spec)(spec, parts, suite.convention))
     return loaded

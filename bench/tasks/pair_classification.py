@@ -58,6 +58,7 @@ class PairClassificationTask(Task[PairClassificationSpec]):
             best = max(scores, key=lambda name: metrics[f"{name}_ap"])
         counts = resample_counts(len(gold), np.random.default_rng(seed))
         return TaskScore(
+            metric="AP",
             main=metrics[f"{best}_ap"],
             metrics=metrics,
             items={

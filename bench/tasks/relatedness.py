@@ -58,6 +58,7 @@ class RelatednessTask(Task[RelatednessSpec]):
         counts = resample_counts(len(gold), np.random.default_rng(seed))
         error = np.abs(predicted - gold)
         return TaskScore(
+            metric="Pearson",
             main=main,
             metrics={
                 "pearson": main,

@@ -81,6 +81,7 @@ class RerankingTask(Task[RerankingSpec]):
         }
         counts = resample_counts(len(relevant), np.random.default_rng(seed))
         return TaskScore(
+            metric="MAP",
             main=float(values["map"].mean()),
             metrics={name: float(array.mean()) for name, array in values.items()}
             | {"queries": float(len(relevant))},

@@ -46,6 +46,7 @@ class StsTask(Task[StsSpec]):
                 "same similarity"
             )
         return TaskScore(
+            metric="Spearman",
             main=metrics[f"spearman_{self.spec.aggregation}"],
             metrics=metrics,
             items={

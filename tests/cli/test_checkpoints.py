@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import Bench
+from tests.small import Bench
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 
 

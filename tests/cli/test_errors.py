@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Bench, write_suite
+from tests.small import Bench, write_suite
 
 
 def _last_line(text: str) -> str:

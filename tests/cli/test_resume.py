@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Bench
+from tests.small import Bench
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,40 @@
+"""``bench export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("export")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["mteb"]),
+    default="mteb",
+    help="mteb: a tree of task results for mteb.ResultCache [mteb].",
+)
+@click.option(
+    "--to", required=True, type=click.Path(path_type=Path), help="Folder to write the tree into."
+)
+def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
+    """Write the records below FOLDERS [results/runs] in the form of another tool."""
+    from bench.errors import DataError, UsageError
+    from bench.integrations.mteb_results import export
+    from bench.record import find_records, read_record
+
+    paths = find_records(folders or (Path("results/runs"),))
+    try:
+        written, left_out = export(map(read_record, paths), to)
+    except OSError as error:
+        raise UsageError(f"{to} cannot be written: {error.strerror}; choose another --to") from None
+    if not written:
+        raise DataError(
+            "nothing to export: only whole tasks that equal mteb's count, "
+            "e.g. of --suite sts7-mteb or 'mteb:[...]'"
+        )
+    click.echo(f"{len(written)} task results written below {to}")
+    if left_out:
+        click.echo(f"{left_out} scores left out: partial, or not by MTEB's convention", err=True)

@@ -1,0 +1,39 @@
+"""How much of a test set a method has seen in training: texts that are the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bench.record import ContaminationEntry
+
+_NOT_LETTERS = re.compile(r"\W+")
+
+
+class TrainingText:
+    """The texts that a method trained on.
+
+    Args:
+        texts: The texts.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._exact = set(texts)
+        self._normalised = {normalise(text) for text in self._exact} - {""}
+
+    def __bool__(self) -> bool:
+        return bool(self._exact)
+
+    def overlap(self, texts: Iterable[str]) -> ContaminationEntry:
+        """Count the distinct texts of a test set that are among them."""
+        distinct = set(texts)
+        return ContaminationEntry(
+            texts=len(distinct),
+            exact=sum(text in self._exact for text in distinct),
+            normalised=sum(normalise(text) in self._normalised for text in distinct),
+        )
+
+
+def normalise(text: str) -> str:
+    """Keep letters and digits, in lower case, words apart by one space."""
+    return _NOT_LETTERS.sub(" ", text.lower()).strip()

@@ -1,0 +1,1 @@
+"""Bridges to mteb and SentEval; nothing in the core imports them."""

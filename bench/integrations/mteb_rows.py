@@ -1,0 +1,81 @@
+"""Rows of mteb's tasks, under the column names of our kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import mteb
+
+from bench.data.rows import Row
+from bench.errors import DataError, UsageError
+from bench.progress import quiet_libraries
+
+
+def load_rows(name: str, revision: str, split: str) -> list[Row]:
+    """Load one split of a task with mteb's own loader.
+
+    Args:
+        name: Task of type STS, Classification, PairClassification or Reranking.
+        revision: Commit that the installed mteb must name for its data.
+        split: Split.
+
+    Raises:
+        UsageError: mteb has no such task, or its rows are of no kind of ours.
+        DataError: It names another revision, or the data cannot be loaded.
+    """
+    try:
+        task = mteb.get_task(name)
+    except KeyError:
+        raise UsageError(f"unknown task of mteb {name!r}; mteb.get_tasks() lists them") from None
+    found = task.metadata.dataset["revision"]
+    if found != revision:
+        raise DataError(
+            f"{name}: the suite pins revision {revision[:12]}, the installed mteb names "
+            f"{found[:12]}; install the mteb of constraints.txt"
+        )
+    convert = _CONVERT.get(task.metadata.type)
+    if convert is None:
+        raise UsageError(f"{name}: tasks of type {task.metadata.type} have no kind here")
+    quiet_libraries()
+    try:
+        if not task.data_loaded:
+            task.load_data()
+        return convert(task, split)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"mteb cannot load {name}: {reason}; allow the hub once") from error
+
+
+def _table(task: Any, split: str) -> list[Row]:
+    return [dict(row) for row in task.dataset[split]]
+
+
+def _pairs(task: Any, split: str) -> list[Row]:
+    return [{**row, "label": row["labels"]} for row in _table(task, split)]
+
+
+def _reranking(task: Any, split: str) -> list[Row]:
+    data = task.dataset["default"][split]
+    documents = {row["id"]: _document(row) for row in data["corpus"]}
+    rows = []
+    for query in data["queries"]:
+        relevant = data["relevant_docs"].get(query["id"], {})
+        row: Row = {"query": query["text"], "positive": [], "negative": []}
+        for document in data["top_ranked"][query["id"]]:
+            side = "positive" if relevant.get(document, 0) > 0 else "negative"
+            row[side].append(documents[document])
+        rows.append(row)
+    return rows
+
+
+def _document(row: Mapping[str, Any]) -> str:
+    return f"{row.get('title') or ''} {row['text']}".strip()
+
+
+_CONVERT: Mapping[str, Callable[[Any, str], list[Row]]] = {
+    "STS": _table,
+    "Classification": _table,
+    "PairClassification": _pairs,
+    "Reranking": _reranking,
+}
