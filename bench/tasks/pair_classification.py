@@ -38,9 +38,12 @@ class PairClassificationTask(Task[PairClassificationSpec]):
         """Score all similarities.
 
         Raises:
-            CellError: All labels are equal.
+            CellError: All labels are equal, or one is neither 0 nor 1.
         """
-        gold = np.array([bool(row["label"]) for row in self.rows])
+        labels = [row["label"] for row in self.rows]
+        if strange := [label for label in labels if label not in {0, 1}]:
+            raise CellError(f"task {self.spec.name}: label {strange[0]!r} is neither 0 nor 1")
+        gold = np.array(labels, dtype=bool)
         if gold.all() or not gold.any():
             raise CellError(f"task {self.spec.name}: all pairs have the same label")
         scores = similarities(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class RelatednessTask(Task[RelatednessSpec]):
             for part, rows in self.parts.items()
             for column in _COLUMNS
         }
+
+    def test_columns(self) -> Sequence[str]:
+        """Columns of the scored rows."""
+        return [f"test/{column}" for column in _COLUMNS]
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Fit the probe on the training rows, stop on the dev rows, score the test rows.

@@ -1,0 +1,115 @@
+"""Rows and vectors at the edge: a score by definition, or one clear reason why there is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.errors import CellError
+from bench.suite import (
+    ClassificationSpec,
+    NliSpec,
+    PairClassificationSpec,
+    RelatednessSpec,
+    RerankingSpec,
+)
+from bench.tasks import KINDS
+
+
+def score(spec, parts, vector, convention="senteval"):
+    """Score with the vectors of a function of the text."""
+    task = KINDS[spec.kind](spec, parts, convention)
+    texts = task.texts()
+    vectors = {name: np.stack([vector(t) for t in column.texts]) for name, column in texts.items()}
+    return task.score(vectors, 0)
+
+
+def constant(text: str) -> np.ndarray:
+    return np.ones(4, np.float32)
+
+
+def hashed(text: str) -> np.ndarray:
+    return np.random.default_rng(sum(text.encode())).normal(size=4).astype(np.float32)
+
+
+RERANKING = RerankingSpec(name="T", kind="reranking", data="x")
+PAIRS = PairClassificationSpec(name="T", kind="pair_classification", data="x")
+LABELS = ClassificationSpec(name="T", kind="classification", data="x", folds=3)
+
+
+def query(positive: list[str], negative: list[str]):
+    return {"query": "q", "positive": positive, "negative": negative}
+
+
+def test_reranking_by_a_constant_scorer_is_chance() -> None:
+    found = score(RERANKING, {"test": [query(["a"], ["b"])]}, constant)
+    assert found.main == found.metrics["map_realistic"] == pytest.approx((1 + 1 / 2) / 2)
+    assert (found.metrics["map_optimistic"], found.metrics["map_pessimistic"]) == (1, 1 / 2)
+
+
+@pytest.mark.parametrize("convention", ["senteval", "useb", "mteb"])
+def test_queries_that_nothing_can_answer_are_left_out(convention: str) -> None:
+    rows = [query(["a"], ["b"]), query([], ["b", "c"]), query(["a", "b"], ["c"])]
+    found = score(RERANKING, {"test": rows}, hashed, convention)
+    assert found.metrics["queries"] == len(found.items["value"]) == 2
+    with pytest.raises(CellError, match="no query has a positive"):
+        score(RERANKING, {"test": [query([], ["b"])]}, hashed, convention)
+
+
+def test_the_same_candidate_on_both_sides_ties() -> None:
+    found = score(RERANKING, {"test": [query(["a"], ["a"])]}, hashed)
+    assert found.main == pytest.approx(0.75)
+
+
+def pair(label, i: int):
+    return {"sentence1": f"a{i}", "sentence2": f"b{i}", "label": label}
+
+
+def test_pairs_by_a_constant_scorer_are_chance() -> None:
+    found = score(PAIRS, {"test": [pair(i % 4 == 0, i) for i in range(40)]}, constant)
+    assert found.main == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([1, 1, 1], "same label"), ([0, 0], "same label"), ([0, "yes"], "'yes' is neither 0 nor 1")],
+)
+def test_pairs_without_two_classes(labels, message: str) -> None:
+    rows = [pair(label, i) for i, label in enumerate(labels)]
+    with pytest.raises(CellError, match=message):
+        score(PAIRS, {"test": rows}, hashed)
+
+
+def test_a_probe_on_constant_vectors_learns_the_majority() -> None:
+    rows = [{"text": f"t{i}", "label": "no" if i % 3 else "yes"} for i in range(60)]
+    assert score(LABELS, {"test": rows}, constant).main == pytest.approx(2 / 3)
+
+
+def test_a_single_class_cannot_be_probed() -> None:
+    rows = [{"text": f"t{i}", "label": 1} for i in range(9)]
+    with pytest.raises(CellError, match="all rows have the same label"):
+        score(LABELS, {"test": rows}, hashed)
+    spec = LABELS.model_copy(update={"train": "y"})
+    other = [{"text": "x", "label": 0}, {"text": "y", "label": 1}]
+    with pytest.raises(CellError, match="all training rows have the same label"):
+        score(spec, {"test": other, "train": rows}, hashed)
+
+
+def test_too_few_rows_for_the_folds_are_explained() -> None:
+    rows = [{"text": f"t{i}", "label": i} for i in range(2)]
+    with pytest.raises(CellError, match="the probe failed"):
+        score(LABELS, {"test": rows}, hashed)
+
+
+def test_nli_has_no_protocol_of_mteb() -> None:
+    spec = NliSpec(name="T", kind="nli", data="x")
+    rows = [{"premise": "a", "hypothesis": "b", "label": i} for i in range(4)]
+    with pytest.raises(CellError, match="MTEB has no protocol"):
+        score(spec, {"test": rows}, hashed, "mteb")
+
+
+def test_relatedness_needs_rows_to_learn_from() -> None:
+    spec = RelatednessSpec(name="T", kind="relatedness", data="x")
+    rows = [{"sentence1": "a", "sentence2": "b", "score": 1.0}]
+    with pytest.raises(CellError, match="needs dev and train rows"):
+        score(spec, {"test": rows}, hashed)
