@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import time
 import traceback
 from collections.abc import Sequence
@@ -68,10 +69,14 @@ def _attempt(
     except BenchError as error:
         return _note_failure(cell, str(error), error.exit_code, None)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else ""
-        message = f"{type(error).__name__}: {reason}"
-        return _note_failure(cell, message, EXIT_CELLS_FAILED, traceback.format_exc())
+        return _note_failure(cell, _reason(error), EXIT_CELLS_FAILED, traceback.format_exc())
     return None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"{error.strerror}; make room, the same command then goes on"
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -> Failure:
