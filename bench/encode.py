@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,17 @@ from bench.errors import CellError
 from bench.fingerprint import fingerprint
 from bench.progress import Progress
 from bench.store import VectorStore
-from bench.tasks.base import Column
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from bench.method import Encoder
+    from bench.tasks.base import Column
 
 TOKENS_PER_BATCH = 1024
 TEXTS_PER_BATCH = 256
 TEXTS_PER_SHARD = 4096
-Columns = Mapping[tuple[str, str], Column]
+Columns: TypeAlias = "Mapping[tuple[str, str], Column]"
 
 
 @dataclass

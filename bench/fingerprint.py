@@ -51,13 +51,15 @@ def source_fingerprint(module: str) -> str:
 
 def versions(distributions: Iterable[str]) -> Mapping[str, str]:
     """Installed versions by distribution name; ``absent`` where it is not installed."""
-    found = {}
-    for name in sorted(distributions):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
+    return {name: _version(name) for name in sorted(distributions)}
+
+
+@cache
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
 
 
 class FileHashes:

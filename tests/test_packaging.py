@@ -13,7 +13,7 @@ import pytest
 import bench
 from bench import registry
 from bench.cli.main import main
-from bench.suite import load_suite
+from bench.suite import load_suites, read_suite
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -40,15 +40,25 @@ def test_registered_methods_load_and_know_their_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", PYPROJECT["project"]["entry-points"]["bench.suites"])
 def test_registered_suites_load_and_know_their_name(name: str) -> None:
-    assert load_suite(name).name == name
+    assert read_suite(name).name == name
+    assert load_suites(name)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list", "methods"], ["list", "suites"]])
-def test_light_verbs_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "call",
+    [
+        "main(['--help'])",
+        "main(['list', 'methods'])",
+        "main(['list', 'suites'])",
+        # What a run whose cells are all complete needs.
+        "import bench.api, bench.plan, bench.runner, bench.report.text",
+    ],
+)
+def test_light_verbs_import_nothing_heavy(call: str, tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom bench.cli.main import main\n"
-        f"main({arguments!r})\n"
-        "heavy = {'torch', 'transformers', 'mteb', 'sentence_transformers'} & set(sys.modules)\n"
+        f"import sys\nfrom bench.cli.main import main\n{call}\n"
+        "names = {'torch', 'transformers', 'mteb', 'sentence_transformers', 'sklearn', 'pandas'}\n"
+        "heavy = names & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"
     )
     # Away from the checkout, whose bench would hide the installed one.
