@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.encode import encode_columns
+from bench.encode import encode_columns, refuse_empty
 from bench.errors import CellError
 from bench.progress import Silent
 from bench.tasks.base import Column
@@ -65,9 +65,9 @@ def test_a_damaged_shard_is_encoded_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  "])
-def test_an_empty_text_is_named(tmp_path: Path, text: str) -> None:
+def test_an_empty_text_is_named(text: str) -> None:
     with pytest.raises(CellError, match=r"task t: row 2: a is an empty text"):
-        _encode(Lengths(), {("t", "a"): Column(["x", text])}, tmp_path)
+        refuse_empty({("t", "a"): Column(["x", text])})
 
 
 @pytest.mark.parametrize(
