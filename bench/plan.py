@@ -25,7 +25,7 @@ from bench.spec import MethodSpec, parse_method_spec
 from bench.suite import MtebSpec, Suite
 
 Rerun = Literal["missing", "failed", "all"]
-SCORING = ("bench.tasks", "bench.probes", "bench.metrics", "bench.stats", "bench.encode")
+SCORING = ("bench.tasks", "bench.probes", "bench.metrics", "bench.stats.bootstrap", "bench.encode")
 BRIDGE = "bench.integrations"
 
 

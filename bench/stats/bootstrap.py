@@ -7,11 +7,15 @@ so nothing is sorted again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 REPLICATES = 1000
 _CHUNK = 100
+_BLOCK = 65_536
 
 
 def resample_counts(
@@ -32,34 +36,126 @@ def spearman_replicates(
     Args:
         x: Values of shape (n,).
         y: Values of shape (n,).
-        counts: Resampling counts of shape (R, n).
+        counts: Resampling counts of shape (R, n); a row may draw any number of items.
 
     Returns:
         Float64 of shape (R,).
     """
-    chunks = [counts[i : i + _CHUNK] for i in range(0, len(counts), _CHUNK)]
-    return np.concatenate([_correlate(_midranks(x, c), _midranks(y, c), c) for c in chunks])
+    return np.asarray(spearman_replicates_of_many(x[None, :], y, counts)[0])
 
 
-def _midranks(values: NDArray[np.float64], counts: NDArray[np.int16]) -> NDArray[np.float64]:
-    _, group = np.unique(values, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    size = np.add.reduceat(counts[:, order], starts, axis=1, dtype=np.float64)
-    before = np.cumsum(size, axis=1) - size
-    return np.asarray((before + (size + 1) / 2)[:, group])
-
-
-def _correlate(
-    a: NDArray[np.float64], b: NDArray[np.float64], counts: NDArray[np.int16]
+def spearman_replicates_of_many(
+    xs: NDArray[np.float64], y: NDArray[np.float64], counts: NDArray[np.int16]
 ) -> NDArray[np.float64]:
-    n = counts.shape[1]
-    # Mid-ranks of n drawn items always have mean (n + 1) / 2.
-    a, b = a - (n + 1) / 2, b - (n + 1) / 2
-    covariance = np.einsum("rn,rn,rn->r", a, b, counts)
-    variance = np.einsum("rn,rn,rn->r", a, a, counts) * np.einsum("rn,rn,rn->r", b, b, counts)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(covariance / np.sqrt(variance))
+    """Spearman correlation of several methods with the same gold values in each resample.
+
+    All sums are of quarters of integers and exact up to about 100,000 items, so that the result
+    depends neither on the blocks nor on the order of the items.
+
+    Args:
+        xs: Values of each method, (M, n).
+        y: Gold values, (n,).
+        counts: Resampling counts of shape (R, n); a row may draw any number of items.
+
+    Returns:
+        Float64 of shape (M, R), NaN where a resample is constant.
+    """
+    gold = _sort(y)
+    methods = [_sort(x[gold.order]) for x in xs]
+    found = np.empty((len(xs), len(counts)))
+    # Blocks of more than 1 MB leave the cache, and malloc maps their pages anew each time.
+    step = max(1, _BLOCK // len(y))
+    for i in range(0, len(counts), step):
+        found[:, i : i + step] = _spearman_block(methods, gold, counts[i : i + step])
+    return found
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Sorted order of n values.
+
+    Attributes:
+        order: Item at each sorted position, (n,).
+        group: Group of equal values at each sorted position, (n,).
+        first: First position of each group.
+        last: Last position of each group.
+        tied: Positions in groups of two and more.
+        shared: Groups of two and more.
+        member: Index in ``shared`` of the group of each of ``tied``.
+    """
+
+    order: NDArray[np.intp]
+    group: NDArray[np.intp]
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+    tied: NDArray[np.intp]
+    shared: NDArray[np.intp]
+    member: NDArray[np.intp]
+
+
+def _sort(values: NDArray[np.float64]) -> _Sorted:
+    _, group_of_item = np.unique(values, return_inverse=True)
+    order = np.argsort(group_of_item, kind="stable")
+    group = group_of_item[order]
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    last = np.append(first[1:], len(values)) - 1
+    shared = np.flatnonzero(last > first)
+    tied = np.flatnonzero((last > first)[group])
+    return _Sorted(order, group, first, last, tied, shared, np.searchsorted(shared, group[tied]))
+
+
+def _spearman_block(
+    methods: Sequence[_Sorted], gold: _Sorted, counts: NDArray[np.int16]
+) -> NDArray[np.float64]:
+    """Correlations (M, rows) of a few resamples; methods are sorted from the order of gold."""
+    drawn = counts.take(gold.order, axis=1)
+    times = drawn.astype(np.float64)
+    after = _upto(drawn).take(gold.last, axis=1).astype(np.float64)
+    total, size = after[:, -1], np.diff(after, axis=1, prepend=0)
+    weighted = times * (after - (size - 1) / 2).take(gold.group, axis=1)
+    cubes, halves = _dots(times * times, times), _dots(weighted, times) / 2
+    spread = total**3 - _dots(size * size, size)
+    found = np.empty((len(methods), len(counts)))
+    for row, method in zip(found, methods, strict=True):
+        product, cubes_of_ties = _against_gold(method, drawn, weighted)
+        covariance = product - halves - total**2 * (total + 1) / 4
+        # Sum of squares of centred mid-ranks by Kendall's correction for ties.
+        variance = (total**3 - cubes - cubes_of_ties) / 12 * (spread / 12)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            row[:] = covariance / np.sqrt(variance)
+    return found
+
+
+def _against_gold(
+    method: _Sorted, drawn: NDArray[np.int16], weighted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Products of a method's ranks with the gold ranks summed, and what ties add to the cubes.
+
+    The rank of an item drawn c times is the count up to it; the caller takes off (c - 1) / 2.
+    """
+    counts = drawn.take(method.order, axis=1)
+    weights = weighted.take(method.order, axis=1)
+    upto = _upto(counts)
+    product = _dots(weights, upto.astype(np.float64))
+    times = counts.take(method.tied, axis=1).astype(np.float64)
+    after = upto.take(method.last[method.shared], axis=1).astype(np.float64)
+    first = method.first[method.shared]
+    size = after - upto.take(first, axis=1) + counts.take(first, axis=1)
+    # Tied items take the rank of their group instead of their own.
+    middle = (after - size / 2).take(method.member, axis=1)
+    wrong = upto.take(method.tied, axis=1) - times / 2
+    product += _dots(weights.take(method.tied, axis=1), middle - wrong)
+    return product, _dots(size * size, size) - _dots(times * times, times)
+
+
+def _upto(counts: NDArray[np.int16]) -> NDArray[np.int32]:
+    # Integers: a cumulative sum of floats waits for every addition.
+    return counts.cumsum(axis=1, dtype=np.int32)
+
+
+def _dots(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scalar products of rows; (rows, n) twice to (rows,)."""
+    return np.asarray((a[:, None, :] @ b[:, :, None])[:, 0, 0])
 
 
 def percentile_interval(
@@ -146,13 +242,13 @@ def pearson_replicates(
     Args:
         x: Values of shape (n,).
         y: Values of shape (n,).
-        counts: Resampling counts of shape (R, n).
+        counts: Resampling counts of shape (R, n); a row may draw any number of items.
     """
-    n = len(x)
     a, b = x - x.mean(), y - y.mean()
     chunks = [counts[i : i + _CHUNK].astype(np.float64) for i in range(0, len(counts), _CHUNK)]
     moments = np.stack([a, b, a * a, b * b, a * b], axis=1)
-    sums = np.concatenate([chunk @ moments for chunk in chunks]) / n
+    sums = np.concatenate([chunk @ moments for chunk in chunks])
+    sums /= counts.sum(axis=1, keepdims=True)
     mean_a, mean_b, square_a, square_b, product = sums.T
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(

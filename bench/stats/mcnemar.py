@@ -1,0 +1,31 @@
+"""McNemar's test of two classifiers on the same items."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+
+def mcnemar_p(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Exact two-sided p-value: McNemar (1947), Psychometrika 12, with binomial tails.
+
+    Under the null an item that one method alone gets right is as likely either method's.
+
+    Args:
+        first: Whether the first method is right, (n,).
+        second: Whether the second method is right, (n,).
+
+    Returns:
+        The p-value; 1 where no item tells the methods apart.
+
+    Raises:
+        ValueError: The shapes differ, or a value is neither 0 nor 1.
+    """
+    if np.shape(first) != np.shape(second):
+        raise ValueError(f"McNemar: shapes {np.shape(first)} and {np.shape(second)} differ")
+    if not (np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all()):
+        raise ValueError("McNemar: items must be right (1) or wrong (0)")
+    only_first, only_second = int(np.sum(first > second)), int(np.sum(first < second))
+    tail = binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)
+    return min(1.0, 2 * float(tail))
