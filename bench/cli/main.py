@@ -17,6 +17,8 @@ _VERBS = {
     "list": "List methods, suites or data sets.",
     "data": "List, fetch, verify or import data sets.",
     "table": "Print the table of records on disk.",
+    "compare": "Compare two methods: differences, intervals, p-values.",
+    "gate": "Fail where records are worse than a baseline.",
     "export": "Write records as a result tree of mteb.",
     "check": "Check that a method keeps the contract.",
     "cache": "Show or clear what is kept between runs.",

@@ -1,0 +1,88 @@
+"""``bench compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from bench.report.compare import Side
+
+
+@click.command("compare")
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--runs",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folders of records [results/runs].",
+)
+@click.option("--suite", help="Only this suite.")
+@click.option("--profile", help="Only records of this profile.")
+@click.option("--items", type=click.IntRange(min=1), help="Also show the items that differ most.")
+@click.option("--data", help="Data folder for the texts of --items [$BENCH_DATA].")
+def command(
+    a: str,
+    b: str,
+    folders: tuple[Path, ...],
+    suite: str | None,
+    profile: str | None,
+    items: int | None,
+    data: str | None,
+) -> None:
+    """Compare A with B: two method specs, or two folders that hold one method each."""
+    from bench.report.compare import compare, render
+
+    sides = [_sides(one, folders, suite, profile) for one in (a, b)]
+    shared = [name for name in sides[0] if name in sides[1]]
+    if not shared:
+        raise DataError(f"{a} and {b} share no suite; 'bench run' them on the same one first")
+    for name in shared:
+        one, other = sides[0][name], sides[1][name]
+        click.echo(render(compare(one, other)) + "\n")
+        if items:
+            click.echo(_changes(name, one, other, items, data) + "\n")
+
+
+def _sides(
+    wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
+) -> dict[str, Side]:
+    from bench.record import Record, find_records, read_record
+    from bench.report.compare import Side
+
+    is_folder = Path(wanted).is_dir()
+    paths = find_records([Path(wanted)] if is_folder else folders or [Path("results/runs")])
+    found: dict[str, dict[tuple[str, str, int | None], list[Path]]] = {}
+    for path in paths:
+        record: Record = read_record(path)
+        fits = (is_folder or record.method.spec == wanted) and suite in (None, record.suite)
+        if fits and profile in (None, record.profile):
+            key = (record.method.spec, record.profile, record.limit)
+            found.setdefault(record.suite, {}).setdefault(key, []).append(path)
+    for name, groups in found.items():
+        if len(groups) > 1:
+            several = ", ".join(" ".join(map(str, key[:2])) for key in groups)
+            raise UsageError(
+                f"{wanted} is not one method on {name}: {several}; name a spec and --profile"
+            )
+    if not found:
+        raise DataError(f"no records of {wanted}; 'bench table' shows what there is")
+    return {name: Side(next(iter(groups.values()))) for name, groups in found.items()}
+
+
+def _changes(suite: str, a: Side, b: Side, count: int, data: str | None) -> str:
+    from bench.api import make_settings
+    from bench.report.changes import render_changes
+    from bench.suite import load_suite
+    from bench.tasks.loading import load_tasks
+
+    settings = make_settings(profile=a.first.profile, data=data)
+    tasks = load_tasks(load_suite(suite), settings.data, a.first.limit)
+    return render_changes(a, b, tasks, count)

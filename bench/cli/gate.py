@@ -1,0 +1,46 @@
+"""``bench gate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bench.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK, BenchError
+
+DEFAULT_BOUNDS = "avg:0"
+
+
+@click.command("gate")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="Its records.")
+@click.option(
+    "--fail-on",
+    "bounds",
+    default=DEFAULT_BOUNDS,
+    help="Largest drops that pass, in points: avg:0.3,STS12:0.5 [avg:0].",
+)
+@click.option(
+    "--bisect", is_flag=True, help="Exit 125 for what cannot be judged, as git bisect run expects."
+)
+def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool) -> int:
+    """Fail if the records below FOLDERS [results/runs] are worse than those of a baseline."""
+    try:
+        return judge(folders or (Path("results/runs"),), baseline, bounds)
+    except BenchError as error:
+        if not bisect:
+            raise
+        click.echo(f"bench: cannot be judged: {error}", err=True)
+        return EXIT_NOT_JUDGED
+
+
+def judge(folders: tuple[Path, ...], baseline: Path, bounds: str) -> int:
+    """Print the summary and return the exit code."""
+    from bench.gate import run_gate
+    from bench.record import find_records
+
+    text, warnings, passed = run_gate(find_records(folders), baseline, bounds)
+    click.echo(text)
+    for warning in warnings:
+        click.echo(f"bench: {warning}", err=True)
+    return EXIT_OK if passed else EXIT_GATE

@@ -1,0 +1,173 @@
+"""The regression gate: a drop fails if it exceeds its bound and is significant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.errors import UsageError
+from bench.record import Record, find_records, read_record
+from bench.report.compare import AVERAGE, LEVEL, Line, Side, compare
+
+SLOWER = 1.25
+Key = tuple[str, str, str, int | None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One bounded score of one method.
+
+    Attributes:
+        suite: Name of the suite.
+        method: What the method is called.
+        line: The score now (first) and in the baseline (second).
+        bound: Largest drop that passes, as a fraction.
+    """
+
+    suite: str
+    method: str
+    line: Line
+    bound: float
+
+    @property
+    def failed(self) -> bool:
+        """Whether the drop exceeds the bound and is significant at the level of 5%."""
+        return -self.line.difference.delta > self.bound and self.line.p_holm < LEVEL
+
+
+def parse_bounds(text: str) -> dict[str, float]:
+    """Parse ``avg:0.3,STS12:0.5``: points of a score times 100, ``avg`` being the average.
+
+    Returns:
+        Bounds by task, as fractions.
+
+    Raises:
+        UsageError: It has another form, or a bound is negative.
+    """
+    bounds = {}
+    for part in text.split(","):
+        name, _, points = part.strip().rpartition(":")
+        try:
+            bound = float(points)
+        except ValueError:
+            bound = -1.0
+        if not name or not bound >= 0:
+            raise UsageError(f"--fail-on {part!r}: expected TASK:POINTS, e.g. avg:0.3,STS12:0.5")
+        bounds[AVERAGE if name.lower() == "avg" else name] = bound / 100
+    return bounds
+
+
+def check(
+    now: Sequence[Path], baseline: Sequence[Path], bounds: Mapping[str, float]
+) -> tuple[list[Check], list[str]]:
+    """Compare every method of the baseline with the records of now.
+
+    Args:
+        now: Records of the commit in question.
+        baseline: Records to compare with.
+        bounds: Largest drops by task, as fractions; tasks that are not named are not judged.
+
+    Returns:
+        The checks, and warnings about times.
+
+    Raises:
+        UsageError: A method of the baseline was not run, runs are unlike, or no suite has a task
+            that is named.
+    """
+    new, old = _by_key(now), _by_key(baseline)
+    if not old:
+        raise UsageError("the baseline holds no records; point --baseline to a folder that does")
+    checks: list[Check] = []
+    warnings: list[str] = []
+    for key, paths in old.items():
+        if key not in new:
+            raise UsageError(
+                f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and was not run; "
+                f"bench run --suite {key[0]} --profile {key[2]} --methods '{key[1]}'"
+            )
+        side, other = Side(new[key]), Side(paths)
+        _refuse_other_base(side.first, other.first)
+        lines = {line.task: line for line in compare(side, other).lines}
+        checks += [
+            Check(key[0], side.name, lines[task], bound)
+            for task, bound in bounds.items()
+            if task in lines
+        ]
+        warnings += _slower(side.first, other.first)
+    if unknown := set(bounds) - {one.line.task for one in checks}:
+        raise UsageError(f"--fail-on names no task of the baseline: {', '.join(sorted(unknown))}")
+    return checks, warnings
+
+
+def _by_key(paths: Sequence[Path]) -> dict[Key, list[Path]]:
+    found: dict[Key, list[Path]] = {}
+    for path in paths:
+        record = read_record(path)
+        key = (record.suite, record.method.spec, record.profile, record.limit)
+        found.setdefault(key, []).append(path)
+    return found
+
+
+def _refuse_other_base(now: Record, then: Record) -> None:
+    if (now.method.base, now.method.checkpoint) != (then.method.base, then.method.checkpoint):
+        raise UsageError(
+            f"{now.method.spec} starts from {now.method.base or now.method.checkpoint}, "
+            f"in the baseline from {then.method.base or then.method.checkpoint}; make a new one"
+        )
+
+
+def _slower(now: Record, then: Record) -> list[str]:
+    """Warn where encoding became slower on the same machine."""
+    if now.machine != then.machine or not (now.encoding.encoded and then.encoding.encoded):
+        return []
+    ours = now.timings.encode / now.encoding.encoded
+    theirs = then.timings.encode / then.encoding.encoded
+    if ours <= SLOWER * theirs:
+        return []
+    return [f"{now.method.spec} on {now.suite}: encoding took {ours / theirs:.1f} times as long"]
+
+
+def summary(checks: Sequence[Check]) -> str:
+    """Render the checks as Markdown, for a terminal and for a pull request."""
+    failed = sum(one.failed for one in checks)
+    head = f"{failed} of {len(checks)} checks failed" if failed else f"{len(checks)} checks passed"
+    rows = [
+        [
+            one.suite,
+            one.method.replace("|", "\\|"),
+            one.line.task,
+            f"{100 * one.line.scores[1]:.2f}",
+            f"{100 * one.line.scores[0]:.2f}",
+            f"{100 * one.line.difference.delta:+.2f}",
+            f"{100 * one.line.difference.ci95[0]:+.2f} to {100 * one.line.difference.ci95[1]:+.2f}",
+            f"{one.line.p_holm:.4f}",
+            f"{100 * one.bound:.2f}",
+            "**failed**" if one.failed else "passed",
+        ]
+        for one in checks
+    ]
+    grid = tabulate(
+        rows,
+        ["Suite", "Method", "Task", "Baseline", "Now", "Change", "95% CI", "p", "Bound", "Gate"],
+        tablefmt="github",
+        disable_numparse=True,
+    )
+    rule = "A check fails where the drop exceeds its bound and is significant (p < 0.05, Holm)."
+    return f"### Gate: {head}\n\n{grid}\n\n{rule}"
+
+
+def run_gate(now: Sequence[Path], baseline: Path, bounds: str) -> tuple[str, list[str], bool]:
+    """Check records against a folder of the baseline.
+
+    Returns:
+        The summary, warnings, and whether all checks passed.
+
+    Raises:
+        UsageError: See ``check`` and ``parse_bounds``.
+        DataError: The folder does not exist, or a record is damaged.
+    """
+    checks, warnings = check(now, find_records([baseline]), parse_bounds(bounds))
+    return summary(checks), warnings, not any(one.failed for one in checks)

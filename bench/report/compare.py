@@ -1,0 +1,217 @@
+"""Two methods on the same suite: is the difference of their scores real?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from bench.errors import UsageError
+from bench.fingerprint import fingerprint
+from bench.record import Record, read_items, read_record
+from bench.stats.hierarchical import difference_over_seeds
+from bench.stats.multiple import holm
+from bench.stats.paired import (
+    Difference,
+    difference_of_correct,
+    difference_of_items,
+    difference_of_replicates,
+)
+
+AVERAGE = "Avg"
+LEVEL = 0.05
+Arrays = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One task, or the average.
+
+    Attributes:
+        task: Name of the task.
+        scores: Mean score of either method, as fractions.
+        difference: First minus second.
+        p_holm: Its p-value after Holm over the tasks; the average stands alone.
+    """
+
+    task: str
+    scores: tuple[float, float]
+    difference: Difference
+    p_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """Which method is better, if any is at the level of 5%."""
+        if self.p_holm >= LEVEL or self.difference.delta == 0:
+            return "no difference shown"
+        return "A is better" if self.difference.delta > 0 else "B is better"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on one suite.
+
+    Attributes:
+        suite: Name of the suite.
+        names: What the methods are called.
+        seeds: Number of seeds of either.
+        lines: The tasks in the order of the suite, then the average.
+    """
+
+    suite: str
+    names: tuple[str, str]
+    seeds: tuple[int, int]
+    lines: tuple[Line, ...]
+
+
+class Side:
+    """All seeds of one method on one suite.
+
+    Args:
+        paths: Records.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.records = [read_record(path) for path in paths]
+        self._items = [read_items(path) for path in paths]
+
+    @property
+    def first(self) -> Record:
+        """The record of the first seed."""
+        return self.records[0]
+
+    @property
+    def name(self) -> str:
+        """Spec, and the profile where the method was trained."""
+        method = self.first.method
+        return f"{method.spec} ({self.first.profile})" if method.trained else method.spec
+
+    def points(self, task: str) -> NDArray[np.float64]:
+        """Score of each seed, (S,)."""
+        if task == AVERAGE:
+            return np.array([record.average for record in self.records])
+        return np.array([record.tasks[task].main for record in self.records])
+
+    def replicates(self, task: str) -> NDArray[np.float64]:
+        """Scores on the resamples, (S, R)."""
+        name = "average" if task == AVERAGE else task
+        return np.stack([items[f"{name}/replicates"] for items in self._items])
+
+    def values(self, task: str) -> NDArray[np.float64]:
+        """Mean over seeds of each item's value, (n,)."""
+        return np.asarray(np.mean([items[f"{task}/value"] for items in self._items], axis=0))
+
+
+def compare(a: Side, b: Side) -> Comparison:
+    """Compare two methods on all tasks of a suite, and on its average.
+
+    Accuracies of single runs are compared by McNemar's test, means over queries by sign flips,
+    all other scores, and several seeds, by the paired bootstrap.
+
+    Raises:
+        UsageError: They were not scored on the same rows by the same protocol.
+    """
+    _refuse_unlike(a.first, b.first)
+    tasks = list(a.first.tasks)
+    found = {task: _checked_difference(task, a, b) for task in [*tasks, AVERAGE]}
+    adjusted = holm(np.array([found[task].p for task in tasks]))
+    p_values = {**dict(zip(tasks, adjusted.tolist(), strict=True)), AVERAGE: found[AVERAGE].p}
+    lines = tuple(
+        Line(
+            task, (float(a.points(task).mean()), float(b.points(task).mean())), one, p_values[task]
+        )
+        for task, one in found.items()
+    )
+    return Comparison(a.first.suite, (a.name, b.name), (len(a.records), len(b.records)), lines)
+
+
+def _refuse_unlike(a: Record, b: Record) -> None:
+    facts: list[tuple[str, Callable[[Record], object]]] = [
+        ("suite", lambda record: record.suite),
+        ("convention", lambda record: record.convention),
+        ("limit", lambda record: record.limit),
+        ("tasks", lambda record: list(record.tasks)),
+        ("rows", lambda record: [task.data_sha256 for task in record.tasks.values()]),
+    ]
+    for name, fact in facts:
+        if fact(a) != fact(b):
+            raise UsageError(
+                f"{a.method.spec} and {b.method.spec} cannot be compared on {a.suite}: "
+                f"their {name} differ; run both again by the same command"
+            )
+    if a.average_ci95 is None:
+        raise UsageError(f"{a.suite} is scored by mteb, which tells nothing of items to compare")
+
+
+def _checked_difference(task: str, a: Side, b: Side) -> Difference:
+    try:
+        return _difference(task, a, b)
+    except ValueError as error:
+        raise UsageError(
+            f"{a.name} and {b.name} cannot be compared on {task}: {error}; it has too few items"
+        ) from None
+
+
+def _difference(task: str, a: Side, b: Side) -> Difference:
+    points = (a.points(task), b.points(task))
+    # From the rows alone, so that the order of tasks and methods changes nothing.
+    seed = int(fingerprint([a.first.suite, task])[:8], 16)
+    rng = np.random.default_rng(seed)
+    if len(points[0]) > 1 or len(points[1]) > 1:
+        return difference_over_seeds(points, (a.replicates(task), b.replicates(task)), rng)
+    entry = a.first.tasks.get(task)
+    if entry is not None and entry.metric == "MAP":
+        return difference_of_items(a.values(task), b.values(task), rng)
+    if entry is not None and entry.metric == "accuracy" and _are_votes(a, b, task):
+        return difference_of_correct(a.values(task).astype(bool), b.values(task).astype(bool), rng)
+    return difference_of_replicates(
+        (float(points[0][0]), float(points[1][0])),
+        (a.replicates(task)[0], b.replicates(task)[0]),
+        items=None if entry is None else (a.values(task), b.values(task)),
+    )
+
+
+def _are_votes(a: Side, b: Side, task: str) -> bool:
+    # A mean over folds weighs its rows unequally, a mean over experiments is no vote.
+    values = a.values(task)
+    plain = bool(np.isclose(values.mean(), a.points(task)[0]))
+    return plain and set(np.unique([values, b.values(task)]).tolist()) <= {0.0, 1.0}
+
+
+def render(comparison: Comparison) -> str:
+    """Render a comparison; scores and differences times 100."""
+    rows = [
+        [
+            line.task,
+            f"{100 * line.scores[0]:.2f}",
+            f"{100 * line.scores[1]:.2f}",
+            f"{100 * line.difference.delta:+.2f}",
+            f"{100 * line.difference.ci95[0]:+.2f} to {100 * line.difference.ci95[1]:+.2f}",
+            _p(line.difference.p),
+            _p(line.p_holm),
+            line.verdict,
+        ]
+        for line in comparison.lines
+    ]
+    grid = tabulate(
+        rows,
+        ["Task", "A", "B", "A − B", "95% CI", "p", "p (Holm)", "Verdict"],
+        tablefmt="simple",
+        colalign=["left", "right", "right", "right", "right", "right", "right", "left"],
+        disable_numparse=True,
+    )
+    sides = [
+        f"{letter}: {name}, {seeds} seed{'s' * (seeds > 1)}"
+        for letter, name, seeds in zip("AB", comparison.names, comparison.seeds, strict=True)
+    ]
+    methods = sorted({line.difference.method for line in comparison.lines})
+    note = f"× 100, by {'; '.join(methods)}. Holm's correction is over the tasks."
+    return "\n\n".join([comparison.suite, "\n".join(sides), grid, note])
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -1,0 +1,83 @@
+"""``bench compare``: right verdicts, and no comparison of what is unlike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.small import Bench, write_suite
+
+
+@pytest.fixture
+def runs(bench: Bench, suite: Path) -> None:
+    """Letter counts, the same again, and random vectors on the small suite."""
+    assert bench("run", "--suite", suite, "--methods", "good,good2,random")[0] == 0
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_run_with_itself_differs_by_nothing(bench: Bench) -> None:
+    code, out, _ = bench("compare", "good", "good")
+    assert code == 0
+    for name in ("pairs", "Avg"):
+        line = next(line for line in out.splitlines() if line.startswith(name))
+        assert "+0.00  +0.00 to +0.00  1.0000      1.0000  no difference shown" in line
+
+
+@pytest.mark.usefixtures("runs")
+def test_sides_can_be_exchanged(bench: Bench) -> None:
+    def average(a: str, b: str) -> list[str]:
+        out = bench("compare", a, b)[1]
+        return next(line.split() for line in out.splitlines() if line.startswith("Avg"))
+
+    one, other = average("good", "random"), average("random", "good")
+    assert one[1:3] == other[2:0:-1]
+    assert float(one[3]) == -float(other[3])
+    assert one[7:9] == other[7:9]
+
+
+@pytest.mark.usefixtures("runs")
+def test_items_come_with_their_texts(bench: Bench) -> None:
+    suite = Path("small.toml")
+    bench("run", "--suite", "sts-mini", "--methods", "good,random")
+    out = bench("compare", "good", "random", "--suite", "sts-mini", "--items", "3")[1]
+    changed = out[out.index("The 3 items") :].splitlines()[4:7]
+    assert all("STS-mini" in line and " | " in line and "score" in line for line in changed)
+    assert suite.is_file()
+
+
+def test_folders_of_two_commits(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    for folder, method in (("old", "good"), ("new", "random")):
+        bench("run", "--suite", suite, "--methods", method, "--output", tmp_path / folder)
+    code, out, _ = bench("compare", tmp_path / "old", tmp_path / "new")
+    assert code == 0
+    assert "A: good, 1 seed" in out
+    assert "B: random, 1 seed" in out
+
+
+@pytest.mark.usefixtures("runs")
+def test_unlike_runs_are_refused(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    bench("run", "--suite", suite, "--methods", "good", "--limit", "20", "--output", "part")
+    code, out, err = bench("compare", "good", tmp_path / "part")
+    assert (code, out) == (2, "")
+    assert "their limit differ" in err
+    other = tmp_path / "other"
+    other.mkdir()
+    changed = write_suite(other)
+    rows = (other / "rows.jsonl").read_text().replace("things", "stones")
+    (other / "rows.jsonl").write_text(rows)
+    changed.write_text(changed.read_text().split(", sha256")[0] + " }\n")
+    assert bench("run", "--suite", changed, "--methods", "good", "--output", "rows")[0] == 0
+    code, _, err = bench("compare", "good", tmp_path / "rows")
+    assert code == 2
+    assert "their rows differ" in err
+
+
+@pytest.mark.usefixtures("runs")
+def test_names_that_are_nothing(bench: Bench) -> None:
+    code, _, err = bench("compare", "good", "minilm")
+    assert code == 4
+    assert "no records of minilm" in err
+    code, _, err = bench("compare", "results", "good")
+    assert code == 2
+    assert "is not one method on small" in err
