@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.method import Encoder
     from bench.tasks.base import Column
 
-TOKENS_PER_BATCH = 1024
+TOKENS_PER_BATCH = 2048
 TEXTS_PER_BATCH = 256
 TEXTS_PER_SHARD = 4096
 Columns: TypeAlias = "Mapping[tuple[str, str], Column]"
