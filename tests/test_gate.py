@@ -103,6 +103,15 @@ def test_a_planted_regression_fails(bench: Bench, baseline: Path) -> None:
     assert code == 0
 
 
+def test_run_and_gate_in_one(bench: Bench, baseline: Path) -> None:
+    for noise, expected in (("0.0", 0), ("1.0", 1)):
+        Path("noise.txt").write_text(f"{noise} 0")
+        arguments = ("--suite", "words.toml", "--methods", "words", "--output", "now")
+        code, out, _ = bench("run", *arguments, "--baseline", baseline, "--fail-on", "avg:1")
+        assert code == expected
+        assert out.index("words: simcse convention") < out.index("### Gate")
+
+
 def test_what_cannot_be_judged(bench: Bench, baseline: Path) -> None:
     code, _, err = bench("gate", "now", "--baseline", baseline)
     assert code == 4

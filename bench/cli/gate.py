@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -25,8 +26,10 @@ DEFAULT_BOUNDS = "avg:0"
 )
 def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool) -> int:
     """Fail if the records below FOLDERS [results/runs] are worse than those of a baseline."""
+    from bench.record import find_records
+
     try:
-        return judge(folders or (Path("results/runs"),), baseline, bounds)
+        return judge(find_records(folders or (Path("results/runs"),)), baseline, bounds)
     except BenchError as error:
         if not bisect:
             raise
@@ -34,12 +37,11 @@ def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool
         return EXIT_NOT_JUDGED
 
 
-def judge(folders: tuple[Path, ...], baseline: Path, bounds: str) -> int:
-    """Print the summary and return the exit code."""
+def judge(paths: Sequence[Path], baseline: Path, bounds: str) -> int:
+    """Print the summary of records at some paths and return the exit code."""
     from bench.gate import run_gate
-    from bench.record import find_records
 
-    text, warnings, passed = run_gate(find_records(folders), baseline, bounds)
+    text, warnings, passed = run_gate(paths, baseline, bounds)
     click.echo(text)
     for warning in warnings:
         click.echo(f"bench: {warning}", err=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.gate import DEFAULT_BOUNDS, judge
 from bench.spec import split_list
 
 DEFAULT_SUITE = "mini"
@@ -40,6 +41,14 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option(
     "--limit", type=click.IntRange(min=2), help="Only the first rows of each task (partial)."
 )
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    help="Then check against the records of this folder, as bench gate does.",
+)
+@click.option(
+    "--fail-on", "bounds", default=DEFAULT_BOUNDS, help="Largest drops that pass [avg:0]."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 def command(
     suite: str | None,
@@ -53,6 +62,8 @@ def command(
     rerun: str,
     offline: bool,
     limit: int | None,
+    baseline: Path | None,
+    bounds: str,
     dry_run: bool,
 ) -> int:
     """Train or load methods, evaluate them on a suite, print the table."""
@@ -91,7 +102,9 @@ def command(
     _print_tables(outcome.paths)
     for failure in outcome.failures:
         click.echo(f"bench: {failure.message}", err=True)
-    return outcome.exit_code
+    if baseline is None or outcome.failures:
+        return outcome.exit_code
+    return judge(outcome.paths, baseline, bounds)
 
 
 def _print_tables(records: list[Path]) -> None:
