@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.build import Built
 from bench.cache import Cache, default_root
-from bench.data.access import DataAccess
+from bench.data.access import DataAccess, find_folder, is_offline
 from bench.encode import TEXTS_PER_BATCH
 from bench.errors import UsageError
 from bench.method import PROFILES, resolve
 from bench.plan import Rerun, Settings, build, plan
 from bench.progress import Progress, Silent
-from bench.record import Record, find_records, read_record
+from bench.record import DEFAULT_OUTPUT, Record, find_records, read_record
 from bench.registry import method_class
 from bench.report.model import Table, load_tables
 from bench.runner import Outcome, run_cells
@@ -24,8 +23,6 @@ from bench.suite import load_suites
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DEFAULT_OUTPUT = Path("results/runs")
 
 
 class RunResult(Outcome):
@@ -63,21 +60,13 @@ def make_settings(
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
-    folder = data or os.environ.get("BENCH_DATA")
-    if folder and not Path(folder).is_dir():
-        raise UsageError(f"data folder {folder} does not exist; mend --data or BENCH_DATA")
-    offline = offline or any(
-        os.environ.get(name, "") not in {"", "0"} for name in ("BENCH_OFFLINE", "HF_HUB_OFFLINE")
-    )
     cache = Cache(default_root())
     return Settings(
         profile=profile,
         device=device or "cpu",
         output=Path(output),
         cache=cache,
-        data=DataAccess(
-            Path(folder) if folder else None, cache.data, cache.hashes(), offline=offline
-        ),
+        data=DataAccess(find_folder(data), cache.data, cache.hashes(), offline=is_offline(offline)),
         progress=progress or Silent(),
         rerun=rerun,
         limit=limit,
@@ -175,7 +164,7 @@ def load_records(*folders: str | Path) -> pd.DataFrame:
     Raises:
         DataError: A folder does not exist, or a record is damaged.
     """
-    paths = find_records([Path(folder) for folder in folders or (DEFAULT_OUTPUT,)])
+    paths = find_records([Path(folder) for folder in folders])
     return _frame([read_record(path) for path in paths])
 
 

@@ -11,6 +11,11 @@ EXIT_NOT_JUDGED = 125
 EXIT_INTERRUPTED = 130
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its type where it says nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 class BenchError(Exception):
     """Base of all expected errors; its text says what, where and how to mend it."""
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.errors import UsageError
-from bench.record import Record, find_records, read_record
+from bench.record import Group, Record, find_records, read_record
 from bench.report.compare import AVERAGE, LEVEL, Line, Side, compare
 
 SLOWER = 1.25
-Key = tuple[str, str, str, int | None]
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,13 @@ def check(
         raise UsageError("the baseline holds no records; point --baseline to a folder that does")
     checks: list[Check] = []
     warnings: list[str] = []
-    for key, paths in old.items():
+    for key, found in old.items():
         if key not in new:
             raise UsageError(
                 f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and was not run; "
                 f"bench run --suite {key[0]} --profile {key[2]} --methods '{key[1]}'"
             )
-        side, other = Side(new[key]), Side(paths)
+        side, other = Side(new[key]), Side(found)
         _refuse_other_base(side.first, other.first)
         lines = {line.task: line for line in compare(side, other).lines}
         checks += [
@@ -102,12 +101,11 @@ def check(
     return checks, warnings
 
 
-def _by_key(paths: Sequence[Path]) -> dict[Key, list[Path]]:
-    found: dict[Key, list[Path]] = {}
+def _by_key(paths: Sequence[Path]) -> dict[tuple[str, *Group], list[tuple[Path, Record]]]:
+    found: dict[tuple[str, *Group], list[tuple[Path, Record]]] = {}
     for path in paths:
         record = read_record(path)
-        key = (record.suite, record.method.spec, record.profile, record.limit)
-        found.setdefault(key, []).append(path)
+        found.setdefault((record.suite, *record.group), []).append((path, record))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, first_line
 from bench.fingerprint import fingerprint
 from bench.method import Method, resolve
 from bench.progress import Progress, quiet_libraries
@@ -244,8 +244,7 @@ def load_folder(folder: Path, device: str, pooling: str | None = None) -> Senten
             )
         bare = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{folder} cannot be loaded: {reason}") from error
+        raise DataError(f"{folder} cannot be loaded: {first_line(error)}") from error
     return with_pooling(bare, pooling or "mean")
 
 
@@ -259,8 +258,7 @@ def _load_masked_lm(folder: Path, name: str, device: str) -> tuple[Any, Any]:
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{folder} cannot be loaded: {reason}") from error
+        raise DataError(f"{folder} cannot be loaded: {first_line(error)}") from error
     if report["missing_keys"]:
         raise UsageError(f"{name!r} has no head for masked language modelling; use minilm-l2-mlm")
     return model.to(device).eval(), tokenizer

@@ -13,7 +13,7 @@ from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.data.source import task_sha256
-from bench.encode import TEXTS_PER_BATCH
+from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_columns
 from bench.errors import BenchError, UsageError
 from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, resolve
@@ -177,6 +177,22 @@ def is_complete(cell: Cell) -> bool:
         return read_record(cell.path).cell_fingerprint == cell.fingerprint
     except (OSError, BenchError):
         return False
+
+
+def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:
+    """Encode columns of texts with a built method, through the store of a run.
+
+    Raises:
+        CellError: Vectors of a wrong shape or with NaN or infinity.
+    """
+    return encode_columns(
+        built.encoder,
+        columns,
+        model_fingerprint=built.fingerprint,
+        folder=settings.cache.vectors,
+        progress=settings.progress,
+        batch_size=settings.batch_size,
+    )
 
 
 def build(method: Method, seed: int, settings: Settings) -> Built:

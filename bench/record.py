@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.errors import DataError
 from bench.files import write_atomic
 
+DEFAULT_OUTPUT = Path("results/runs")
 Interval = tuple[float, float]
+Group = tuple[str, str, int | None]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -126,6 +128,11 @@ class Record(_Part):
     created: str
     items_sha256: str
 
+    @property
+    def group(self) -> Group:
+        """What seeds of one method on one suite share: spec, profile and limit."""
+        return self.method.spec, self.profile, self.limit
+
 
 class Failure(_Part):
     """Why a cell is absent; kept beside the records until the cell succeeds."""
@@ -201,14 +208,14 @@ def has_failed(path: Path) -> bool:
     return _failure_path(path).exists()
 
 
-def find_records(folders: Iterable[Path]) -> list[Path]:
-    """Paths of all records below some folders, sorted.
+def find_records(folders: Sequence[Path]) -> list[Path]:
+    """Paths of all records below some folders, ``results/runs`` where none is named, sorted.
 
     Raises:
         DataError: A folder does not exist.
     """
     found: set[Path] = set()
-    for folder in folders:
+    for folder in folders or (DEFAULT_OUTPUT,):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; 'bench run' writes records there")
         found |= {path for path in folder.rglob("*.json") if _is_record(path)}

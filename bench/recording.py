@@ -102,9 +102,11 @@ def _vectors(task: Task[Any], built: Built, encoded: Encoded, seed: int) -> Vect
 
 
 def _contamination(task: Task[Any], seen: TrainingText) -> ContaminationEntry | None:
+    if not seen:
+        return None
     columns = task.texts()
     texts = [text for name in task.test_columns() for text in columns[name].texts]
-    return seen.overlap(texts) if seen and texts else None
+    return seen.overlap(texts) if texts else None
 
 
 def _phenomena(task: Task[Any], score: TaskScore) -> dict[str, GroupEntry]:
@@ -122,9 +124,8 @@ def _average_replicates(
     suite: Suite, scores: Mapping[str, ScoredTask]
 ) -> NDArray[np.float64] | None:
     replicates = [scores[name].score.replicates for name in suite.average]
-    if any(one is None for one in replicates):
-        return None
-    return np.asarray(np.mean(replicates, axis=0))  # type: ignore[arg-type]  # none is None
+    known = [one for one in replicates if one is not None]
+    return np.asarray(np.mean(known, axis=0)) if len(known) == len(replicates) else None
 
 
 def _all_items(suite: Suite, scores: Mapping[str, ScoredTask]) -> dict[str, NDArray[Any]]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.build import Built
 from bench.contamination import TrainingText
-from bench.encode import encode_columns, refuse_empty
+from bench.encode import refuse_empty
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
-from bench.plan import Cell, Settings, build, due, is_complete
+from bench.plan import Cell, Settings, build, due, encode, is_complete
 from bench.record import Failure, Timings, write_failure, write_record
 from bench.recording import Scored, make_record, score_tasks
 
@@ -116,14 +116,7 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
     columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
     checked = {task.spec.name for task in tasks if not task.allows_empty_texts}
     refuse_empty({key: column for key, column in columns.items() if key[0] in checked})
-    encoded = encode_columns(
-        built.encoder,
-        columns,
-        model_fingerprint=cell.model_fingerprint,
-        folder=settings.cache.vectors,
-        progress=settings.progress,
-        batch_size=settings.batch_size,
-    )
+    encoded = encode(built, columns, settings)
     encoded_at = time.perf_counter()
     settings.progress.note(
         f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"

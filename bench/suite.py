@@ -240,16 +240,15 @@ class MtebSpec(_Table):
         return ()
 
 
-TaskSpec = Annotated[
+OwnSpec = (
     StsSpec
     | ClassificationSpec
     | NliSpec
     | PairClassificationSpec
     | RerankingSpec
     | RelatednessSpec
-    | MtebSpec,
-    Field(discriminator="kind"),
-]
+)
+TaskSpec = Annotated[OwnSpec | MtebSpec, Field(discriminator="kind")]
 
 
 class Suite(_Table):

@@ -54,18 +54,18 @@ def command(
 def _sides(
     wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
 ) -> dict[str, Side]:
-    from bench.record import Record, find_records, read_record
+    from bench.record import Group, Record, find_records, read_record
     from bench.report.compare import Side
 
     is_folder = Path(wanted).is_dir()
-    paths = find_records([Path(wanted)] if is_folder else folders or [Path("results/runs")])
-    found: dict[str, dict[tuple[str, str, int | None], list[Path]]] = {}
+    paths = find_records([Path(wanted)] if is_folder else folders)
+    found: dict[str, dict[Group, list[tuple[Path, Record]]]] = {}
     for path in paths:
-        record: Record = read_record(path)
+        record = read_record(path)
         fits = (is_folder or record.method.spec == wanted) and suite in (None, record.suite)
         if fits and profile in (None, record.profile):
-            key = (record.method.spec, record.profile, record.limit)
-            found.setdefault(record.suite, {}).setdefault(key, []).append(path)
+            groups = found.setdefault(record.suite, {})
+            groups.setdefault(record.group, []).append((path, record))
     for name, groups in found.items():
         if len(groups) > 1:
             several = ", ".join(" ".join(map(str, key[:2])) for key in groups)

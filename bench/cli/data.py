@@ -62,7 +62,7 @@ def fetch(
 ) -> int:
     """Fetch data sets, NAME being family/set or family/set:split, once you agree to the licence."""
     from bench.cli.bar import Bar
-    from bench.data.access import state
+    from bench.data.access import is_offline, state
     from bench.data.catalog import parse_names
     from bench.data.fetch import Fetcher, check_fetchable
 
@@ -70,7 +70,7 @@ def fetch(
     folder = _target(to)
     found = {ref: state(folder / ref.filename, ref) for ref in refs}
     wanted = [ref for ref in refs if found[ref] != "ok"]
-    check_fetchable(wanted, mirror=mirror, offline=_is_offline(offline))
+    check_fetchable(wanted, mirror=mirror, offline=is_offline(offline))
     _show(wanted, found)
     if wanted and not yes and not _agreed():
         click.echo("bench: nothing was fetched", err=True)
@@ -180,21 +180,16 @@ def _task(name: str, kind: str, data: FileData) -> str:
 
 
 def _places(data: str | None) -> dict[str, Path]:
-    folder = data or os.environ.get("BENCH_DATA")
-    if folder and not Path(folder).is_dir():
-        raise UsageError(f"data folder {folder} does not exist; mend --data or BENCH_DATA")
-    given = {"data folder": Path(folder)} if folder else {}
+    from bench.data.access import find_folder
+
+    folder = find_folder(data)
+    given = {"data folder": folder} if folder else {}
     return {**given, "cache": Cache(default_root()).data}
 
 
 def _target(to: str | None) -> Path:
     folder = to or os.environ.get("BENCH_DATA")
     return Path(folder) if folder else Cache(default_root()).data
-
-
-def _is_offline(asked: bool) -> bool:
-    names = ("BENCH_OFFLINE", "HF_HUB_OFFLINE")
-    return asked or any(os.environ.get(name, "") not in {"", "0"} for name in names)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
     from bench.integrations.mteb_results import export
     from bench.record import find_records, read_record
 
-    paths = find_records(folders or (Path("results/runs"),))
+    paths = find_records(folders)
     try:
         written, left_out = export(map(read_record, paths), to)
     except OSError as error:

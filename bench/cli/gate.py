@@ -29,12 +29,26 @@ def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool
     from bench.record import find_records
 
     try:
-        return judge(find_records(folders or (Path("results/runs"),)), baseline, bounds)
+        return judge(find_records(folders), baseline, bounds)
     except BenchError as error:
         if not bisect:
             raise
         click.echo(f"bench: cannot be judged: {error}", err=True)
         return EXIT_NOT_JUDGED
+
+
+def check_judgeable(baseline: Path, bounds: str) -> None:
+    """Refuse at once what would be refused after a long run.
+
+    Raises:
+        UsageError: The bounds have another form.
+        DataError: The folder of the baseline does not exist.
+    """
+    from bench.gate import parse_bounds
+    from bench.record import find_records
+
+    parse_bounds(bounds)
+    find_records([baseline])
 
 
 def judge(paths: Sequence[Path], baseline: Path, bounds: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.gate import DEFAULT_BOUNDS, judge
+from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
 from bench.spec import split_list
 
 DEFAULT_SUITE = "mini"
@@ -77,6 +77,8 @@ def command(
     from bench.spec import parse_method_spec
     from bench.suite import load_suites
 
+    if baseline is not None:
+        check_judgeable(baseline, bounds)
     wanted = split_list(suite or DEFAULT_SUITE)
     suites = [one for name in wanted for one in load_suites(name)]
     specs = [parse_method_spec(text) for text in split_list(methods or DEFAULT_METHODS)]

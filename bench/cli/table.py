@@ -34,7 +34,7 @@ def command(
     from bench.errors import DataError
     from bench.record import find_records
 
-    paths = find_records(folders or (Path("results/runs"),))
+    paths = find_records(folders)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     printed = 0
     shown = _phenomena if view == "phenomena" else _scores

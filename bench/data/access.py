@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,26 @@ from bench.data.rows import (
     rows_sha256,
     write_rows,
 )
-from bench.errors import DataError
+from bench.errors import DataError, UsageError, first_line
 from bench.fingerprint import FileHashes, canonical_json, fingerprint
+
+
+def find_folder(given: str | Path | None) -> Path | None:
+    """Data folder that is given, else that of ``BENCH_DATA``, else None.
+
+    Raises:
+        UsageError: It does not exist.
+    """
+    folder = given or os.environ.get("BENCH_DATA")
+    if folder and not Path(folder).is_dir():
+        raise UsageError(f"data folder {folder} does not exist; mend --data or BENCH_DATA")
+    return Path(folder) if folder else None
+
+
+def is_offline(asked: bool) -> bool:
+    """Whether the network is out of bounds: by option, or by an environment variable."""
+    names = ("BENCH_OFFLINE", "HF_HUB_OFFLINE")
+    return asked or any(os.environ.get(name, "") not in {"", "0"} for name in names)
 
 
 class DataAccess:
@@ -99,13 +118,8 @@ class DataAccess:
             DataError: It cannot be fetched.
         """
         name = fingerprint([hub.path, hub.revision, split, config])
-        path = self._cache / "hub" / f"{name}.jsonl.gz"
-        if not path.is_file():
-            label = f"{hub.path}@{hub.revision[:8]}:{split}"
-            if self.offline:
-                raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
-            write_rows(path, load_from_hub(label, hub, split, config))
-        return path
+        label = f"{hub.path}@{hub.revision[:8]}:{split}"
+        return self._cached(f"hub/{name}", label, lambda: load_from_hub(label, hub, split, config))
 
     def mteb_file(self, task: str, revision: str, split: str) -> Path:
         """Have mteb load all rows of one of its tasks once, into the cache.
@@ -113,16 +127,21 @@ class DataAccess:
         Raises:
             DataError: They cannot be loaded.
         """
-        name = fingerprint([task, revision, split])
-        path = self._cache / "mteb" / f"{name}.jsonl.gz"
-        if not path.is_file():
-            if self.offline:
-                raise DataError(
-                    f"{task}:{split} of mteb is not in the cache and offline, so it was not fetched"
-                )
+
+        def load() -> list[Row]:
             from bench.integrations.mteb_rows import load_rows
 
-            write_rows(path, load_rows(task, revision, split))
+            return load_rows(task, revision, split)
+
+        name = fingerprint([task, revision, split])
+        return self._cached(f"mteb/{name}", f"{task}:{split} of mteb", load)
+
+    def _cached(self, name: str, label: str, load: Callable[[], list[Row]]) -> Path:
+        path = self._cache / f"{name}.jsonl.gz"
+        if not path.is_file():
+            if self.offline:
+                raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
+            write_rows(path, load())
         return path
 
     def has(self, text: str) -> bool:
@@ -219,8 +238,7 @@ def load_from_hub(label: str, hub: HubSource, split: str, config: str | None = N
     try:
         loaded = datasets.load_dataset(hub.path, config, revision=hub.revision, split=split)
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{label}: {hub.path} cannot be fetched: {reason}") from None
+        raise DataError(f"{label}: {hub.path} cannot be fetched: {first_line(error)}") from None
     return [dict(row) for row in loaded]
 
 

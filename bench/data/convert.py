@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bench.data.access import rows_summary
 from bench.data.catalog import SplitRef, catalog
@@ -14,32 +14,9 @@ from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, wr
 from bench.errors import DataError, UsageError
 from bench.fingerprint import canonical_json
 from bench.registry import did_you_mean
-from bench.suite import (
-    ClassificationSpec,
-    FileData,
-    NliSpec,
-    PairClassificationSpec,
-    RelatednessSpec,
-    RerankingSpec,
-    StsSpec,
-)
+from bench.suite import FileData, OwnSpec
 
-_Spec = (
-    StsSpec
-    | ClassificationSpec
-    | NliSpec
-    | PairClassificationSpec
-    | RerankingSpec
-    | RelatednessSpec
-)
-_SPECS: Mapping[str, type[_Spec]] = {
-    "sts": StsSpec,
-    "classification": ClassificationSpec,
-    "nli": NliSpec,
-    "pair_classification": PairClassificationSpec,
-    "reranking": RerankingSpec,
-    "relatedness": RelatednessSpec,
-}
+_SPECS = {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in get_args(OwnSpec)}
 KINDS = tuple(_SPECS)
 _LISTS = {"positive", "negative"}
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -70,7 +47,8 @@ def row_columns(kind: str) -> tuple[str, ...]:
         hint = did_you_mean(kind, KINDS) or f"choose {', '.join(KINDS)}"
         raise UsageError(f"unknown kind {kind!r}; {hint}")
     spec = _SPECS[kind].model_validate({"name": kind, "kind": kind, "data": ""})
-    return spec.row_columns()
+    columns: tuple[str, ...] = spec.row_columns()
+    return columns
 
 
 def convert(

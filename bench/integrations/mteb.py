@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from bench.api import build_method
 from bench.build import Built
 from bench.data.rows import Row
-from bench.encode import encode_columns
-from bench.errors import CellError, DataError, UsageError
-from bench.plan import Settings
+from bench.errors import CellError, DataError, UsageError, first_line
+from bench.plan import Settings, encode
 from bench.progress import quiet_libraries
 from bench.registry import did_you_mean
 from bench.suite import MTEB_PREFIX, Convention, MtebSpec, StsSpec, Suite
@@ -126,9 +125,8 @@ class MtebTask(Task[MtebSpec]):
         try:
             task.load_data()
         except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(
-                f"mteb cannot load {name}: {reason}; allow the hub once, or pass --data"
+                f"mteb cannot load {name}: {first_line(error)}; allow the hub once, or pass --data"
             ) from error
         return task
 
@@ -185,8 +183,7 @@ class MtebTask(Task[MtebSpec]):
                 warnings.simplefilter("ignore", UserWarning)
                 found = mteb.evaluate(encoder, self._task, cache=None, show_progress_bar=False)
         except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise CellError(f"mteb failed on {self.spec.name}: {reason}") from error
+            raise CellError(f"mteb failed on {self.spec.name}: {first_line(error)}") from error
         return found.task_results[0]
 
 
@@ -236,13 +233,7 @@ class MethodEncoder(_FunctionEncoder):
         )
 
     def _planned(self, texts: Sequence[str], role: str | None) -> NDArray[np.float32]:
-        found = encode_columns(
-            self._built.encoder,
-            {("mteb", "text"): Column(texts, role)},
-            model_fingerprint=self._built.fingerprint,
-            folder=self._settings.cache.vectors,
-            progress=self._settings.progress,
-        )
+        found = encode(self._built, {("mteb", "text"): Column(texts, role)}, self._settings)
         self.texts += found.texts
         self.encoded += found.encoded
         return found.vectors["mteb", "text"]

@@ -8,7 +8,7 @@ from typing import Any
 import mteb
 
 from bench.data.rows import Row
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, UsageError, first_line
 from bench.progress import quiet_libraries
 
 
@@ -43,8 +43,9 @@ def load_rows(name: str, revision: str, split: str) -> list[Row]:
             task.load_data()
         return convert(task, split)
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataError(f"mteb cannot load {name}: {reason}; allow the hub once") from error
+        raise DataError(
+            f"mteb cannot load {name}: {first_line(error)}; allow the hub once"
+        ) from error
 
 
 def _table(task: Any, split: str) -> list[Row]:

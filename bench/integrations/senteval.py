@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import build_method
-from bench.encode import encode_columns
+from bench.plan import encode
 from bench.tasks.base import Column
 
 Tokens = Sequence[str]
@@ -35,22 +35,18 @@ def adapter(method: str, **options: Any) -> tuple[Prepare, Batcher]:
     """
     built, settings = build_method(method, **options)
 
-    def encode(sentences: Sequence[Tokens]) -> NDArray[np.float32]:
-        column = Column([_text(tokens) for tokens in sentences])
-        encoded = encode_columns(
-            built.encoder,
-            {("senteval", "text"): column},
-            model_fingerprint=built.fingerprint,
-            folder=settings.cache.vectors,
-            progress=settings.progress,
-        )
-        return encoded.vectors["senteval", "text"]
+    known: dict[str, NDArray[np.float32]] = {}
 
     def prepare(params: Any, samples: Sequence[Tokens]) -> None:
-        encode(samples)
+        texts = list({text: None for text in map(_text, samples) if text not in known})
+        if texts:
+            found = encode(built, {("senteval", "text"): Column(texts)}, settings)
+            known.update(zip(texts, found.vectors["senteval", "text"], strict=True))
 
     def batcher(params: Any, batch: Sequence[Tokens]) -> NDArray[np.float32]:
-        return encode(batch)
+        # Tasks whose engine calls no prepare, or with other sentences, are encoded here.
+        prepare(params, batch)
+        return np.stack([known[_text(tokens)] for tokens in batch])
 
     return prepare, batcher
 

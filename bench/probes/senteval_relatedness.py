@@ -85,7 +85,7 @@ def _epoch(
     for batch in torch.split(torch.from_numpy(order), BATCH_SIZE):
         loss = nn.functional.mse_loss(model(x[batch]), target[batch])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         optimizer.step()
 
 

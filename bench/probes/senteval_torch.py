@@ -102,7 +102,7 @@ class SentEvalTorch:
         for batch in torch.split(torch.from_numpy(order), self._batch_size):
             loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
             optimizer.step()
 
 

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from bench.errors import UsageError
 from bench.fingerprint import fingerprint
-from bench.record import Record, read_items, read_record
+from bench.record import Record, read_items
 from bench.stats.hierarchical import difference_over_seeds
 from bench.stats.multiple import holm
 from bench.stats.paired import (
@@ -72,12 +72,12 @@ class Side:
     """All seeds of one method on one suite.
 
     Args:
-        paths: Records.
+        found: Records, with their paths.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.records = [read_record(path) for path in paths]
-        self._items = [read_items(path) for path in paths]
+    def __init__(self, found: Sequence[tuple[Path, Record]]) -> None:
+        self.records = [record for _, record in found]
+        self._items = [read_items(path) for path, _ in found]
 
     @property
     def first(self) -> Record:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import DataError
-from bench.record import Interval, Record, read_items, read_record
+from bench.record import Group, Interval, Record, read_items, read_record
 from bench.stats.bootstrap import percentile_interval
 
 
@@ -90,11 +90,9 @@ def _table(suite: str, found: Sequence[tuple[Path, Record]]) -> Table:
     for path, record in found:
         if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
             raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
-    groups: dict[tuple[str, str, int | None], list[tuple[Path, Record]]] = {}
+    groups: dict[Group, list[tuple[Path, Record]]] = {}
     for path, record in found:
-        groups.setdefault((record.method.spec, record.profile, record.limit), []).append(
-            (path, record)
-        )
+        groups.setdefault(record.group, []).append((path, record))
     averages = {key: _mean_average(group) for key, group in groups.items()}
     bases = {record.method.base for _, record in found if record.method.trained}
     rows = [_row(key, group, averages, bases) for key, group in groups.items()]
@@ -127,9 +125,9 @@ def _mean_average(group: Sequence[tuple[Path, Record]]) -> float:
 
 
 def _row(
-    key: tuple[str, str, int | None],
+    key: Group,
     group: Sequence[tuple[Path, Record]],
-    averages: dict[tuple[str, str, int | None], float],
+    averages: dict[Group, float],
     bases: set[str | None],
 ) -> Row:
     spec, profile, limit = key

@@ -135,6 +135,7 @@ class _ProbeTask(Task[Spec]):
         )
 
     def _experiments(self) -> list[list[int]]:
+        # Only MTEB's convention draws rows, and only classification follows it, see NliTask.
         raise NotImplementedError
 
     def _probe(self) -> Probe:
