@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import re
 import resource
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bench.fingerprint import versions
 
@@ -47,8 +50,18 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def reset_peak_memory() -> None:
+    """Forget the largest resident memory so far, where the system allows it (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far, in bytes."""
+    """Largest resident memory of this process since the last reset, else so far, in bytes."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        if found := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
+            return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -200,6 +200,19 @@ class Method(ABC):
         for row in corpus.rows:
             yield from row
 
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data sets of datasets.toml that the build learns from, ``family/set``.
+
+        By default those of ``config.corpus``, where the settings name one, or none. Test rows of
+        the same set are marked as in-domain in tables.
+        """
+        name: str | None = getattr(self.config, "corpus", None)
+        if name is None or self.checkpoint is not None:
+            return ()
+        from bench.data.corpora import corpus_datasets
+
+        return corpus_datasets(name)
+
 
 def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
     """Make the method of a spec: defaults, then the profile, then the spec's own options.

@@ -66,7 +66,7 @@ class TaskEntry(_Part):
     ``metric`` names the main score, ``ci95`` is a percentile bootstrap over items, where there
     are any. ``mteb`` names the task of mteb that this one equals. ``phenomena`` groups the items
     by what they probe, where the rows say so. ``contamination`` is None where nothing was
-    trained here.
+    trained here; ``in_domain`` says whether the training read other rows of the same data set.
     """
 
     kind: str
@@ -79,6 +79,7 @@ class TaskEntry(_Part):
     data_sha256: str
     phenomena: dict[str, GroupEntry] = {}
     contamination: ContaminationEntry | None = None
+    in_domain: bool = False
 
 
 class EncodingEntry(_Part):
@@ -99,7 +100,11 @@ class Timings(_Part):
 
 
 class Record(_Part):
-    """One finished cell."""
+    """One finished cell.
+
+    ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
+    where the system can tell (Linux), else of the process so far.
+    """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
 

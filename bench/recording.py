@@ -16,6 +16,7 @@ from bench.data.source import task_sha256
 from bench.encode import Encoded
 from bench.errors import CellError
 from bench.fingerprint import fingerprint
+from bench.method import Method
 from bench.plan import Cell, Settings
 from bench.record import (
     ContaminationEntry,
@@ -129,8 +130,9 @@ def _average_replicates(
 
 
 def _all_items(suite: Suite, scores: Mapping[str, ScoredTask]) -> dict[str, NDArray[Any]]:
+    # Seven digits are plenty for one item, and halve what a committed record weighs.
     items = {
-        f"{task}/{name}": array
+        f"{task}/{name}": array.astype(np.float32) if array.dtype == np.float64 else array
         for task, scored in scores.items()
         for name, array in (scored.score.items or {}).items()
     }
@@ -174,7 +176,7 @@ def make_record(
         model_fingerprint=cell.model_fingerprint,
         dimension=min(dimensions, default=None),
         parameters=_parameters(built.encoder),
-        tasks={task.name: _task_entry(task, scores[task.name]) for task in suite.tasks},
+        tasks={task.name: _task_entry(task, scores[task.name], method) for task in suite.tasks},
         average=float(np.mean(mains)),
         average_ci95=_interval(_average_replicates(suite, scores)),
         average_of_rounded=float(np.mean([round(100 * main, 2) for main in mains])) / 100,
@@ -200,7 +202,7 @@ def _interval(replicates: NDArray[np.float64] | None) -> Interval | None:
     return None if replicates is None else percentile_interval(replicates)
 
 
-def _task_entry(spec: TaskSpec, task: ScoredTask) -> TaskEntry:
+def _task_entry(spec: TaskSpec, task: ScoredTask, method: Method) -> TaskEntry:
     return TaskEntry(
         kind=spec.kind,
         metric=task.score.metric,
@@ -212,6 +214,8 @@ def _task_entry(spec: TaskSpec, task: ScoredTask) -> TaskEntry:
         data_sha256=task.data_sha256,
         phenomena=dict(task.phenomena),
         contamination=task.contamination,
+        in_domain=isinstance(spec.data, str)
+        and spec.data.partition(":")[0] in method.training_datasets(),
     )
 
 

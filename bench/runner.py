@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
 from bench.encode import refuse_empty
@@ -111,6 +112,7 @@ class _Builds:
 
 
 def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings: Settings) -> None:
+    environment.reset_peak_memory()
     built, seen = builds.get(cell)
     started = time.perf_counter()
     columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}

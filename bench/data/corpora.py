@@ -86,6 +86,11 @@ def corpus_fingerprint(name: str, data: DataAccess) -> str:
     return data.file_sha256(_existing(Path(name)))
 
 
+def corpus_datasets(name: str) -> tuple[str, ...]:
+    """Data sets of datasets.toml that a corpus draws on, ``family/set``."""
+    return tuple(ref.partition(":")[0] for ref in _PARTS.get(name, ()))
+
+
 _PARTS: Mapping[str, tuple[str, ...]] = {
     "paraphrase": (
         "paraphrase/multi30k_captions:train",
