@@ -6,6 +6,7 @@ interrupted run and its continuation compute the same vectors to the last bit.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,11 +219,9 @@ class _PlannedTransformer(_PlannedModules):
 
 
 def _planned(encoder: Any, role: str | None, batch_size: int) -> _Planned:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        return _Planned(encoder, role, batch_size)
-    if not isinstance(encoder, SentenceTransformer):
+    # Who made a model with the library has imported it; others need not wait seconds for it.
+    library = sys.modules.get("sentence_transformers")
+    if library is None or not isinstance(encoder, library.SentenceTransformer):
         return _Planned(encoder, role, batch_size)
     if _plain_text_transformer(encoder):
         return _PlannedTransformer(encoder, role, batch_size)

@@ -231,9 +231,10 @@ def _is_record(path: Path) -> bool:
     if path.name.startswith(".") or path.name.endswith(".failed.json"):
         return False
     try:
-        return "cell_fingerprint" in json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except ValueError:
         return False
+    return isinstance(content, dict) and "cell_fingerprint" in content
 
 
 def _items_path(path: Path) -> Path:
