@@ -42,15 +42,19 @@ def difference_over_seeds(
     points: tuple[NDArray[np.float64], NDArray[np.float64]],
     replicates: tuple[NDArray[np.float64], NDArray[np.float64]],
     rng: np.random.Generator,
+    *,
+    paired: bool = False,
 ) -> Difference:
     """Compare two methods over their seeds and the same items.
 
-    Items are paired; seeds are not, as the same number starts unrelated trainings.
+    Items are paired; seeds are not, unless they are said to be: the same number starts unrelated
+    trainings.
 
     Args:
         points: Scores of each method's seeds, (S,) and (T,).
         replicates: Scores on the same resamples, (S, R) and (T, R).
         rng: Source of the seeds drawn.
+        paired: Whether both have the same trainings, S = T, as where only the scoring differs.
 
     Raises:
         ValueError: The resamples or seeds do not match, or a value is NaN or infinite.
@@ -59,13 +63,18 @@ def difference_over_seeds(
         raise ValueError("replicates of the seeds: not paired, their numbers differ")
     if any(len(own) != len(rows) for own, rows in zip(points, replicates, strict=True)):
         raise ValueError("replicates of the seeds: one row per seed is needed")
+    if paired and len(points[0]) != len(points[1]):
+        raise ValueError("replicates of the seeds: not paired, their numbers differ")
     means = [float(finite("scores of the seeds", own).mean()) for own in points]
-    first, second = (seed_replicates(rows, rng) for rows in replicates)
     delta = means[0] - means[1]
+    if paired:
+        change = seed_replicates(np.subtract(*replicates), rng)
+    else:
+        change = np.subtract(*(seed_replicates(rows, rng) for rows in replicates))
     return Difference(
         delta=delta,
-        ci95=percentile_interval(first - second),
-        p=bootstrap_p(delta, first - second),
+        ci95=percentile_interval(change),
+        p=bootstrap_p(delta, change),
         method="paired bootstrap over seeds and items, percentile interval",
         effect=None,
     )

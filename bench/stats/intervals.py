@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from bench.stats.checks import finite
 
@@ -35,16 +34,19 @@ def bca_interval(
     Raises:
         ValueError: Replicates or jackknife values are NaN, infinite or missing.
     """
+    # SciPy takes most of a second to import, and tables need no interval of this kind.
+    from scipy.special import ndtr, ndtri
+
     replicates = finite("replicates", replicates)
     count = len(replicates)
     below = (np.sum(replicates < point) + np.sum(replicates <= point)) / 2
-    bias = norm.ppf(np.clip(below / count, 1 / (count + 1), count / (count + 1)))
-    shifted = bias + norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    bias = ndtri(np.clip(below / count, 1 / (count + 1), count / (count + 1)))
+    shifted = bias + ndtri([(1 - level) / 2, (1 + level) / 2])
     scale = 1 - _acceleration(jackknife) * shifted
     # Past the pole the transformation has run through all quantiles.
     safe = np.where(scale > 0, scale, 1)
     moved = np.where(scale > 0, bias + shifted / safe, np.copysign(np.inf, shifted))
-    low, high = np.quantile(replicates, norm.cdf(moved))
+    low, high = np.quantile(replicates, ndtr(moved))
     return float(low), float(high)
 
 

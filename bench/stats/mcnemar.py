@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 
 def mcnemar_p(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
@@ -22,10 +21,13 @@ def mcnemar_p(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     Raises:
         ValueError: The shapes differ, or a value is neither 0 nor 1.
     """
+    # SciPy takes most of a second to import, and tables need no exact test.
+    from scipy.special import bdtr
+
     if np.shape(first) != np.shape(second):
         raise ValueError(f"McNemar: shapes {np.shape(first)} and {np.shape(second)} differ")
     if not (np.isin(first, (0, 1)).all() and np.isin(second, (0, 1)).all()):
         raise ValueError("McNemar: items must be right (1) or wrong (0)")
     only_first, only_second = int(np.sum(first > second)), int(np.sum(first < second))
-    tail = binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)
+    tail = bdtr(min(only_first, only_second), only_first + only_second, 0.5)
     return min(1.0, 2 * float(tail))

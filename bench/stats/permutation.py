@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from bench.stats.checks import finite, finite_pair
 
@@ -110,6 +109,9 @@ def spearman_swap_p(
     statistic is Pearson's correlation of ranks throughout. Arguments, return value and errors
     are those of ``pearson_swap_p``.
     """
+    # Takes a second to import, which tables and the gate need not wait for.
+    from scipy.stats import rankdata
+
     first, second = finite_pair("similarities", first, second)
     gold = finite("gold values", gold)
     return pearson_swap_p(rankdata(first), rankdata(second), rankdata(gold), rng, replicates)

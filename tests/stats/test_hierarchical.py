@@ -50,6 +50,18 @@ def test_difference_of_methods_with_different_numbers_of_seeds() -> None:
     assert back.ci95 == pytest.approx((-found.ci95[1], -found.ci95[0]), abs=0.1 * spread)
 
 
+def test_the_same_trainings_are_drawn_together() -> None:
+    rng = np.random.default_rng(2)
+    points, rows = _method(rng, 3, 0.1)
+    pair = ((points, points), (rows, rows))
+    apart = difference_over_seeds(*pair, np.random.default_rng(0))
+    together = difference_over_seeds(*pair, np.random.default_rng(0), paired=True)
+    assert apart.ci95[1] > 0.005
+    assert (together.delta, together.ci95, together.p) == (0, (0, 0), 1)
+    with pytest.raises(ValueError, match="not paired"):
+        difference_over_seeds((points, points[1:]), (rows, rows[1:]), rng, paired=True)
+
+
 def test_items_stay_paired_over_seeds() -> None:
     rows = np.random.default_rng(0).normal(size=(1, 500))
     found = difference_over_seeds(
