@@ -4,6 +4,7 @@ from __future__ import annotations
 
 EXIT_OK = 0
 EXIT_GATE = 1
+EXIT_STALE = 1
 EXIT_USAGE = 2
 EXIT_CELLS_FAILED = 3
 EXIT_DATA = 4

@@ -10,7 +10,9 @@ from tabulate import tabulate
 
 from bench.errors import UsageError
 from bench.record import Group, Record, find_records, read_record
-from bench.report.compare import AVERAGE, LEVEL, Line, Side, compare
+from bench.report import markdown
+from bench.report.compare import LEVEL, Line, Side, compare
+from bench.suite import AVERAGE
 
 SLOWER = 1.25
 
@@ -60,7 +62,11 @@ def parse_bounds(text: str) -> dict[str, float]:
 
 
 def check(
-    now: Sequence[Path], baseline: Sequence[Path], bounds: Mapping[str, float]
+    now: Sequence[Path],
+    baseline: Sequence[Path],
+    bounds: Mapping[str, float],
+    *,
+    partial: bool = False,
 ) -> tuple[list[Check], list[str]]:
     """Compare every method of the baseline with the records of now.
 
@@ -68,9 +74,10 @@ def check(
         now: Records of the commit in question.
         baseline: Records to compare with.
         bounds: Largest drops by task, as fractions; tasks that are not named are not judged.
+        partial: Whether methods of the baseline may be missing, as after a run of some of them.
 
     Returns:
-        The checks, and warnings about times.
+        The checks, and warnings about times and about what is not judged.
 
     Raises:
         UsageError: A method of the baseline was not run, runs are unlike, or no suite has a task
@@ -79,9 +86,14 @@ def check(
     new, old = _by_key(now), _by_key(baseline)
     if not old:
         raise UsageError("the baseline holds no records; point --baseline to a folder that does")
+    if not old.keys() & new.keys() and partial:
+        raise UsageError("nothing of the baseline was run; name its suites and methods")
     checks: list[Check] = []
     warnings: list[str] = []
     for key, found in old.items():
+        if key not in new and partial:
+            warnings.append(f"{key[1]} on {key[0]} ({key[2]}) was not run and is not judged")
+            continue
         if key not in new:
             raise UsageError(
                 f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and was not run; "
@@ -134,9 +146,9 @@ def summary(checks: Sequence[Check]) -> str:
     head = f"{failed} of {len(checks)} checks failed" if failed else f"{len(checks)} checks passed"
     rows = [
         [
-            one.suite,
-            one.method.replace("|", "\\|"),
-            one.line.task,
+            markdown.escape(one.suite),
+            markdown.code(one.method),
+            markdown.escape(one.line.task),
             f"{100 * one.line.scores[1]:.2f}",
             f"{100 * one.line.scores[0]:.2f}",
             f"{100 * one.line.difference.delta:+.2f}",
@@ -150,15 +162,17 @@ def summary(checks: Sequence[Check]) -> str:
     grid = tabulate(
         rows,
         ["Suite", "Method", "Task", "Baseline", "Now", "Change", "95% CI", "p", "Bound", "Gate"],
-        tablefmt="github",
+        tablefmt="pipe",
         disable_numparse=True,
     )
     rule = "A check fails where the drop exceeds its bound and is significant (p < 0.05, Holm)."
     return f"### Gate: {head}\n\n{grid}\n\n{rule}"
 
 
-def run_gate(now: Sequence[Path], baseline: Path, bounds: str) -> tuple[str, list[str], bool]:
-    """Check records against a folder of the baseline.
+def run_gate(
+    now: Sequence[Path], baseline: Path, bounds: str, *, partial: bool = False
+) -> tuple[str, list[str], bool]:
+    """Check records against a folder of the baseline, see ``check``.
 
     Returns:
         The summary, warnings, and whether all checks passed.
@@ -167,5 +181,5 @@ def run_gate(now: Sequence[Path], baseline: Path, bounds: str) -> tuple[str, lis
         UsageError: See ``check`` and ``parse_bounds``.
         DataError: The folder does not exist, or a record is damaged.
     """
-    checks, warnings = check(now, find_records([baseline]), parse_bounds(bounds))
+    checks, warnings = check(now, find_records([baseline]), parse_bounds(bounds), partial=partial)
     return summary(checks), warnings, not any(one.failed for one in checks)

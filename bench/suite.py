@@ -15,6 +15,7 @@ from bench.registry import suite_path
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
 MTEB_PREFIX = "mteb:"
+AVERAGE = "Avg"
 Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
@@ -275,6 +276,8 @@ class Suite(_Table):
         names = [task.name for task in self.tasks]
         if len(set(names)) != len(names):
             raise ValueError("two tasks have the same name")
+        if AVERAGE in names:
+            raise ValueError(f"{AVERAGE!r} is the name of the average; call the task otherwise")
         if unknown := set(self.average) - set(names):
             raise ValueError(f"average names no task: {', '.join(sorted(unknown))}")
         return self

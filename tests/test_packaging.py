@@ -24,7 +24,7 @@ def test_every_package_is_listed() -> None:
     found |= {
         f"bench/{p.parent.relative_to(ROOT)}" for p in (ROOT / "methods").rglob("__init__.py")
     }
-    found |= {"bench/suites"}
+    found |= {"bench/suites", "bench/reference"}
     listed = PYPROJECT["tool"]["setuptools"]["packages"]
     assert set(listed) == {name.replace("/", ".") for name in found}
 
@@ -50,6 +50,7 @@ def test_registered_suites_load_and_know_their_name(name: str) -> None:
         "main(['--help'])",
         "main(['list', 'methods'])",
         "main(['list', 'suites'])",
+        f"main(['table', {str(ROOT / 'results' / 'baselines')!r}])",
         # What a run whose cells are all complete needs.
         "import bench.api, bench.plan, bench.runner, bench.report.text",
     ],
@@ -57,7 +58,8 @@ def test_registered_suites_load_and_know_their_name(name: str) -> None:
 def test_light_verbs_import_nothing_heavy(call: str, tmp_path: Path) -> None:
     code = (
         f"import sys\nfrom bench.cli.main import main\n{call}\n"
-        "names = {'torch', 'transformers', 'mteb', 'sentence_transformers', 'sklearn', 'pandas'}\n"
+        "names = {'torch', 'transformers', 'mteb', 'sentence_transformers', 'sklearn', 'pandas', "
+        "'scipy'}\n"
         "heavy = names & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"
     )

@@ -37,7 +37,7 @@ def command(
     items: int | None,
     data: str | None,
 ) -> None:
-    """Compare A with B: two method specs, or two folders that hold one method each."""
+    """Compare A with B: method specs, records (.json), or folders that hold one method each."""
     from bench.report.compare import compare, render
 
     sides = [_sides(one, folders, suite, profile) for one in (a, b)]
@@ -56,13 +56,15 @@ def _sides(
 ) -> dict[str, Side]:
     from bench.record import Group, Record, find_records, read_record
     from bench.report.compare import Side
+    from bench.spec import parse_method_spec
 
-    is_folder = Path(wanted).is_dir()
-    paths = find_records([Path(wanted)] if is_folder else folders)
+    place = Path(wanted)
+    paths = [place] if place.is_file() else find_records([place] if place.is_dir() else folders)
+    spec = None if place.exists() else str(parse_method_spec(wanted))
     found: dict[str, dict[Group, list[tuple[Path, Record]]]] = {}
     for path in paths:
         record = read_record(path)
-        fits = (is_folder or record.method.spec == wanted) and suite in (None, record.suite)
+        fits = spec in (None, record.method.spec) and suite in (None, record.suite)
         if fits and profile in (None, record.profile):
             groups = found.setdefault(record.suite, {})
             groups.setdefault(record.group, []).append((path, record))

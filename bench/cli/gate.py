@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK, BenchError
+from bench.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK
 
 DEFAULT_BOUNDS = "avg:0"
 
@@ -30,10 +30,11 @@ def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool
 
     try:
         return judge(find_records(folders), baseline, bounds)
-    except BenchError as error:
+    except Exception as error:
+        # Not only what is expected: a crash would exit with 1, which says that a commit is bad.
         if not bisect:
             raise
-        click.echo(f"bench: cannot be judged: {error}", err=True)
+        click.echo(f"bench: cannot be judged: {type(error).__name__}: {error}", err=True)
         return EXIT_NOT_JUDGED
 
 
@@ -51,11 +52,11 @@ def check_judgeable(baseline: Path, bounds: str) -> None:
     find_records([baseline])
 
 
-def judge(paths: Sequence[Path], baseline: Path, bounds: str) -> int:
+def judge(paths: Sequence[Path], baseline: Path, bounds: str, *, partial: bool = False) -> int:
     """Print the summary of records at some paths and return the exit code."""
     from bench.gate import run_gate
 
-    text, warnings, passed = run_gate(paths, baseline, bounds)
+    text, warnings, passed = run_gate(paths, baseline, bounds, partial=partial)
     click.echo(text)
     for warning in warnings:
         click.echo(f"bench: {warning}", err=True)

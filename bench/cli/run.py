@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
+from bench.cli.terminal import terminal_width
 from bench.spec import split_list
 
 DEFAULT_SUITE = "mini"
@@ -106,13 +105,12 @@ def command(
         click.echo(f"bench: {failure.message}", err=True)
     if baseline is None or outcome.failures:
         return outcome.exit_code
-    return judge(outcome.paths, baseline, bounds)
+    return judge(outcome.paths, baseline, bounds, partial=True)
 
 
 def _print_tables(records: list[Path]) -> None:
     from bench.report.model import load_tables
     from bench.report.text import render
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for table in load_tables(records):
-        click.echo(render(table, width=width) + "\n")
+        click.echo(render(table, width=terminal_width()) + "\n")

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
+
+from bench.cli.terminal import terminal_width
+from bench.errors import EXIT_OK, EXIT_STALE
+
+if TYPE_CHECKING:
+    from bench.report.model import Table
+    from bench.report.text import Style
+
+BASELINES = Path("results/baselines")
+LEADERBOARDS = Path("results/leaderboards")
 
 
 @click.command("table")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--format", "style", type=click.Choice(["text", "markdown"]), default="text")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "markdown", "latex", "csv", "json"]),
+    default="text",
+)
 @click.option("--suite", help="Only this suite.")
 @click.option(
     "--view",
@@ -27,35 +41,83 @@ import click
     type=click.Path(path_type=Path),
     help="Folder of result files of mteb, whose models join the tables of MTEB's convention.",
 )
+@click.option(
+    "--write", "action", flag_value="write", help=f"Write {LEADERBOARDS}/SUITE.md instead."
+)
+@click.option(
+    "--check", "action", flag_value="check", help="Fail where those files are not up to date."
+)
+@click.option(
+    "--leaderboards",
+    type=click.Path(path_type=Path),
+    default=LEADERBOARDS,
+    help=f"Folder to write or to check [{LEADERBOARDS}].",
+)
 def command(
-    folders: tuple[Path, ...], style: str, suite: str | None, view: str, results: tuple[Path, ...]
-) -> None:
-    """Print the tables of the records below FOLDERS [results/runs]."""
-    from bench.errors import DataError
+    folders: tuple[Path, ...],
+    style: str,
+    suite: str | None,
+    view: str,
+    results: tuple[Path, ...],
+    action: str | None,
+    leaderboards: Path,
+) -> int:
+    """Print the tables of the records below FOLDERS [results/runs].
+
+    With --write or --check, the records are those of [results/baselines].
+    """
+    from bench.errors import DataError, UsageError
     from bench.record import find_records
 
-    paths = find_records(folders)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    printed = 0
-    shown = _phenomena if view == "phenomena" else _scores
-    for text in shown(paths, suite, results, style == "markdown", width):
-        click.echo(text + "\n")
-        printed += 1
-    if not printed:
+    if action and (style != "text" or view != "scores" or results or suite):
+        raise UsageError("--write and --check make whole leaderboards; drop the other options")
+    paths = find_records(folders or ((BASELINES,) if action else ()))
+    if action and paths:
+        return _leaderboards(paths, action, leaderboards)
+    if view == "phenomena":
+        texts = _phenomena(paths, suite, results, style)
+    else:
+        texts = _scores(paths, suite, results, style)
+    if not texts:
         raise DataError("no records found to show; 'bench run' writes them")
+    for text in texts:
+        click.echo(text if style in {"csv", "json"} else text + "\n")
+    return EXIT_OK
+
+
+def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:
+    from bench.report import leaderboard
+
+    texts = leaderboard.leaderboards(paths)
+    if action == "write":
+        for path in leaderboard.write(texts, folder):
+            click.echo(path)
+        return EXIT_OK
+    found = leaderboard.stale(texts, folder)
+    for path in found:
+        click.echo(f"bench: {path} is stale; run '{leaderboard.COMMAND}'", err=True)
+    return EXIT_STALE if found else EXIT_OK
 
 
 def _scores(
-    paths: Sequence[Path],
-    suite: str | None,
-    results: Sequence[Path],
-    markdown: bool,
-    width: int | None,
+    paths: Sequence[Path], suite: str | None, results: Sequence[Path], style: str
 ) -> list[str]:
+    from bench.report.flat import to_csv, to_json
+    from bench.report.text import render
+
+    tables = _tables(paths, suite, results)
+    if style == "csv":
+        return [to_csv(tables)] * bool(tables)
+    if style == "json":
+        return [to_json(tables)] * bool(tables)
+    width = terminal_width() if style == "text" else None
+    return [render(table, style=cast("Style", style), width=width) for table in tables]
+
+
+def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -> list[Table]:
     from bench.errors import UsageError
     from bench.report.imported import read_models, with_models
     from bench.report.model import load_tables
-    from bench.report.text import render
 
     tables = [table for table in load_tables(paths) if suite in (None, table.suite)]
     models = read_models(results)
@@ -64,15 +126,11 @@ def _scores(
             "--mteb needs records of MTEB's convention to stand beside: "
             "bench run --suite sts7-mteb, or --suite 'mteb:[...]'"
         )
-    return [render(with_models(one, models), markdown=markdown, width=width) for one in tables]
+    return [with_models(table, models) for table in tables]
 
 
 def _phenomena(
-    paths: Sequence[Path],
-    suite: str | None,
-    results: Sequence[Path],
-    markdown: bool,
-    width: int | None,
+    paths: Sequence[Path], suite: str | None, results: Sequence[Path], style: str
 ) -> list[str]:
     from bench.errors import UsageError
     from bench.record import Record, read_record
@@ -80,11 +138,15 @@ def _phenomena(
 
     if results:
         raise UsageError("result files of mteb name no phenomena; drop --mteb or --view")
+    if style not in {"text", "markdown"}:
+        raise UsageError(f"phenomena come as text or markdown, not as {style}")
     by_suite: dict[str, list[Record]] = {}
     for record in map(read_record, paths):
         if suite in (None, record.suite):
             by_suite.setdefault(record.suite, []).append(record)
+    width = terminal_width() if style == "text" else None
     found = [
-        render(name, records, markdown=markdown, width=width) for name, records in by_suite.items()
+        render(name, records, style=cast("Style", style), width=width)
+        for name, records in by_suite.items()
     ]
     return [text for text in found if text is not None]

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from bench.errors import UsageError
 from bench.fingerprint import fingerprint
 from bench.record import Record, read_items
+from bench.report.plain import plain
 from bench.stats.hierarchical import difference_over_seeds
 from bench.stats.multiple import holm
 from bench.stats.paired import (
@@ -21,8 +22,8 @@ from bench.stats.paired import (
     difference_of_items,
     difference_of_replicates,
 )
+from bench.suite import AVERAGE
 
-AVERAGE = "Avg"
 LEVEL = 0.05
 Arrays = Mapping[str, NDArray[np.float64]]
 
@@ -90,6 +91,11 @@ class Side:
         method = self.first.method
         return f"{method.spec} ({self.first.profile})" if method.trained else method.spec
 
+    @property
+    def models(self) -> list[str]:
+        """Fingerprint of each seed's model."""
+        return [record.model_fingerprint for record in self.records]
+
     def points(self, task: str) -> NDArray[np.float64]:
         """Score of each seed, (S,)."""
         if task == AVERAGE:
@@ -149,20 +155,26 @@ def _refuse_unlike(a: Record, b: Record) -> None:
 
 def _checked_difference(task: str, a: Side, b: Side) -> Difference:
     try:
-        return _difference(task, a, b)
+        return difference(task, a, b)
     except ValueError as error:
         raise UsageError(
             f"{a.name} and {b.name} cannot be compared on {task}: {error}; it has too few items"
         ) from None
 
 
-def _difference(task: str, a: Side, b: Side) -> Difference:
+def difference(task: str, a: Side, b: Side) -> Difference:
+    """Compare two methods on one task, or on the average.
+
+    Raises:
+        ValueError: There are too few items to resample.
+    """
     points = (a.points(task), b.points(task))
     # From the rows alone, so that the order of tasks and methods changes nothing.
     seed = int(fingerprint([a.first.suite, task])[:8], 16)
     rng = np.random.default_rng(seed)
     if len(points[0]) > 1 or len(points[1]) > 1:
-        return difference_over_seeds(points, (a.replicates(task), b.replicates(task)), rng)
+        replicates = (a.replicates(task), b.replicates(task))
+        return difference_over_seeds(points, replicates, rng, paired=a.models == b.models)
     entry = a.first.tasks.get(task)
     if entry is not None and entry.metric == "MAP":
         return difference_of_items(a.values(task), b.values(task), rng)
@@ -186,7 +198,7 @@ def render(comparison: Comparison) -> str:
     """Render a comparison; scores and differences times 100."""
     rows = [
         [
-            line.task,
+            plain(line.task),
             f"{100 * line.scores[0]:.2f}",
             f"{100 * line.scores[1]:.2f}",
             f"{100 * line.difference.delta:+.2f}",
@@ -205,12 +217,12 @@ def render(comparison: Comparison) -> str:
         disable_numparse=True,
     )
     sides = [
-        f"{letter}: {name}, {seeds} seed{'s' * (seeds > 1)}"
+        f"{letter}: {plain(name)}, {seeds} seed{'s' * (seeds > 1)}"
         for letter, name, seeds in zip("AB", comparison.names, comparison.seeds, strict=True)
     ]
     methods = sorted({line.difference.method for line in comparison.lines})
     note = f"× 100, by {'; '.join(methods)}. Holm's correction is over the tasks."
-    return "\n\n".join([comparison.suite, "\n".join(sides), grid, note])
+    return "\n\n".join([plain(comparison.suite), "\n".join(sides), grid, note])
 
 
 def _p(value: float) -> str:

@@ -71,6 +71,7 @@ def _row(table: Table, model: ImportedModel) -> Row | None:
         profile="–",
         limit=None,
         dimension=None,
+        parameters=None,
         seeds=1,
         tasks=tasks,
         average=float(np.mean([tasks[task] for task in table.averaged_tasks]))

@@ -1,16 +1,37 @@
-"""Rows of a table, from records: seeds averaged, bases compared."""
+"""Rows of a table, from records: seeds averaged, bases compared, differences ranked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from bench.errors import DataError
-from bench.record import Group, Interval, Record, read_items, read_record
+from bench.record import Group, Interval, Record, read_record
+from bench.report.compare import Side
+from bench.report.published import Published, find_published
+from bench.report.rank import ranks
 from bench.stats.bootstrap import percentile_interval
+from bench.suite import AVERAGE
+
+NO_BASE = "–"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a row took, mean over seeds; None where it was not measured.
+
+    Attributes:
+        train_seconds: Seconds of one training.
+        texts_per_second: Distinct texts encoded in a second, over cells that encoded all.
+        peak_memory_bytes: Largest resident memory of a cell.
+    """
+
+    train_seconds: float | None = None
+    texts_per_second: float | None = None
+    peak_memory_bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -24,15 +45,20 @@ class Row:
         profile: Scale of the training.
         limit: Rows of each task, or None for all.
         dimension: Size of the vectors, or None where it is unknown.
+        parameters: Number of parameters, or None where there are none.
         seeds: Number of seeds.
         tasks: Mean main score by task.
         average: Mean over seeds of the suite's average, or None where tasks are missing.
         sd: Standard deviation of the average over seeds, or None for a single seed.
         ci95: Bootstrap interval of ``average`` over items, or None where nothing is known of items.
         below_base: Whether a trained row stays below its untrained base.
+        rank: Rank among the rows of its base, see ``bench.report.rank``, or None.
+        costs: Time and memory.
+        published: What a paper prints for the same method on the same suite.
         imported: Whether the scores come from result files of mteb.
         contaminated: Share of a task's test texts that were in the training text, by task, where
             there are any.
+        in_domain: Tasks of data sets that the training drew on.
     """
 
     spec: str
@@ -41,14 +67,19 @@ class Row:
     profile: str
     limit: int | None
     dimension: int | None
+    parameters: int | None
     seeds: int
     tasks: dict[str, float]
     average: float | None
     sd: float | None
     ci95: Interval | None
     below_base: bool
+    rank: int | None = None
+    costs: Costs = Costs()
+    published: Published | None = None
     imported: bool = False
     contaminated: dict[str, float] = field(default_factory=dict)
+    in_domain: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,37 +103,49 @@ class Table:
     rows: tuple[Row, ...]
 
 
+Found = Sequence[tuple[Path, Record]]
+
+
 def load_tables(paths: Iterable[Path]) -> list[Table]:
     """Make one table a suite from the records at some paths.
 
     Raises:
         DataError: A record is damaged, or two records of a suite do not fit one table.
     """
+    return [make_table(suite, found) for suite, found in read_suites(paths).items()]
+
+
+def read_suites(paths: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
+    """Read the records at some paths, by suite.
+
+    Raises:
+        DataError: A record is damaged.
+    """
     by_suite: dict[str, list[tuple[Path, Record]]] = {}
     for path in paths:
         record = read_record(path)
         by_suite.setdefault(record.suite, []).append((path, record))
-    return [_table(suite, found) for suite, found in by_suite.items()]
+    return by_suite
 
 
-def _table(suite: str, found: Sequence[tuple[Path, Record]]) -> Table:
-    first_path, first = found[0]
-    for path, record in found:
-        if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
-            raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
-    groups: dict[Group, list[tuple[Path, Record]]] = {}
-    for path, record in found:
-        groups.setdefault(record.group, []).append((path, record))
+def make_table(suite: str, found: Found) -> Table:
+    """Make the table of a suite from its records.
+
+    Raises:
+        DataError: Two of them do not fit one table.
+    """
+    first = found[0][1]
+    groups = _groups(suite, found)
     averages = {key: _mean_average(group) for key, group in groups.items()}
     bases = {record.method.base for _, record in found if record.method.trained}
-    rows = [_row(key, group, averages, bases) for key, group in groups.items()]
+    rows = {key: _row(group, averages, bases) for key, group in groups.items()}
     return Table(
         suite=suite,
         convention=first.convention,
         averaged_tasks=first.averaged_tasks,
         metrics={name: entry.metric for name, entry in first.tasks.items()},
         mteb={name: entry.mteb for name, entry in first.tasks.items() if entry.mteb},
-        rows=order_rows(rows),
+        rows=order_rows(_ranked(rows, groups)),
     )
 
 
@@ -116,62 +159,104 @@ def order_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
     )
 
 
+def _groups(suite: str, found: Found) -> dict[Group, list[tuple[Path, Record]]]:
+    first_path, first = found[0]
+    groups: dict[Group, list[tuple[Path, Record]]] = {}
+    for path, record in found:
+        if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
+            raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
+        group = groups.setdefault(record.group, [])
+        for other_path, other in group:
+            if other.seed == record.seed:
+                raise DataError(
+                    f"{other_path} and {path} both hold {record.method.spec} with seed "
+                    f"{record.seed} on {suite}; name a folder that has one of them"
+                )
+        group.append((path, record))
+    return groups
+
+
 def _order(row: Row) -> float:
     return -np.inf if row.average is None else row.average
 
 
-def _mean_average(group: Sequence[tuple[Path, Record]]) -> float:
+def _mean_average(group: Found) -> float:
     return float(np.mean([record.average for _, record in group]))
 
 
-def _row(
-    key: Group,
-    group: Sequence[tuple[Path, Record]],
-    averages: dict[Group, float],
-    bases: set[str | None],
-) -> Row:
-    spec, profile, limit = key
+def _row(group: Found, averages: Mapping[Group, float], bases: set[str | None]) -> Row:
     records = [record for _, record in group]
     first = records[0]
+    spec, profile, limit = first.group
+    average = averages[first.group]
     base_average = averages.get((first.method.base or "", profile, limit))
     scores = [record.average for record in records]
     return Row(
         spec=spec,
         base=_base(first, bases),
         trained=first.method.trained,
-        profile=profile if first.method.trained else "–",
+        profile=profile if first.method.trained else NO_BASE,
         limit=limit,
         dimension=first.dimension,
+        parameters=first.parameters,
         seeds=len(records),
         tasks={
             task: float(np.mean([record.tasks[task].main for record in records]))
             for task in first.tasks
         },
-        average=averages[key],
+        average=average,
         sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
-        ci95=_interval(group),
-        below_base=first.method.trained
-        and base_average is not None
-        and averages[key] < base_average,
+        ci95=None,
+        below_base=first.method.trained and base_average is not None and average < base_average,
+        costs=_costs(records),
+        published=find_published(first.suite, first.averaged_tasks, spec, first.method.base),
         contaminated={
             task: entry.contamination.normalised / entry.contamination.texts
             for task, entry in first.tasks.items()
             if entry.contamination and entry.contamination.normalised
         },
+        in_domain=tuple(task for task, entry in first.tasks.items() if entry.in_domain),
     )
 
 
 def _base(record: Record, bases: set[str | None]) -> str:
     if record.method.trained:
-        return record.method.base or "–"
-    if record.method.spec in bases:
-        return record.method.spec
-    return record.method.checkpoint or "–"
+        return record.method.base or NO_BASE
+    return record.method.spec if record.method.spec in bases else NO_BASE
 
 
-def _interval(group: Sequence[tuple[Path, Record]]) -> Interval | None:
-    if len(group) == 1 or group[0][1].average_ci95 is None:
-        return group[0][1].average_ci95
+def _costs(records: Sequence[Record]) -> Costs:
+    trainings = [
+        record.training["seconds"]
+        for record in records
+        if record.training and "seconds" in record.training
+    ]
+    speeds = [
+        record.encoding.encoded / record.timings.encode
+        for record in records
+        if record.encoding.encoded == record.encoding.distinct > 0 and record.timings.encode > 0
+    ]
+    return Costs(
+        train_seconds=float(np.mean(trainings)) if trainings else None,
+        texts_per_second=float(np.mean(speeds)) if speeds else None,
+        peak_memory_bytes=max(record.peak_memory_bytes for record in records) or None,
+    )
+
+
+def _ranked(rows: Mapping[Group, Row], groups: Mapping[Group, Found]) -> list[Row]:
+    sides = {key: Side(group) for key, group in groups.items()}
+    by_base: dict[str, list[Group]] = {}
+    for key, row in rows.items():
+        by_base.setdefault(row.base, []).append(key)
+    found = {}
+    for keys in by_base.values():
+        for key, rank in zip(keys, ranks([sides[key] for key in keys]), strict=True):
+            found[key] = replace(rows[key], rank=rank, ci95=_interval(sides[key]))
+    return list(found.values())
+
+
+def _interval(side: Side) -> Interval | None:
+    if len(side.records) == 1 or side.first.average_ci95 is None:
+        return side.first.average_ci95
     # Replicates of all seeds resample the same items, so their mean is a replicate too.
-    replicates = [read_items(path)["average/replicates"] for path, _ in group]
-    return percentile_interval(np.mean(replicates, axis=0))
+    return percentile_interval(np.mean(side.replicates(AVERAGE), axis=0))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 from tabulate import tabulate
 
 from bench.record import Record
+from bench.report import markdown
+from bench.report.plain import plain
+from bench.report.text import Style
 
 _NOTE = (
     "Mean item score × 100 of the items that turn on a phenomenon; a task's scores compare within "
@@ -17,14 +21,14 @@ _NOTE = (
 
 
 def render(
-    suite: str, records: Sequence[Record], *, markdown: bool = False, width: int | None = None
+    suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
     """Render phenomena as rows and methods as columns, or None where the rows name none.
 
     Args:
         suite: Name of the suite.
         records: Records of the suite; seeds of a method are averaged.
-        markdown: GitHub Markdown instead of plain text.
+        style: ``text`` or ``markdown``.
         width: Columns of the terminal, or None for no limit; methods that do not fit come in a
             grid below.
     """
@@ -35,8 +39,13 @@ def render(
     if not rows:
         return None
     title = f"{suite} by phenomenon"
-    grids = _grids(rows, groups, markdown, width)
-    return "\n\n".join([f"### {title}" if markdown else title, *grids, _NOTE])
+    grids = _grids(rows, groups, style, width)
+    note = _NOTE if width is None else fill(_NOTE, width)
+    return "\n\n".join([_head(title, style), *grids, note])
+
+
+def _head(title: str, style: Style) -> str:
+    return f"### {markdown.escape(title)}" if style == "markdown" else plain(title)
 
 
 def _scale(record: Record) -> str:
@@ -57,17 +66,17 @@ def _rows(records: Sequence[Record]) -> list[tuple[str, str, int]]:
 def _grids(
     rows: Sequence[tuple[str, str, int]],
     groups: dict[str, list[Record]],
-    markdown: bool,
+    style: Style,
     width: int | None,
 ) -> list[str]:
     grids: list[str] = []
     names = list(groups)
     while names:
         shown = len(names)
-        text = _grid(rows, groups, names, markdown)
+        text = _grid(rows, groups, names, style)
         while width is not None and shown > 1 and len(text.splitlines()[0]) > width:
             shown -= 1
-            text = _grid(rows, groups, names[:shown], markdown)
+            text = _grid(rows, groups, names[:shown], style)
         grids.append(text)
         names = names[shown:]
     return grids
@@ -77,16 +86,27 @@ def _grid(
     rows: Sequence[tuple[str, str, int]],
     groups: dict[str, list[Record]],
     names: Sequence[str],
-    markdown: bool,
+    style: Style,
 ) -> str:
+    shown = markdown.escape if style == "markdown" else plain
     cells = [
-        [task, phenomenon, str(items), *(_cell(groups[name], task, phenomenon) for name in names)]
+        [
+            shown(task),
+            shown(phenomenon),
+            str(items),
+            *(_cell(groups[name], task, phenomenon) for name in names),
+        ]
         for task, phenomenon, items in rows
     ]
     return tabulate(
         cells,
-        ["Task", "Phenomenon", "Items", *names],
-        tablefmt="github" if markdown else "simple",
+        [
+            "Task",
+            "Phenomenon",
+            "Items",
+            *map(markdown.code if style == "markdown" else plain, names),
+        ],
+        tablefmt="pipe" if style == "markdown" else "simple",
         colalign=["left", "left", "right", *("right" for _ in names)],
         disable_numparse=True,
     )

@@ -1,64 +1,118 @@
-"""Tables as text: for a terminal and as Markdown."""
+"""Tables as text: for a terminal, as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Literal
 
 from tabulate import tabulate
 
 from bench.record import Interval
-from bench.report.model import Row, Table
+from bench.report import markdown
+from bench.report.model import NO_BASE, Row, Table
+from bench.report.plain import plain
+
+Style = Literal["text", "markdown", "latex"]
 
 BELOW_BASE = "▼"
 IMPORTED = "†"
 CONTAMINATED = "‡"
-_OPTIONAL = ("Base", "Profile", "Dim", "Seeds")
+IN_DOMAIN = "°"
+PARTIAL = "*"
+_FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
+_LEFT = {"Method", "Base", "Profile"}
+_OPTIONAL = ("Rank", "±", "95% CI", "Published", "Train s", "Texts/s", "Memory")
+_FACTS = ("Base", "Profile", "Dim", "Params", "Seeds")
+# Where the terminal has no room for all, these go first, the least telling before the others.
+_EXPENDABLE = ("Memory", "Texts/s", "Train s", "Params", "Seeds", "Dim")
+_LATEX = {
+    "–": "--",
+    "±": r"$\pm$",
+    BELOW_BASE: r"$\downarrow$",
+    IMPORTED: r"$^\dagger$",
+    CONTAMINATED: r"$^\ddagger$",
+    IN_DOMAIN: r"$^\circ$",
+}
 
 
-def render(table: Table, *, markdown: bool = False, width: int | None = None) -> str:
+@dataclass(frozen=True)
+class _Column:
+    """A column; a task may have the name of another one."""
+
+    name: str
+    task: bool = False
+
+
+def render(table: Table, *, style: Style = "text", width: int | None = None) -> str:
     """Render a table; scores times 100.
 
-    Columns that say the same in every row move to the caption, and those that a terminal has no
-    room for are left out, the least telling first.
+    Columns that say the same in every row move to the caption. Where a terminal has no room, the
+    least telling are left out, and tasks that still do not fit come in a grid below.
 
     Args:
         table: The table.
-        markdown: GitHub Markdown instead of plain text.
+        style: Plain text, GitHub Markdown, or LaTeX with the caption as comments.
         width: Columns of the terminal, or None for no limit.
     """
-    shared = {name: _shared(table, _CELLS[name]) for name in _OPTIONAL}
-    shown = [name for name in _OPTIONAL if shared[name] is None]
-    text = _grid(table, shown, markdown)
-    for name in ("Seeds", "Dim", "Profile"):
-        if width is not None and name in shown and _width(text) > width:
-            shown.remove(name)
-            text = _grid(table, shown, markdown)
+    shared = {name: _shared(table, name) for name in _FACTS}
     facts = [
-        f"{name.lower()} {value}" for name, value in shared.items() if value not in (None, "–")
+        f"{name.lower()} {value}" for name, value in shared.items() if value not in (None, NO_BASE)
     ]
-    title = f"{table.suite}: {table.convention} convention" + "".join(f", {fact}" for fact in facts)
-    head = f"### {title}" if markdown else title
-    return "\n\n".join([head, text, *_notes(table)])
+    shown = [one for one in _columns(table) if one.task or shared.get(one.name) is None]
+    title = ", ".join([f"{table.suite}: {table.convention} convention", *facts])
+    grids, notes = _fitting(table, shown, style, width), _notes(table)
+    if style == "latex":
+        return "\n".join([f"% {plain(title)}", *grids, f"% {plain(notes)}"])
+    if style == "markdown":
+        return "\n\n".join([f"### {markdown.escape(title)}", *grids, markdown.escape(notes)])
+    filled = [plain(text) if width is None else fill(plain(text), width) for text in (title, notes)]
+    return "\n\n".join([filled[0], *grids, filled[1]])
 
 
-def _notes(table: Table) -> list[str]:
+def _notes(table: Table) -> str:
+    shown = {column.name for column in _columns(table) if not column.task}
     average = "Avg is the mean of unrounded scores"
-    if any(row.ci95 for row in table.rows):
+    if "95% CI" in shown:
         average += " with its 95% bootstrap interval over items"
-    if any(row.sd is not None for row in table.rows):
+    if "±" in shown:
         average += "; ± is the standard deviation over seeds"
     lines = [f"{_units(table)} × 100; {average}."]
+    if "Rank" in shown:
+        lines.append(
+            "Rank is 1 + the number of rows of the same base whose average is significantly "
+            "better (paired bootstrap, false discovery rate 5%)."
+        )
+    if "Published" in shown:
+        lines.append(f"Published: {'; '.join(_sources(table))}.")
+    return " ".join([*lines, *_marks(table)])
+
+
+def _marks(table: Table) -> list[str]:
+    lines = []
     if any(row.below_base for row in table.rows):
         lines.append(f"{BELOW_BASE} below its untrained base.")
     if shares := [share for row in table.rows for share in row.contaminated.values()]:
         lines.append(
             f"{CONTAMINATED} training text holds up to {100 * max(shares):.1f}% of the test texts."
         )
+    if any(row.in_domain for row in table.rows):
+        lines.append(f"{IN_DOMAIN} trained on other rows of the same data set.")
     if any(row.imported for row in table.rows):
         lines.append(f"{IMPORTED} from result files of mteb, not measured here.")
     if limits := sorted({row.limit for row in table.rows if row.limit is not None}):
-        lines.append(f"* partial: only the first {', '.join(map(str, limits))} rows of each task.")
-    return [" ".join(lines)]
+        first = ", ".join(map(str, limits))
+        lines.append(f"{PARTIAL} partial: only the first {first} rows of each task.")
+    return lines
+
+
+def _sources(table: Table) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.published is not None and row.published.average is not None:
+            found.setdefault(row.published.source, []).append(row.spec)
+    return [f"{', '.join(specs)} from {source}" for source, specs in found.items()]
 
 
 def _units(table: Table) -> str:
@@ -70,56 +124,135 @@ def _units(table: Table) -> str:
     return ", ".join(f"{metric} ({', '.join(names)})" for metric, names in tasks.items())
 
 
-def _grid(table: Table, shown: list[str], markdown: bool) -> str:
-    headers = ["Method", *shown, *table.metrics, "Avg", "±", "95% CI"]
-    if all(row.sd is None for row in table.rows):
-        headers.remove("±")
-    if all(row.ci95 is None for row in table.rows):
-        headers.remove("95% CI")
-    rows = [[_cell(row, header) for header in headers] for row in table.rows]
-    align = ["left" if header in {"Method", "Base", "Profile"} else "right" for header in headers]
-    return tabulate(
-        rows,
-        headers,
-        tablefmt="github" if markdown else "simple",
-        colalign=align,
-        disable_numparse=True,
-    )
+def _columns(table: Table) -> list[_Column]:
+    empty = {name for name in _OPTIONAL if all(not _CELLS[name](row) for row in table.rows)}
+    if len(table.rows) == 1:
+        empty.add("Rank")
+    before, after = ["Rank", "Method", *_FACTS], ["Avg", *_OPTIONAL[1:]]
+    return [
+        *(_Column(name) for name in before if name not in empty),
+        *(_Column(task, task=True) for task in table.metrics),
+        *(_Column(name) for name in after if name not in empty),
+    ]
 
 
-def _cell(row: Row, header: str) -> str:
-    if header in _CELLS:
-        return _CELLS[header](row)
-    if header not in row.tasks:
-        return "–"
-    return f"{100 * row.tasks[header]:.2f}{CONTAMINATED * (header in row.contaminated)}"
+def _fitting(table: Table, shown: list[_Column], style: Style, width: int | None) -> list[str]:
+    grid = _Grid(table, style)
+    left = list(shown)
+    for name in _EXPENDABLE:
+        if width is None or grid.width(left) <= width:
+            break
+        left = [one for one in left if one != _Column(name)]
+    if width is None or grid.width(left) <= width:
+        return [grid.render(left)]
+    facts = [one for one in left if one.name in _FACTS and not one.task]
+    tasks = [one for one in left if one.task]
+    averages = [one for one in left if one not in facts + tasks]
+    blocks = [averages, *_blocks(grid, tasks, width), *_blocks(grid, facts, width)]
+    return [grid.render(block) for block in blocks]
 
 
-def _method(row: Row) -> str:
-    marks = [BELOW_BASE] * row.below_base + [IMPORTED] * row.imported + ["*"] * bool(row.limit)
-    return " ".join([row.spec, *marks])
+def _blocks(grid: _Grid, columns: Sequence[_Column], width: int) -> list[list[_Column]]:
+    blocks: list[list[_Column]] = []
+    for column in columns:
+        if not blocks or grid.width([*blocks[-1], column]) > width:
+            blocks.append([_Column("Method")])
+        blocks[-1].append(column)
+    return blocks
 
 
-_CELLS: dict[str, Callable[[Row], str]] = {
-    "Method": _method,
-    "Base": lambda row: row.base,
-    "Profile": lambda row: row.profile,
-    "Dim": lambda row: "–" if row.dimension is None else str(row.dimension),
-    "Seeds": lambda row: str(row.seeds),
-    "Avg": lambda row: "–" if row.average is None else f"{100 * row.average:.2f}",
-    "±": lambda row: "" if row.sd is None else f"{100 * row.sd:.2f}",
-    "95% CI": lambda row: _percent_range(row.ci95),
-}
+@dataclass(frozen=True)
+class _Grid:
+    """Any of a table's columns, in one style."""
+
+    table: Table
+    style: Style
+
+    def render(self, columns: Sequence[_Column]) -> str:
+        """Render some of the columns."""
+        text = tabulate(
+            [[self._cell(row, column) for column in columns] for row in self.table.rows],
+            [self._text(column.name) if column.task else column.name for column in columns],
+            tablefmt=_FORMATS[self.style],
+            colalign=[
+                "left" if column.name in _LEFT and not column.task else "right"
+                for column in columns
+            ],
+            disable_numparse=True,
+        )
+        if self.style == "latex":
+            for char, command in _LATEX.items():
+                text = text.replace(char, command)
+        return text
+
+    def width(self, columns: Sequence[_Column]) -> int:
+        """Characters of the longest line."""
+        return max(len(line) for line in self.render(columns).splitlines())
+
+    def _cell(self, row: Row, column: _Column) -> str:
+        if column.task:
+            return _score(row, column.name)
+        text = _CELLS[column.name](row)
+        if column.name == "Method":
+            return " ".join([self._name(text), *_row_marks(row)])
+        return self._name(text) if column.name == "Base" and text != NO_BASE else text
+
+    def _name(self, text: str) -> str:
+        return markdown.code(text) if self.style == "markdown" else self._text(text)
+
+    def _text(self, text: str) -> str:
+        return markdown.escape(text) if self.style == "markdown" else plain(text)
+
+
+def _row_marks(row: Row) -> list[str]:
+    return [BELOW_BASE] * row.below_base + [IMPORTED] * row.imported + [PARTIAL] * bool(row.limit)
+
+
+def _score(row: Row, task: str) -> str:
+    if task not in row.tasks:
+        return NO_BASE
+    marks = CONTAMINATED * (task in row.contaminated) + IN_DOMAIN * (task in row.in_domain)
+    return f"{100 * row.tasks[task]:.2f}{marks}"
+
+
+def _parameters(count: int | None) -> str:
+    if not count:
+        return NO_BASE
+    return f"{count / 1e6:.1f}M" if count >= 1e5 else f"{count / 1e3:.1f}k"
+
+
+def _published(row: Row) -> str:
+    if row.published is None or row.published.average is None:
+        return ""
+    return f"{100 * row.published.average:.2f}"
+
+
+def _rounded(value: float | None, unit: str, scale: float = 1) -> str:
+    return "" if value is None else f"{value / scale:,.0f}{unit}"
 
 
 def _percent_range(interval: Interval | None) -> str:
     return "" if interval is None else f"{100 * interval[0]:.2f}–{100 * interval[1]:.2f}"
 
 
-def _shared(table: Table, cell: Callable[[Row], str]) -> str | None:
-    values = {cell(row) for row in table.rows}
+_CELLS: dict[str, Callable[[Row], str]] = {
+    "Rank": lambda row: "" if row.rank is None else str(row.rank),
+    "Method": lambda row: row.spec,
+    "Base": lambda row: row.base,
+    "Profile": lambda row: row.profile,
+    "Dim": lambda row: NO_BASE if row.dimension is None else str(row.dimension),
+    "Params": lambda row: _parameters(row.parameters),
+    "Seeds": lambda row: str(row.seeds),
+    "Avg": lambda row: NO_BASE if row.average is None else f"{100 * row.average:.2f}",
+    "±": lambda row: "" if row.sd is None else f"{100 * row.sd:.2f}",
+    "95% CI": lambda row: _percent_range(row.ci95),
+    "Published": _published,
+    "Train s": lambda row: _rounded(row.costs.train_seconds, ""),
+    "Texts/s": lambda row: _rounded(row.costs.texts_per_second, ""),
+    "Memory": lambda row: _rounded(row.costs.peak_memory_bytes, " MB", 1e6),
+}
+
+
+def _shared(table: Table, name: str) -> str | None:
+    values = {_CELLS[name](row) for row in table.rows}
     return values.pop() if len(values) == 1 else None
-
-
-def _width(text: str) -> int:
-    return max(len(line) for line in text.splitlines())

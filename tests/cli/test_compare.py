@@ -46,6 +46,23 @@ def test_items_come_with_their_texts(bench: Bench) -> None:
     assert suite.is_file()
 
 
+@pytest.mark.usefixtures("runs")
+def test_two_records(bench: Bench) -> None:
+    one, other = (next(Path("results/runs").rglob(f"{name}-*.json")) for name in ("good", "random"))
+    code, out, _ = bench("compare", one, other)
+    assert code == 0
+    assert out.splitlines()[2:4] == ["A: good, 1 seed", "B: random, 1 seed"]
+    assert bench("compare", "rows.jsonl", other)[0] == 4
+
+
+@pytest.mark.usefixtures("runs")
+def test_the_order_of_options_does_not_matter(bench: Bench, suite: Path) -> None:
+    assert bench("run", "--suite", suite, "--methods", "good[flag=a,count=1]")[0] == 0
+    code, out, _ = bench("compare", "good[flag=a,count=1]", "good")
+    assert code == 0
+    assert "A: good[count=1,flag=a], 1 seed" in out
+
+
 def test_folders_of_two_commits(bench: Bench, suite: Path, tmp_path: Path) -> None:
     for folder, method in (("old", "good"), ("new", "random")):
         bench("run", "--suite", suite, "--methods", method, "--output", tmp_path / folder)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from bench.record import (
     write_record,
 )
 from bench.report import phenomena
+from bench.report.flat import to_csv, to_json
 from bench.report.imported import ImportedModel, with_models
 from bench.report.model import load_tables
 from bench.report.text import render
@@ -33,7 +38,15 @@ def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
     seed = changes.pop("seed", 0)
     base = changes.pop("base", None)
     seen = changes.pop("seen", None)
-    packed = pack_items({"average/replicates": average + np.linspace(-0.1, 0.1, 41)})
+    in_domain = changes.pop("in_domain", False)
+    replicates = changes.pop("replicates", average + np.linspace(-0.1, 0.1, 41))
+    packed = pack_items({"average/replicates": replicates})
+    fixed: dict[str, Any] = {
+        "parameters": None,
+        "timings": Timings(build=0, encode=0, score=0),
+        "peak_memory_bytes": 0,
+        "training": None,
+    }
     entry = {"ci95": (0.1, 0.9), "metrics": {}, "items": 9, "data_sha256": "0"}
     record = Record(
         suite="small",
@@ -54,7 +67,6 @@ def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
         cell_fingerprint=f"{spec}{seed}",
         model_fingerprint=spec,
         dimension=8,
-        parameters=None,
         tasks={
             "A": TaskEntry(
                 kind="sts",
@@ -63,6 +75,7 @@ def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
                 main=average - 0.05,
                 phenomena={"negation": GroupEntry(value=average, items=4)},
                 contamination=seen,
+                in_domain=in_domain,
                 **entry,
             ),
             "B": TaskEntry(kind="reranking", metric="MAP", mteb=None, main=average + 0.05, **entry),
@@ -72,14 +85,11 @@ def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
         average_of_rounded=average,
         averaged_tasks=("A", "B"),
         encoding=EncodingEntry(texts=9, distinct=9, encoded=9, tokens=None),
-        timings=Timings(build=0, encode=0, score=0),
-        peak_memory_bytes=0,
-        training=None,
         versions={},
         machine={},
         created="2026-01-01T00:00:00Z",
         items_sha256=sha256(packed),
-        **changes,
+        **(fixed | changes),
     )
     path = record_path(folder, "small", f"{spec}-{seed}")
     write_record(path, record, packed)
@@ -101,16 +111,17 @@ def paths(tmp_path: Path) -> list[Path]:
 GOLDEN = """\
 small: senteval convention, dim 8
 
-Method    Base    Profile      Seeds       A      B    Avg     ±       95% CI
---------  ------  ---------  -------  ------  -----  -----  ----  -----------
-better    base    local            2  56.00‡  66.00  61.00  1.41  51.50–70.50
-base      base    –                1   45.00  55.00  50.00        40.50–59.50
-worse ▼   base    local            1   35.00  45.00  40.00        30.50–49.50
-other     –       –                1   50.00  60.00  55.00        45.50–64.50
+  Rank  Method    Base    Profile      Seeds       A      B    Avg     ±       95% CI
+------  --------  ------  ---------  -------  ------  -----  -----  ----  -----------
+     1  better    base    local            2  56.00‡  66.00  61.00  1.41  51.50–70.50
+     2  base      base    –                1   45.00  55.00  50.00        40.50–59.50
+     3  worse ▼   base    local            1   35.00  45.00  40.00        30.50–49.50
+     1  other     –       –                1   50.00  60.00  55.00        45.50–64.50
 
 Spearman (A), MAP (B) × 100; Avg is the mean of unrounded scores with its 95% bootstrap interval \
-over items; ± is the standard deviation over seeds. ▼ below its untrained base. \
-‡ training text holds up to 5.0% of the test texts."""
+over items; ± is the standard deviation over seeds. Rank is 1 + the number of rows of the same \
+base whose average is significantly better (paired bootstrap, false discovery rate 5%). ▼ below \
+its untrained base. ‡ training text holds up to 5.0% of the test texts."""
 
 
 def test_the_table_of_some_records(paths: list[Path]) -> None:
@@ -119,19 +130,131 @@ def test_the_table_of_some_records(paths: list[Path]) -> None:
     assert render(load_tables(reversed(paths))[0]) == GOLDEN
 
 
-def test_columns_give_way_in_a_narrow_terminal(paths: list[Path]) -> None:
-    (table,) = load_tables(paths)
-    grid = render(table, width=66).split("\n\n")[1]
-    assert max(map(len, grid.splitlines())) <= 66
-    assert "Seeds" not in grid
-    assert "95% CI" in grid
+COSTS: dict[str, Any] = {
+    "parameters": 15_615_360,
+    "timings": Timings(build=60, encode=0.5, score=0.1),
+    "training": {"seconds": 1234.4},
+    "peak_memory_bytes": 812_000_000,
+}
+
+
+def test_costs_and_figures_of_the_field(tmp_path: Path) -> None:
+    write(tmp_path, "trained", 0.6, base="minilm", **COSTS)
+    write(tmp_path, "random", 0.5)
+    (table,) = load_tables(sorted(tmp_path.rglob("*[0-9].json")))
+    grid = render(table).split("\n\n")[1].splitlines()
+    assert grid[0].split("95% CI")[1].split() == ["Train", "s", "Texts/s", "Memory"]
+    assert grid[2].split()[-4:] == ["1,234", "18", "812", "MB"]
+    assert "15.6M" in grid[2]
+    assert grid[3].endswith("40.50–59.50")
+
+
+def test_columns_give_way_in_a_narrow_terminal(tmp_path: Path, paths: list[Path]) -> None:
+    write(tmp_path, "costly", 0.3, **COSTS)
+    (table,) = load_tables([*paths, *tmp_path.rglob("costly*[0-9].json")])
+    assert "Memory" in render(table).split("\n\n")[1]
+    for width in (90, 80, 60, 45):
+        _, *grids, _ = render(table, width=width).split("\n\n")
+        assert max(len(line) for grid in grids for line in grid.splitlines()) <= width
+        assert "Memory" not in grids[0]
+        assert "95% CI" in grids[0]
+        if width <= 60:
+            assert [grid.split()[:3] for grid in grids[1:]] == [
+                ["Method", "A", "B"],
+                ["Method", "Base", "Profile"],
+            ]
 
 
 def test_markdown(paths: list[Path]) -> None:
-    lines = render(load_tables(paths)[0], markdown=True).splitlines()
+    lines = render(load_tables(paths)[0], style="markdown").splitlines()
     assert lines[0] == "### small: senteval convention, dim 8"
-    assert lines[2].startswith("| Method")
-    assert lines[3].startswith("|:-----") or lines[3].startswith("|-----")
+    assert lines[2].startswith("|   Rank | Method")
+    assert lines[4].startswith("|      1 | `better`")
+
+
+def test_latex(paths: list[Path]) -> None:
+    text = render(load_tables(paths)[0], style="latex")
+    assert text.startswith("% small: senteval convention")
+    assert r"worse $\downarrow$" in text
+    assert r"56.00$^\ddagger$ &" in text
+    assert "51.50--70.50" in text
+    assert all(line.startswith("%") for line in text.splitlines() if "\\" not in line)
+
+
+def test_names_cannot_break_out_of_their_cell(tmp_path: Path) -> None:
+    evil = "a|b*c*\n\n# <img src=x onerror=y>`\x1b[31m"
+    path = write(tmp_path, "plain", 0.5)
+    content = path.read_text().replace('"spec": "plain"', f'"spec": {json.dumps(evil)}')
+    content = content.replace('"A"', json.dumps(f"A{evil}"))
+    path.write_text(content)
+    for style in ("text", "markdown", "latex"):
+        rendered = render(load_tables([path])[0], style=style)
+        assert "\x1b" not in rendered
+        assert rendered.count("\n\n") == (0 if style == "latex" else 2)
+        grid = rendered.split("\n\n")[1] if style != "latex" else rendered
+        if style == "markdown":
+            cells = {len(re.split(r"(?<!\\)\|", line)) for line in grid.splitlines()}
+            assert len(cells) == 1
+            assert "<img" not in re.sub(r"`+.*?`+", "", grid.replace("\\<", ""))
+
+
+def test_ranks_are_shared_by_what_differs_by_chance(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = {name: rng.normal(scale=0.02, size=1000) for name in "abc"}
+    found = [
+        write(tmp_path, name, average, replicates=average + noise[name])
+        for name, average in (("a", 0.60), ("b", 0.59), ("c", 0.40))
+    ]
+    (table,) = load_tables(found)
+    assert [(row.spec, row.rank) for row in table.rows] == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_rows_of_another_limit_are_not_ranked(tmp_path: Path) -> None:
+    (table,) = load_tables([write(tmp_path, "a", 0.6), write(tmp_path, "b", 0.5, limit=10)])
+    assert [(row.spec, row.rank) for row in table.rows] == [("a", 1), ("b", None)]
+
+
+def test_in_domain_tasks_are_marked(tmp_path: Path) -> None:
+    path = write(tmp_path, "a", 0.5, base="b", in_domain=True)
+    text = render(load_tables([path])[0])
+    assert "45.00°" in text
+    assert "° trained on other rows of the same data set." in text
+
+
+def test_the_same_cell_twice_is_refused(tmp_path: Path) -> None:
+    found = [write(tmp_path / name, "a", 0.5) for name in ("one", "other")]
+    with pytest.raises(DataError, match="both hold a with seed 0 on small"):
+        load_tables(found)
+
+
+def test_published_figures_stand_beside_measured_ones(tmp_path: Path) -> None:
+    path = write(tmp_path, "minilm", 0.5)
+    content = path.read_text().replace('"suite": "small"', '"suite": "sts7-mteb"')
+    known = ["STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "SICK-R"]
+    entry = json.loads(content)["tasks"]["A"]
+    changed = json.loads(content) | {
+        "tasks": dict.fromkeys(known, entry),
+        "averaged_tasks": known,
+    }
+    path.write_text(json.dumps(changed))
+    (table,) = load_tables([path])
+    published = table.rows[0].published
+    assert published is not None
+    assert published.tasks["STS12"] == pytest.approx(0.723690)
+    text = render(table)
+    assert "78.94" in text
+    assert "Published: minilm from MTEB's committed results" in text
+
+
+def test_for_programs(paths: list[Path]) -> None:
+    tables = load_tables(paths)
+    (found,) = json.loads(to_json(tables))
+    assert found["rows"][0]["spec"] == "better"
+    assert found["rows"][0]["scores"] == pytest.approx({"A": 0.56, "B": 0.66})
+    lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
+    assert [line["spec"] for line in lines] == ["better", "base", "worse", "other"]
+    assert float(lines[0]["scores.A"]) == found["rows"][0]["scores"]["A"]
+    assert float(lines[0]["ci95.low"]) == found["rows"][0]["ci95"]["low"]
 
 
 def test_conventions_never_share_a_table(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Tables for programs: JSON, and CSV with the same fields flattened."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bench.report.model import Row, Table
+
+
+def to_json(tables: Sequence[Table]) -> str:
+    """Render tables as a JSON array; scores are unrounded fractions."""
+    found = [
+        {
+            "suite": table.suite,
+            "convention": table.convention,
+            "averaged_tasks": list(table.averaged_tasks),
+            "metrics": table.metrics,
+            "rows": [_fields(row) for row in table.rows],
+        }
+        for table in tables
+    ]
+    return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """Render tables as one CSV, a line for each row; nested fields are joined by dots.
+
+    Columns of tasks that a row does not have are empty.
+    """
+    lines = [
+        {"suite": table.suite, "convention": table.convention, **dict(_flat(_fields(row)))}
+        for table in tables
+        for row in table.rows
+    ]
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue().rstrip("\n")
+
+
+def _fields(row: Row) -> dict[str, Any]:
+    fields = asdict(row)
+    fields["scores"] = fields.pop("tasks")
+    if row.ci95 is not None:
+        fields["ci95"] = dict(zip(("low", "high"), row.ci95, strict=True))
+    return fields
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, " ".join(value) if isinstance(value, tuple) else value

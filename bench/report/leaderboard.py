@@ -1,0 +1,103 @@
+"""Leaderboards: a Markdown file for each suite, made of committed records alone."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bench.errors import DataError
+from bench.files import write_atomic
+from bench.record import Record
+from bench.report import markdown
+from bench.report.model import Found, Table, make_table, read_suites
+from bench.report.plain import plain
+from bench.report.text import render
+
+COMMAND = "bench table --write"
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
+def leaderboards(paths: Iterable[Path]) -> dict[str, str]:
+    """Render the leaderboards of all suites that have records.
+
+    Returns:
+        Text of each file by its name, ``<suite>.md``.
+
+    Raises:
+        DataError: A record is damaged, or the name of its suite is no name of a file.
+    """
+    texts = {}
+    for suite, found in read_suites(paths).items():
+        if not _NAME.fullmatch(suite):
+            raise DataError(f"{found[0][0]}: suite {suite!r} cannot name a file")
+        texts[f"{suite}.md"] = _leaderboard(make_table(suite, found), found)
+    return texts
+
+
+def write(texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write leaderboards into a folder, and return their paths."""
+    for name, text in texts.items():
+        write_atomic(folder / name, text.encode())
+    return [folder / name for name in texts]
+
+
+def stale(texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Leaderboards of a folder that are missing or differ from what would be written."""
+    return [folder / name for name, text in texts.items() if not _holds(folder / name, text)]
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+def _leaderboard(table: Table, found: Found) -> str:
+    records = [record for _, record in found]
+    parts = [
+        render(table, style="markdown"),
+        "Measured by",
+        "\n".join(f"    {command}" for command in _commands(table, records)),
+        "\n".join(["with", "", *(f"- {setup}" for setup in _setups(records))]),
+        f"Times and memory are those of that machine. Made from {len(records)} records by "
+        f"`{COMMAND}`; edits are lost.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _commands(table: Table, records: Sequence[Record]) -> list[str]:
+    order = {row.spec: place for place, row in enumerate(table.rows)}
+    by_scale: dict[tuple[str, int | None], list[Record]] = {}
+    for record in records:
+        by_scale.setdefault((record.profile, record.limit), []).append(record)
+    return [
+        _command(table.suite, profile, limit, group, order)
+        for (profile, limit), group in sorted(by_scale.items(), key=lambda one: str(one[0]))
+    ]
+
+
+def _command(
+    suite: str,
+    profile: str,
+    limit: int | None,
+    records: Sequence[Record],
+    order: Mapping[str, int],
+) -> str:
+    specs = sorted({record.method.spec for record in records}, key=lambda spec: order[spec])
+    seeds = 1 + max(record.seed for record in records)
+    options = f" --limit {limit}" * (limit is not None)
+    return plain(
+        f"bench run --suite {suite} --profile {profile} --seeds {seeds}{options} "
+        f"--methods {shlex.quote(','.join(specs))}"
+    )
+
+
+def _setups(records: Sequence[Record]) -> list[str]:
+    found = {
+        (
+            ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+            ", ".join(f"{name} {value}" for name, value in record.machine.items()),
+        )
+        for record in records
+    }
+    return [markdown.escape(f"{versions}; {machine}") for versions, machine in sorted(found)]

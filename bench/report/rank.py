@@ -1,0 +1,45 @@
+"""Ranks of methods by differences that are significant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from bench.record import Record
+from bench.report.compare import LEVEL, Side, difference
+from bench.stats.multiple import benjamini_hochberg
+from bench.suite import AVERAGE
+
+
+def ranks(sides: Sequence[Side]) -> list[int | None]:
+    """Rank methods by their average: 1 + the number of those that are significantly better.
+
+    Methods that differ by chance alone share a rank. All pairs are compared by the paired
+    bootstrap, at a false discovery rate of 5% (Benjamini and Hochberg).
+
+    Args:
+        sides: Methods scored on the same suite.
+
+    Returns:
+        Ranks in the same order; None for what has no items to resample, or was scored on other
+        rows than the first.
+    """
+    found: list[int | None] = [None] * len(sides)
+    members = [i for i, side in enumerate(sides) if _key(side.first) == _key(sides[0].first)]
+    members = [i for i in members if sides[i].first.average_ci95 is not None]
+    pairs = list(combinations(members, 2))
+    differences = [difference(AVERAGE, sides[i], sides[j]) for i, j in pairs]
+    adjusted = benjamini_hochberg(np.array([one.p for one in differences]))
+    for member in members:
+        found[member] = 1
+    for (i, j), one, p in zip(pairs, differences, adjusted, strict=True):
+        if p < LEVEL and one.delta != 0:
+            worse = j if one.delta > 0 else i
+            found[worse] = (found[worse] or 0) + 1
+    return found
+
+
+def _key(record: Record) -> tuple[object, ...]:
+    return record.limit, *(task.data_sha256 for task in record.tasks.values())

@@ -1,0 +1,96 @@
+"""``bench table``: leaderboards are made of records alone, and checked against them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.small import Bench
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def baselines(bench: Bench, suite: Path) -> Path:
+    """Records of two methods where committed ones are kept."""
+    output = Path("results/baselines")
+    assert bench("run", "--suite", suite, "--methods", "good,random", "--output", output)[0] == 0
+    return output
+
+
+@pytest.mark.usefixtures("baselines")
+def test_leaderboards_are_written_and_checked(bench: Bench) -> None:
+    path = Path("results/leaderboards/small.md")
+    code, _, err = bench("table", "--check")
+    assert code == 1
+    assert err == f"bench: {path} is stale; run 'bench table --write'\n"
+    code, out, _ = bench("table", "--write")
+    assert (code, out) == (0, f"{path}\n")
+    text = path.read_text()
+    assert "bench run --suite small --profile local --seeds 1 --methods " in text
+    assert bench("table", "--check")[0] == 0
+    path.write_text(text.replace("`good`", "`best`"))
+    assert bench("table", "--check")[0] == 1
+
+
+def test_the_command_in_a_leaderboard_makes_its_records(bench: Bench, baselines: Path) -> None:
+    bench("table", "--write")
+    text = Path("results/leaderboards/small.md").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("    bench run"))
+    command = line.replace("--suite small", "--suite small.toml").split()[1:]
+    code, _, err = bench(*command, "--output", baselines)
+    assert code == 0
+    assert "encode" not in err
+
+
+@pytest.mark.usefixtures("baselines")
+def test_a_changed_record_makes_a_leaderboard_stale(bench: Bench, baselines: Path) -> None:
+    bench("table", "--write")
+    path = next(baselines.rglob("random-*.json"))
+    record = json.loads(path.read_bytes())
+    record["tasks"]["pairs"]["main"] += 0.01
+    path.write_text(json.dumps(record))
+    assert bench("table", "--check")[0] == 1
+
+
+@pytest.mark.usefixtures("baselines")
+def test_formats(bench: Bench) -> None:
+    where = ("table", "results/baselines", "--format")
+    assert bench(*where, "csv")[1].startswith("suite,convention,")
+    assert json.loads(bench(*where, "json")[1])[0]["suite"] == "small"
+    assert r"\begin{tabular}" in bench(*where, "latex")[1]
+    assert bench(*where, "json", "--suite", "other")[0] == 4
+    assert bench(*where, "latex", "--view", "phenomena")[0] == 2
+
+
+@pytest.mark.usefixtures("baselines")
+def test_a_leaderboard_is_whole_or_not_written(bench: Bench) -> None:
+    for more in (("--format", "csv"), ("--suite", "small"), ("--view", "phenomena")):
+        code, _, err = bench("table", "--write", *more)
+        assert code == 2
+        assert "drop the other options" in err
+    assert not Path("results/leaderboards").exists()
+
+
+def test_a_suite_cannot_lead_out_of_the_folder(bench: Bench, baselines: Path) -> None:
+    for path in baselines.rglob("*-seed0.json"):
+        record = json.loads(path.read_bytes()) | {"suite": "../../small"}
+        path.write_text(json.dumps(record))
+    code, _, err = bench("table", "--write")
+    assert code == 4
+    assert "cannot name a file" in err
+
+
+def test_committed_leaderboards_are_those_of_the_committed_records() -> None:
+    script = (
+        "import sys; from bench.cli.main import main; code = main(['table', '--check']); "
+        "assert not {'torch', 'mteb', 'transformers', 'pandas'} & set(sys.modules); sys.exit(code)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")
