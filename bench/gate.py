@@ -14,33 +14,34 @@ from bench.report import markdown
 from bench.report.compare import LEVEL, Line, Side, compare
 from bench.suite import AVERAGE
 
-SLOWER = 1.25
+TIME = "time"
+SLOWER = 0.25
 
 
 @dataclass(frozen=True)
 class Check:
-    """One bounded score of one method.
+    """One bounded score, or time, of one method.
 
     Attributes:
         suite: Name of the suite.
         method: What the method is called.
-        line: The score now (first) and in the baseline (second).
-        bound: Largest drop that passes, as a fraction.
+        task: Name of the task, of the average, or ``time``.
+        values: Baseline, now, change, its interval, p-value and bound, as shown.
+        failed: Whether it is worse than its bound allows.
     """
 
     suite: str
     method: str
-    line: Line
-    bound: float
-
-    @property
-    def failed(self) -> bool:
-        """Whether the drop exceeds the bound and is significant at the level of 5%."""
-        return -self.line.difference.delta > self.bound and self.line.p_holm < LEVEL
+    task: str
+    values: tuple[str, str, str, str, str, str]
+    failed: bool
 
 
 def parse_bounds(text: str) -> dict[str, float]:
-    """Parse ``avg:0.3,STS12:0.5``: points of a score times 100, ``avg`` being the average.
+    """Parse ``avg:0.3,STS12:0.5,time:25``.
+
+    Scores are bounded in points (times 100), ``avg`` being the average; the time that a text
+    takes to encode in percent.
 
     Returns:
         Bounds by task, as fractions.
@@ -103,12 +104,14 @@ def check(
         _refuse_other_base(side.first, other.first)
         lines = {line.task: line for line in compare(side, other).lines}
         checks += [
-            Check(key[0], side.name, lines[task], bound)
+            _score_check(side, lines[task], bound)
             for task, bound in bounds.items()
             if task in lines
         ]
-        warnings += _slower(side.first, other.first)
-    if unknown := set(bounds) - {one.line.task for one in checks}:
+        timed, warning = _time_check(side, other, bounds.get(TIME))
+        checks += timed
+        warnings += warning
+    if unknown := set(bounds) - {one.task for one in checks} - {TIME}:
         raise UsageError(f"--fail-on names no task of the baseline: {', '.join(sorted(unknown))}")
     return checks, warnings
 
@@ -129,15 +132,51 @@ def _refuse_other_base(now: Record, then: Record) -> None:
         )
 
 
-def _slower(now: Record, then: Record) -> list[str]:
-    """Warn where encoding became slower on the same machine."""
-    if now.machine != then.machine or not (now.encoding.encoded and then.encoding.encoded):
-        return []
-    ours = now.timings.encode / now.encoding.encoded
-    theirs = then.timings.encode / then.encoding.encoded
-    if ours <= SLOWER * theirs:
-        return []
-    return [f"{now.method.spec} on {now.suite}: encoding took {ours / theirs:.1f} times as long"]
+def _score_check(side: Side, line: Line, bound: float) -> Check:
+    change, (low, high) = line.difference.delta, line.difference.ci95
+    values = (
+        f"{100 * line.scores[1]:.2f}",
+        f"{100 * line.scores[0]:.2f}",
+        f"{100 * change:+.2f}",
+        f"{100 * low:+.2f} to {100 * high:+.2f}",
+        f"{line.p_holm:.4f}",
+        f"{100 * bound:.2f}",
+    )
+    failed = -change > bound and line.p_holm < LEVEL
+    return Check(side.first.suite, side.name, line.task, values, failed)
+
+
+def _time_check(side: Side, other: Side, bound: float | None) -> tuple[list[Check], list[str]]:
+    """Check the time, where there is a bound and one machine took both; else only warn."""
+    name = f"{side.name} on {side.first.suite}"
+    now, then = _seconds_per_text(side), _seconds_per_text(other)
+    unlike = side.first.machine != other.first.machine
+    if now is None or then is None or unlike:
+        why = "the machines differ" if unlike else "its vectors were not all encoded anew"
+        return [], [f"the time of {name} is not judged: {why}"] if bound is not None else []
+    slower = now / then - 1
+    if bound is None:
+        if slower <= SLOWER:
+            return [], []
+        return [], [f"{name}: encoding a text took {1 + slower:.1f} times as long"]
+    values = (
+        f"{1e3 * then:.2f} ms",
+        f"{1e3 * now:.2f} ms",
+        f"{100 * slower:+.0f}%",
+        "",
+        "",
+        f"{100 * bound:.0f}%",
+    )
+    return [Check(side.first.suite, side.name, TIME, values, slower > bound)], []
+
+
+def _seconds_per_text(side: Side) -> float | None:
+    fresh = [
+        record.timings.encode / record.encoding.encoded
+        for record in side.records
+        if record.encoding.encoded == record.encoding.distinct > 0 and record.timings.encode > 0
+    ]
+    return sum(fresh) / len(fresh) if fresh else None
 
 
 def summary(checks: Sequence[Check]) -> str:
@@ -148,13 +187,8 @@ def summary(checks: Sequence[Check]) -> str:
         [
             markdown.escape(one.suite),
             markdown.code(one.method),
-            markdown.escape(one.line.task),
-            f"{100 * one.line.scores[1]:.2f}",
-            f"{100 * one.line.scores[0]:.2f}",
-            f"{100 * one.line.difference.delta:+.2f}",
-            f"{100 * one.line.difference.ci95[0]:+.2f} to {100 * one.line.difference.ci95[1]:+.2f}",
-            f"{one.line.p_holm:.4f}",
-            f"{100 * one.bound:.2f}",
+            markdown.escape(one.task),
+            *one.values,
             "**failed**" if one.failed else "passed",
         ]
         for one in checks
@@ -165,7 +199,10 @@ def summary(checks: Sequence[Check]) -> str:
         tablefmt="pipe",
         disable_numparse=True,
     )
-    rule = "A check fails where the drop exceeds its bound and is significant (p < 0.05, Holm)."
+    rule = (
+        "A score fails where its drop exceeds the bound and is significant (p < 0.05, Holm over "
+        "the tasks), a time where it exceeds the bound."
+    )
     return f"### Gate: {head}\n\n{grid}\n\n{rule}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +134,42 @@ def test_what_cannot_be_judged(bench: Bench, baseline: Path) -> None:
     assert "their rows differ" in err
 
 
+def retime(folder: Path, factor: float, **machine: str) -> None:
+    for path in folder.rglob("*-seed0.json"):
+        record = json.loads(path.read_bytes())
+        record["timings"]["encode"] *= factor
+        record["machine"] |= machine
+        path.write_text(json.dumps(record))
+
+
+def test_times(bench: Bench, baseline: Path) -> None:
+    shutil.copytree(baseline, "now")
+    command = ("gate", "now", "--baseline", baseline, "--fail-on")
+    for factor, code in ((1.2, 0), (1.2, 1)):
+        retime(Path("now"), factor)
+        found, out, _ = bench(*command, "avg:0,time:25")
+        assert found == code
+        assert "ms |" in out
+    found, out, err = bench(*command, "avg:0")
+    assert (found, "ms |" in out) == (0, False)
+    assert "encoding a text took 1.4 times as long" in err
+    retime(Path("now"), 1, processor="another")
+    found, out, err = bench(*command, "avg:0,time:25")
+    assert (found, "ms |" in out) == (0, False)
+    assert "is not judged: the machines differ" in err
+
+
+def test_a_run_is_judged_for_what_it_ran(bench: Bench, baseline: Path) -> None:
+    arguments = ("run", "--suite", "words.toml", "--output")
+    assert bench(*arguments, baseline, "--methods", "random")[0] == 0
+    code, out, err = bench(*arguments, "now", "--methods", "words", "--baseline", baseline)
+    assert (code, "1 checks passed" in out) == (0, True)
+    assert "random on words (local) was not run and is not judged" in err
+    code, _, err = bench(*arguments, "now", "--methods", "words[count=1]", "--baseline", baseline)
+    assert code == 2
+    assert "nothing of the baseline was run" in err
+
+
 @pytest.mark.parametrize("text", ["", "avg", "avg:", "avg:-1", "avg:x", ":1", "avg:nan"])
 def test_bounds_of_another_form(text: str) -> None:
     with pytest.raises(UsageError, match="expected TASK:POINTS"):
@@ -139,4 +177,8 @@ def test_bounds_of_another_form(text: str) -> None:
 
 
 def test_bounds() -> None:
-    assert parse_bounds("avg:0.3, STS12:0.5") == {"Avg": 0.003, "STS12": 0.005}
+    assert parse_bounds("avg:0.3, STS12:0.5,time:25") == {
+        "Avg": 0.003,
+        "STS12": 0.005,
+        "time": 0.25,
+    }

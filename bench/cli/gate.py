@@ -19,7 +19,8 @@ DEFAULT_BOUNDS = "avg:0"
     "--fail-on",
     "bounds",
     default=DEFAULT_BOUNDS,
-    help="Largest drops that pass, in points: avg:0.3,STS12:0.5 [avg:0].",
+    help="Largest drops that pass, in points, and most added time in percent: "
+    "avg:0.3,STS12:0.5,time:25 [avg:0].",
 )
 @click.option(
     "--bisect", is_flag=True, help="Exit 125 for what cannot be judged, as git bisect run expects."
