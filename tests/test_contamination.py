@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,3 +48,28 @@ def test_the_record_says_what_training_saw(bench: Bench, tmp_path: Path) -> None
     assert entry is not None
     assert (entry.exact, entry.normalised) == (1, 1)
     assert "‡ training text holds up to" in out
+
+
+@pytest.mark.data
+def test_tasks_of_the_data_sets_that_training_drew_on(
+    bench: Bench, tmp_path: Path, data_folder: Path
+) -> None:
+    suite = tmp_path / "two.toml"
+    suite.write_text(
+        'name = "two"\ntitle = "x"\nconvention = "mteb"\naverage = ["Quora", "STS-B"]\n'
+        '[[tasks]]\nname = "Quora"\nkind = "pair_classification"\n'
+        'data = "paraphrase/quora:dev#test"\n'
+        '[[tasks]]\nname = "STS-B"\nkind = "sts"\ndata = "sts/stsb:test"\n'
+    )
+    methods = "tfidf[corpus=paraphrase,dim=4],random"
+    command = ("--suite", suite, "--methods", methods, "--limit", "500", "--data", data_folder)
+    code, out, err = bench("run", *command)
+    assert code == 0, err
+    records = [read_record(path) for path in find_records([tmp_path / "results"])]
+    found = {
+        (record.method.name, task): entry.in_domain
+        for record in records
+        for task, entry in record.tasks.items()
+    }
+    assert {key for key, marked in found.items() if marked} == {("tfidf", "Quora")}
+    assert "° trained on other rows of the same data set." in out
