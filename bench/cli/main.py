@@ -19,6 +19,7 @@ _VERBS = {
     "table": "Print the table of records on disk.",
     "compare": "Compare two methods: differences, intervals, p-values.",
     "gate": "Fail where records are worse than a baseline.",
+    "claims": "Answer what papers claim from measured records.",
     "export": "Write records as a result tree of mteb.",
     "check": "Check that a method keeps the contract.",
     "cache": "Show or clear what is kept between runs.",

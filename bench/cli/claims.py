@@ -1,0 +1,116 @@
+"""``bench claims``."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.table import BASELINES
+from bench.errors import EXIT_OK, EXIT_STALE, UsageError
+
+if TYPE_CHECKING:
+    from bench.claims.judge import Found
+    from bench.claims.papers import Paper
+
+CLAIMS = Path("results/claims.md")
+PAGE = 80
+
+
+@click.command("claims")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--records",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help=f"Folders of records [{BASELINES}].",
+)
+@click.option("--run", is_flag=True, help="First run what has no record, into the first of them.")
+@click.option("--data", help="Data folder of --run [$BENCH_DATA].")
+@click.option("--write", "action", flag_value="write", help=f"Write {CLAIMS} instead.")
+@click.option("--check", "action", flag_value="check", help="Fail where it is not up to date.")
+@click.option(
+    "--to", type=click.Path(path_type=Path), default=CLAIMS, help=f"File of both [{CLAIMS}]."
+)
+def command(
+    files: tuple[Path, ...],
+    folders: tuple[Path, ...],
+    run: bool,
+    data: str | None,
+    action: str | None,
+    to: Path,
+) -> int:
+    """Answer what papers claim, in FILES [those of the package], from measured records."""
+    from bench.claims.judge import judge
+    from bench.claims.papers import load_papers
+    from bench.report.claims import render_markdown, render_text
+
+    papers = load_papers(files)
+    found = _records(folders, run)
+    output = (folders or (BASELINES,))[0]
+    failures = _run(papers, found, output, data) if run else {}
+    answered = [
+        (paper, [judge(one, found, output, failures.get(one.name)) for one in paper.claims])
+        for paper in papers
+    ]
+    if action is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PAGE
+        click.echo(render_text(answered, width))
+        return EXIT_OK
+    maker = _maker(files, folders, to)
+    text = render_markdown(answered, maker).encode()
+    return _write(to, text) if action == "write" else _check(to, text, maker)
+
+
+def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
+    from bench.claims.judge import read_all
+    from bench.record import find_records
+
+    first, *others = folders or (BASELINES,)
+    # Only a folder that was named, and is not about to be made, has to be there.
+    asked = others if (run or not folders) and not first.is_dir() else [first, *others]
+    return read_all(find_records(asked)) if asked else []
+
+
+def _run(
+    papers: Sequence[Paper], found: list[Found], output: Path, data: str | None
+) -> dict[str, str]:
+    from bench.claims.runs import ClaimRuns
+    from bench.cli.bar import Bar
+
+    with Bar() as bar:
+        runs = ClaimRuns(found, output, data, bar)
+        return runs.run(claim for paper in papers for claim in paper.claims)
+
+
+def _maker(files: Sequence[Path], folders: Sequence[Path], to: Path) -> str:
+    parts = ["bench", "claims", *(path.as_posix() for path in files)]
+    for folder in folders:
+        parts += ["--records", folder.as_posix()]
+    if to != CLAIMS:
+        parts += ["--to", to.as_posix()]
+    return shlex.join([*parts, "--write"])
+
+
+def _write(to: Path, text: bytes) -> int:
+    from bench.files import write_atomic
+
+    try:
+        write_atomic(to, text)
+    except OSError as error:
+        raise UsageError(f"{to} cannot be written: {error.strerror}; choose another --to") from None
+    click.echo(to)
+    return EXIT_OK
+
+
+def _check(to: Path, text: bytes, maker: str) -> int:
+    if to.is_file() and to.read_bytes() == text:
+        return EXIT_OK
+    click.echo(f"bench: {to} is stale; run '{maker}'", err=True)
+    return EXIT_STALE

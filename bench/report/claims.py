@@ -1,0 +1,160 @@
+"""Answers to claims as text: for a terminal, and as Markdown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from bench.claims.judge import Judgement, Measured
+from bench.claims.papers import Claim, Paper
+from bench.report.markdown import code, escape, one_line
+
+NOTE = (
+    "A claim says that A scores higher than B. It holds where the 95% interval of A − B lies "
+    "wholly above the margin, which is 0 unless another one is given; it does not hold where the "
+    "interval lies wholly at or below the margin, and is undecided where it contains it. "
+    "Differences are × 100. Intervals are bootstrapped over seeds and items: from three seeds "
+    "they are rather too narrow, and nothing is corrected for the number of claims. Published "
+    "figures were measured on another base and another corpus, so only the direction is tested."
+)
+NONE = "–"
+_INDENT = 2
+_LABEL = 11
+_HEADERS = ["Claim", "A", "B", "Suite", "Published", "Measured A − B", "95% CI", "Seeds", "Answer"]
+
+Answered = Sequence[tuple[Paper, Sequence[Judgement]]]
+
+
+def render_text(answered: Answered, width: int) -> str:
+    """Render answers for a terminal: a block for each claim, in the order of the papers.
+
+    Args:
+        answered: Papers, and the answers to their claims.
+        width: Columns of the terminal.
+    """
+    blocks = [_block(paper, one, width) for paper, answers in answered for one in answers]
+    return "\n\n".join([*blocks, textwrap.fill(NOTE, width)])
+
+
+def _block(paper: Paper, judgement: Judgement, width: int) -> str:
+    claim = judgement.claim
+    lines = [("", f"{claim.name}: {judgement.answer}"), (" " * _INDENT, claim.claim)]
+    facts = _facts(paper, judgement)
+    lines += [(f"{' ' * _INDENT}{name:<{_LABEL}}", fact) for name, fact in facts if fact]
+    return "\n".join(
+        textwrap.fill(
+            one_line(text),
+            width,
+            initial_indent=first,
+            subsequent_indent=" " * (len(first) or _INDENT),
+            break_on_hyphens=False,
+        )
+        for first, text in lines
+    )
+
+
+def _facts(paper: Paper, judgement: Judgement) -> list[tuple[str, str | None]]:
+    claim = judgement.claim
+    return [
+        ("A", claim.a),
+        ("B", claim.b),
+        ("suite", claim.suite if claim.task is None else f"{claim.suite}, task {claim.task}"),
+        ("published", None if claim.published is None else _published(claim)),
+        ("margin", _margin(claim)),
+        *_measurement(judgement.measured),
+        ("reason", judgement.reason),
+        ("source", f"{_title(paper)}, {claim.source}"),
+    ]
+
+
+def _measurement(measured: Measured | None) -> list[tuple[str, str | None]]:
+    if measured is None:
+        return []
+    return [
+        ("measured", f"{_delta(measured)} [{_interval(measured)}]"),
+        ("seeds", _seeds(measured)),
+        ("trained", _training(measured)),
+    ]
+
+
+def render_markdown(answered: Answered, command: str) -> str:
+    """Render answers as a Markdown file.
+
+    Args:
+        answered: Papers, and the answers to their claims.
+        command: Command that writes the file.
+    """
+    rows = [_row(one) for _, answers in answered for one in answers]
+    parts = [
+        "# Claims of papers",
+        NOTE,
+        f"Made by {code(command)}; edits are lost.",
+        tabulate(rows, _HEADERS, tablefmt="pipe", disable_numparse=True),
+    ]
+    for paper, answers in answered:
+        parts += [f"## {escape(_title(paper))}", "\n".join(_item(one) for one in answers)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(judgement: Judgement) -> list[str]:
+    claim, measured = judgement.claim, judgement.measured
+    suite = code(claim.suite)
+    return [
+        code(claim.name),
+        code(claim.a),
+        code(claim.b),
+        suite if claim.task is None else f"{suite}, {escape(claim.task)}",
+        escape(_published(claim)),
+        _delta(measured) if measured else NONE,
+        _interval(measured) if measured else NONE,
+        _seeds(measured) if measured else NONE,
+        judgement.answer,
+    ]
+
+
+def _item(judgement: Judgement) -> str:
+    claim = judgement.claim
+    facts = [
+        ("Source", claim.source),
+        ("margin", _margin(claim)),
+        ("trained", _training(judgement.measured)),
+        ("reason", judgement.reason),
+    ]
+    told = "; ".join(f"{name}: {escape(fact)}" for name, fact in facts if fact)
+    return f"- {code(claim.name)}: {escape(claim.claim)} {told}"
+
+
+def _title(paper: Paper) -> str:
+    return paper.paper if paper.arxiv is None else f"{paper.paper} (arXiv {paper.arxiv})"
+
+
+def _published(claim: Claim) -> str:
+    if claim.published is None:
+        return NONE
+    return f"{claim.published:+.2f}" + (f" ({claim.published_on})" if claim.published_on else "")
+
+
+def _margin(claim: Claim) -> str | None:
+    return f"{claim.margin:+.2f}" if claim.margin else None
+
+
+def _delta(measured: Measured) -> str:
+    return f"{100 * measured.difference.delta:+.2f}"
+
+
+def _interval(measured: Measured) -> str:
+    low, high = measured.difference.ci95
+    return f"{100 * low:+.2f} to {100 * high:+.2f}"
+
+
+def _seeds(measured: Measured) -> str:
+    return " and ".join(dict.fromkeys(map(str, measured.seeds)))
+
+
+def _training(measured: Measured | None) -> str | None:
+    if measured is None or measured.profile is None:
+        return None
+    start = f" from {' and '.join(measured.bases)}" if measured.bases else ""
+    return f"profile {measured.profile}{start}"
