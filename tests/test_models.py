@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from sentence_transformers import SentenceTransformer
 
 from bench.build import Built, build_encoder
@@ -38,6 +39,31 @@ def test_bare_folder_gets_a_pooling(tmp_path: Path) -> None:
     assert models.load(str(folder), pooling="cls")[1].pooling_mode == "cls"
     with pytest.raises(UsageError, match="unknown pooling 'middle'"):
         models.load(str(folder), pooling="middle")
+
+
+def test_the_own_pooler_of_a_checkpoint(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    loaded = _models(tmp_path).load(str(folder), pooling="pooler")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    reference = transformers.AutoModel.from_pretrained(folder).eval()
+    with torch.no_grad():
+        tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
+        expected = reference(**tokens).pooler_output.numpy()
+    np.testing.assert_allclose(loaded.encode(TEXTS), expected, atol=1e-6)
+    loaded.save_pretrained(str(tmp_path / "saved"))
+    again = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    np.testing.assert_allclose(again.encode(TEXTS), expected, atol=1e-6)
+
+
+def test_a_checkpoint_without_a_pooler(tmp_path: Path) -> None:
+    folder = tmp_path / "bare"
+    reference = transformers.AutoModel.from_pretrained(
+        tiny_bert(tmp_path / "tiny"), add_pooling_layer=False
+    )
+    reference.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(tmp_path / "tiny").save_pretrained(folder)
+    with pytest.raises(UsageError, match="no weights of a pooler"):
+        _models(tmp_path).load(str(folder), pooling="pooler")
 
 
 def test_saved_folder_keeps_its_pooling(tmp_path: Path) -> None:

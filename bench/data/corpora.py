@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import csv
 import hashlib
 import platform
 import re
@@ -17,7 +18,8 @@ from bench.errors import DataError
 from bench.fingerprint import canonical_json, fingerprint
 
 Texts = tuple[str, ...]
-WIKI1M = ("princeton-nlp/datasets-for-simcse", "wiki1m_for_simcse.txt")
+_SIMCSE = "princeton-nlp/datasets-for-simcse"
+_HUB = {"wiki1m": (_SIMCSE, "wiki1m_for_simcse.txt"), "nli": (_SIMCSE, "nli_for_simcse.csv")}
 _SENTENCE_END = re.compile(r"(?<=[a-z)][.!?])\s+(?=[A-Z])")
 _PROSE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'()/-]+[.!?]")
 
@@ -28,7 +30,8 @@ class Corpus:
 
     Attributes:
         name: Name or path it was asked for by.
-        rows: Each a sentence, or a sentence and its paraphrase; no first sentence twice.
+        rows: Each a sentence, a sentence and its paraphrase, or these and a hard negative; no
+            first sentence twice.
     """
 
     name: str
@@ -51,13 +54,26 @@ class Corpus:
             )
         return [(row[0], row[1]) for row in self.rows]
 
+    def triplets(self) -> list[tuple[str, str, str]]:
+        """Sentence, paraphrase and hard negative of every row.
+
+        Raises:
+            DataError: The corpus has no hard negatives.
+        """
+        if any(len(row) < 3 for row in self.rows):
+            raise DataError(
+                f"corpus {self.name!r} has no hard negatives; use corpus=triplets, "
+                "or a file with three tab-separated columns"
+            )
+        return [(row[0], row[1], row[2]) for row in self.rows]
+
 
 def load_corpus(name: str, data: DataAccess, limit: int | None = None) -> Corpus:
     """Load training text, the first ``limit`` rows of its fixed order.
 
     Args:
-        name: ``pydoc``, ``paraphrase``, ``mix``, ``wiki1m``, or the path of a UTF-8 file with a
-            sentence a line, or two sentences separated by a tab.
+        name: ``pydoc``, ``paraphrase``, ``mix``, ``triplets``, ``wiki1m``, ``nli``, or the path
+            of a UTF-8 file with a sentence a line, or two or three separated by tabs.
         data: Access to the data sets.
         limit: Number of rows, or None for all.
 
@@ -79,8 +95,8 @@ def corpus_fingerprint(name: str, data: DataAccess) -> str:
     """Identify the text of a corpus without reading it all, and check that it is there."""
     if name == "pydoc":
         return f"python-{platform.python_version()}"
-    if name == "wiki1m":
-        return fingerprint(WIKI1M)
+    if name in _HUB:
+        return fingerprint(_HUB[name])
     if name in _PARTS:
         return fingerprint([data.sha256(ref) for ref in _PARTS[name]])
     return data.file_sha256(_existing(Path(name)))
@@ -99,6 +115,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
         "paraphrase/asset:valid",
     ),
     "mix": ("unlabeled/mix:train",),
+    "triplets": ("nli/triplets:train",),
 }
 CAPTION_PAIRS = 10_000
 
@@ -124,20 +141,37 @@ def _mix(data: DataAccess) -> Iterator[Texts]:
     return ((row["text"],) for row in data.rows(_PARTS["mix"][0]))
 
 
+def _triplets(data: DataAccess) -> Iterator[Texts]:
+    columns = ("sent0", "sent1", "hard_neg")
+    rows = [tuple(row[name] for name in columns) for row in data.rows(_PARTS["triplets"][0])]
+    return iter(sorted((row for row in rows if all(row)), key=_digest))
+
+
 def _wiki1m(data: DataAccess) -> Iterator[Texts]:
+    return _from_file(_from_hub("wiki1m", data))
+
+
+def _nli(data: DataAccess) -> Iterator[Texts]:
+    with _from_hub("nli", data).open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            # An empty field is a space in the authors' code.
+            yield row["sent0"] or " ", row["sent1"] or " ", row["hard_neg"] or " "
+
+
+def _from_hub(name: str, data: DataAccess) -> Path:
     from huggingface_hub import hf_hub_download
 
-    repository, filename = WIKI1M
+    repository, filename = _HUB[name]
     try:
         path = hf_hub_download(
             repository, filename, repo_type="dataset", local_files_only=data.offline
         )
     except Exception as error:
         raise DataError(
-            f"corpus 'wiki1m': {repository} cannot be fetched ({type(error).__name__}); "
+            f"corpus {name!r}: {repository} cannot be fetched ({type(error).__name__}); "
             "allow the hub, or choose corpus=FILE"
         ) from None
-    return _from_file(Path(path))
+    return Path(path)
 
 
 def _from_file(path: Path) -> Iterator[Texts]:
@@ -146,9 +180,9 @@ def _from_file(path: Path) -> Iterator[Texts]:
         columns = tuple(line.split("\t"))
         if not line.strip():
             continue
-        if len(columns) > 2 or not all(column.strip() for column in columns):
+        if len(columns) > 3 or not all(column.strip() for column in columns):
             raise DataError(
-                f"{path}: line {number}: expected a sentence, or two with a tab between"
+                f"{path}: line {number}: expected a sentence, or two or three with tabs between"
             )
         yield columns
 
@@ -193,5 +227,7 @@ _SOURCES: Mapping[str, Callable[[DataAccess], Iterator[Texts]]] = {
     "pydoc": _pydoc,
     "paraphrase": _paraphrase,
     "mix": _mix,
+    "triplets": _triplets,
     "wiki1m": _wiki1m,
+    "nli": _nli,
 }

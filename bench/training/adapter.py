@@ -81,6 +81,10 @@ class CorpusMethod(Method):
         """Pooling that the base is trained with."""
         return "mean"
 
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """Model to train."""
+        return ctx.models.load(self.config.base, pooling=self.pooling)
+
     def train_settings(self, rows: int) -> TrainSettings:
         """Hyperparameters of the training on a number of rows."""
         from bench.training.trainer import TrainSettings
@@ -111,7 +115,7 @@ class CorpusMethod(Method):
         from bench.training.trainer import train
 
         rows = self.rows(ctx)
-        model = ctx.models.load(self.config.base, pooling=self.pooling)
+        model = self.start(ctx)
         loss = self.loss(model, ctx)
         dev = ctx.data.rows(DEV) if self.config.dev else None
         return train(model, loss, rows, self.train_settings(len(rows)), ctx, dev)

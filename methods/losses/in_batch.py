@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
 
 INIT_STD = 0.02
@@ -17,23 +19,35 @@ class InBatchLoss(nn.Module):
     """InfoNCE over cosine / τ, with the other rows as negatives (equations 1 and 5).
 
     It is -log(e^{s(h_i, h_i⁺)} / Σ_j (e^{s(h_i, h_j⁺)} + e^{s(h_i, h_j⁻)})), mean over i; the
-    second sum only where there is a column of hard negatives.
+    second sum only where there is a column of hard negatives. There a row's own hard negative
+    counts α times, by ln α on its logit.
 
     Args:
         model: Sentence transformer with vectors of size u.
         temperature: Temperature τ.
+        hard_negative_weight: Weight α of a row's own hard negative.
         head: Put a fresh Linear(u, u) and tanh between pooling and loss, in training only.
         seed: Seed of the head.
     """
 
     def __init__(
-        self, model: SentenceTransformer, *, temperature: float, head: bool, seed: int
+        self,
+        model: SentenceTransformer,
+        *,
+        temperature: float,
+        hard_negative_weight: float = 1.0,
+        head: bool,
+        seed: int,
     ) -> None:
         super().__init__()
         self.model = model
         width = int(model.get_embedding_dimension() or 0)
-        self.head = _head(width, seed) if head else nn.Identity()
-        self._ranking = MultipleNegativesRankingLoss(model, scale=1 / temperature)
+        self.head = mlp(width, seed) if head else nn.Identity()
+        # The library multiplies by 1 / τ what is added here.
+        self._bonus = temperature * math.log(hard_negative_weight)
+        self._ranking = MultipleNegativesRankingLoss(
+            model, scale=1 / temperature, similarity_fct=self._similarity
+        )
 
     def forward(self, features: Iterable[Mapping[str, Any]], labels: Tensor) -> Tensor:
         """Encode the columns and compute the loss.
@@ -55,8 +69,17 @@ class InBatchLoss(nn.Module):
             loss: Tensor = self._ranking.compute_loss_from_embeddings(vectors, labels)
         return loss
 
+    def _similarity(self, anchors: Tensor, candidates: Tensor) -> Tensor:
+        scores = cos_sim(anchors, candidates)
+        if self._bonus and len(candidates) > len(anchors):
+            own = torch.zeros_like(scores)
+            own.diagonal(len(anchors)).fill_(self._bonus)
+            scores = scores + own
+        return scores
 
-def _head(width: int, seed: int) -> nn.Module:
+
+def mlp(width: int, seed: int) -> nn.Sequential:
+    """Make a fresh Linear(u, u) and tanh, the shape of BERT's pooler but not its weights."""
     linear = nn.Linear(width, width)
     generator = torch.Generator().manual_seed(seed)
     nn.init.normal_(linear.weight, std=INIT_STD, generator=generator)

@@ -81,3 +81,27 @@ def test_a_corpus_file_with_pairs(tmp_path: Path) -> None:
     path.write_text("one\t\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 1"):
         load_corpus(str(path), _access(tmp_path))
+
+
+def test_a_corpus_file_with_hard_negatives(tmp_path: Path) -> None:
+    path = tmp_path / "triplets.tsv"
+    path.write_text("one\tuno\tdue\ntwo\tdue\ttre\n", encoding="utf-8")
+    corpus = load_corpus(str(path), _access(tmp_path))
+    assert corpus.triplets() == [("one", "uno", "due"), ("two", "due", "tre")]
+    assert corpus.pairs() == [("one", "uno"), ("two", "due")]
+    path.write_text("one\tuno\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no hard negatives"):
+        load_corpus(str(path), _access(tmp_path)).triplets()
+    path.write_text("one\tuno\tdue\ttre\n", encoding="utf-8")
+    with pytest.raises(DataError, match="two or three with tabs"):
+        load_corpus(str(path), _access(tmp_path))
+
+
+def test_the_triplets_of_simcse_come_from_its_csv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "nli.csv"
+    path.write_text('sent0,sent1,hard_neg\n"a, b",c,d\ne,,f\n', encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(path))
+    corpus = load_corpus("nli", _access(tmp_path))
+    assert corpus.triplets() == [("a, b", "c", "d"), ("e", " ", "f")]

@@ -161,3 +161,24 @@ def test_head_is_trained_but_not_exported(model: SentenceTransformer, tmp_path: 
     saved = SentenceTransformer(str(tmp_path / "saved"), device="cpu")
     assert len(saved) == 2
     np.testing.assert_allclose(saved.encode(TEXTS), before, atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0, 1e-12])
+def test_a_weight_counts_only_the_own_hard_negative(
+    model: SentenceTransformer, alpha: float
+) -> None:
+    vectors = columns(3)
+    anchors, positives, negatives = (
+        (v / v.norm(dim=1, keepdim=True)).double().numpy() for v in vectors
+    )
+    powers = np.exp(anchors @ np.concatenate([positives, negatives]).T / TAU)
+    powers[np.arange(B), B + np.arange(B)] *= alpha
+    by_hand = -np.log(np.diag(powers) / powers.sum(axis=1)).mean()
+    value = make(model, hard_negative_weight=alpha).from_vectors(vectors, LABELS)
+    assert value.item() == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_a_weight_means_nothing_without_hard_negatives(model: SentenceTransformer) -> None:
+    pairs = columns(2)
+    weighted = make(model, hard_negative_weight=5.0).from_vectors(pairs, LABELS)
+    torch.testing.assert_close(weighted, make(model).from_vectors(pairs, LABELS))

@@ -1,0 +1,105 @@
+"""SimCSE, supervised: entailed sentences are positives, contradictions hard negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.corpora import Texts, load_corpus
+from bench.method import BuildContext, MethodInfo
+from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+
+class SupSimCSE(CorpusMethod):
+    """Contrastive learning on triplets of natural language inference."""
+
+    info = MethodInfo(
+        name="sup-simcse",
+        title="SimCSE, supervised",
+        kind="supervised",
+        paper="SimCSE: Simple Contrastive Learning of Sentence Embeddings",
+        arxiv="2104.08821",
+        year=2021,
+        trains=True,
+        sources=(*SOURCES, "bench.methods.losses.in_batch"),
+    )
+
+    class Config(CorpusConfig):
+        """Settings; the defaults are the paper's for BERT-base.
+
+        Attributes:
+            pooling: Pooling in training and at inference.
+            head: Linear and tanh after pooling, in training and at inference.
+            temperature: Temperature of the softmax.
+            hard_negatives: Whether contradictions are negatives.
+            hard_negative_weight: Weight α of a row's own contradiction.
+        """
+
+        base: str = "bert-base-uncased"
+        pooling: Literal["cls", "mean", "max", "lasttoken"] = "cls"
+        head: bool = True
+        temperature: float = Field(0.05, gt=0)
+        hard_negatives: bool = True
+        hard_negative_weight: float = Field(1.0, gt=0)
+        corpus: str = "nli"
+        lr: float = Field(5e-5, gt=0)
+        batch_size: int = Field(512, gt=1)
+        epochs: float = Field(3, gt=0)
+
+    config: Config
+    checkpoint_pooling = "pooler"
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm-l2",
+            "pooling": "mean",
+            "head": False,
+            "corpus": "triplets",
+            "batch_size": 64,
+            "epochs": 1,
+            "lr": 5e-4,
+            "dev_every": 64,
+        },
+    }
+
+    @property
+    def pooling(self) -> str:
+        """Pooling in training and at inference."""
+        return self.config.pooling
+
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Premise, entailed and, where they count, contradicting sentence."""
+        corpus = load_corpus(self.config.corpus, ctx.data, self.config.sentences)
+        return [*(corpus.triplets() if self.config.hard_negatives else corpus.pairs())]
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """The base, with the fresh head behind its pooling."""
+        model = super().start(ctx)
+        if self.config.head:
+            from sentence_transformers.sentence_transformer.modules import Dense
+
+            from bench.methods.losses.in_batch import mlp
+
+            width = int(model.get_embedding_dimension() or 0)
+            linear = mlp(width, ctx.seed)[0]
+            head = Dense(width, width, init_weight=linear.weight, init_bias=linear.bias)
+            model.append(head.to(model.device))
+        return model
+
+    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
+        """In-batch and hard negatives."""
+        from bench.methods.losses.in_batch import InBatchLoss
+
+        config = self.config
+        return InBatchLoss(
+            model,
+            temperature=config.temperature,
+            hard_negative_weight=config.hard_negative_weight,
+            head=False,
+            seed=ctx.seed,
+        )
