@@ -140,6 +140,9 @@ class ModelAccess(Protocol):
     def fingerprint(self, name: str) -> str:
         """Identify the same model without loading it."""
 
+    def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts with any method, folder or hub checkpoint, (n, d)."""
+
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load model and tokenizer of a masked language model."""
 

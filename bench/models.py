@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
@@ -107,6 +111,35 @@ class Models:
         if built.folder is None or not folder.is_dir():
             raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
         return _load_masked_lm(folder, name, self._device)
+
+    def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts, through the store that runs use.
+
+        Args:
+            name: Method spec, folder or hub id.
+            texts: The texts.
+
+        Returns:
+            Float32 of shape (n, d).
+
+        Raises:
+            DataError: There is no such model.
+            CellError: Its vectors hold NaN or infinity.
+        """
+        from bench.encode import encode_columns
+        from bench.tasks.base import Column
+
+        method = self._method(name)
+        encoder = self.load(name) if method is None else self._build(method).encoder
+        key = ("training", "text")
+        encoded = encode_columns(
+            encoder,
+            {key: Column(list(texts))},
+            model_fingerprint=self.fingerprint(name),
+            folder=self._cache.vectors,
+            progress=self._progress,
+        )
+        return encoded.vectors[key]
 
     def _build(self, method: Method) -> Built:
         return build_encoder(

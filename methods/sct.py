@@ -157,7 +157,9 @@ class SCT(CorpusMethod):
             progress=ctx.progress,
         )
 
-    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
         """Cross-view divergence over two queues."""
         from bench.methods.losses.cross_view import CrossViewLoss
 

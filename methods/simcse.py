@@ -83,7 +83,9 @@ class SimCSE(CorpusMethod):
             return [*corpus.pairs()]
         return [(text, text) for text in corpus.sentences()]
 
-    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
         """In-batch negatives."""
         from bench.methods.losses.in_batch import InBatchLoss
 

@@ -91,7 +91,9 @@ class SupSimCSE(CorpusMethod):
             model.append(head.to(model.device))
         return model
 
-    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
         """In-batch and hard negatives."""
         from bench.methods.losses.in_batch import InBatchLoss
 

@@ -73,8 +73,14 @@ class CorpusMethod(Method):
         """Rows to train on, one text for each column of the loss."""
 
     @abstractmethod
-    def loss(self, model: SentenceTransformer, ctx: BuildContext) -> torch.nn.Module:
-        """Loss of the model, called with the features of the columns."""
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
+        """Loss of the model, called with the features of the columns and the labels."""
+
+    def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float] | None:
+        """A number for each row that the loss needs, or None."""
+        return None
 
     @property
     def pooling(self) -> str:
@@ -116,6 +122,7 @@ class CorpusMethod(Method):
 
         rows = self.rows(ctx)
         model = self.start(ctx)
-        loss = self.loss(model, ctx)
+        loss = self.loss(model, rows, ctx)
         dev = ctx.data.rows(DEV) if self.config.dev else None
-        return train(model, loss, rows, self.train_settings(len(rows)), ctx, dev)
+        settings = self.train_settings(len(rows))
+        return train(model, loss, rows, settings, ctx, dev, self.labels(rows, ctx))

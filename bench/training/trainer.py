@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -91,6 +91,7 @@ def train(
     settings: TrainSettings,
     ctx: BuildContext,
     dev: list[Row] | None = None,
+    labels: Sequence[float] | None = None,
 ) -> SentenceTransformer:
     """Train a model in place, from the last checkpoint in ``ctx.workdir`` if there is one.
 
@@ -104,6 +105,7 @@ def train(
         settings: Hyperparameters.
         ctx: Seed, device, folder and progress of this build.
         dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
+        labels: A number for each row, which the loss gets, or None.
 
     Raises:
         CellError: The loss became NaN or infinite.
@@ -119,7 +121,7 @@ def train(
         model=model,
         loss=loss,
         args=_arguments(settings, ctx, folder, len(pairs), evaluated),
-        train_dataset=_dataset(pairs),
+        train_dataset=_dataset(pairs, labels),
         evaluator=(
             _DevEvaluator(dev, settings.batch_size, max_seq_length) if dev and evaluated else None
         ),
@@ -329,9 +331,12 @@ class _DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-
             model.max_seq_length = cut
 
 
-def _dataset(pairs: list[tuple[str, ...]]) -> Dataset:
-    columns = zip(*pairs, strict=True)
-    return Dataset.from_dict({f"text{i}": list(texts) for i, texts in enumerate(columns)})
+def _dataset(pairs: list[tuple[str, ...]], labels: Sequence[float] | None) -> Dataset:
+    texts = zip(*pairs, strict=True)
+    columns: dict[str, Sequence[Any]] = {f"text{i}": column for i, column in enumerate(texts)}
+    if labels is not None:
+        columns["label"] = labels
+    return Dataset.from_dict(columns)
 
 
 def _arguments(

@@ -78,9 +78,9 @@ class InBatchLoss(nn.Module):
         return scores
 
 
-def mlp(width: int, seed: int) -> nn.Sequential:
-    """Make a fresh Linear(u, u) and tanh, the shape of BERT's pooler but not its weights."""
-    linear = nn.Linear(width, width)
+def mlp(width: int, seed: int, out: int | None = None) -> nn.Sequential:
+    """Make a fresh Linear(u, v) and tanh, with v = u the shape of BERT's pooler."""
+    linear = nn.Linear(width, out or width)
     generator = torch.Generator().manual_seed(seed)
     nn.init.normal_(linear.weight, std=INIT_STD, generator=generator)
     nn.init.zeros_(linear.bias)
