@@ -254,7 +254,8 @@ def _pooler(transformer: Any) -> Any:
         kind = type(transformer.model).__name__
         raise UsageError(f"{kind} has no pooler of its own; name another pooling")
     weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
-    return Dense(*reversed(weight.shape), init_weight=weight, init_bias=bias)
+    out, width = weight.shape
+    return Dense(width, out, init_weight=weight, init_bias=bias)
 
 
 def _with_model(folder: Path) -> Path:

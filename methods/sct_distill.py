@@ -32,7 +32,7 @@ class SCTDistill(SCT):
             *SCT.info.sources,
             "bench.methods.sct",
             "bench.methods.losses.distilled_view",
-            "bench.methods.losses.in_batch",
+            "bench.training.heads",
         ),
     )
 
@@ -77,16 +77,11 @@ class SCTDistill(SCT):
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The student, with a linear layer and tanh where the teacher's vectors are larger."""
         model = ctx.models.load(self._student, pooling=self.pooling)
-        width = int(model.get_embedding_dimension() or 0)
         wanted = ctx.models.vectors(self.config.teacher, ["size"]).shape[1]
-        if width != wanted:
-            from sentence_transformers.sentence_transformer.modules import Dense
+        if model.get_embedding_dimension() != wanted:
+            from bench.training.heads import append_head
 
-            from bench.methods.losses.in_batch import mlp
-
-            linear = mlp(width, ctx.seed, wanted)[0]
-            head = Dense(width, wanted, init_weight=linear.weight, init_bias=linear.bias)
-            model.append(head.to(model.device))
+            append_head(model, ctx.seed, wanted)
         return model
 
     def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
@@ -107,7 +102,6 @@ class SCTDistill(SCT):
             torch.from_numpy(ctx.models.vectors(config.teacher, texts)).to(model.device)
             for texts in views
         )
-        joint = super().loss(model, rows, ctx) if config.joint else None
         return DistilledViewLoss(
             model,
             (first, second),
@@ -117,5 +111,5 @@ class SCTDistill(SCT):
             tau_on=config.tau_on,
             half=config.half,
             kind=config.kind,
-            joint=joint,
+            joint=super().loss(model, rows, ctx) if config.joint else None,
         )

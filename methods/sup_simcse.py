@@ -27,7 +27,7 @@ class SupSimCSE(CorpusMethod):
         arxiv="2104.08821",
         year=2021,
         trains=True,
-        sources=(*SOURCES, "bench.methods.losses.in_batch"),
+        sources=(*SOURCES, "bench.methods.losses.in_batch", "bench.training.heads"),
     )
 
     class Config(CorpusConfig):
@@ -81,14 +81,9 @@ class SupSimCSE(CorpusMethod):
         """The base, with the fresh head behind its pooling."""
         model = super().start(ctx)
         if self.config.head:
-            from sentence_transformers.sentence_transformer.modules import Dense
+            from bench.training.heads import append_head
 
-            from bench.methods.losses.in_batch import mlp
-
-            width = int(model.get_embedding_dimension() or 0)
-            linear = mlp(width, ctx.seed)[0]
-            head = Dense(width, width, init_weight=linear.weight, init_bias=linear.bias)
-            model.append(head.to(model.device))
+            append_head(model, ctx.seed)
         return model
 
     def loss(

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.methods.losses.cross_view import CrossViewLoss, Kind, RingQueue, cross_view_loss
+from bench.methods.losses.cross_view import Kind, RingQueue, cross_view_loss
 
 
 class DistilledViewLoss(nn.Module):
@@ -48,7 +48,7 @@ class DistilledViewLoss(nn.Module):
         tau_on: float,
         half: bool = False,
         kind: Kind = "kl",
-        joint: CrossViewLoss | None = None,
+        joint: nn.Module | None = None,
     ) -> None:
         super().__init__()
         width = teacher[0].shape[1]

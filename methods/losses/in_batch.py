@@ -12,7 +12,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
 
-INIT_STD = 0.02
+from bench.training.heads import fresh_linear
 
 
 class InBatchLoss(nn.Module):
@@ -42,7 +42,9 @@ class InBatchLoss(nn.Module):
         super().__init__()
         self.model = model
         width = int(model.get_embedding_dimension() or 0)
-        self.head = mlp(width, seed) if head else nn.Identity()
+        self.head = (
+            nn.Sequential(fresh_linear(width, width, seed), nn.Tanh()) if head else nn.Identity()
+        )
         # The library multiplies by 1 / τ what is added here.
         self._bonus = temperature * math.log(hard_negative_weight)
         self._ranking = MultipleNegativesRankingLoss(
@@ -76,12 +78,3 @@ class InBatchLoss(nn.Module):
             own.diagonal(len(anchors)).fill_(self._bonus)
             scores = scores + own
         return scores
-
-
-def mlp(width: int, seed: int, out: int | None = None) -> nn.Sequential:
-    """Make a fresh Linear(u, v) and tanh, with v = u the shape of BERT's pooler."""
-    linear = nn.Linear(width, out or width)
-    generator = torch.Generator().manual_seed(seed)
-    nn.init.normal_(linear.weight, std=INIT_STD, generator=generator)
-    nn.init.zeros_(linear.bias)
-    return nn.Sequential(linear, nn.Tanh())
