@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from bench.stats.paired import (
 from bench.suite import AVERAGE
 
 LEVEL = 0.05
+PAGE = 100
 Arrays = Mapping[str, NDArray[np.float64]]
 
 
@@ -59,13 +61,15 @@ class Comparison:
     Attributes:
         suite: Name of the suite.
         names: What the methods are called.
-        seeds: Number of seeds of either.
+        seeds: Seeds of either.
+        trained: Whether either was trained.
         lines: The tasks in the order of the suite, then the average.
     """
 
     suite: str
     names: tuple[str, str]
-    seeds: tuple[int, int]
+    seeds: tuple[tuple[int, ...], tuple[int, ...]]
+    trained: tuple[bool, bool]
     lines: tuple[Line, ...]
 
 
@@ -90,6 +94,11 @@ class Side:
         """Spec, and the profile where the method was trained."""
         method = self.first.method
         return f"{method.spec} ({self.first.profile})" if method.trained else method.spec
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order of the records."""
+        return tuple(record.seed for record in self.records)
 
     @property
     def models(self) -> list[str]:
@@ -132,7 +141,13 @@ def compare(a: Side, b: Side) -> Comparison:
         )
         for task, one in found.items()
     )
-    return Comparison(a.first.suite, (a.name, b.name), (len(a.records), len(b.records)), lines)
+    return Comparison(
+        suite=a.first.suite,
+        names=(a.name, b.name),
+        seeds=(a.seeds, b.seeds),
+        trained=(a.first.method.trained, b.first.method.trained),
+        lines=lines,
+    )
 
 
 def _refuse_unlike(a: Record, b: Record) -> None:
@@ -217,12 +232,28 @@ def render(comparison: Comparison) -> str:
         disable_numparse=True,
     )
     sides = [
-        f"{letter}: {plain(name)}, {seeds} seed{'s' * (seeds > 1)}"
-        for letter, name, seeds in zip("AB", comparison.names, comparison.seeds, strict=True)
+        f"{letter}: {plain(name)}{_seeds(seeds) if trained else ''}"
+        for letter, name, seeds, trained in zip(
+            "AB", comparison.names, comparison.seeds, comparison.trained, strict=True
+        )
     ]
     methods = sorted({line.difference.method for line in comparison.lines})
     note = f"× 100, by {'; '.join(methods)}. Holm's correction is over the tasks."
-    return "\n\n".join([plain(comparison.suite), "\n".join(sides), grid, note])
+    if _is_of_models(comparison):
+        note += (
+            " One training stands for a method here: this tells which model is better, and with "
+            "other seeds another one may be; bench run --seeds 3 for the methods."
+        )
+    return "\n\n".join([plain(comparison.suite), "\n".join(sides), grid, fill(note, PAGE)])
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f", seed {seeds[0]}" if len(seeds) == 1 else f", {len(seeds)} seeds"
+
+
+def _is_of_models(comparison: Comparison) -> bool:
+    sides = zip(comparison.trained, comparison.seeds, strict=True)
+    return any(trained and len(seeds) == 1 for trained, seeds in sides)
 
 
 def _p(value: float) -> str:
