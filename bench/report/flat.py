@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.report.model import Row, Table
+from bench.report.model import NO_BASE, Row, Table
 
 
 def to_json(tables: Sequence[Table]) -> str:
@@ -48,6 +48,9 @@ def to_csv(tables: Sequence[Table]) -> str:
 def _fields(row: Row) -> dict[str, Any]:
     fields = asdict(row)
     fields["scores"] = fields.pop("tasks")
+    for name in ("base", "profile"):
+        if fields[name] == NO_BASE:
+            fields[name] = None
     if row.ci95 is not None:
         fields["ci95"] = dict(zip(("low", "high"), row.ci95, strict=True))
     return fields

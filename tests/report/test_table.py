@@ -254,6 +254,7 @@ def test_for_programs(paths: list[Path]) -> None:
     tables = load_tables(paths)
     (found,) = json.loads(to_json(tables))
     assert found["rows"][0]["spec"] == "better"
+    assert [row["base"] for row in found["rows"]] == ["base", "base", "base", None]
     assert found["rows"][0]["scores"] == pytest.approx({"A": 0.56, "B": 0.66})
     lines = list(csv.DictReader(io.StringIO(to_csv(tables))))
     assert [line["spec"] for line in lines] == ["better", "base", "worse", "other"]
