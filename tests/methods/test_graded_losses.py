@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -362,8 +363,9 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[Any, A
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp("ranks")
     with pytest.MonkeyPatch.context() as patch:
-        # The processes import this file by its name.
-        patch.syspath_prepend(str(ROOT))
+        # The processes import this file by its name; last, as the checkout's bench would hide the
+        # installed one.
+        patch.setattr(sys, "path", [*sys.path, str(ROOT)])
         torch.multiprocessing.spawn(process, args=(str(folder),), nprocs=2)
     yield [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
