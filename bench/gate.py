@@ -171,11 +171,7 @@ def _time_check(side: Side, other: Side, bound: float | None) -> tuple[list[Chec
 
 
 def _seconds_per_text(side: Side) -> float | None:
-    fresh = [
-        record.timings.encode / record.encoding.encoded
-        for record in side.records
-        if record.encoding.encoded == record.encoding.distinct > 0 and record.timings.encode > 0
-    ]
+    fresh = [1 / speed for record in side.records if (speed := record.texts_per_second)]
     return sum(fresh) / len(fresh) if fresh else None
 
 

@@ -37,6 +37,7 @@ def quiet_libraries() -> None:
     import datasets
     import transformers
 
+    # transformers does not annotate these two.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     datasets.logging.set_verbosity_error()

@@ -138,6 +138,12 @@ class Record(_Part):
         """What seeds of one method on one suite share: spec, profile and limit."""
         return self.method.spec, self.profile, self.limit
 
+    @property
+    def texts_per_second(self) -> float | None:
+        """Distinct texts encoded in a second, or None where the store held some of them."""
+        encoded, seconds = self.encoding.encoded, self.timings.encode
+        return encoded / seconds if encoded == self.encoding.distinct > 0 < seconds else None
+
 
 class Failure(_Part):
     """Why a cell is absent; kept beside the records until the cell succeeds."""

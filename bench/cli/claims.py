@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.table import BASELINES
+from bench.cli.terminal import terminal_width
 from bench.errors import EXIT_OK, EXIT_STALE, UsageError
 
 if TYPE_CHECKING:
@@ -60,8 +59,7 @@ def command(
         for paper in papers
     ]
     if action is None:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PAGE
-        click.echo(render_text(answered, width))
+        click.echo(render_text(answered, terminal_width(PAGE)))
         return EXIT_OK
     maker = _maker(files, folders, to)
     text = render_markdown(answered, maker).encode()

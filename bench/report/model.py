@@ -231,11 +231,7 @@ def _costs(records: Sequence[Record]) -> Costs:
         for record in records
         if record.training and "seconds" in record.training
     ]
-    speeds = [
-        record.encoding.encoded / record.timings.encode
-        for record in records
-        if record.encoding.encoded == record.encoding.distinct > 0 and record.timings.encode > 0
-    ]
+    speeds = [speed for record in records if (speed := record.texts_per_second)]
     return Costs(
         train_seconds=float(np.mean(trainings)) if trainings else None,
         texts_per_second=float(np.mean(speeds)) if speeds else None,

@@ -272,6 +272,7 @@ class _LossCheckpoints(TrainerCallback):
         }
 
 
+# To mypy the library's classes are Any where it is not installed, which strict mode refuses.
 class _EpochSampler(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
     """Shuffles each epoch by seed and epoch alone.
 
