@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 REPLICATES = 1000
 _CHUNK = 100
-_BLOCK = 65_536
+_BLOCK = 200_000
 
 
 def resample_counts(
@@ -63,7 +63,8 @@ def spearman_replicates_of_many(
     gold = _sort(y)
     methods = [_sort(x[gold.order]) for x in xs]
     found = np.empty((len(xs), len(counts)))
-    # Blocks of more than 1 MB leave the cache, and malloc maps their pages anew each time.
+    # Smaller blocks make threads wait for the interpreter between short calls of NumPy; larger
+    # ones leave the cache.
     step = max(1, _BLOCK // len(y))
     for i in range(0, len(counts), step):
         found[:, i : i + step] = _spearman_block(methods, gold, counts[i : i + step])
@@ -110,8 +111,9 @@ def _spearman_block(
     """Correlations (M, rows) of a few resamples; methods are sorted from the order of gold."""
     drawn = counts.take(gold.order, axis=1)
     times = drawn.astype(np.float64)
-    after = _upto(drawn).take(gold.last, axis=1).astype(np.float64)
-    total, size = after[:, -1], np.diff(after, axis=1, prepend=0)
+    size = np.add.reduceat(times, gold.first, axis=1)
+    after = size.cumsum(axis=1)
+    total = after[:, -1]
     weighted = times * (after - (size - 1) / 2).take(gold.group, axis=1)
     cubes, halves = _dots(times * times, times), _dots(weighted, times) / 2
     spread = total**3 - _dots(size * size, size)
@@ -155,7 +157,8 @@ def _upto(counts: NDArray[np.int16]) -> NDArray[np.int32]:
 
 def _dots(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scalar products of rows; (rows, n) twice to (rows,)."""
-    return np.asarray((a[:, None, :] @ b[:, :, None])[:, 0, 0])
+    # Not a matrix product: BLAS would start threads of its own in each of ours.
+    return np.einsum("ij,ij->i", a, b)
 
 
 def percentile_interval(
