@@ -158,7 +158,7 @@ def _upto(counts: NDArray[np.int16]) -> NDArray[np.int32]:
 def _dots(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scalar products of rows; (rows, n) twice to (rows,)."""
     # Not a matrix product: BLAS would start threads of its own in each of ours.
-    return np.einsum("ij,ij->i", a, b)
+    return np.asarray(np.einsum("ij,ij->i", a, b))
 
 
 def percentile_interval(
