@@ -1,4 +1,4 @@
-"""Methods that train a base on a corpus of sentences or pairs: what their adapters share.
+"""Methods that train a base, on a corpus or other rows: what their adapters share.
 
 Importing this needs no torch, as methods are listed and planned without it.
 """
@@ -30,16 +30,14 @@ SOURCES = (
 )
 
 
-class CorpusConfig(MethodConfig):
-    """Settings of every training on a corpus.
+class TrainedConfig(MethodConfig):
+    """Settings of every training.
 
     Attributes:
         base: Method, folder or hub id that training starts from.
-        corpus: Training text, see ``bench.data.corpora``.
-        sentences: Number of rows of the corpus, all by default.
         lr: Peak learning rate.
         batch_size: Rows in a batch.
-        epochs: Passes over the corpus.
+        epochs: Passes over the rows.
         max_steps: Upper bound of the steps, or -1.
         max_seq_length: Tokens of a sentence in training.
         dev: Evaluate on STS-B dev during training and keep the best checkpoint.
@@ -47,8 +45,6 @@ class CorpusConfig(MethodConfig):
     """
 
     base: str
-    corpus: str
-    sentences: int | None = Field(None, gt=0)
     lr: float = Field(gt=0)
     batch_size: int = Field(64, gt=1)
     epochs: float = Field(1, gt=0)
@@ -58,14 +54,14 @@ class CorpusConfig(MethodConfig):
     dev_every: int = Field(250, gt=0)
 
 
-class CorpusMethod(Method):
-    """Trains ``config.base`` with the method's loss on the rows that it makes of the corpus.
+class TrainedMethod(Method):
+    """Trains ``config.base`` with the method's loss on the method's rows.
 
     Attributes:
         checkpoint_pooling: Pooling of a checkpoint that names none.
     """
 
-    config: CorpusConfig
+    config: TrainedConfig
     checkpoint_pooling: ClassVar[str] = "mean"
 
     @abstractmethod
@@ -106,12 +102,10 @@ class CorpusMethod(Method):
         )
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Base or checkpoint, and the text that is trained on and chosen by."""
+        """Base or checkpoint, and the rows that checkpoints are chosen by."""
         found = dict(super().inputs(data, models))
-        if self.trains:
-            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
-            if self.config.dev:
-                found["dev"] = data.sha256(DEV)
+        if self.trains and self.config.dev:
+            found["dev"] = data.sha256(DEV)
         return found
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
@@ -126,3 +120,28 @@ class CorpusMethod(Method):
         dev = ctx.data.rows(DEV) if self.config.dev else None
         settings = self.train_settings(len(rows))
         return train(model, loss, rows, settings, ctx, dev, self.labels(rows, ctx))
+
+
+class CorpusConfig(TrainedConfig):
+    """Settings of a training on a corpus.
+
+    Attributes:
+        corpus: Training text, see ``bench.data.corpora``.
+        sentences: Number of rows of the corpus, all by default.
+    """
+
+    corpus: str
+    sentences: int | None = Field(None, gt=0)
+
+
+class CorpusMethod(TrainedMethod):
+    """A method whose rows are made of a corpus."""
+
+    config: CorpusConfig
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of every training, and the corpus."""
+        found = dict(super().inputs(data, models))
+        if self.trains:
+            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
+        return found
