@@ -34,14 +34,14 @@ class SimCSE(CorpusMethod):
         """Settings; the defaults are the paper's for BERT-base.
 
         Attributes:
-            pooling: Pooling in training and at inference.
+            pooling: Pooling in training and at inference; ``pooler`` is the base's own.
             head: Linear and tanh after pooling, in training only.
             temperature: Temperature of the softmax.
             positives: ``dropout``, or the corpus's ``pairs``.
         """
 
         base: str = "bert-base-uncased"
-        pooling: Literal["cls", "mean", "max", "lasttoken"] = "cls"
+        pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "cls"
         head: bool = True
         temperature: float = Field(0.05, gt=0)
         positives: Literal["dropout", "pairs"] = "dropout"

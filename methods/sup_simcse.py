@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
-from bench.method import BuildContext, MethodInfo
+from bench.fingerprint import versions
+from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
@@ -27,30 +29,48 @@ class SupSimCSE(CorpusMethod):
         arxiv="2104.08821",
         year=2021,
         trains=True,
-        sources=(*SOURCES, "bench.methods.losses.in_batch", "bench.training.heads"),
+        sources=(
+            *SOURCES,
+            "bench.methods.losses.in_batch",
+            "bench.training.heads",
+            "bench.training.lora",
+            "bench.training.template",
+        ),
     )
 
     class Config(CorpusConfig):
         """Settings; the defaults are the paper's for BERT-base.
 
         Attributes:
-            pooling: Pooling in training and at inference.
+            pooling: Pooling in training and at inference; ``pooler`` is the base's own.
             head: Linear and tanh after pooling, in training and at inference.
             temperature: Temperature of the softmax.
             hard_negatives: Whether contradictions are negatives.
             hard_negative_weight: Weight α of a row's own contradiction.
+            template: Prompt around every sentence, in training and at inference, for a decoder
+                with pooling ``lasttoken`` (arXiv 2406.09790).
+            lora_rank: Rank of adapters that are trained in place of the base's weights, and
+                merged into them in the end; 0 to train the weights.
         """
 
         base: str = "bert-base-uncased"
-        pooling: Literal["cls", "mean", "max", "lasttoken"] = "cls"
+        pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "cls"
         head: bool = True
         temperature: float = Field(0.05, gt=0)
         hard_negatives: bool = True
         hard_negative_weight: float = Field(1.0, gt=0)
+        template: Literal["none", "eol", "sth", "sum"] = "none"
+        lora_rank: int = Field(0, ge=0)
         corpus: str = "nli"
         lr: float = Field(5e-5, gt=0)
         batch_size: int = Field(512, gt=1)
         epochs: float = Field(3, gt=0)
+
+        @model_validator(mode="after")
+        def _last_token_of_a_template(self) -> SupSimCSE.Config:
+            if self.template != "none" and (self.pooling != "lasttoken" or self.head):
+                raise ValueError(f"template={self.template} needs pooling=lasttoken and head=false")
+            return self
 
     config: Config
     checkpoint_pooling = "pooler"
@@ -72,18 +92,34 @@ class SupSimCSE(CorpusMethod):
         """Pooling in training and at inference."""
         return self.config.pooling
 
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of every training on a corpus, and the library of adapters where it is used."""
+        found = dict(super().inputs(data, models))
+        if self.trains and self.config.lora_rank:
+            found |= versions(["peft"])
+        return found
+
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Premise, entailed and, where they count, contradicting sentence."""
         corpus = load_corpus(self.config.corpus, ctx.data, self.config.sentences)
         return [*(corpus.triplets() if self.config.hard_negatives else corpus.pairs())]
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
-        """The base, with the fresh head behind its pooling."""
+        """The base, with its template, the fresh head behind its pooling, and adapters."""
+        config = self.config
         model = super().start(ctx)
-        if self.config.head:
+        if config.template != "none":
+            from bench.training.template import apply_template
+
+            apply_template(model, config.template)
+        if config.head:
             from bench.training.heads import append_head
 
             append_head(model, ctx.seed)
+        if config.lora_rank:
+            from bench.training.lora import add_lora
+
+            add_lora(model, config.lora_rank, ctx.seed)
         return model
 
     def loss(

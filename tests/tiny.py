@@ -1,14 +1,26 @@
-"""A tiny random BERT, made on the spot."""
+"""A tiny random BERT and tiny random decoders, made on the spot."""
 
 from __future__ import annotations
 
+import json
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-from transformers import BertConfig, BertModel, BertTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    BertConfig,
+    BertModel,
+    BertTokenizer,
+    GPT2Tokenizer,
+    LlamaTokenizer,
+    Qwen2Tokenizer,
+)
 
 
 def tiny_bert(folder: Path, hidden: int = 16, layers: int = 1) -> Path:
@@ -36,3 +48,69 @@ def tiny_sentence_transformer(folder: Path) -> SentenceTransformer:
     transformer = Transformer(str(tiny_bert(folder)))
     pooling = Pooling(transformer.get_embedding_dimension(), "mean")
     return SentenceTransformer(modules=[transformer, pooling], device="cpu")
+
+
+def tiny_decoder(folder: Path, kind: str, *, bos: bool = True) -> Path:
+    """Save a bare transformers folder of a random decoder and return its path.
+
+    Its tokenizer is that of the kind: with a piece a character for Llama and Mistral, else a
+    byte-level BPE. As in many published folders ``add_bos_token`` is a setting of it, and there
+    is no padding token.
+
+    Args:
+        folder: Where to.
+        kind: ``llama``, ``mistral``, ``qwen2``, ``opt`` or ``gpt2``.
+        bos: Whether the tokenizer puts BOS in front.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None}
+    if kind in ("llama", "mistral"):
+        letters = [*string.ascii_letters, *string.digits, *string.punctuation]
+        pieces = ["<unk>", "<s>", "</s>", "▁", *letters]
+        vocab = {piece: i for i, piece in enumerate(pieces)}
+        tokenizer: Any = LlamaTokenizer(vocab=vocab, merges=[], add_bos_token=bos, **special)
+    else:
+        cls: Any = Qwen2Tokenizer if kind == "qwen2" else GPT2Tokenizer
+        tokenizer = cls(**_byte_level_bpe(), add_bos_token=bos, **special)
+    tokenizer.save_pretrained(folder)
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "add_bos_token": bos}))
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        word_embed_proj_dim=16,
+        intermediate_size=32,
+        ffn_dim=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.2,
+        init_std=0.2,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        AutoModel.from_config(config).save_pretrained(folder)
+    return folder
+
+
+def tiny_llama(folder: Path) -> Path:
+    """Save a bare transformers folder of a random Llama and return its path."""
+    return tiny_decoder(folder, "llama")
+
+
+def _byte_level_bpe() -> dict[str, Any]:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=["<unk>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(["This sentence means something in one word."], trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    return {"vocab": model["vocab"], "merges": [tuple(merge) for merge in model["merges"]]}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -39,7 +40,7 @@ class TrainedConfig(MethodConfig):
         batch_size: Rows in a batch.
         epochs: Passes over the rows.
         max_steps: Upper bound of the steps, or -1.
-        max_seq_length: Tokens of a sentence in training.
+        max_seq_length: Tokens of a sentence in training, those of a prompt around it not counted.
         dev: Evaluate on STS-B dev during training and keep the best checkpoint.
         dev_every: Steps between these evaluations.
     """
@@ -112,6 +113,8 @@ class TrainedMethod(Method):
         """Train, or load a checkpoint."""
         if self.checkpoint is not None:
             return ctx.models.load(self.checkpoint, pooling=self.checkpoint_pooling)
+        from bench.training.lora import merge_lora
+        from bench.training.template import prompt_length
         from bench.training.trainer import train
 
         rows = self.rows(ctx)
@@ -119,7 +122,11 @@ class TrainedMethod(Method):
         loss = self.loss(model, rows, ctx)
         dev = ctx.data.rows(DEV) if self.config.dev else None
         settings = self.train_settings(len(rows))
-        return train(model, loss, rows, settings, ctx, dev, self.labels(rows, ctx))
+        length = settings.max_seq_length + prompt_length(model)
+        settings = replace(settings, max_seq_length=length)
+        train(model, loss, rows, settings, ctx, dev, self.labels(rows, ctx))
+        merge_lora(model)
+        return model
 
 
 class CorpusConfig(TrainedConfig):

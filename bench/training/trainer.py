@@ -34,6 +34,7 @@ from bench.training.memory import keep_freed_memory
 
 LOSS_FILE = "loss.safetensors"
 STATE_FILE = "trainer_state.json"
+TRAINED_FILE = "trained.safetensors"
 SUMMARY_FILE = "training.json"
 _SPEARMAN = "eval_spearman_cosine"
 # Keeps the orders of (seed, epoch) and (seed + 1, epoch - 1) apart.
@@ -50,6 +51,7 @@ class TrainSettings:
         batch_size: Pairs in a batch.
         max_seq_length: Tokens that a text is cut to, in training only.
         warmup_ratio: Share of the steps over which the learning rate rises.
+        warmup_steps: Number of these steps in place of a share, or 0.
         weight_decay: Decay of the weights, none for biases and norms.
         max_grad_norm: Gradients are scaled down to this norm.
         max_steps: Upper bound of the steps, or -1.
@@ -64,6 +66,7 @@ class TrainSettings:
     batch_size: int
     max_seq_length: int
     warmup_ratio: float = 0.0
+    warmup_steps: int = 0
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     max_steps: int = -1
@@ -248,10 +251,7 @@ class _LossCheckpoints(TrainerCallback):
     def on_save(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        tensors = {
-            name: tensor.detach().cpu().contiguous().clone() for name, tensor in self._own().items()
-        }
-        content = safetensors.torch.save(tensors, {"seconds": repr(self.seconds())})
+        content = safetensors.torch.save(_copied(self._own()), {"seconds": repr(self.seconds())})
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_atomic(folder / LOSS_FILE, content)
 
@@ -309,6 +309,28 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave it out: it asks the hub about the base model."""
 
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """Save all of the model, or of a partly frozen one what is trained.
+
+        The library saves adapters in a form that it cannot load into the model in training.
+        """
+        trained = _unfrozen(self.model)
+        if trained is None:
+            super()._save(output_dir, state_dict)
+        else:
+            folder = Path(cast("str", output_dir or self.args.output_dir))
+            write_atomic(folder / TRAINED_FILE, safetensors.torch.save(_copied(trained)))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        trained = _unfrozen(self.model)
+        if trained is None:
+            super()._load_from_checkpoint(resume_from_checkpoint)
+        else:
+            stored = safetensors.torch.load_file(Path(resume_from_checkpoint) / TRAINED_FILE)
+            with torch.no_grad():
+                for name, tensor in trained.items():
+                    tensor.copy_(stored[name])
+
 
 class _DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-ignore]
     """Scores the dev rows at the length that the model has in use, not in training."""
@@ -330,6 +352,17 @@ class _DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-
             return super().__call__(model, *args, **kwargs)
         finally:
             model.max_seq_length = cut
+
+
+def _unfrozen(model: torch.nn.Module) -> Mapping[str, torch.Tensor] | None:
+    """Trained parameters and persistent buffers by name, or None where nothing is frozen."""
+    frozen = {id(tensor) for tensor in model.parameters() if not tensor.requires_grad}
+    state = model.state_dict(keep_vars=True).items()
+    return {name: tensor for name, tensor in state if id(tensor) not in frozen} if frozen else None
+
+
+def _copied(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
 def _dataset(pairs: list[tuple[str, ...]], labels: Sequence[float] | None) -> Dataset:
@@ -358,7 +391,7 @@ def _arguments(
         batch_sampler=_EpochSampler,
         max_steps=steps,
         learning_rate=settings.lr,
-        warmup_steps=math.ceil(steps * settings.warmup_ratio),
+        warmup_steps=settings.warmup_steps or math.ceil(steps * settings.warmup_ratio),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         adam_epsilon=settings.adam_epsilon,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,12 @@ from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
 from bench.errors import DataError, UsageError
-from tests.tiny import tiny_bert
+from bench.methods.sup_simcse import SupSimCSE
+from bench.training import trainer
+from bench.training.template import prompt_length
+from bench.training.trainer import TrainSettings
+from tests.tiny import tiny_bert, tiny_llama
+from tests.training.test_trainer import Killed, assert_equal_states, context
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 
@@ -90,3 +98,122 @@ def test_bases_and_text_that_cannot_be_used(tmp_path: Path, corpus: Path) -> Non
     pairs.write_text("a\tb\nc\td\n")
     with pytest.raises(DataError, match="no hard negatives"):
         train(tmp_path, pairs)
+
+
+def test_a_decoder_learns_with_a_template(tmp_path: Path, corpus: Path) -> None:
+    base = tiny_llama(tmp_path / "llama")
+    options = {"base": base, "template": "eol", "pooling": "lasttoken", "head": "false"}
+    untrained = train(tmp_path, corpus, lr=1e-30, **options)
+    for rank in (0, 4):
+        trained = train(tmp_path, corpus, lr=1e-2, lora_rank=rank, **options)
+        assert [type(one).__name__ for one in trained] == ["Transformer", "Pooling"]
+        assert type(trained[0].model) is type(untrained[0].model)
+        assert trained.state_dict().keys() == untrained.state_dict().keys()
+        assert trained.tokenizer("rain")["input_ids"] == untrained.tokenizer("rain")["input_ids"]
+        assert np.abs(trained.encode(TEXTS) - untrained.encode(TEXTS)).max() > 1e-2
+        embedding = [m[0].model.embed_tokens.weight for m in (trained, untrained)]
+        assert torch.equal(*embedding) == (rank > 0)
+
+
+def test_the_kept_folder_is_ordinary(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tiny_llama(tmp_path / "llama")
+    options = {"base": base, "template": "sum", "pooling": "lasttoken", "head": "false"}
+    trained = train(tmp_path, corpus, lora_rank=4, lr=1e-2, **options)
+    (folder,) = (tmp_path / "cache/models").iterdir()
+    monkeypatch.setitem(sys.modules, "peft", None)
+    loaded = SentenceTransformer(str(folder), device="cpu")
+    np.testing.assert_array_equal(loaded.encode(TEXTS), trained.encode(TEXTS))
+    checkpoint, _ = build_method(f"sup-simcse@{folder}")
+    np.testing.assert_array_equal(checkpoint.encoder.encode(TEXTS), trained.encode(TEXTS))
+    pieces = loaded.tokenizer.convert_ids_to_tokens(loaded.tokenizer("rain")["input_ids"])
+    assert "".join(pieces).endswith('▁rain"▁can▁be▁summarized▁as')
+
+
+def test_a_killed_training_of_adapters_ends_in_the_same_weights(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SupSimCSE.train_settings
+
+    def often(method: SupSimCSE, rows: int) -> TrainSettings:
+        return replace(settings(method, rows), checkpoint_every=2)
+
+    monkeypatch.setattr(SupSimCSE, "train_settings", often)
+    config = SupSimCSE.Config(
+        base=str(tiny_llama(tmp_path / "llama")),
+        corpus=str(corpus),
+        template="eol",
+        pooling="lasttoken",
+        head=False,
+        lora_rank=4,
+        dev=False,
+        batch_size=8,
+        epochs=2,
+    )
+
+    def build(name: str, die_at: int | None = None) -> SentenceTransformer:
+        (tmp_path / name).mkdir(exist_ok=True)
+        return SupSimCSE(config).build(context(tmp_path / name, die_at))
+
+    with pytest.raises(Killed):
+        build("killed", 7)
+    assert_equal_states(build("whole"), build("killed"))
+
+
+def test_the_prompt_does_not_count_as_sentence(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+
+    def train_not(model: Any, loss: Any, pairs: Any, settings: TrainSettings, *rest: Any) -> None:
+        lengths.append((settings.max_seq_length, prompt_length(model)))
+
+    monkeypatch.setattr(trainer, "train", train_not)
+    options = {"base": tiny_llama(tmp_path / "llama"), "pooling": "lasttoken", "head": "false"}
+    train(tmp_path, corpus, max_seq_length=20, template="eol", **options)
+    train(tmp_path, corpus, max_seq_length=20, pooling="mean", head="false")
+    prompt = len('▁This▁sentence▁:▁""▁means▁in▁one▁word:"') + 1
+    assert lengths == [(20 + prompt, prompt), (20, 0)]
+
+
+def test_adapters_and_a_head_on_an_encoder(tmp_path: Path, corpus: Path) -> None:
+    trained = train(tmp_path, corpus, head="true", lora_rank=2, lr=1e-2)
+    untrained = train(tmp_path, corpus, head="true", lr=1e-30)
+    assert trained.state_dict().keys() == untrained.state_dict().keys()
+    assert not torch.allclose(trained[2].linear.weight, untrained[2].linear.weight, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"pooling": "lasttoken"}, {"head": "false"}])
+def test_a_template_needs_the_last_token_and_no_head(
+    tmp_path: Path, corpus: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match="template=eol needs pooling=lasttoken and head=false"):
+        train(tmp_path, corpus, template="eol", **{"pooling": "mean", "head": "true", **options})
+
+
+def test_an_encoder_has_no_template(tmp_path: Path, corpus: Path) -> None:
+    with pytest.raises(UsageError, match="the base is not a causal model"):
+        train(tmp_path, corpus, template="eol", pooling="lasttoken", head="false")
+
+
+def test_the_version_of_peft_counts_only_where_it_is_used(tmp_path: Path, corpus: Path) -> None:
+    ctx = context(tmp_path)
+
+    def inputs(**options: Any) -> dict[str, Any]:
+        base = str(tiny_bert(tmp_path / "tiny"))
+        config = SupSimCSE.Config(base=base, corpus=str(corpus), dev=False, **options)
+        return dict(SupSimCSE(config).inputs(ctx.data, ctx.models))
+
+    plain, adapted = inputs(), inputs(lora_rank=4)
+    assert adapted.pop("peft") == importlib.metadata.version("peft")
+    assert adapted == plain
+
+
+def test_adapters_without_peft(
+    tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(UsageError, match=r"pip install 'sentence-bench\[llm\]'"):
+        train(tmp_path, corpus, lora_rank=4)
+    train(tmp_path, corpus)
