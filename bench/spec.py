@@ -75,3 +75,15 @@ def parse_method_spec(text: str) -> MethodSpec:
             raise UsageError(f"option {key.strip()!r} is given twice in {text!r}")
         options[key.strip()] = value.strip()
     return MethodSpec(name, checkpoint or None, tuple(sorted(options.items())))
+
+
+def on_base(text: str, base: str) -> str:
+    """Add ``base=…`` to a spec that names neither a base nor a checkpoint.
+
+    Raises:
+        UsageError: The text is no spec.
+    """
+    spec = parse_method_spec(text)
+    if spec.checkpoint is not None or "base" in dict(spec.options):
+        return text
+    return str(MethodSpec(spec.name, None, tuple(sorted([*spec.options, ("base", base)]))))

@@ -11,6 +11,7 @@ from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.sct import SCT
+from bench.spec import on_base
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,8 @@ class SCTDistill(SCT):
 
         Attributes:
             teacher: Method, folder or hub id whose vectors are learnt.
-            student: Method that makes the student, or empty to start from ``base`` itself.
+            student: Method that makes the student from ``base``, unless it names a base of its
+                own; empty to start from ``base`` itself.
             joint: The sum of equation 4 from ``base`` on, in place of the two stages of the
                 authors' code, which start from a student that SCT has trained.
         """
@@ -72,7 +74,7 @@ class SCTDistill(SCT):
         config = self.config
         if config.joint or not config.student:
             return config.base
-        return config.student
+        return on_base(config.student, config.base)
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The student, with a linear layer and tanh where the teacher's vectors are larger."""
