@@ -1,0 +1,170 @@
+"""Pcc-tuning: contrastive learning first, then Pearson's correlation with graded pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.corpora import Texts
+from bench.data.graded import TRAIN, graded_fingerprint, load_graded
+from bench.fingerprint import versions
+from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.spec import on_base
+from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from bench.methods.losses.graded import Criterion
+    from bench.training.trainer import TrainSettings
+
+
+class PccTuning(TrainedMethod):
+    """Tunes a contrastive model until its cosines correlate with the grades of pairs."""
+
+    info = MethodInfo(
+        name="pcc-tuning",
+        title="Pcc-tuning, correlation with graded pairs after contrastive learning",
+        kind="supervised",
+        paper=(
+            "Pcc-tuning: Breaking the Contrastive Learning Ceiling in Semantic Textual Similarity"
+        ),
+        arxiv="2406.09790",
+        year=2024,
+        trains=True,
+        sources=(
+            *SOURCES,
+            "bench.data.graded",
+            "bench.methods.losses.gather",
+            "bench.methods.losses.graded",
+            "bench.training.lora",
+            "bench.training.template",
+        ),
+    )
+
+    class Config(TrainedConfig):
+        """Settings; the defaults are the paper's for Mistral-7B, but for its 4-bit weights.
+
+        Attributes:
+            stage1: Spec of the method whose model is tuned; it starts from ``base`` unless it
+                names a base of its own. Empty to tune ``base`` itself.
+            pooling: Pooling of a bare ``base`` where there is no first stage.
+            lora_rank: Rank of the trained adapters, or 0 to train all weights.
+            loss: ``pearson``; ``cosent``; ``mse`` of cosine and grade; ``translated-relu`` and
+                ``smooth-k2`` (arXiv 2406.05326), where grades are in [0, 1] too.
+            k: Factor of the last two.
+            t: Difference that costs nothing in the last two.
+            warmup_steps: Steps over which the learning rate rises.
+        """
+
+        base: str = "mistralai/Mistral-7B-v0.1"
+        stage1: str = (
+            "sup-simcse[template=eol,pooling=lasttoken,head=false,lora_rank=64,"
+            "lr=5e-4,epochs=1,batch_size=256]"
+        )
+        pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "lasttoken"
+        lora_rank: int = Field(64, ge=0)
+        loss: Literal["pearson", "cosent", "mse", "translated-relu", "smooth-k2"] = "pearson"
+        k: float = Field(2.0, gt=0)
+        t: float = Field(0.05, ge=0)
+        lr: float = Field(5e-4, gt=0)
+        batch_size: int = Field(216, gt=1)
+        epochs: float = Field(8, gt=0)
+        max_seq_length: int = Field(64, gt=0)
+        warmup_steps: int = Field(100, ge=0)
+        dev_every: int = Field(25, gt=0)
+
+    config: Config
+    checkpoint_pooling = "lasttoken"
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm-l2",
+            "stage1": "sup-simcse",
+            "pooling": "mean",
+            "lora_rank": 0,
+            "batch_size": 64,
+            "epochs": 2,
+            "lr": 2e-4,
+            "warmup_steps": 32,
+            "dev_every": 64,
+        },
+    }
+
+    @property
+    def pooling(self) -> str:
+        """Pooling of a bare base."""
+        return self.config.pooling
+
+    @property
+    def _tuned(self) -> str:
+        config = self.config
+        return on_base(config.stage1, config.base) if config.stage1 else config.base
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of every training, the graded pairs, and the model of the first stage."""
+        found = dict(super().inputs(data, models))
+        if self.trains:
+            found["graded"] = graded_fingerprint(data)
+            found["stage1"] = models.fingerprint(self._tuned)
+            if self.config.lora_rank:
+                found |= versions(["peft"])
+        return found
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Texts of the graded pairs."""
+        if self.checkpoint is None:
+            for pair in load_graded(data).pairs:
+                yield from pair
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data sets of the graded pairs."""
+        return () if self.checkpoint else tuple(ref.partition(":")[0] for ref in TRAIN)
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """The model of the first stage as it is, or the base."""
+        pooling = None if self.config.stage1 else self.pooling
+        model = ctx.models.load(self._tuned, pooling=pooling)
+        if self.config.lora_rank:
+            from bench.training.lora import add_lora
+
+            add_lora(model, self.config.lora_rank, ctx.seed)
+        return model
+
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Graded pairs."""
+        return [*load_graded(ctx.data).pairs]
+
+    def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
+        """Their grades, 0 to 1."""
+        return load_graded(ctx.data).scores
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of every training, with the steps of the warm-up."""
+        return replace(super().train_settings(rows), warmup_steps=self.config.warmup_steps)
+
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
+        """The criterion of the settings over the batch of all processes."""
+        from bench.methods.losses.graded import GradedLoss
+
+        return GradedLoss(model, self._criterion())
+
+    def _criterion(self) -> Criterion:
+        from bench.methods.losses import graded
+
+        config = self.config
+        known: Mapping[str, Criterion] = {
+            "pearson": graded.pearson_loss,
+            "cosent": graded.cosent_loss,
+            "mse": graded.cosine_mse,
+            "translated-relu": partial(graded.translated_relu, k=config.k, t=config.t),
+            "smooth-k2": partial(graded.smooth_k2, k=config.k, t=config.t),
+        }
+        return known[config.loss]

@@ -1,0 +1,164 @@
+"""Pcc-tuning: what it starts from, what it trains on, its criteria and its checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from sentence_transformers import SentenceTransformer
+
+from bench.api import build_method
+from bench.data.graded import Graded
+from bench.errors import UsageError
+from bench.method import resolve
+from bench.methods import pcc_tuning
+from bench.metrics.pearson import pearson
+from bench.spec import parse_method_spec
+from bench.training.template import prompt_length
+from tests.tiny import tiny_bert, tiny_llama
+
+TEXTS = ["a red kettle", "two dogs run", "rain"]
+LETTERS = "abcdefghij"
+# Alike as their first letters are near in the alphabet.
+PAIRS = [(f"{one} {one}{one}", f"{two}{two} {two}") for one in LETTERS for two in LETTERS]
+SCORES = [1 - abs(i - j) / 9 for i in range(10) for j in range(10)]
+
+
+@pytest.fixture(autouse=True)
+def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(pcc_tuning, "load_graded", lambda data: Graded(PAIRS, SCORES))
+    monkeypatch.setattr(pcc_tuning, "graded_fingerprint", lambda data: "made up")
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    """A training without a first stage."""
+    return {
+        "base": tiny_bert(tmp_path / "tiny"),
+        "stage1": "",
+        "pooling": "mean",
+        "lora_rank": 0,
+        "batch_size": 20,
+        "epochs": 10,
+        "lr": 1e-2,
+        "warmup_steps": 5,
+        "dev": "false",
+    }
+
+
+def train(options: dict[str, Any], **more: Any) -> SentenceTransformer:
+    inner = ",".join(f"{name}={value}" for name, value in {**options, **more}.items())
+    built, _ = build_method(f"pcc-tuning[{inner}]")
+    assert isinstance(built.encoder, SentenceTransformer)
+    return built.encoder
+
+
+def correlation(model: SentenceTransformer) -> float:
+    first, second = (torch.tensor(model.encode(list(texts))) for texts in zip(*PAIRS, strict=True))
+    return pearson(torch.cosine_similarity(first, second).double().numpy(), np.array(SCORES))
+
+
+def test_training_raises_the_correlation(options: dict[str, Any]) -> None:
+    before = correlation(train(options, lr=1e-30))
+    after = {loss: correlation(train(options, loss=loss)) for loss in ("pearson", "cosent", "mse")}
+    assert before < 0.6
+    assert all(value > before + 0.2 for value in after.values()), (before, after)
+
+
+def test_criteria_and_their_settings_differ(options: dict[str, Any]) -> None:
+    choices: list[dict[str, Any]] = [
+        {"loss": "pearson"},
+        {"loss": "cosent"},
+        {"loss": "mse"},
+        {"loss": "translated-relu"},
+        {"loss": "smooth-k2"},
+        {"loss": "smooth-k2", "t": 0.2},
+    ]
+    found = [train(options, epochs=1, **choice).encode(TEXTS) for choice in choices]
+    for i, one in enumerate(found):
+        assert all(not np.allclose(one, other, atol=1e-5) for other in found[i + 1 :])
+
+
+def test_the_factor_reaches_the_loss() -> None:
+    scores, grades = torch.tensor([0.1, 0.9]), torch.tensor([0.0, 0.5])
+    for loss in ("smooth-k2", "translated-relu"):
+        values = [
+            resolve(
+                pcc_tuning.PccTuning,
+                parse_method_spec(f"pcc-tuning[loss={loss},k={k},t=0.1]"),
+                "local",
+            )._criterion()(scores, grades)
+            for k in (1, 3)
+        ]
+        assert values[1].item() == pytest.approx(3 * values[0].item())
+        assert values[0] > 0
+
+
+def test_the_first_stage_is_a_method_on_the_base(options: dict[str, Any], tmp_path: Path) -> None:
+    triplets = tmp_path / "triplets.tsv"
+    triplets.write_text("".join(f"text {i}\tthe text {i}\tno text {i}\n" for i in range(40)))
+    stage1 = f"sup-simcse[corpus={triplets},dev=false,head=true,batch_size=8,epochs=1,lr=1e-2]"
+    named = stage1[:-1] + f",base={options['base']}]"
+    trained, _ = build_method(named)
+    untouched = train(options, stage1=stage1, lr=1e-30)
+    np.testing.assert_allclose(
+        untouched.encode(TEXTS), trained.encoder.encode(TEXTS), rtol=0, atol=1e-6
+    )
+    assert len(list(untouched)) == 3
+    again = train(options, stage1=named, lr=1e-30, base="minilm-l2")
+    np.testing.assert_array_equal(untouched.encode(TEXTS), again.encode(TEXTS))
+    other, _ = build_method(named.replace("lr=1e-2", "lr=2e-2"))
+    assert not np.allclose(other.encoder.encode(TEXTS), untouched.encode(TEXTS), atol=1e-4)
+
+
+def test_a_published_checkpoint_is_loaded_as_it_is(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "published")
+    built, _ = build_method(f"pcc-tuning@{folder}")
+    reference = transformers.AutoModel.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
+        states, mask = reference(**tokens).last_hidden_state, tokens["attention_mask"]
+    last = states[torch.arange(len(TEXTS)), mask.sum(1) - 1].numpy()
+    np.testing.assert_allclose(built.encoder.encode(TEXTS), last, atol=1e-6)
+
+
+def test_a_decoder_keeps_its_prompt_and_ends_without_adapters(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    triplets = tmp_path / "triplets.tsv"
+    triplets.write_text("".join(f"text {i}\tthe text {i}\tno text {i}\n" for i in range(16)))
+    stage1 = (
+        f"sup-simcse[corpus={triplets},dev=false,batch_size=8,epochs=1,lr=1e-2,"
+        "template=eol,pooling=lasttoken,head=false,lora_rank=2]"
+    )
+    settings = {"base": tiny_llama(tmp_path / "llama"), "stage1": stage1, "lora_rank": 2}
+    one, other = (
+        train(options | settings, epochs=1, pooling="lasttoken", lr=lr) for lr in (1e-30, 1e-1)
+    )
+    assert not np.allclose(one.encode(TEXTS), other.encode(TEXTS), atol=1e-3)
+    assert prompt_length(other) > 0
+    assert not [name for name, _ in other.named_parameters() if "lora" in name]
+    for name, before in one.named_parameters():
+        after = other.get_parameter(name)
+        adapted = name.endswith("proj.weight")
+        assert torch.allclose(before, after, atol=1e-6) != adapted, name
+
+
+def test_what_it_learns_from_is_known(options: dict[str, Any]) -> None:
+    plain = resolve(pcc_tuning.PccTuning, parse_method_spec("pcc-tuning"), "local")
+    assert plain.training_datasets() == ("sts/stsb", "sts/sick")
+    loaded = resolve(pcc_tuning.PccTuning, parse_method_spec("pcc-tuning@x"), "local")
+    assert loaded.training_datasets() == ()
+
+
+def test_a_first_stage_that_gives_no_transformer(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="is not a transformer"):
+        train(options, stage1="", base="tfidf")
+    with pytest.raises(UsageError, match="has no option 'base'"):
+        train(options, stage1="tfidf")
