@@ -72,8 +72,9 @@ def load_corpus(name: str, data: DataAccess, limit: int | None = None) -> Corpus
     """Load training text, the first ``limit`` rows of its fixed order.
 
     Args:
-        name: ``pydoc``, ``paraphrase``, ``mix``, ``triplets``, ``wiki1m``, ``nli``, or the path
-            of a UTF-8 file with a sentence a line, or two or three separated by tabs.
+        name: ``pydoc``, ``paraphrase``, ``mix``, ``triplets``, ``stsb`` (the sentences of its
+            training pairs), ``wiki1m``, ``nli``, or the path of a UTF-8 file with a sentence a
+            line, or two or three separated by tabs.
         data: Access to the data sets.
         limit: Number of rows, or None for all.
 
@@ -116,6 +117,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     ),
     "mix": ("unlabeled/mix:train",),
     "triplets": ("nli/triplets:train",),
+    "stsb": ("sts/stsb:train",),
 }
 CAPTION_PAIRS = 10_000
 
@@ -145,6 +147,13 @@ def _triplets(data: DataAccess) -> Iterator[Texts]:
     columns = ("sent0", "sent1", "hard_neg")
     rows = [tuple(row[name] for name in columns) for row in data.rows(_PARTS["triplets"][0])]
     return iter(sorted((row for row in rows if all(row)), key=_digest))
+
+
+def _stsb(data: DataAccess) -> Iterator[Texts]:
+    rows = [
+        row[name] for row in data.rows(_PARTS["stsb"][0]) for name in ("sentence1", "sentence2")
+    ]
+    return ((text,) for text in sorted(rows, key=_digest))
 
 
 def _wiki1m(data: DataAccess) -> Iterator[Texts]:
@@ -228,6 +237,7 @@ _SOURCES: Mapping[str, Callable[[DataAccess], Iterator[Texts]]] = {
     "paraphrase": _paraphrase,
     "mix": _mix,
     "triplets": _triplets,
+    "stsb": _stsb,
     "wiki1m": _wiki1m,
     "nli": _nli,
 }

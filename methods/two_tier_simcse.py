@@ -1,0 +1,193 @@
+"""2-Tier SimCSE: unsupervised SimCSE, then supervised SimCSE from the encoder that it left.
+
+The full text of the paper was not at hand; a summary by others gives the two tiers, the names of
+the dropout schemes and the scores. What else is here is a reading of our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.corpora import Texts
+from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.methods.simcse import SimCSE
+from bench.methods.sup_simcse import SupSimCSE
+from bench.training.adapter import CorpusConfig, CorpusMethod
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from bench.training.trainer import TrainSettings
+
+
+class TwoTierSimCSE(CorpusMethod):
+    """Both tiers, or one of them."""
+
+    info = MethodInfo(
+        name="two-tier-simcse",
+        title="2-Tier SimCSE, unsupervised then supervised",
+        kind="supervised",
+        paper="2-Tier SimCSE: Elevating BERT for Robust Sentence Embeddings",
+        arxiv="2501.13758",
+        year=2025,
+        trains=True,
+        sources=(
+            *SupSimCSE.info.sources,
+            "bench.methods.simcse",
+            "bench.methods.sup_simcse",
+            "bench.training.dropout",
+        ),
+    )
+
+    class Config(CorpusConfig):
+        """Settings; the paper's are not known, these are SimCSE's for BERT-base.
+
+        Attributes:
+            tier: ``1`` is unsupervised, ``2`` supervised, ``both`` one after the other.
+            dropout: ``standard`` is what the base has; ``curriculum`` raises it from ``p_min`` in
+                each tier anew; ``adaptive`` adds a gate with weights of its own behind the pooling.
+            p_min: Probability that the curriculum starts with.
+            pooling: Pooling in training and at inference; ``pooler`` is the base's own.
+            temperature: Temperature of the softmax.
+            corpus: Triplets of the second tier.
+            sentences: Number of these triplets.
+            tier1_corpus: Sentences of the first tier.
+            tier1_lr: Peak learning rate of the first tier.
+            tier1_batch_size: Rows in a batch of the first tier.
+            tier1_epochs: Passes over the sentences of the first tier.
+        """
+
+        base: str = "bert-base-uncased"
+        tier: Literal["1", "2", "both"] = "both"
+        dropout: Literal["standard", "curriculum", "adaptive"] = "standard"
+        p_min: float = Field(0.0, ge=0, lt=1)
+        pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "pooler"
+        temperature: float = Field(0.05, gt=0)
+        corpus: str = "nli"
+        lr: float = Field(5e-5, gt=0)
+        batch_size: int = Field(512, gt=1)
+        epochs: float = Field(3, gt=0)
+        tier1_corpus: str = "stsb"
+        tier1_lr: float = Field(3e-5, gt=0)
+        tier1_batch_size: int = Field(64, gt=1)
+        tier1_epochs: float = Field(1, gt=0)
+
+    config: Config
+    checkpoint_pooling = "pooler"
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm-l2",
+            "pooling": "mean",
+            "corpus": "triplets",
+            "batch_size": 64,
+            "epochs": 1,
+            "lr": 5e-4,
+            "tier1_lr": 5e-4,
+            "dev_every": 64,
+        },
+    }
+
+    @property
+    def pooling(self) -> str:
+        """Pooling in training and at inference."""
+        return self.config.pooling
+
+    @property
+    def _first_tier(self) -> str:
+        """Spec of the first tier alone, with the settings of this method."""
+        options = {**self.config.model_dump(exclude_none=True), "tier": "1"}
+        return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
+
+    @property
+    def _last_tier(self) -> CorpusMethod:
+        """SimCSE of the tier that this build trains; what is before it is its base."""
+        config = self.config
+        same = ("pooling", "temperature", "max_steps", "max_seq_length", "dev", "dev_every")
+        shared = {"head": False, **config.model_dump(include=set(same))}
+        if config.tier == "1":
+            return SimCSE(
+                SimCSE.Config(
+                    base=config.base,
+                    corpus=config.tier1_corpus,
+                    lr=config.tier1_lr,
+                    batch_size=config.tier1_batch_size,
+                    epochs=config.tier1_epochs,
+                    **shared,
+                )
+            )
+        second = ("corpus", "sentences", "lr", "batch_size", "epochs")
+        base = self._first_tier if config.tier == "both" else config.base
+        return SupSimCSE(
+            SupSimCSE.Config(base=base, **shared, **config.model_dump(include=set(second)))
+        )
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of the tier that is trained here; the first one is the second one's base."""
+        if self.checkpoint is not None:
+            return super().inputs(data, models)
+        return self._last_tier.inputs(data, models)
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Texts of the tiers that are trained."""
+        return chain.from_iterable(tier.training_texts(data) for tier in self._tiers)
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data sets of the tiers that are trained."""
+        return tuple(name for tier in self._tiers for name in tier.training_datasets())
+
+    @property
+    def _tiers(self) -> list[CorpusMethod]:
+        if self.checkpoint is not None:
+            return []
+        if self.config.tier != "both":
+            return [self._last_tier]
+        alone = TwoTierSimCSE(self.config.model_copy(update={"tier": "1"}))
+        return [alone._last_tier, self._last_tier]
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """The base, or the model of the first tier as it is, with its pooler and gate."""
+        both, adaptive = self.config.tier == "both", self.config.dropout == "adaptive"
+        model = ctx.models.load(self._first_tier) if both else super().start(ctx)
+        if adaptive:
+            from bench.training.dropout import append_adaptive, thaw_adaptive
+
+            if both:
+                thaw_adaptive(model)
+            else:
+                append_adaptive(model, ctx.seed)
+        return model
+
+    def build(self, ctx: BuildContext) -> SentenceTransformer:
+        """Train the tier, or load a checkpoint; a gate becomes layers of the library."""
+        model = super().build(ctx)
+        if self.trains and self.config.dropout == "adaptive":
+            from bench.training.dropout import freeze_adaptive
+
+            freeze_adaptive(model)
+        return model
+
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Sentences twice in the first tier, triplets in the second."""
+        return self._last_tier.rows(ctx)
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of the tier."""
+        return self._last_tier.train_settings(rows)
+
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
+        """SimCSE's loss of the tier, under the curriculum where there is one."""
+        loss = self._last_tier.loss(model, rows, ctx)
+        if self.config.dropout != "curriculum":
+            return loss
+        from bench.training.dropout import CurriculumDropout
+
+        steps = self.train_settings(len(rows)).total_steps(len(rows))
+        return CurriculumDropout(model, loss, steps, p_min=self.config.p_min)
