@@ -85,15 +85,6 @@ class CurriculumDropout(nn.Module):
         value: Tensor = self.loss(features, labels)
         return value
 
-    def restore(self) -> None:
-        """Give every dropout its own probability back, to be called when the training ends.
-
-        A forward cannot do so itself: losses that encode anew in the backward pass need the same
-        probability there.
-        """
-        for site, p_max in self._sites:
-            site.p = p_max
-
 
 class AdaptiveDropout(Module):  # type: ignore[misc, unused-ignore]
     """Drops units of a vector h (B, u) with probabilities that it learns from the vector itself.
