@@ -89,9 +89,10 @@ class PccTuning(TrainedMethod):
             "pooling": "mean",
             "lora_rank": 0,
             "batch_size": 64,
-            "epochs": 2,
+            "epochs": 1,
             "lr": 2e-4,
-            "warmup_steps": 32,
+            "max_seq_length": 32,
+            "warmup_steps": 16,
             "dev_every": 64,
         },
     }
