@@ -52,7 +52,7 @@ class LabelledTexts:
 
 @runtime_checkable
 class Predictor(Protocol):
-    """An encoder that also classifies in its own way: what a supervised track scores."""
+    """An encoder that also predicts in its own way: what a supervised track scores."""
 
     def predict(
         self,
@@ -62,7 +62,7 @@ class Predictor(Protocol):
         *,
         seed: int,
     ) -> Sequence[Label]:
-        """Learn from labelled texts, and label others.
+        """Learn from labelled texts, and label or score others.
 
         Args:
             texts: What to label: tuples of one text, or of two where the task is on pairs.
@@ -71,7 +71,8 @@ class Predictor(Protocol):
             seed: Seed of everything random.
 
         Returns:
-            A label of ``train`` for each of the texts, in order.
+            A label of ``train``, or on a task of scores any finite number, for each of the texts,
+            in order.
         """
 
 

@@ -76,7 +76,8 @@ def plan(
     """Resolve every cell of a run, checking names, options, output, data and bases first.
 
     A trained method brings its untrained base along, so that the table can say whether training
-    helped. Methods that do not train have one cell, with seed 0.
+    helped; a supervised suite, to which vectors are no answer, leaves it out. Methods that do not
+    train have one cell, with seed 0.
 
     Raises:
         UsageError: Unknown names, bad options, or an output that cannot be written.
@@ -85,18 +86,21 @@ def plan(
     _check_output(settings.output)
     if settings.limit is not None and any(_by_mteb(suite) for suite in suites):
         raise UsageError("--limit does not apply to tasks that mteb scores")
-    resolved = _with_bases(specs, settings.profile)
+    wanted = {str(spec): spec for spec in specs}.values()
+    asked = [(spec, resolve(method_class(spec.name), spec, settings.profile)) for spec in wanted]
+    with_bases = _with_bases(asked, settings.profile)
     cells = []
     for suite in suites:
         identity = _suite_identity(suite, settings)
-        for spec, method in resolved:
+        for spec, method in asked if _is_supervised(suite) else with_bases:
             for seed in range(seeds if method.trains else 1):
                 cells.append(_cell(suite, identity, spec, method, seed, settings))
     return cells
 
 
-def _with_bases(specs: Sequence[MethodSpec], profile: str) -> list[tuple[MethodSpec, Method]]:
-    asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in specs]
+def _with_bases(
+    asked: Sequence[tuple[MethodSpec, Method]], profile: str
+) -> list[tuple[MethodSpec, Method]]:
     bases = [
         parse_method_spec(method.base)
         for _, method in asked
@@ -114,6 +118,10 @@ def _suite_identity(suite: Suite, settings: Settings) -> dict[str, Any]:
         "code": [source_fingerprint(module) for module in SCORING],
         "mteb": [dict(versions(["mteb"])), source_fingerprint(BRIDGE)] if _by_mteb(suite) else [],
     }
+
+
+def _is_supervised(suite: Suite) -> bool:
+    return any(getattr(task, "track", "frozen") == "supervised" for task in suite.tasks)
 
 
 def _by_mteb(suite: Suite) -> bool:

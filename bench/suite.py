@@ -203,11 +203,20 @@ class RelatednessSpec(_Trained):
 
     Attributes:
         classes: Scores 1 to this number, or 0 to this number where the lowest gold is below 1.
+        track: ``frozen`` scores a probe on the method's vectors, ``supervised`` the method's own
+            predictions, learned from the same rows.
     """
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
     kind: Literal["relatedness"]
     classes: int = Field(5, gt=1)
+    track: Literal["frozen", "supervised"] = "frozen"
+
+    @model_validator(mode="after")
+    def _has_rows_to_train_on(self) -> RelatednessSpec:
+        if self.track == "supervised" and self.train is None:
+            raise ValueError("the supervised track needs rows to train on; name them as train")
+        return self
 
 
 class MtebSpec(_Table):

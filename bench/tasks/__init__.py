@@ -12,7 +12,11 @@ from bench.tasks.pair_classification import PairClassificationTask
 from bench.tasks.relatedness import RelatednessTask
 from bench.tasks.reranking import RerankingTask
 from bench.tasks.sts import StsTask
-from bench.tasks.supervised import SupervisedTask
+from bench.tasks.supervised import (
+    SupervisedClassificationTask,
+    SupervisedRelatednessTask,
+    SupervisedTask,
+)
 
 KINDS: Mapping[str, type[Task[Any]]] = {
     task.kind: task
@@ -34,7 +38,9 @@ def task_class(spec: TaskSpec) -> type[Task[Any]]:
 
         return MtebTask
     if spec.kind == "classification" and spec.track == "supervised":
-        return SupervisedTask
+        return SupervisedClassificationTask
+    if spec.kind == "relatedness" and spec.track == "supervised":
+        return SupervisedRelatednessTask
     return KINDS[spec.kind]
 
 

@@ -15,8 +15,6 @@ from bench.suite import RelatednessSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 from bench.tasks.classification import pair_features
 
-_COLUMNS = ("sentence1", "sentence2")
-
 
 class RelatednessTask(Task[RelatednessSpec]):
     """Rows of ``sentence1``, ``sentence2`` and ``score``, with training and dev rows.
@@ -25,6 +23,7 @@ class RelatednessTask(Task[RelatednessSpec]):
     """
 
     kind = "relatedness"
+    text_columns: tuple[str, ...] = ("sentence1", "sentence2")
 
     def texts(self) -> Mapping[str, Column]:
         """Both sentences of every part."""
@@ -35,12 +34,12 @@ class RelatednessTask(Task[RelatednessSpec]):
         return {
             f"{part}/{column}": Column([row[column] for row in rows])
             for part, rows in self.parts.items()
-            for column in _COLUMNS
+            for column in self.text_columns
         }
 
     def test_columns(self) -> Sequence[str]:
         """Columns of the scored rows."""
-        return [f"test/{column}" for column in _COLUMNS]
+        return [f"test/{column}" for column in self.text_columns]
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Fit the probe on the training rows, stop on the dev rows, score the test rows.
@@ -51,14 +50,15 @@ class RelatednessTask(Task[RelatednessSpec]):
         from bench.probes.senteval_relatedness import predict_scores
 
         x = {part: self._features(part, vectors) for part in self.parts}
-        y = {part: self._gold(part) for part in self.parts}
-        predicted = predict_scores(
-            (x["train"], y["train"]), (x["dev"], y["dev"]), x["test"], self.spec.classes
-        )
-        gold = y["test"]
+        train, dev = ((x[part], self._gold(part)) for part in ("train", "dev"))
+        predicted = predict_scores(train, dev, x["test"], self.spec.classes)
+        return self._score_of(predicted, "the probe", seed)
+
+    def _score_of(self, predicted: NDArray[np.float64], predictor: str, seed: int) -> TaskScore:
+        gold = self._gold("test")
         main = pearson(predicted, gold)
         if not np.isfinite(main):
-            raise CellError(f"task {self.spec.name}: the probe predicts one score for every pair")
+            raise CellError(f"task {self.spec.name}: {predictor} predicts one score for every pair")
         counts = resample_counts(len(gold), np.random.default_rng(seed))
         error = np.abs(predicted - gold)
         return TaskScore(
@@ -78,7 +78,7 @@ class RelatednessTask(Task[RelatednessSpec]):
         )
 
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
-        one, two = (vectors[f"{part}/{column}"] for column in _COLUMNS)
+        one, two = (vectors[f"{part}/{column}"] for column in self.text_columns)
         return pair_features(one, two, "absdiff_product")
 
     def _gold(self, part: str) -> NDArray[np.float64]:

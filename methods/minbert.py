@@ -1,0 +1,376 @@
+"""minBERT: one encoder with heads for sentiment, paraphrase and similarity.
+
+The baselines of the 2-Tier SimCSE report, and its transfer of SimCSE encoders to the other tasks.
+The full text of the report was not at hand: the heads, the sampling of several tasks and the
+dropout schemes are a reading of our own, see ``bench.methods.losses.task_heads``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.rows import Row, row_digest
+from bench.errors import CellError, UsageError
+from bench.method import (
+    PROFILES,
+    BuildContext,
+    Label,
+    LabelledTexts,
+    Method,
+    MethodConfig,
+    MethodInfo,
+    ModelAccess,
+    resolve,
+)
+from bench.registry import METHODS, method_class, names
+from bench.spec import MethodSpec, parse_method_spec
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from bench.methods.losses.task_heads import CosineScore, Head
+    from bench.training.trainer import TrainSettings
+
+# That of CS224N's starter code (repository gpoesia/minbert-default-final-project).
+ADAM_EPSILON = 1e-6
+CLASSES = 5
+PREDICT_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of the three tasks.
+
+    Attributes:
+        name: Its name.
+        ref: Rows to train on, those of suite ``minbert``.
+        columns: Columns of text.
+        label: Column of the label.
+    """
+
+    name: str
+    ref: str
+    columns: tuple[str, ...]
+    label: str
+
+    def rows(self, data: DataAccess, limit: int | None) -> list[Row]:
+        """Read the rows, or so many of them that are the same for every seed."""
+        rows = data.rows(self.ref)
+        # Not those at the start of the file, which may hold one genre only.
+        return sorted(rows, key=self._digest)[:limit] if limit else rows
+
+    def _digest(self, row: Row) -> str:
+        return row_digest(row, (*self.columns, self.label))
+
+    def texts(self, row: Row) -> tuple[str, ...]:
+        """Texts of a row."""
+        return tuple(str(row[column]) for column in self.columns)
+
+
+PAIR = ("sentence1", "sentence2")
+SENTIMENT = Task("sentiment", "classification/sst5:train", ("text",), "label")
+PARAPHRASE = Task("paraphrase", "paraphrase/quora:dev#train", PAIR, "label")
+SIMILARITY = Task("similarity", "sts/stsb:train", PAIR, "score")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An encoder with the head of a task, on one device."""
+
+    model: SentenceTransformer
+    head: Head | CosineScore
+
+    def outputs(self, texts: Sequence[tuple[str, ...]]) -> NDArray[np.float32]:
+        """Outputs of the head for n rows of texts, (n,) or (n, classes)."""
+        import torch
+
+        vectors = [
+            self.model.encode(
+                list(column),
+                batch_size=PREDICT_BATCH,
+                convert_to_tensor=True,
+                show_progress_bar=False,
+            )
+            for column in zip(*texts, strict=True)
+        ]
+        with torch.inference_mode():
+            outputs: NDArray[np.float32] = self.head.eval()(*vectors).cpu().numpy()
+        return outputs
+
+
+class MinBertEncoder:
+    """Encoders and heads of the three tasks.
+
+    Args:
+        trained: Those of each task by its name.
+    """
+
+    def __init__(self, trained: Mapping[str, Trained]) -> None:
+        self._trained = trained
+
+    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
+        """Encode texts with the encoder that scores similarity, to float32 of shape (n, d)."""
+        model = self._trained[SIMILARITY.name].model
+        vectors = model.encode(list(texts), batch_size=PREDICT_BATCH, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+    def predict(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> list[Label]:
+        """Predict with the heads trained in the build; the rows only tell which task it is.
+
+        Raises:
+            CellError: They are of none of the three tasks.
+        """
+        task = recognise(train)
+        outputs = self._trained[task.name].outputs(texts)
+        if task is SENTIMENT:
+            return [int(label) for label in outputs.argmax(axis=1)]
+        if task is PARAPHRASE:
+            return [int(logit > 0) for logit in outputs]
+        return [float(score) for score in outputs]
+
+
+def recognise(train: LabelledTexts) -> Task:
+    """Tell the task by the form of its rows.
+
+    Raises:
+        CellError: It is none of the three.
+    """
+    columns, labels = len(train.texts[0]), set(train.labels)
+    if columns == 1 and labels == set(range(CLASSES)):
+        return SENTIMENT
+    if columns == len(PAIR) and all(isinstance(label, float) for label in train.labels):
+        return SIMILARITY
+    if columns == len(PAIR) and labels <= {0, 1}:
+        return PARAPHRASE
+    shown = ", ".join(sorted(map(repr, labels))[:CLASSES])
+    raise CellError(
+        f"minbert has no head for labels {shown} of {columns} text{'s' * (columns > 1)}; its heads "
+        "are trained on SST5, Quora and STS-B, so it predicts in suite minbert only"
+    )
+
+
+class MinBert(Method):
+    """Fine-tunes an encoder for each of the three tasks, or one for all of them."""
+
+    info = MethodInfo(
+        name="minbert",
+        title="minBERT, fine-tuned for sentiment, paraphrase and similarity",
+        kind="supervised",
+        paper="2-Tier SimCSE: Elevating BERT for Robust Sentence Embeddings",
+        arxiv="2501.13758",
+        year=2025,
+        trains=True,
+        sources=(
+            "bench.methods.losses.task_heads",
+            "bench.models",
+            "bench.training.dropout",
+            "bench.training.heads",
+            "bench.training.trainer",
+        ),
+    )
+
+    class Config(MethodConfig):
+        """Settings; the defaults are those of CS224N's starter code, the report's are not known.
+
+        Attributes:
+            base: Method, folder or hub id that every training starts from.
+            pooling: Pooling that the base is rebuilt with. None leaves a method its own, with a
+                head that it has trained, and gives a bare transformer its pooler.
+            tasks: ``single`` trains an encoder for each task, ``multi`` one for all.
+            sts: ``head`` trains on the scores of STS-B, ``cosine`` takes the cosines of the base.
+            dropout: ``standard`` is what the base has; ``curriculum`` raises it from 0 in each
+                training; ``adaptive`` adds a gate with weights of its own behind the pooling.
+            head_dropout: Drop probability before the linear layers of the heads.
+            lr: Peak learning rate; it falls linearly to zero, where the starter code keeps it as
+                it is.
+            batch_size: Rows of each task in a batch.
+            epochs: Passes over the rows; with ``multi`` over those of the first task, and equally
+                many of each other one.
+            max_steps: Upper bound of the steps of a training, or -1.
+            max_seq_length: Tokens of a text in training.
+            sentences: Most rows of a task, or None for all.
+        """
+
+        base: str = "bert-base-uncased"
+        pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] | None = None
+        tasks: Literal["single", "multi"] = "single"
+        sts: Literal["head", "cosine"] = "head"
+        dropout: Literal["standard", "curriculum", "adaptive"] = "standard"
+        head_dropout: float = Field(0.3, ge=0, lt=1)
+        lr: float = Field(1e-5, gt=0)
+        batch_size: int = Field(8, gt=1)
+        epochs: float = Field(10, gt=0)
+        max_steps: int = Field(-1, ge=-1)
+        max_seq_length: int = Field(64, gt=0)
+        sentences: int | None = Field(None, gt=0)
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm-l2",
+            "lr": 3e-4,
+            "batch_size": 64,
+            "epochs": 1,
+            "max_seq_length": 40,
+            "sentences": 4_096,
+        },
+        "smoke": {
+            "base": "minilm-l2",
+            "lr": 3e-4,
+            "batch_size": 32,
+            "max_steps": 5,
+        },
+    }
+
+    @property
+    def trained_tasks(self) -> list[Task]:
+        """Tasks that the build learns."""
+        return [SENTIMENT, PARAPHRASE, *([SIMILARITY] if self.config.sts == "head" else [])]
+
+    @property
+    def _base_spec(self) -> MethodSpec | None:
+        """Spec of the base where it is a method, no folder or checkpoint of the hub."""
+        base = self.config.base
+        name = base.partition("[")[0].partition("@")[0]
+        known = name in names(METHODS) and not Path(base).is_dir()
+        return parse_method_spec(base) if known else None
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """The base, and the rows of the tasks that are trained.
+
+        Raises:
+            UsageError: There is a checkpoint, which could not hold the heads.
+        """
+        if self.checkpoint is not None:
+            raise UsageError(
+                f"minbert@{self.checkpoint}: minbert has no checkpoints; to start from an encoder, "
+                f"write minbert[base={self.checkpoint}]"
+            )
+        found = dict(super().inputs(data, models))
+        return found | {task.ref: data.sha256(task.ref) for task in self.trained_tasks}
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Texts of the rows of the tasks that are trained."""
+        for task in self.trained_tasks:
+            for row in task.rows(data, self.config.sentences):
+                yield from task.texts(row)
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data sets of the tasks that are trained, and those of the base."""
+        own = [task.ref.partition(":")[0] for task in self.trained_tasks]
+        base = self._base_spec
+        if base is not None:
+            # A method is not told its profile, so that of its base may be any.
+            bases = [resolve(method_class(base.name), base, profile) for profile in PROFILES]
+            own += [name for one in bases for name in one.training_datasets()]
+        return tuple(dict.fromkeys(own))
+
+    def build(self, ctx: BuildContext) -> MinBertEncoder:
+        """Train every encoder with its heads."""
+        tasks = self.trained_tasks
+        groups = [tasks] if self.config.tasks == "multi" else [[task] for task in tasks]
+        trained: dict[str, Trained] = {}
+        for group in groups:
+            trained |= self._train(group, ctx)
+        if self.config.sts == "cosine":
+            from bench.methods.losses.task_heads import CosineScore
+
+            trained[SIMILARITY.name] = Trained(self._start(ctx).eval(), CosineScore())
+        return MinBertEncoder(trained)
+
+    def _start(self, ctx: BuildContext) -> SentenceTransformer:
+        pooling = self.config.pooling
+        if pooling is None and self._base_spec is None:
+            return ctx.models.load(self.config.base, pooling="pooler")
+        return ctx.models.load(self.config.base, pooling=pooling)
+
+    def _train(self, tasks: Sequence[Task], ctx: BuildContext) -> dict[str, Trained]:
+        """Train one encoder with a head for each of some tasks."""
+        from bench.methods.losses.task_heads import MultiTaskLoss, TaskLoss
+        from bench.training.trainer import train
+
+        model = self._start(ctx)
+        if self.config.dropout == "adaptive":
+            from bench.training.dropout import append_adaptive
+
+            append_adaptive(model, ctx.seed)
+        heads = {task.name: self._head(task, model, ctx.seed) for task in tasks}
+        sets = self._drawn(tasks, ctx)
+        loss: torch.nn.Module = MultiTaskLoss(
+            [TaskLoss(model, head) for head in heads.values()],
+            [_labels(task, rows) for task, rows in zip(tasks, sets, strict=True)],
+        )
+        settings, count = self._train_settings(), len(sets[0])
+        if self.config.dropout == "curriculum":
+            from bench.training.dropout import CurriculumDropout
+
+            loss = CurriculumDropout(model, loss, settings.total_steps(count))
+        # A folder each, so that a build that was cut off goes on in the training that it was in.
+        folder = ctx.workdir / "-".join(heads)
+        folder.mkdir(exist_ok=True)
+        numbers = [float(number) for number in range(count)]
+        own = replace(ctx, workdir=folder)
+        train(model, loss, _joined(tasks, sets), settings, own, labels=numbers)
+        return {name: Trained(model, head) for name, head in heads.items()}
+
+    def _drawn(self, tasks: Sequence[Task], ctx: BuildContext) -> list[list[Row]]:
+        """As many rows of every task as the first one has."""
+        from bench.methods.losses.task_heads import equal_shares
+
+        sets = [task.rows(ctx.data, self.config.sentences) for task in tasks]
+        shares = equal_shares([len(rows) for rows in sets], len(sets[0]), ctx.seed)
+        return [[rows[i] for i in share] for rows, share in zip(sets, shares, strict=True)]
+
+    def _head(self, task: Task, model: SentenceTransformer, seed: int) -> Head:
+        from bench.methods.losses.task_heads import ParaphraseHead, SentimentHead, SimilarityHead
+
+        width = int(model.get_embedding_dimension() or 0)
+        dropout = self.config.head_dropout
+        if task is SENTIMENT:
+            return SentimentHead(width, CLASSES, dropout=dropout, seed=seed)
+        if task is PARAPHRASE:
+            return ParaphraseHead(width, dropout=dropout, seed=seed)
+        return SimilarityHead()
+
+    def _train_settings(self) -> TrainSettings:
+        from bench.training.trainer import TrainSettings
+
+        config = self.config
+        return TrainSettings(
+            lr=config.lr,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            max_seq_length=config.max_seq_length,
+            max_steps=config.max_steps,
+            adam_epsilon=ADAM_EPSILON,
+        )
+
+
+def _labels(task: Task, rows: Sequence[Row]) -> torch.Tensor:
+    import torch
+
+    return torch.tensor([float(row[task.label]) for row in rows])
+
+
+def _joined(tasks: Sequence[Task], sets: Sequence[Sequence[Row]]) -> list[tuple[str, ...]]:
+    """Texts of one row of each task, for every row."""
+    return [
+        tuple(text for task, row in zip(tasks, rows, strict=True) for text in task.texts(row))
+        for rows in zip(*sets, strict=True)
+    ]
