@@ -88,7 +88,7 @@ class TwoTierSimCSE(CorpusMethod):
             "batch_size": 64,
             "epochs": 1,
             "lr": 5e-4,
-            "tier1_lr": 5e-4,
+            "tier1_lr": 2e-4,
             "dev_every": 64,
         },
     }
