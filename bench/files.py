@@ -38,3 +38,13 @@ def make_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     path.chmod(0o755)
+
+
+def is_folder(name: str) -> bool:
+    """Tell whether a name, which may be a spec too long for any path, is that of a folder."""
+    return os.path.isdir(name)  # noqa: PTH112 - that of pathlib raises where a name is too long
+
+
+def is_file(name: str) -> bool:
+    """Tell whether a name, which may be a spec too long for any path, is that of a file."""
+    return os.path.isfile(name)  # noqa: PTH113 - likewise

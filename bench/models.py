@@ -16,6 +16,7 @@ from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError, first_line
+from bench.files import is_folder
 from bench.fingerprint import fingerprint
 from bench.method import Method, resolve
 from bench.progress import Progress, quiet_libraries
@@ -164,7 +165,7 @@ class Models:
             seed = self._seed if method.trains else 0
             return model_fingerprint(method, self._data, self, seed)
         folder = self._folder(name)
-        if Path(name).is_dir():
+        if is_folder(name):
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             return fingerprint(
                 [[str(path.relative_to(folder)), self._data.file_sha256(path)] for path in files]
@@ -196,13 +197,13 @@ class Models:
 
     def _method(self, name: str) -> Method | None:
         head = _METHOD.match(name)
-        if head is None or head.group() not in names(METHODS) or Path(name).is_dir():
+        if head is None or head.group() not in names(METHODS) or is_folder(name):
             return None
         spec = parse_method_spec(name)
         return resolve(method_class(spec.name), spec, self._profile)
 
     def _folder(self, name: str) -> Path:
-        if Path(name).is_dir():
+        if is_folder(name):
             return _with_model(Path(name))
         hub = _HUB_ID.fullmatch(name)
         if hub is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from pydantic import Field
 from bench.data.access import DataAccess
 from bench.data.rows import Row, row_digest
 from bench.errors import CellError, UsageError
+from bench.files import is_folder
 from bench.method import (
     PROFILES,
     BuildContext,
@@ -248,7 +248,7 @@ class MinBert(Method):
         """Spec of the base where it is a method, no folder or checkpoint of the hub."""
         base = self.config.base
         name = base.partition("[")[0].partition("@")[0]
-        known = name in names(METHODS) and not Path(base).is_dir()
+        known = name in names(METHODS) and not is_folder(base)
         return parse_method_spec(base) if known else None
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:

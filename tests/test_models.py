@@ -105,6 +105,12 @@ def test_unknown_names(tmp_path: Path, name: str, message: str) -> None:
             ask(name)
 
 
+def test_a_spec_longer_than_any_file_name(tmp_path: Path) -> None:
+    options = ",".join(f"{name}=0" for name in ("x" * 100, "y" * 100, "z" * 100))
+    with pytest.raises(UsageError, match="has no option"):
+        _models(tmp_path).fingerprint(f"random[{options}]")
+
+
 def test_empty_folder_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no model"):
         _models(tmp_path).load(str(tmp_path))

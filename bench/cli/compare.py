@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.errors import DataError, UsageError
+from bench.files import is_file, is_folder
 
 if TYPE_CHECKING:
     from bench.report.compare import Side
@@ -58,9 +59,9 @@ def _sides(
     from bench.report.compare import Side
     from bench.spec import parse_method_spec
 
-    place = Path(wanted)
-    paths = [place] if place.is_file() else find_records([place] if place.is_dir() else folders)
-    spec = None if place.exists() else str(parse_method_spec(wanted))
+    place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
+    paths = [place] if file else find_records([place] if folder else folders)
+    spec = None if file or folder else str(parse_method_spec(wanted))
     found: dict[str, dict[Group, list[tuple[Path, Record]]]] = {}
     for path in paths:
         record = read_record(path)
