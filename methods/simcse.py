@@ -27,7 +27,12 @@ class SimCSE(CorpusMethod):
         arxiv="2104.08821",
         year=2021,
         trains=True,
-        sources=(*SOURCES, "bench.methods.losses.in_batch", "bench.training.heads"),
+        sources=(
+            *SOURCES,
+            "bench.methods.losses.gather",
+            "bench.methods.losses.in_batch",
+            "bench.training.heads",
+        ),
     )
 
     class Config(CorpusConfig):

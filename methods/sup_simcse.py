@@ -31,6 +31,7 @@ class SupSimCSE(CorpusMethod):
         trains=True,
         sources=(
             *SOURCES,
+            "bench.methods.losses.gather",
             "bench.methods.losses.in_batch",
             "bench.training.heads",
             "bench.training.lora",

@@ -12,6 +12,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
 
+from bench.methods.losses.gather import gather_rows
 from bench.training.heads import fresh_linear
 
 
@@ -20,7 +21,8 @@ class InBatchLoss(nn.Module):
 
     It is -log(e^{s(h_i, h_i⁺)} / Σ_j (e^{s(h_i, h_j⁺)} + e^{s(h_i, h_j⁻)})), mean over i; the
     second sum only where there is a column of hard negatives. There a row's own hard negative
-    counts α times, by ln α on its logit.
+    counts α times, by ln α on its logit. In several processes rows are those of all of them, see
+    ``gather_rows``.
 
     Args:
         model: Sentence transformer with vectors of size u.
@@ -64,10 +66,10 @@ class InBatchLoss(nn.Module):
         return self.from_vectors(columns, labels)
 
     def from_vectors(self, columns: list[Tensor], labels: Tensor) -> Tensor:
-        """Compute the loss of vectors, (B, u) a column."""
+        """Compute the loss of vectors, (B, u) a column, over the rows of all processes."""
         # Half precision would round the logits, which reach 1 / τ.
         with torch.autocast(columns[0].device.type, enabled=False):
-            vectors = [column.float() for column in columns]
+            vectors = [gather_rows(column.float()) for column in columns]
             loss: Tensor = self._ranking.compute_loss_from_embeddings(vectors, labels)
         return loss
 

@@ -305,11 +305,12 @@ def run(kind: str, encoder: Any, rows: slice) -> Tensor:
         return GradedLoss(encoder, pearson_loss)(features, torch.full_like(labels, 0.4))
     if kind in CRITERIA:
         return GradedLoss(encoder, CRITERIA[kind])(features, labels)
-    anchors, positives = (encoder(column)["sentence_embedding"] for column in features)
     if kind == "in batch":
-        stand_in: Any = Encoder()
-        ranking = InBatchLoss(stand_in, temperature=TAU, head=False, seed=0)
-        return ranking.from_vectors([gather_rows(anchors), gather_rows(positives)], labels)
+        sizes = getattr(encoder, "module", encoder)
+        ranking = InBatchLoss(sizes, temperature=TAU, head=False, seed=0)
+        ranking.model = encoder
+        return ranking(features, labels)
+    anchors, positives = (encoder(column)["sentence_embedding"] for column in features)
     logits = functional.normalize(anchors) @ functional.normalize(gather_rows(positives)).T
     return functional.cross_entropy(logits / TAU, torch.arange(PAIRS)[rows])
 
