@@ -354,7 +354,10 @@ def test_the_claims_of_the_package() -> None:
     for paper in papers:
         for one in paper.claims:
             told = judge(one, [], RUNS).reason or ""
-            built = set(registry.names(registry.METHODS)) >= {one.a.split("[")[0], one.b.split("[")[0]}
+            built = set(registry.names(registry.METHODS)) >= {
+                one.a.split("[")[0],
+                one.b.split("[")[0],
+            }
             assert ("not run: bench run" if built else "is not built yet") in told
 
 
