@@ -21,7 +21,7 @@ from bench.fingerprint import fingerprint
 from bench.method import Method, resolve
 from bench.progress import Progress, quiet_libraries
 from bench.registry import METHODS, did_you_mean, method_class, names
-from bench.spec import parse_method_spec
+from bench.spec import MethodSpec, parse_method_spec
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -196,11 +196,8 @@ class Models:
         return folder
 
     def _method(self, name: str) -> Method | None:
-        head = _METHOD.match(name)
-        if head is None or head.group() not in names(METHODS) or is_folder(name):
-            return None
-        spec = parse_method_spec(name)
-        return resolve(method_class(spec.name), spec, self._profile)
+        spec = method_spec(name)
+        return resolve(method_class(spec.name), spec, self._profile) if spec else None
 
     def _folder(self, name: str) -> Path:
         if is_folder(name):
@@ -209,6 +206,18 @@ class Models:
         if hub is None:
             raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
         return _snapshot(hub[1], hub[2], self._offline)
+
+
+def method_spec(name: str) -> MethodSpec | None:
+    """Parse the name of a model that is the spec of a registered method; None for others.
+
+    Raises:
+        UsageError: It starts with the name of a method and is no spec.
+    """
+    head = _METHOD.match(name)
+    if head is None or head.group() not in names(METHODS) or is_folder(name):
+        return None
+    return parse_method_spec(name)
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:

@@ -18,7 +18,6 @@ from pydantic import Field
 from bench.data.access import DataAccess
 from bench.data.rows import Row, row_digest
 from bench.errors import CellError, UsageError
-from bench.files import is_folder
 from bench.method import (
     PROFILES,
     BuildContext,
@@ -30,8 +29,8 @@ from bench.method import (
     ModelAccess,
     resolve,
 )
-from bench.registry import METHODS, method_class, names
-from bench.spec import MethodSpec, parse_method_spec
+from bench.models import method_spec
+from bench.registry import method_class
 
 if TYPE_CHECKING:
     import torch
@@ -243,14 +242,6 @@ class MinBert(Method):
         """Tasks that the build learns."""
         return [SENTIMENT, PARAPHRASE, *([SIMILARITY] if self.config.sts == "head" else [])]
 
-    @property
-    def _base_spec(self) -> MethodSpec | None:
-        """Spec of the base where it is a method, no folder or checkpoint of the hub."""
-        base = self.config.base
-        name = base.partition("[")[0].partition("@")[0]
-        known = name in names(METHODS) and not is_folder(base)
-        return parse_method_spec(base) if known else None
-
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """The base, and the rows of the tasks that are trained.
 
@@ -274,7 +265,7 @@ class MinBert(Method):
     def training_datasets(self) -> tuple[str, ...]:
         """Data sets of the tasks that are trained, and those of the base."""
         own = [task.ref.partition(":")[0] for task in self.trained_tasks]
-        base = self._base_spec
+        base = method_spec(self.config.base)
         if base is not None:
             # A method is not told its profile, so that of its base may be any.
             bases = [resolve(method_class(base.name), base, profile) for profile in PROFILES]
@@ -296,7 +287,7 @@ class MinBert(Method):
 
     def _start(self, ctx: BuildContext) -> SentenceTransformer:
         pooling = self.config.pooling
-        if pooling is None and self._base_spec is None:
+        if pooling is None and method_spec(self.config.base) is None:
             return ctx.models.load(self.config.base, pooling="pooler")
         return ctx.models.load(self.config.base, pooling=pooling)
 

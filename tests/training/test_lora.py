@@ -170,7 +170,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int, ra
 def test_training_leaves_the_base_alone_and_checkpoints_leave_it_out(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(tmp_path / "one", SETTINGS, 5)
-    (checkpoint,) = (tmp_path / "one/work/checkpoints").glob("checkpoint-4")
+    (checkpoint,) = (tmp_path / "one" / "work" / "checkpoints").glob("checkpoint-4")
     assert (checkpoint / TRAINED_FILE).is_file()
     assert not list(checkpoint.rglob("model.safetensors"))
     model, _ = run(tmp_path / "one", SETTINGS)
@@ -185,7 +185,7 @@ def test_the_best_adapters_are_kept(tmp_path: Path) -> None:
         run(tmp_path / "killed", WITH_DEV, 7)
     resumed, _ = run(tmp_path / "killed", WITH_DEV)
     assert_equal_states(whole, resumed)
-    summary = json.loads((tmp_path / "whole/work/training.json").read_text())
+    summary = json.loads((tmp_path / "whole" / "work" / "training.json").read_text())
     scores = [entry["spearman"] for entry in summary["dev"]]
     columns = [[row[name] for row in DEV] for name in ("sentence1", "sentence2", "score")]
     score = EmbeddingSimilarityEvaluator(*columns, write_csv=False)(whole)["spearman_cosine"]
