@@ -20,7 +20,7 @@ from bench.errors import DataError, UsageError
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo
 from bench.models import Models, with_pooling
 from bench.progress import Silent
-from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.tiny import pooler_outputs, tiny_bert, tiny_sentence_transformer
 
 TEXTS = ["one", "another one", "a third"]
 
@@ -44,11 +44,7 @@ def test_bare_folder_gets_a_pooling(tmp_path: Path) -> None:
 def test_the_own_pooler_of_a_checkpoint(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "tiny")
     loaded = _models(tmp_path).load(str(folder), pooling="pooler")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    reference = transformers.AutoModel.from_pretrained(folder).eval()
-    with torch.no_grad():
-        tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
-        expected = reference(**tokens).pooler_output.numpy()
+    expected = pooler_outputs(folder, TEXTS)
     np.testing.assert_allclose(loaded.encode(TEXTS), expected, atol=1e-6)
     loaded.save_pretrained(str(tmp_path / "saved"))
     again = SentenceTransformer(str(tmp_path / "saved"), device="cpu")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoTokenizer,
     BertConfig,
     BertModel,
     BertTokenizer,
@@ -41,6 +45,16 @@ def tiny_bert(folder: Path, hidden: int = 16, layers: int = 1) -> Path:
         torch.manual_seed(0)
         BertModel(config).save_pretrained(folder)
     return folder
+
+
+def pooler_outputs(folder: Path, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of texts by a BERT's own pooler, as plain transformers computes them."""
+    tokens = AutoTokenizer.from_pretrained(folder)(list(texts), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        found: NDArray[np.float32] = (
+            AutoModel.from_pretrained(folder).eval()(**tokens).pooler_output.numpy()
+        )
+    return found
 
 
 def tiny_sentence_transformer(folder: Path) -> SentenceTransformer:

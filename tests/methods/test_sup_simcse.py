@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
@@ -20,7 +19,7 @@ from bench.methods.sup_simcse import SupSimCSE
 from bench.training import trainer
 from bench.training.template import prompt_length
 from bench.training.trainer import TrainSettings
-from tests.tiny import tiny_bert, tiny_llama
+from tests.tiny import pooler_outputs, tiny_bert, tiny_llama
 from tests.training.test_trainer import Killed, assert_equal_states, context
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -83,11 +82,7 @@ def test_seeds_repeat(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPa
 def test_a_published_checkpoint_keeps_its_head(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "published")
     built, _ = build_method(f"sup-simcse@{folder}")
-    reference = transformers.AutoModel.from_pretrained(folder).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    with torch.no_grad():
-        tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
-        expected = reference(**tokens).pooler_output.numpy()
+    expected = pooler_outputs(folder, TEXTS)
     np.testing.assert_allclose(built.encoder.encode(TEXTS), expected, atol=1e-6)
 
 

@@ -17,7 +17,7 @@ from bench.data.corpora import load_corpus
 from bench.errors import UsageError
 from bench.training.dropout import thaw_adaptive
 from bench.training.heads import fresh_linear
-from tests.tiny import tiny_bert
+from tests.tiny import pooler_outputs, tiny_bert
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 
@@ -156,11 +156,7 @@ def test_labels_of_the_first_tiers_text_are_not_read() -> None:
 def test_a_published_checkpoint_keeps_its_pooler(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "published")
     built, _ = build_method(f"two-tier-simcse@{folder}")
-    reference = transformers.AutoModel.from_pretrained(folder).eval()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    with torch.no_grad():
-        tokens = tokenizer(TEXTS, padding=True, return_tensors="pt")
-        expected = reference(**tokens).pooler_output.numpy()
+    expected = pooler_outputs(folder, TEXTS)
     np.testing.assert_allclose(built.encoder.encode(TEXTS), expected, atol=1e-6)
 
 
