@@ -135,10 +135,15 @@ class BuildContext:
 class ModelAccess(Protocol):
     """How a method reaches other models."""
 
-    def load(self, name: str, *, pooling: str | None = None) -> SentenceTransformer:
-        """Load a registered method, a folder or a hub checkpoint as a sentence transformer."""
+    def load(
+        self, name: str, *, pooling: str | None = None, seed: int | None = None
+    ) -> SentenceTransformer:
+        """Load a registered method, a folder or a hub checkpoint as a sentence transformer.
 
-    def fingerprint(self, name: str) -> str:
+        A method trains with the build's seed unless another one is given.
+        """
+
+    def fingerprint(self, name: str, *, seed: int | None = None) -> str:
         """Identify the same model without loading it."""
 
     def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -157,15 +162,19 @@ class Method(ABC):
     Args:
         config: Resolved settings.
         checkpoint: Folder or hub id of a published or saved model; nothing is trained then.
+        profile: Name of the profile that the settings are of, for methods within this one.
     """
 
     info: ClassVar[MethodInfo]
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, config: MethodConfig, checkpoint: str | None = None) -> None:
+    def __init__(
+        self, config: MethodConfig, checkpoint: str | None = None, profile: str = "paper"
+    ) -> None:
         self.config = config
         self.checkpoint = checkpoint
+        self.profile = profile
 
     @abstractmethod
     def build(self, ctx: BuildContext) -> Encoder | SentenceTransformer:
@@ -180,6 +189,11 @@ class Method(ABC):
     def base(self) -> str | None:
         """The model that training starts from, or None."""
         return getattr(self.config, "base", None) if self.checkpoint is None else None
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Lengths of vectors at which every layer of the transformer is scored too, or none."""
+        return ()
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Fingerprints of everything outside the settings that the build reads."""
@@ -232,7 +246,7 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
             raise UsageError(f"{spec}: method {spec.name!r} has no option {key!r}; {hint}")
         values[key] = value
     try:
-        return cls(cls.Config.model_validate(values), spec.checkpoint)
+        return cls(cls.Config.model_validate(values), spec.checkpoint, profile)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "options"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
+from copy import copy
 from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,9 @@ class Models:
         self._offline = offline
         self._progress = progress
 
-    def load(self, name: str, *, pooling: str | None = None) -> SentenceTransformer:
+    def load(
+        self, name: str, *, pooling: str | None = None, seed: int | None = None
+    ) -> SentenceTransformer:
         """Load a model.
 
         Args:
@@ -79,6 +82,7 @@ class Models:
             pooling: For a method: the pooling it is rebuilt with, without further modules. For
                 a bare transformer: its pooling, mean by default. A saved sentence transformer
                 keeps its own.
+            seed: For a method: its seed and that of every base it trains, by default the build's.
 
         Raises:
             DataError: There is no such model.
@@ -89,7 +93,7 @@ class Models:
             return load_folder(self._folder(name), self._device, pooling)
         from sentence_transformers import SentenceTransformer
 
-        encoder = self._build(method).encoder
+        encoder = self._seeded(seed)._build(method).encoder
         if not isinstance(encoder, SentenceTransformer):
             raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
         return with_pooling(encoder, pooling) if pooling else encoder
@@ -154,16 +158,25 @@ class Models:
             progress=self._progress,
         )
 
-    def fingerprint(self, name: str) -> str:
-        """Identify a model without loading it.
+    def _seeded(self, seed: int | None) -> Models:
+        if seed is None:
+            return self
+        other = copy(self)
+        other._seed = seed
+        return other
+
+    def fingerprint(self, name: str, *, seed: int | None = None) -> str:
+        """Identify a model, as ``load`` makes it with the same seed, without loading it.
 
         Raises:
             DataError: There is no such model.
         """
         method = self._method(name)
         if method is not None:
-            seed = self._seed if method.trains else 0
-            return model_fingerprint(method, self._data, self, seed)
+            models = self._seeded(seed)
+            return model_fingerprint(
+                method, self._data, models, models._seed if method.trains else 0
+            )
         folder = self._folder(name)
         if is_folder(name):
             files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -196,8 +209,7 @@ class Models:
         return folder
 
     def _method(self, name: str) -> Method | None:
-        spec = method_spec(name)
-        return resolve(method_class(spec.name), spec, self._profile) if spec else None
+        return named_method(name, self._profile)
 
     def _folder(self, name: str) -> Path:
         if is_folder(name):
@@ -218,6 +230,16 @@ def method_spec(name: str) -> MethodSpec | None:
     if head is None or head.group() not in names(METHODS) or is_folder(name):
         return None
     return parse_method_spec(name)
+
+
+def named_method(name: str, profile: str) -> Method | None:
+    """Make the method that the name of a model is the spec of; None for other names.
+
+    Raises:
+        UsageError: It starts with the name of a method and is no spec of it.
+    """
+    spec = method_spec(name)
+    return resolve(method_class(spec.name), spec, profile) if spec else None
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:

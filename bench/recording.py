@@ -21,6 +21,7 @@ from bench.plan import Cell, Settings
 from bench.record import (
     ContaminationEntry,
     EncodingEntry,
+    GridEntry,
     GroupEntry,
     Interval,
     MethodEntry,
@@ -56,6 +57,7 @@ class Scored:
     encoded: Encoded
     tasks: Mapping[str, ScoredTask]
     timings: Timings
+    grid: tuple[GridEntry, ...] = ()
 
 
 def score_tasks(
@@ -181,6 +183,7 @@ def make_record(
         average_ci95=_interval(_average_replicates(suite, scores)),
         average_of_rounded=float(np.mean([round(100 * main, 2) for main in mains])) / 100,
         averaged_tasks=suite.average,
+        grid=scored.grid,
         encoding=EncodingEntry(
             texts=encoded.texts,
             distinct=encoded.distinct,

@@ -34,6 +34,18 @@ METHODS = {
         "teacher": "random",
     },
     "pcc-tuning": {"stage1": ""},
+    "matryoshka": {
+        "corpus": "{triplets}",
+        "dims": "(16,8,4)",
+        "dims_per_step": 1,
+        "grid": "(16)",
+    },
+    "matryoshka-2d": {
+        "corpus": "{triplets}",
+        "base": "{deep}",
+        "dims": "(16,8,4)",
+        "grid": "(16)",
+    },
 }
 
 
@@ -57,6 +69,7 @@ def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def spec(name: str, folder: Path) -> str:
     names = {"pairs": folder / "pairs.tsv", "triplets": folder / "triplets.tsv"}
+    names["deep"] = tiny_bert(folder / "deep", layers=3)
     rows = [(f"text {i}", f"the text {i}", f"no text {i}") for i in range(40)]
     names["pairs"].write_text("".join("\t".join(row[:2]) + "\n" for row in rows))
     names["triplets"].write_text("".join("\t".join(row) + "\n" for row in rows))
