@@ -191,6 +191,11 @@ class Method(ABC):
         return getattr(self.config, "base", None) if self.checkpoint is None else None
 
     @property
+    def parents(self) -> tuple[str, ...]:
+        """Names of the models that the build learns from, by default the base alone."""
+        return (self.base,) if self.base is not None else ()
+
+    @property
     def grid(self) -> tuple[int, ...]:
         """Lengths of vectors at which every layer of the transformer is scored too, or none."""
         return ()
@@ -205,9 +210,10 @@ class Method(ABC):
         return found
 
     def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts that the build learns from, to be compared with those of test sets.
+        """Texts that the build itself learns from, to be compared with those of test sets.
 
-        By default those of ``config.corpus``, where the settings name one, or none.
+        What its ``parents`` learnt from is theirs to tell. By default those of ``config.corpus``,
+        where the settings name one, or none.
         """
         name: str | None = getattr(self.config, "corpus", None)
         if name is None or self.checkpoint is not None:
@@ -219,7 +225,7 @@ class Method(ABC):
             yield from row
 
     def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of datasets.toml that the build learns from, ``family/set``.
+        """Data sets of datasets.toml that the build itself learns from, ``family/set``.
 
         By default those of ``config.corpus``, where the settings name one, or none. Test rows of
         the same set are marked as in-domain in tables.

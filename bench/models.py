@@ -242,6 +242,23 @@ def named_method(name: str, profile: str) -> Method | None:
     return resolve(method_class(spec.name), spec, profile) if spec else None
 
 
+def lineage(method: Method) -> list[Method]:
+    """A method, the methods among the models that it learns from, and theirs, each once.
+
+    Raises:
+        UsageError: A model's name starts with the name of a method and is no spec of it.
+    """
+    found: dict[str, Method] = {}
+    waiting = [*method.parents]
+    while waiting:
+        name = waiting.pop()
+        parent = None if name in found else named_method(name, method.profile)
+        if parent is not None:
+            found[name] = parent
+            waiting += parent.parents
+    return [method, *found.values()]
+
+
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
     """Rebuild a model as its transformer and one pooling, e.g. to train it unnormalised.
 

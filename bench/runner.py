@@ -16,6 +16,7 @@ from bench.build import Built
 from bench.contamination import TrainingText
 from bench.encode import Columns, refuse_empty
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
+from bench.models import lineage
 from bench.plan import Cell, Settings, build, due, encode, is_complete
 from bench.record import Failure, GridEntry, Timings, write_failure, write_record
 from bench.recording import Scored, make_record, score_tasks
@@ -106,7 +107,10 @@ class _Builds:
         if self._last is None or self._last[0] != cell.model_fingerprint:
             self._last = None
             built = build(cell.method, cell.seed, self._settings)
-            seen = TrainingText(cell.method.training_texts(self._settings.data))
+            learners = lineage(cell.method)
+            seen = TrainingText(
+                text for one in learners for text in one.training_texts(self._settings.data)
+            )
             self._last = (cell.model_fingerprint, built, seen)
         return self._last[1:]
 

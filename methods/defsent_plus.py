@@ -19,9 +19,9 @@ from bench.data.definitions import (
 )
 from bench.files import write_atomic
 from bench.fingerprint import versions
-from bench.method import BuildContext, Method, MethodInfo, ModelAccess
+from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.metrics.isotropy import isoscore
-from bench.models import named_method, with_pooling
+from bench.models import with_pooling
 from bench.spec import on_base
 from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
 
@@ -143,23 +143,19 @@ class DefSentPlus(TrainedMethod):
         return found
 
     def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Definitions of the entries, and what the model that stages start from learnt."""
+        """Definitions of the entries."""
         if self.checkpoint is None:
             for entry in self._entries(data):
                 yield from entry.definitions
-            if self._wrapped is not None:
-                yield from self._wrapped.training_texts(data)
 
     def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of the definitions, and of the model that stages start from."""
-        if self.checkpoint is not None:
-            return ()
-        learnt = self._wrapped.training_datasets() if self._wrapped else ()
-        return tuple(dict.fromkeys((*definitions_datasets(self.config.data), *learnt)))
+        """Data set of the definitions."""
+        return () if self.checkpoint else definitions_datasets(self.config.data)
 
     @property
-    def _wrapped(self) -> Method | None:
-        return named_method(self._original, self.profile)
+    def parents(self) -> tuple[str, ...]:
+        """The model that every stage starts from."""
+        return () if self.checkpoint else (self._original,)
 
     def _entries(self, data: DataAccess) -> list[Entry]:
         return load_definitions(self.config.data, data, self.config.entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -59,6 +59,11 @@ class Truncate(Method):
         """Base of the model that is cut."""
         return self._wrapped.base if self._wrapped else None
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The model that is cut."""
+        return (self.config.of,)
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """The model that is cut.
 
@@ -71,14 +76,6 @@ class Truncate(Method):
                 f"truncate[of={self.checkpoint}]"
             )
         return {"of": models.fingerprint(self.config.of)}
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Those of the model that is cut."""
-        return self._wrapped.training_texts(data) if self._wrapped else ()
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Those of the model that is cut."""
-        return self._wrapped.training_datasets() if self._wrapped else ()
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Cut the model.

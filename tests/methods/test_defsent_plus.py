@@ -16,10 +16,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from bench.api import build_method, make_settings
 from bench.build import Built
-from bench.data.access import DataAccess
 from bench.data.definitions import Entry, load_definitions
 from bench.errors import DataError, UsageError
-from bench.fingerprint import FileHashes
 from bench.method import BuildContext, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
@@ -313,16 +311,3 @@ def test_stopped_in_the_second_stage_and_run_again(
     steps.append(-1)
     np.testing.assert_array_equal(encoder(build(base, dictionary, stages=2)).encode(TEXTS), whole)
     assert steps[8:] == [2, 3]
-
-
-def test_what_the_model_before_learnt_counts_as_learnt(tmp_path: Path) -> None:
-    definitions, sentences = tmp_path / "definitions.tsv", tmp_path / "sentences.txt"
-    definitions.write_text("kettle\ta pot to boil water in\n")
-    sentences.write_text("a sentence of the stage before\n")
-    spec = f"defsent-plus[of=simcse[corpus={sentences}],data={definitions}]"
-    data = DataAccess(None, tmp_path, FileHashes(tmp_path / "hashes.json"), offline=True)
-    method = resolve(DefSentPlus, parse_method_spec(spec), "local")
-    assert set(method.training_texts(data)) == {
-        "a pot to boil water in",
-        "a sentence of the stage before",
-    }
