@@ -28,8 +28,10 @@ def cut_layers(model: SentenceTransformer, layers: int) -> None:
     """Cut the blocks above the first ``layers`` off, in place; modules behind them stay.
 
     Raises:
-        UsageError: There are fewer blocks, or no list of them.
+        UsageError: There are fewer blocks, no list of them, or several transformers.
     """
+    if sum(hasattr(module, "auto_model") for module in model) > 1:
+        raise UsageError("a model of several transformers cannot be cut to fewer layers")
     (owner, name), blocks = _blocks(model)
     if not 1 <= layers <= len(blocks):
         raise UsageError(f"layers={layers} is out of range: the model has 1 to {len(blocks)}")

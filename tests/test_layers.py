@@ -12,6 +12,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 
 from bench.errors import UsageError
 from bench.layers import count_layers, cut_layers, layer_vectors
+from bench.training.twin import join_towers
 from tests.tiny import tiny_bert, tiny_decoder
 
 TEXTS = ["a cat", "two dogs run over there", "it"]
@@ -66,3 +67,9 @@ def test_a_cut_model_is_saved_as_such(tmp_path: Path) -> None:
 def test_layers_out_of_range(tmp_path: Path, layers: int) -> None:
     with pytest.raises(UsageError, match=f"layers={layers} is out of range: .* 1 to 3"):
         cut_layers(bert(tmp_path / "model"), layers)
+
+
+def test_several_transformers(tmp_path: Path) -> None:
+    twin = join_towers(bert(tmp_path / "first"), bert(tmp_path / "second"))
+    with pytest.raises(UsageError, match="several transformers cannot be cut"):
+        cut_layers(twin, 1)
