@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,7 @@ from bench.methods.losses.definitions import (
 from bench.models import load_folder
 from bench.plan import _models
 from bench.spec import parse_method_spec
-from bench.training import trainer
-from bench.training.adapter import TrainedMethod
+from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert, tiny_llama
 
 # Each word is told by a pair of features.
@@ -293,36 +291,11 @@ def test_schedule_and_what_it_learns_from() -> None:
     assert loaded.training_datasets() == ()
 
 
-class Stopped(BaseException):
-    """Stands for the signal that ends a run."""
-
-
 def test_stopped_and_run_again(
     base: Path, dictionary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, compute = TrainedMethod.train_settings, trainer._Trainer.compute_loss
-    monkeypatch.setattr(
-        TrainedMethod,
-        "train_settings",
-        lambda method, rows: replace(usual(method, rows), checkpoint_every=2),
-    )
+    frequent_checkpoints(monkeypatch)
     whole = encoder(build(base, dictionary)).encode(TEXTS)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "stopped"))
-    resumed_at: list[int] = []
-
-    def stopping(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.state.global_step == 3:
-            raise Stopped
-        return compute(self, *args, **kwargs)
-
-    def noting(self: Any, *args: Any, **kwargs: Any) -> Any:
-        resumed_at.append(self.state.global_step)
-        return compute(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer._Trainer, "compute_loss", stopping)
-        with pytest.raises(Stopped):
-            build(base, dictionary)
-    monkeypatch.setattr(trainer._Trainer, "compute_loss", noting)
-    np.testing.assert_array_equal(encoder(build(base, dictionary)).encode(TEXTS), whole)
-    assert resumed_at[0] == 2
+    again = stopped_and_run_again(lambda: encoder(build(base, dictionary)), monkeypatch)
+    np.testing.assert_array_equal(again.encode(TEXTS), whole)

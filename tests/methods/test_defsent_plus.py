@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,8 @@ from bench.plan import _models
 from bench.progress import Silent
 from bench.spec import parse_method_spec
 from bench.training import trainer
-from bench.training.adapter import TrainedMethod
 from bench.training.heads import fresh_linear
+from tests.stopping import Stopped, frequent_checkpoints
 from tests.tiny import tiny_bert
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -281,19 +280,11 @@ def test_settings_and_what_it_learns_from() -> None:
         resolve(DefSentPlus, parse_method_spec("defsent-plus[stages=4]"), "local")
 
 
-class Stopped(BaseException):
-    """Stands for the signal that ends a run."""
-
-
 def test_stopped_in_the_second_stage_and_run_again(
     base: Path, dictionary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, compute = TrainedMethod.train_settings, trainer._Trainer.compute_loss
-    monkeypatch.setattr(
-        TrainedMethod,
-        "train_settings",
-        lambda method, rows: replace(usual(method, rows), checkpoint_every=2),
-    )
+    frequent_checkpoints(monkeypatch)
+    compute = trainer._Trainer.compute_loss
     whole = encoder(build(base, dictionary, stages=2)).encode(TEXTS)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "stopped"))
     steps: list[int] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,8 @@ from bench.methods.losses.twin import (
 from bench.models import lineage
 from bench.spec import parse_method_spec
 from bench.training import trainer
-from bench.training.adapter import TrainedMethod
 from bench.training.twin import Pair, TwinPass, join_towers, towers
+from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -393,43 +392,16 @@ def test_the_best_towers_are_kept(options: dict[str, Any], monkeypatch: pytest.M
     assert again["spearman_cosine"] == pytest.approx(max(scores), abs=1e-6), scores
 
 
-class Stopped(BaseException):
-    """Stands for the signal that ends a run."""
-
-
 @pytest.mark.parametrize("output", ["twin", "distilled"])
 def test_stopped_and_run_again(
     output: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = TrainedMethod.train_settings
-
-    def often(method: Any, count: int) -> trainer.TrainSettings:
-        return dataclasses.replace(settings(method, count), checkpoint_every=2)
-
-    monkeypatch.setattr(TrainedMethod, "train_settings", often)
+    frequent_checkpoints(monkeypatch)
     options = {**options, "distill_lr": 1e-2, "joint": str(output == "twin")}
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "whole"))
     whole = vectors(options, output=output)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "stopped"))
     if output == "distilled":
         build(options)
-    compute = trainer._Trainer.compute_loss
-    resumed_at: list[int] = []
-
-    def stopping(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.state.global_step == 3:
-            raise Stopped
-        return compute(self, *args, **kwargs)
-
-    def noting(self: Any, *args: Any, **kwargs: Any) -> Any:
-        resumed_at.append(self.state.global_step)
-        return compute(self, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer._Trainer, "compute_loss", stopping)
-        with pytest.raises(Stopped):
-            build(options, output=output)
-    monkeypatch.setattr(trainer._Trainer, "compute_loss", noting)
-    again = vectors(options, output=output)
-    assert resumed_at[0] == 2
+    again = stopped_and_run_again(lambda: vectors(options, output=output), monkeypatch)
     np.testing.assert_array_equal(again, whole)
