@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -39,6 +39,8 @@ SUMMARY_FILE = "training.json"
 _SPEARMAN = "eval_spearman_cosine"
 # Keeps the orders of (seed, epoch) and (seed + 1, epoch - 1) apart.
 _SEED_STRIDE = 1_000_003
+# Batches of row numbers of an epoch, from the seed and the epoch; equally many in every epoch.
+Batches = Callable[[int, int], list[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,11 @@ class TrainSettings:
 
     def total_steps(self, pairs: int) -> int:
         """Optimizer steps over a number of pairs."""
-        per_epoch = math.ceil(pairs / self.batch_size)
-        steps = math.ceil(per_epoch * self.epochs)
+        return self.steps(math.ceil(pairs / self.batch_size))
+
+    def steps(self, batches: int) -> int:
+        """Optimizer steps where an epoch has a number of batches."""
+        steps = math.ceil(batches * self.epochs)
         return min(steps, self.max_steps) if self.max_steps > 0 else steps
 
 
@@ -95,6 +100,9 @@ def train(
     ctx: BuildContext,
     dev: list[Row] | None = None,
     labels: Sequence[float] | None = None,
+    *,
+    batches: Batches | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> SentenceTransformer:
     """Train a model in place, from the last checkpoint in ``ctx.workdir`` if there is one.
 
@@ -109,6 +117,9 @@ def train(
         ctx: Seed, device, folder and progress of this build.
         dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
         labels: A number for each row, which the loss gets, or None.
+        batches: The batches of an epoch, as lists of row numbers, from the seed and the epoch
+            alone; equally many in every epoch. By default all rows are shuffled.
+        callbacks: What else is called during training; none may keep state of its own.
 
     Raises:
         CellError: The loss became NaN or infinite.
@@ -120,10 +131,14 @@ def train(
     evaluated = bool(dev) and settings.dev_every > 0
     checkpoints = _LossCheckpoints(model, loss)
     max_seq_length = model.max_seq_length
+    steps = (
+        settings.steps(len(batches(ctx.seed, 0))) if batches else settings.total_steps(len(pairs))
+    )
     trainer = _Trainer(
         model=model,
         loss=loss,
-        args=_arguments(settings, ctx, folder, len(pairs), evaluated),
+        batches=batches,
+        args=_arguments(settings, ctx, folder, steps, evaluated),
         train_dataset=_dataset(pairs, labels),
         evaluator=(
             _DevEvaluator(dev, settings.batch_size, max_seq_length) if dev and evaluated else None
@@ -132,6 +147,7 @@ def train(
             ProgressCallback(ctx.progress, "train"),
             checkpoints,
             _Schedule(settings.patience if evaluated else 0),
+            *callbacks,
         ],
     )
     trainer.remove_callback(PrinterCallback)
@@ -288,8 +304,39 @@ class _EpochSampler(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
             yield order[start : start + self.batch_size]
 
 
+class _GivenBatches(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
+    """Asks for the batches of each epoch."""
+
+    def __init__(self, batches: Batches, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._batches = batches
+        self._count = len(batches(self.seed, 0))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        found = self._batches(self.seed, self.epoch)
+        if len(found) != self._count:
+            # Resuming counts the epochs behind it by the length of one.
+            raise ValueError(
+                f"epoch {self.epoch} has {len(found)} batches, the first one {self._count}"
+            )
+        yield from found
+
+    def __len__(self) -> int:
+        return self._count
+
+
 class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
     """Stops at a loss that is not finite, and collects nothing for a model card."""
+
+    def __init__(self, *, batches: Batches | None, **kwargs: Any) -> None:
+        self._batches = batches
+        super().__init__(**kwargs)
+
+    def get_batch_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the batches that are given, in place of those of the arguments."""
+        if self._batches is None:
+            return super().get_batch_sampler(*args, **kwargs)
+        return _GivenBatches(self._batches, *args, **kwargs)
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         result = super().compute_loss(model, inputs, *args, **kwargs)
@@ -374,10 +421,9 @@ def _dataset(pairs: list[tuple[str, ...]], labels: Sequence[float] | None) -> Da
 
 
 def _arguments(
-    settings: TrainSettings, ctx: BuildContext, folder: Path, pairs: int, evaluated: bool
+    settings: TrainSettings, ctx: BuildContext, folder: Path, steps: int, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
     every = settings.dev_every if evaluated else settings.checkpoint_every
-    steps = settings.total_steps(pairs)
     cuda = ctx.device.startswith("cuda")
     bf16 = cuda and torch.cuda.is_bf16_supported()
     return SentenceTransformerTrainingArguments(
