@@ -152,6 +152,9 @@ class ModelAccess(Protocol):
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load model and tokenizer of a masked language model."""
 
+    def folder(self, name: str) -> Path:
+        """Folder in which the model of a method that trains is kept."""
+
     def minilm(self) -> Path:
         """Folder of the verified weights of all-MiniLM-L6-v2."""
 

@@ -117,6 +117,18 @@ class Models:
             raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
         return _load_masked_lm(folder, name, self._device)
 
+    def folder(self, name: str) -> Path:
+        """Train a method, or find its model, and tell in which folder it is kept.
+
+        Raises:
+            UsageError: It is no method that trains.
+        """
+        method = self._method(name)
+        folder = None if method is None else self._build(method).folder
+        if folder is None:
+            raise UsageError(f"{name!r} is no method that trains; no model of it is kept")
+        return folder
+
     def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, through the store that runs use.
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -23,9 +22,10 @@ from bench.training.adapter import DEV, SOURCES, TrainedConfig, TrainedMethod
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback
 
     from bench.training.fusion import State
-    from bench.training.trainer import TrainSettings
+    from bench.training.trainer import Batches, TrainSettings
 
 WARMUP_RATIO = 0.03
 # Grade from which on the two texts of a pair answer each other in the naive training.
@@ -234,35 +234,13 @@ class CoDiEmb(TrainedMethod):
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Train and keep checkpoints, merge those of such a training, or load a model."""
-        if self._merges:
-            return self._merged(ctx)
-        if not self.trains:
-            return super().build(ctx)
-        from bench.training.fusion import KeepCheckpoints
-        from bench.training.trainer import train
-
-        mixture = self._mixture(ctx)
-        model = self.start(ctx)
-        return train(
-            model,
-            self.loss(model, mixture.rows, ctx),
-            mixture.rows,
-            self.train_settings(len(mixture.rows)),
-            ctx,
-            ctx.data.rows(DEV) if self.config.dev else None,
-            mixture.labels,
-            batches=mixture.batches,
-            callbacks=[
-                KeepCheckpoints(model, ctx.workdir / "extra" / _KEPT, self.config.checkpoints)
-            ],
-        )
+        return self._merged(ctx) if self._merges else super().build(ctx)
 
     def _merged(self, ctx: BuildContext) -> SentenceTransformer:
         from bench.training import fusion
 
         model = ctx.models.load(self._trained)
-        transformer: Any = model[0]
-        states = fusion.kept_checkpoints(Path(transformer.auto_model.name_or_path) / _KEPT)
+        states = fusion.kept_checkpoints(ctx.models.folder(self._trained) / _KEPT)
         if self.config.fusion == "soup":
             merged = fusion.uniform_soup(states)
         elif self.config.fusion == "greedy":
@@ -277,6 +255,21 @@ class CoDiEmb(TrainedMethod):
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Rows of all tasks, those of retrieval as they are drawn for each epoch."""
         return self._mixture(ctx).rows
+
+    def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
+        """Grades, and −1 for rows of retrieval."""
+        return self._mixture(ctx).labels
+
+    def batches(self, rows: list[Texts], ctx: BuildContext) -> Batches:
+        """The dynamic sampler."""
+        return self._mixture(ctx).batches
+
+    def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
+        """What keeps the checkpoints that are merged later."""
+        from bench.training.fusion import KeepCheckpoints
+
+        folder = ctx.workdir / "extra" / _KEPT
+        return [KeepCheckpoints(model, folder, self.config.checkpoints)]
 
     def train_settings(self, rows: int) -> TrainSettings:
         """Those of every training, with the authors' warm-up."""

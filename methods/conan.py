@@ -23,7 +23,7 @@ from bench.errors import UsageError
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.matryoshka import Sizes
 from bench.spec import on_base
-from bench.training.adapter import DEV, SOURCES, TrainedConfig, TrainedMethod
+from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch
@@ -236,20 +236,6 @@ class Conan(TrainedMethod):
             in_batch_positives=config.in_batch_positives,
             dims=config.dims,
         )
-
-    def build(self, ctx: BuildContext) -> SentenceTransformer:
-        """Train on batches of the tasks, or load a checkpoint."""
-        if self.checkpoint is not None:
-            return super().build(ctx)
-        from bench.training.trainer import train
-
-        rows = self.rows(ctx)
-        model = self.start(ctx)
-        loss = self.loss(model, rows, ctx)
-        dev = ctx.data.rows(DEV) if self.config.dev else None
-        settings, labels = self.train_settings(len(rows)), self.labels(rows, ctx)
-        batches = self.batches(rows, ctx)
-        return train(model, loss, rows, settings, ctx, dev, labels, batches=batches)
 
     def batches(self, rows: list[Texts], ctx: BuildContext) -> Batches:
         """Rows of the batches of an epoch, from seed and epoch."""

@@ -213,3 +213,8 @@ def test_the_sets_of_an_earlier_stage_count(tmp_path: Path) -> None:
     method, *before = lineage(resolve(method_class(spec.name), spec, "local"))
     assert "sts/stsb" not in method.training_datasets()
     assert "sts/stsb" in {name for one in before for name in one.training_datasets()}
+
+
+def test_only_methods_that_train_keep_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'minilm' is no method that trains"):
+        _models(tmp_path).folder("minilm")
