@@ -220,7 +220,7 @@ class MinBert(Method):
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {
             "base": "minilm-l2",
-            "lr": 3e-4,
+            "lr": 1e-3,
             "batch_size": 64,
             "epochs": 1,
             "max_seq_length": 40,

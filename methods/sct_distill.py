@@ -58,7 +58,13 @@ class SCTDistill(SCT):
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "local": {**SCT.profiles["local"], "teacher": "minilm", "tau_ref": 0.04, "tau_on": 0.05},
+        "local": {
+            **SCT.profiles["local"],
+            "teacher": "minilm",
+            "tau_ref": 0.04,
+            "tau_on": 0.05,
+            "lr": 1e-3,
+        },
     }
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:

@@ -276,7 +276,8 @@ def compressed(vectors: Tensor, size: int) -> Tensor:
         left, values, _ = torch.linalg.svd(attention)
         left = left[:, :size]
         largest = left.gather(0, left.abs().argmax(0, keepdim=True))
-        return m @ (left * largest.sign() * values[:size])
+        target: Tensor = m @ (left * largest.sign() * values[:size])
+    return target
 
 
 def align(student: Tensor, target: Tensor, temperature: float) -> Tensor:
