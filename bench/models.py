@@ -51,6 +51,7 @@ class Models:
         profile: Profile of bases that are methods.
         offline: Use only what the local hub cache has.
         progress: Where trainings of bases report.
+        processes: Processes of each of these trainings.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Models:
         profile: str,
         offline: bool,
         progress: Progress,
+        processes: int = 1,
     ) -> None:
         self._cache = cache
         self._data = data
@@ -71,6 +73,7 @@ class Models:
         self._profile = profile
         self._offline = offline
         self._progress = progress
+        self._processes = processes
 
     def load(
         self, name: str, *, pooling: str | None = None, seed: int | None = None
@@ -93,7 +96,7 @@ class Models:
             return load_folder(self._folder(name), self._device, pooling)
         from sentence_transformers import SentenceTransformer
 
-        encoder = self._seeded(seed)._build(method).encoder
+        encoder = self.seeded(seed).build(method).encoder
         if not isinstance(encoder, SentenceTransformer):
             raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
         return with_pooling(encoder, pooling) if pooling else encoder
@@ -111,7 +114,7 @@ class Models:
         method = self._method(name)
         if method is None:
             return _load_masked_lm(self._folder(name), name, self._device)
-        built = self._build(method)
+        built = self.build(method)
         folder = (built.folder or Path()) / "mlm"
         if built.folder is None or not folder.is_dir():
             raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
@@ -124,7 +127,7 @@ class Models:
             UsageError: It is no method that trains.
         """
         method = self._method(name)
-        folder = None if method is None else self._build(method).folder
+        folder = None if method is None else self.build(method).folder
         if folder is None:
             raise UsageError(f"{name!r} is no method that trains; no model of it is kept")
         return folder
@@ -147,7 +150,7 @@ class Models:
         from bench.tasks.base import Column
 
         method = self._method(name)
-        encoder = self.load(name) if method is None else self._build(method).encoder
+        encoder = self.load(name) if method is None else self.build(method).encoder
         key = ("training", "text")
         encoded = encode_columns(
             encoder,
@@ -158,7 +161,8 @@ class Models:
         )
         return encoded.vectors[key]
 
-    def _build(self, method: Method) -> Built:
+    def build(self, method: Method) -> Built:
+        """Build a method, or find its model, with the seed that bases are trained with."""
         return build_encoder(
             method,
             cache=self._cache,
@@ -168,9 +172,11 @@ class Models:
             profile=self._profile,
             device=self._device,
             progress=self._progress,
+            processes=self._processes,
         )
 
-    def _seeded(self, seed: int | None) -> Models:
+    def seeded(self, seed: int | None) -> Models:
+        """The same with another seed of trained bases; None keeps the one that it has."""
         if seed is None:
             return self
         other = copy(self)
@@ -185,7 +191,7 @@ class Models:
         """
         method = self._method(name)
         if method is not None:
-            models = self._seeded(seed)
+            models = self.seeded(seed)
             return model_fingerprint(
                 method, self._data, models, models._seed if method.trains else 0
             )

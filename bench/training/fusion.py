@@ -20,6 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from bench.errors import DataError
 from bench.files import write_atomic
+from bench.training.trainer import is_first
 
 State = Mapping[str, Tensor]
 Granularity = Literal["model", "layer", "tensor", "element"]
@@ -50,7 +51,9 @@ class KeepCheckpoints(TrainerCallback):
     ) -> None:
         """Write the weights where a part ends."""
         parts = range(1, self._count + 1)
-        if state.global_step in {math.ceil(state.max_steps * i / self._count) for i in parts}:
+        if is_first() and state.global_step in {
+            math.ceil(state.max_steps * i / self._count) for i in parts
+        }:
             weights = {
                 name: tensor.detach().cpu().contiguous().clone()
                 for name, tensor in self._model.state_dict().items()
