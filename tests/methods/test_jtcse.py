@@ -293,9 +293,9 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     train = trainer.train
 
-    def counting(model: Any, loss: Any, pairs: Any, *args: Any) -> Any:
+    def counting(model: Any, loss: Any, pairs: Any, *args: Any, **kwargs: Any) -> Any:
         found.append(len(pairs[0]))
-        return train(model, loss, pairs, *args)
+        return train(model, loss, pairs, *args, **kwargs)
 
     monkeypatch.setattr(trainer, "train", counting)
     return found
