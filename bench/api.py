@@ -13,6 +13,7 @@ from bench.encode import TEXTS_PER_BATCH
 from bench.errors import UsageError
 from bench.method import PROFILES, resolve
 from bench.plan import Rerun, Settings, build, plan
+from bench.processes import check_processes
 from bench.progress import Progress, Silent
 from bench.record import DEFAULT_OUTPUT, Record, find_records, read_record
 from bench.registry import method_class
@@ -51,15 +52,18 @@ def make_settings(
     rerun: Rerun = "missing",
     limit: int | None = None,
     batch_size: int = TEXTS_PER_BATCH,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> Settings:
     """Fill in what the caller left open from the environment.
 
     Raises:
-        UsageError: Unknown profile, or a data folder that does not exist.
+        UsageError: Unknown profile, a data folder that does not exist, or processes that a
+            device does not allow.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
+    check_processes(processes, device or "cpu")
     cache = Cache(default_root())
     return Settings(
         profile=profile,
@@ -71,10 +75,11 @@ def make_settings(
         rerun=rerun,
         limit=limit,
         batch_size=batch_size,
+        processes=processes,
     )
 
 
-def run(
+def run(  # noqa: PLR0913 - keywords that all have defaults
     suite: str | Sequence[str] = "mini",
     methods: Sequence[str] = ("random", "tfidf", "minilm"),
     *,
@@ -87,6 +92,7 @@ def run(
     rerun: Rerun = "missing",
     limit: int | None = None,
     batch_size: int = TEXTS_PER_BATCH,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> RunResult:
     """Train or load methods, evaluate them on suites, write records.
@@ -103,6 +109,7 @@ def run(
         rerun: ``missing``, ``failed`` or ``all``.
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch.
+        processes: Processes of each training, see ``bench.processes``.
         progress: Where the run reports.
 
     Raises:
@@ -118,6 +125,7 @@ def run(
         rerun=rerun,
         limit=limit,
         batch_size=batch_size,
+        processes=processes,
         progress=progress,
     )
     wanted = [suite] if isinstance(suite, str) else suite
@@ -135,6 +143,7 @@ def build_method(
     device: str | None = None,
     data: str | Path | None = None,
     offline: bool = False,
+    processes: int = 1,
 ) -> tuple[Built, Settings]:
     """Train or load one method, for use outside of a run.
 
@@ -145,6 +154,7 @@ def build_method(
         device: Torch device; the CPU by default.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the hub.
+        processes: Processes of the training.
 
     Returns:
         The built encoder, and the settings it was built with.
@@ -153,7 +163,9 @@ def build_method(
         UsageError: Unknown method or bad options.
         DataError: Data or a checkpoint is missing or changed.
     """
-    settings = make_settings(profile=profile, device=device, data=data, offline=offline)
+    settings = make_settings(
+        profile=profile, device=device, data=data, offline=offline, processes=processes
+    )
     spec = parse_method_spec(method)
     return build(resolve(method_class(spec.name), spec, profile), seed, settings), settings
 

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cache import Cache
 from bench.data.access import DataAccess
+from bench.errors import UsageError
 from bench.files import make_folder_atomic
 from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import BuildContext, Encoder, Method, ModelAccess
+from bench.processes import Job, can_share, describe, train_in_processes
 from bench.progress import Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+    from bench.models import Models
 
 _SUMMARY = "training.json"
 
@@ -67,11 +71,12 @@ def build_encoder(
     *,
     cache: Cache,
     data: DataAccess,
-    models: ModelAccess,
+    models: Models,
     seed: int,
     profile: str,
     device: str,
     progress: Progress,
+    processes: int = 1,
 ) -> Built:
     """Build the encoder of a method, or load it if the same model was trained before.
 
@@ -88,6 +93,7 @@ def build_encoder(
         profile: Name of the profile.
         device: Torch device.
         progress: Where long work reports.
+        processes: Processes of a training, where the method can share it, see ``bench.processes``.
 
     Raises:
         BenchError: Something that the build needs is missing, or the training failed.
@@ -98,16 +104,55 @@ def build_encoder(
     if not (method.trains and folder.is_dir()):
         workdir.mkdir(parents=True, exist_ok=True)
         ctx = BuildContext(seed, profile, device, workdir, data, models, progress)
-        encoder = method.build(ctx)
-        kept = method.trains and _keep(encoder, workdir, folder)
+        if processes > 1 and can_share(method):
+            _share(method, ctx, cache, models, folder, processes)
+        else:
+            if processes > 1 and method.trains:
+                progress.note(f"  {method.info.name} trains in one process")
+            encoder = method.build(ctx)
+            if not (method.trains and keep(encoder, workdir, folder)):
+                shutil.rmtree(workdir)
+                return Built(encoder, identity, time.perf_counter() - started)
         shutil.rmtree(workdir)
-        if not kept:
-            return Built(encoder, identity, time.perf_counter() - started)
     encoder = models.load(str(folder))
     return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
 
 
-def _keep(encoder: Encoder | SentenceTransformer, workdir: Path, folder: Path) -> bool:
+def _share(
+    method: Method,
+    ctx: BuildContext,
+    cache: Cache,
+    models: Models,
+    folder: Path,
+    processes: int,
+) -> None:
+    """Train in several processes, which leave the model in its folder.
+
+    They train one model only: those that it needs are trained here before, each in processes of
+    its own, and then they start anew.
+    """
+    job = Job(
+        method=describe(method),
+        seed=ctx.seed,
+        profile=ctx.profile,
+        device=ctx.device,
+        cache=str(cache.root.absolute()),
+        data=str(ctx.data.folder.absolute()) if ctx.data.folder else None,
+        offline=ctx.data.offline,
+        workdir=str(ctx.workdir.absolute()),
+        model=str(folder.absolute()),
+    )
+    while need := train_in_processes(job, processes, ctx.progress):
+        built = models.seeded(need.seed).build(need.method)
+        if built.folder is None:
+            raise UsageError(
+                f"{method.info.name} learns from {need.method.info.name}, whose model is not "
+                "kept, so that several processes cannot share it; leave out --processes"
+            )
+
+
+def keep(encoder: Encoder | SentenceTransformer, workdir: Path, folder: Path) -> bool:
+    """Keep a trained sentence transformer, and what its training left; False for others."""
     from sentence_transformers import SentenceTransformer
 
     if not isinstance(encoder, SentenceTransformer):

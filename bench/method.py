@@ -135,10 +135,15 @@ class BuildContext:
 class ModelAccess(Protocol):
     """How a method reaches other models."""
 
-    def load(self, name: str, *, pooling: str | None = None) -> SentenceTransformer:
-        """Load a registered method, a folder or a hub checkpoint as a sentence transformer."""
+    def load(
+        self, name: str, *, pooling: str | None = None, seed: int | None = None
+    ) -> SentenceTransformer:
+        """Load a registered method, a folder or a hub checkpoint as a sentence transformer.
 
-    def fingerprint(self, name: str) -> str:
+        A method trains with the build's seed unless another one is given.
+        """
+
+    def fingerprint(self, name: str, *, seed: int | None = None) -> str:
         """Identify the same model without loading it."""
 
     def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -146,6 +151,9 @@ class ModelAccess(Protocol):
 
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load model and tokenizer of a masked language model."""
+
+    def folder(self, name: str) -> Path:
+        """Folder in which the model of a method that trains is kept."""
 
     def minilm(self) -> Path:
         """Folder of the verified weights of all-MiniLM-L6-v2."""
@@ -157,15 +165,19 @@ class Method(ABC):
     Args:
         config: Resolved settings.
         checkpoint: Folder or hub id of a published or saved model; nothing is trained then.
+        profile: Name of the profile that the settings are of, for methods within this one.
     """
 
     info: ClassVar[MethodInfo]
     Config: ClassVar[type[MethodConfig]] = MethodConfig
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, config: MethodConfig, checkpoint: str | None = None) -> None:
+    def __init__(
+        self, config: MethodConfig, checkpoint: str | None = None, profile: str = "paper"
+    ) -> None:
         self.config = config
         self.checkpoint = checkpoint
+        self.profile = profile
 
     @abstractmethod
     def build(self, ctx: BuildContext) -> Encoder | SentenceTransformer:
@@ -181,6 +193,16 @@ class Method(ABC):
         """The model that training starts from, or None."""
         return getattr(self.config, "base", None) if self.checkpoint is None else None
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Names of the models that the build learns from, by default the base alone."""
+        return (self.base,) if self.base is not None else ()
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Lengths of vectors at which every layer of the transformer is scored too, or none."""
+        return ()
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Fingerprints of everything outside the settings that the build reads."""
         found: dict[str, Any] = {}
@@ -191,9 +213,10 @@ class Method(ABC):
         return found
 
     def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts that the build learns from, to be compared with those of test sets.
+        """Texts that the build itself learns from, to be compared with those of test sets.
 
-        By default those of ``config.corpus``, where the settings name one, or none.
+        What its ``parents`` learnt from is theirs to tell. By default those of ``config.corpus``,
+        where the settings name one, or none.
         """
         name: str | None = getattr(self.config, "corpus", None)
         if name is None or self.checkpoint is not None:
@@ -205,7 +228,7 @@ class Method(ABC):
             yield from row
 
     def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of datasets.toml that the build learns from, ``family/set``.
+        """Data sets of datasets.toml that the build itself learns from, ``family/set``.
 
         By default those of ``config.corpus``, where the settings name one, or none. Test rows of
         the same set are marked as in-domain in tables.
@@ -232,7 +255,7 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
             raise UsageError(f"{spec}: method {spec.name!r} has no option {key!r}; {hint}")
         values[key] = value
     try:
-        return cls(cls.Config.model_validate(values), spec.checkpoint)
+        return cls(cls.Config.model_validate(values), spec.checkpoint, profile)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "options"

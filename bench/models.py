@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
+from copy import copy
 from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ class Models:
         profile: Profile of bases that are methods.
         offline: Use only what the local hub cache has.
         progress: Where trainings of bases report.
+        processes: Processes of each of these trainings.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Models:
         profile: str,
         offline: bool,
         progress: Progress,
+        processes: int = 1,
     ) -> None:
         self._cache = cache
         self._data = data
@@ -70,8 +73,11 @@ class Models:
         self._profile = profile
         self._offline = offline
         self._progress = progress
+        self._processes = processes
 
-    def load(self, name: str, *, pooling: str | None = None) -> SentenceTransformer:
+    def load(
+        self, name: str, *, pooling: str | None = None, seed: int | None = None
+    ) -> SentenceTransformer:
         """Load a model.
 
         Args:
@@ -79,6 +85,7 @@ class Models:
             pooling: For a method: the pooling it is rebuilt with, without further modules. For
                 a bare transformer: its pooling, mean by default. A saved sentence transformer
                 keeps its own.
+            seed: For a method: its seed and that of every base it trains, by default the build's.
 
         Raises:
             DataError: There is no such model.
@@ -89,7 +96,7 @@ class Models:
             return load_folder(self._folder(name), self._device, pooling)
         from sentence_transformers import SentenceTransformer
 
-        encoder = self._build(method).encoder
+        encoder = self.seeded(seed).build(method).encoder
         if not isinstance(encoder, SentenceTransformer):
             raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
         return with_pooling(encoder, pooling) if pooling else encoder
@@ -107,11 +114,23 @@ class Models:
         method = self._method(name)
         if method is None:
             return _load_masked_lm(self._folder(name), name, self._device)
-        built = self._build(method)
+        built = self.build(method)
         folder = (built.folder or Path()) / "mlm"
         if built.folder is None or not folder.is_dir():
             raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
         return _load_masked_lm(folder, name, self._device)
+
+    def folder(self, name: str) -> Path:
+        """Train a method, or find its model, and tell in which folder it is kept.
+
+        Raises:
+            UsageError: It is no method that trains.
+        """
+        method = self._method(name)
+        folder = None if method is None else self.build(method).folder
+        if folder is None:
+            raise UsageError(f"{name!r} is no method that trains; no model of it is kept")
+        return folder
 
     def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, through the store that runs use.
@@ -131,7 +150,7 @@ class Models:
         from bench.tasks.base import Column
 
         method = self._method(name)
-        encoder = self.load(name) if method is None else self._build(method).encoder
+        encoder = self.load(name) if method is None else self.build(method).encoder
         key = ("training", "text")
         encoded = encode_columns(
             encoder,
@@ -142,7 +161,8 @@ class Models:
         )
         return encoded.vectors[key]
 
-    def _build(self, method: Method) -> Built:
+    def build(self, method: Method) -> Built:
+        """Build a method, or find its model, with the seed that bases are trained with."""
         return build_encoder(
             method,
             cache=self._cache,
@@ -152,18 +172,29 @@ class Models:
             profile=self._profile,
             device=self._device,
             progress=self._progress,
+            processes=self._processes,
         )
 
-    def fingerprint(self, name: str) -> str:
-        """Identify a model without loading it.
+    def seeded(self, seed: int | None) -> Models:
+        """The same with another seed of trained bases; None keeps the one that it has."""
+        if seed is None:
+            return self
+        other = copy(self)
+        other._seed = seed
+        return other
+
+    def fingerprint(self, name: str, *, seed: int | None = None) -> str:
+        """Identify a model, as ``load`` makes it with the same seed, without loading it.
 
         Raises:
             DataError: There is no such model.
         """
         method = self._method(name)
         if method is not None:
-            seed = self._seed if method.trains else 0
-            return model_fingerprint(method, self._data, self, seed)
+            models = self.seeded(seed)
+            return model_fingerprint(
+                method, self._data, models, models._seed if method.trains else 0
+            )
         folder = self._folder(name)
         if is_folder(name):
             files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -196,8 +227,7 @@ class Models:
         return folder
 
     def _method(self, name: str) -> Method | None:
-        spec = method_spec(name)
-        return resolve(method_class(spec.name), spec, self._profile) if spec else None
+        return named_method(name, self._profile)
 
     def _folder(self, name: str) -> Path:
         if is_folder(name):
@@ -218,6 +248,33 @@ def method_spec(name: str) -> MethodSpec | None:
     if head is None or head.group() not in names(METHODS) or is_folder(name):
         return None
     return parse_method_spec(name)
+
+
+def named_method(name: str, profile: str) -> Method | None:
+    """Make the method that the name of a model is the spec of; None for other names.
+
+    Raises:
+        UsageError: It starts with the name of a method and is no spec of it.
+    """
+    spec = method_spec(name)
+    return resolve(method_class(spec.name), spec, profile) if spec else None
+
+
+def lineage(method: Method) -> list[Method]:
+    """A method, the methods among the models that it learns from, and theirs, each once.
+
+    Raises:
+        UsageError: A model's name starts with the name of a method and is no spec of it.
+    """
+    found: dict[str, Method] = {}
+    waiting = [*method.parents]
+    while waiting:
+        name = waiting.pop()
+        parent = None if name in found else named_method(name, method.profile)
+        if parent is not None:
+            found[name] = parent
+            waiting += parent.parents
+    return [method, *found.values()]
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:

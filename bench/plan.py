@@ -44,6 +44,7 @@ class Settings:
             failed, ``all`` everything.
         limit: Rows of each task, or None for all; marks the records as partial.
         batch_size: Most texts in a batch.
+        processes: Processes of each training.
     """
 
     profile: str
@@ -55,6 +56,7 @@ class Settings:
     rerun: Rerun = "missing"
     limit: int | None = None
     batch_size: int = TEXTS_PER_BATCH
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _models(settings: Settings, seed: int) -> Models:
         profile=settings.profile,
         offline=settings.data.offline,
         progress=settings.progress,
+        processes=settings.processes,
     )
 
 
@@ -218,4 +221,5 @@ def build(method: Method, seed: int, settings: Settings) -> Built:
         profile=settings.profile,
         device=settings.device,
         progress=settings.progress,
+        processes=settings.processes,
     )

@@ -82,6 +82,18 @@ class TaskEntry(_Part):
     in_domain: bool = False
 
 
+class GridEntry(_Part):
+    """Main scores of a model cut to its first layers and the first numbers of its vectors.
+
+    ``average`` is over the averaged tasks of the suite.
+    """
+
+    layers: int
+    dim: int
+    tasks: dict[str, float]
+    average: float
+
+
 class EncodingEntry(_Part):
     """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
 
@@ -124,6 +136,7 @@ class Record(_Part):
     average_ci95: Interval | None
     average_of_rounded: float
     averaged_tasks: tuple[str, ...]
+    grid: tuple[GridEntry, ...] = ()
     encoding: EncodingEntry
     timings: Timings
     peak_memory_bytes: int

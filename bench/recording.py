@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from bench.data.source import task_sha256
 from bench.encode import Encoded
 from bench.errors import CellError
 from bench.fingerprint import fingerprint
-from bench.method import Method
+from bench.models import lineage
 from bench.plan import Cell, Settings
 from bench.record import (
     ContaminationEntry,
     EncodingEntry,
+    GridEntry,
     GroupEntry,
     Interval,
     MethodEntry,
@@ -56,6 +57,7 @@ class Scored:
     encoded: Encoded
     tasks: Mapping[str, ScoredTask]
     timings: Timings
+    grid: tuple[GridEntry, ...] = ()
 
 
 def score_tasks(
@@ -153,6 +155,7 @@ def make_record(
     packed = pack_items(_all_items(cell.suite, scores))
     info, method, suite = cell.method.info, cell.method, cell.suite
     mains = [scores[name].score.main for name in suite.average]
+    learnt = {name for one in lineage(method) for name in one.training_datasets()}
     dimensions = {vectors.shape[1] for vectors in encoded.vectors.values()}
     if len(dimensions) > 1:
         raise CellError(f"the encoder returned vectors of different sizes: {sorted(dimensions)}")
@@ -176,11 +179,12 @@ def make_record(
         model_fingerprint=cell.model_fingerprint,
         dimension=min(dimensions, default=None),
         parameters=_parameters(built.encoder),
-        tasks={task.name: _task_entry(task, scores[task.name], method) for task in suite.tasks},
+        tasks={task.name: _task_entry(task, scores[task.name], learnt) for task in suite.tasks},
         average=float(np.mean(mains)),
         average_ci95=_interval(_average_replicates(suite, scores)),
         average_of_rounded=float(np.mean([round(100 * main, 2) for main in mains])) / 100,
         averaged_tasks=suite.average,
+        grid=scored.grid,
         encoding=EncodingEntry(
             texts=encoded.texts,
             distinct=encoded.distinct,
@@ -202,7 +206,7 @@ def _interval(replicates: NDArray[np.float64] | None) -> Interval | None:
     return None if replicates is None else percentile_interval(replicates)
 
 
-def _task_entry(spec: TaskSpec, task: ScoredTask, method: Method) -> TaskEntry:
+def _task_entry(spec: TaskSpec, task: ScoredTask, learnt: Collection[str]) -> TaskEntry:
     return TaskEntry(
         kind=spec.kind,
         metric=task.score.metric,
@@ -214,8 +218,7 @@ def _task_entry(spec: TaskSpec, task: ScoredTask, method: Method) -> TaskEntry:
         data_sha256=task.data_sha256,
         phenomena=dict(task.phenomena),
         contamination=task.contamination,
-        in_domain=isinstance(spec.data, str)
-        and spec.data.partition(":")[0] in method.training_datasets(),
+        in_domain=isinstance(spec.data, str) and spec.data.partition(":")[0] in learnt,
     )
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
-from bench.encode import refuse_empty
+from bench.encode import Columns, refuse_empty
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
+from bench.models import lineage
 from bench.plan import Cell, Settings, build, due, encode, is_complete
-from bench.record import Failure, Timings, write_failure, write_record
+from bench.record import Failure, GridEntry, Timings, write_failure, write_record
 from bench.recording import Scored, make_record, score_tasks
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ class _Builds:
         if self._last is None or self._last[0] != cell.model_fingerprint:
             self._last = None
             built = build(cell.method, cell.seed, self._settings)
-            seen = TrainingText(cell.method.training_texts(self._settings.data))
+            learners = lineage(cell.method)
+            seen = TrainingText(
+                text for one in learners for text in one.training_texts(self._settings.data)
+            )
             self._last = (cell.model_fingerprint, built, seen)
         return self._last[1:]
 
@@ -129,5 +133,17 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
         encode=encoded_at - started,
         score=time.perf_counter() - encoded_at,
     )
-    record, packed_items = make_record(cell, built, Scored(encoded, scores, timings), settings)
+    grid = _grid(cell, built, tasks, columns, settings)
+    scored = Scored(encoded, scores, timings, grid)
+    record, packed_items = make_record(cell, built, scored, settings)
     write_record(cell.path, record, packed_items)
+
+
+def _grid(
+    cell: Cell, built: Built, tasks: Sequence[Task[Any]], columns: Columns, settings: Settings
+) -> tuple[GridEntry, ...]:
+    if not cell.method.grid:
+        return ()
+    from bench.grid import score_grid
+
+    return score_grid(cell, built, tasks, columns, settings)

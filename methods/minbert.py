@@ -19,7 +19,6 @@ from bench.data.access import DataAccess
 from bench.data.rows import Row, row_digest
 from bench.errors import CellError, UsageError
 from bench.method import (
-    PROFILES,
     BuildContext,
     Label,
     LabelledTexts,
@@ -27,10 +26,8 @@ from bench.method import (
     MethodConfig,
     MethodInfo,
     ModelAccess,
-    resolve,
 )
 from bench.models import method_spec
-from bench.registry import method_class
 
 if TYPE_CHECKING:
     import torch
@@ -263,14 +260,8 @@ class MinBert(Method):
                 yield from task.texts(row)
 
     def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of the tasks that are trained, and those of the base."""
-        own = [task.ref.partition(":")[0] for task in self.trained_tasks]
-        base = method_spec(self.config.base)
-        if base is not None:
-            # A method is not told its profile, so that of its base may be any.
-            bases = [resolve(method_class(base.name), base, profile) for profile in PROFILES]
-            own += [name for one in bases for name in one.training_datasets()]
-        return tuple(dict.fromkeys(own))
+        """Data sets of the tasks that are trained."""
+        return tuple(task.ref.partition(":")[0] for task in self.trained_tasks)
 
     def build(self, ctx: BuildContext) -> MinBertEncoder:
         """Train every encoder with its heads."""

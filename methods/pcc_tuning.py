@@ -117,6 +117,11 @@ class PccTuning(TrainedMethod):
                 found |= versions(["peft"])
         return found
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The model of the first stage, or the base."""
+        return () if self.checkpoint else (self._tuned,)
+
     def training_texts(self, data: DataAccess) -> Iterable[str]:
         """Texts of the graded pairs."""
         if self.checkpoint is None:

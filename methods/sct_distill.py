@@ -76,6 +76,11 @@ class SCTDistill(SCT):
         return found
 
     @property
+    def parents(self) -> tuple[str, ...]:
+        """The student, and the teacher."""
+        return () if self.checkpoint else (self._student, self.config.teacher)
+
+    @property
     def _student(self) -> str:
         config = self.config
         if config.joint or not config.student:

@@ -7,7 +7,6 @@ the dropout schemes and the scores. What else is here is a reading of our own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -133,22 +132,20 @@ class TwoTierSimCSE(CorpusMethod):
             return super().inputs(data, models)
         return self._last_tier.inputs(data, models)
 
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The first tier where there are both, or the base."""
+        if self.checkpoint is not None:
+            return ()
+        return (self._first_tier if self.config.tier == "both" else self.config.base,)
+
     def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts of the tiers that are trained."""
-        return chain.from_iterable(tier.training_texts(data) for tier in self._tiers)
+        """Texts of the tier that is trained here."""
+        return () if self.checkpoint else self._last_tier.training_texts(data)
 
     def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of the tiers that are trained."""
-        return tuple(name for tier in self._tiers for name in tier.training_datasets())
-
-    @property
-    def _tiers(self) -> list[CorpusMethod]:
-        if self.checkpoint is not None:
-            return []
-        if self.config.tier != "both":
-            return [self._last_tier]
-        alone = TwoTierSimCSE(self.config.model_copy(update={"tier": "1"}))
-        return [alone._last_tier, self._last_tier]
+        """Data sets of the tier that is trained here."""
+        return () if self.checkpoint else self._last_tier.training_datasets()
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The base, or the model of the first tier as it is, with its pooler and gate."""

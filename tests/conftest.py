@@ -12,6 +12,9 @@ from tests import stub_methods
 from tests.small import Bench
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores: more threads would only wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 

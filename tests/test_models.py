@@ -17,9 +17,11 @@ from bench.build import Built, build_encoder
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo
-from bench.models import Models, with_pooling
+from bench.method import BuildContext, Method, MethodConfig, MethodInfo, resolve
+from bench.models import Models, lineage, with_pooling
 from bench.progress import Silent
+from bench.registry import method_class
+from bench.spec import parse_method_spec
 from tests.tiny import pooler_outputs, tiny_bert, tiny_sentence_transformer
 
 TEXTS = ["one", "another one", "a third"]
@@ -168,3 +170,51 @@ def test_trained_model_is_kept_as_an_ordinary_folder(tmp_path: Path) -> None:
     assert (folder / "head" / "note.txt").read_text() == "kept"
     assert not list((tmp_path / "cache" / "work").iterdir())
     assert _build(tmp_path, config, seed=1).fingerprint != first.fingerprint
+
+
+def test_a_method_is_loaded_with_another_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = Shifts(Shifts.Config(base=str(tiny_bert(tmp_path / "tiny"))))
+    monkeypatch.setattr(Models, "_method", lambda self, name: method if name == "shifts" else None)
+    expected = [_build(tmp_path, method.config.model_dump(), seed=seed) for seed in (0, 7)]
+    models, built = _models(tmp_path), Shifts.built
+    for seed, other in zip((None, 7), expected, strict=True):
+        assert models.fingerprint("shifts", seed=seed) == other.fingerprint
+        loaded = models.load("shifts", seed=seed)
+        np.testing.assert_array_equal(loaded.encode(TEXTS), other.encoder.encode(TEXTS))
+    assert models.fingerprint("shifts") == expected[0].fingerprint
+    assert Shifts.built == built
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("minilm", {"minilm"}),
+        ("truncate[dim=4,of=pcc-tuning]", {"truncate", "pcc-tuning", "sup-simcse", "minilm-l2"}),
+        (
+            "minbert[base=two-tier-simcse,sts=cosine]",
+            {"minbert", "two-tier-simcse", "minilm-l2"},
+        ),
+        ("sct-distill[teacher=simcse]", {"sct-distill", "sct", "simcse", "minilm-l2"}),
+        ("defsent-plus[of=sct]", {"defsent-plus", "sct", "minilm-l2"}),
+        ("pcc-tuning@folder", {"pcc-tuning"}),
+    ],
+)
+def test_a_method_learns_what_those_before_it_learnt(text: str, names: set[str]) -> None:
+    spec = parse_method_spec(text)
+    found = lineage(resolve(method_class(spec.name), spec, "local"))
+    assert found[0].info.name == spec.name
+    assert {method.info.name for method in found} == names
+
+
+def test_the_sets_of_an_earlier_stage_count(tmp_path: Path) -> None:
+    spec = parse_method_spec("minbert[base=two-tier-simcse,sts=cosine]")
+    method, *before = lineage(resolve(method_class(spec.name), spec, "local"))
+    assert "sts/stsb" not in method.training_datasets()
+    assert "sts/stsb" in {name for one in before for name in one.training_datasets()}
+
+
+def test_only_methods_that_train_keep_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'minilm' is no method that trains"):
+        _models(tmp_path).folder("minilm")

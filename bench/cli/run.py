@@ -26,6 +26,9 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=256, help="Most texts in a batch."
 )
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, help="Processes of each training [1]."
+)
 @click.option("--data", help="Data folder [$BENCH_DATA].")
 @click.option(
     "--output", "-o", default="results/runs", help="Folder of the records [results/runs]."
@@ -56,6 +59,7 @@ def command(
     profile: str | None,
     device: str | None,
     batch_size: int,
+    processes: int,
     data: str | None,
     output: str,
     rerun: str,
@@ -91,6 +95,7 @@ def command(
             rerun=rerun,  # type: ignore[arg-type]  # click checked the choice
             limit=limit,
             batch_size=batch_size,
+            processes=processes,
             progress=bar,
         )
         cells = plan(suites, specs, seeds, settings)

@@ -30,9 +30,10 @@ LEADERBOARDS = Path("results/leaderboards")
 @click.option("--suite", help="Only this suite.")
 @click.option(
     "--view",
-    type=click.Choice(["scores", "phenomena"]),
+    type=click.Choice(["scores", "phenomena", "grid"]),
     default="scores",
-    help="Scores of tasks, or of the phenomena that their items probe [scores].",
+    help="Scores of tasks, of the phenomena that their items probe, or of each layer and "
+    "dimension [scores].",
 )
 @click.option(
     "--mteb",
@@ -74,10 +75,10 @@ def command(
     paths = find_records(folders or ((BASELINES,) if action else ()))
     if action and paths:
         return _leaderboards(paths, action, leaderboards)
-    if view == "phenomena":
-        texts = _phenomena(paths, suite, results, style)
-    else:
+    if view == "scores":
         texts = _scores(paths, suite, results, style)
+    else:
+        texts = _view(view, paths, suite, results, style)
     if not texts:
         raise DataError("no records found to show; 'bench run' writes them")
     for text in texts:
@@ -129,22 +130,23 @@ def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -
     return [with_models(table, models) for table in tables]
 
 
-def _phenomena(
-    paths: Sequence[Path], suite: str | None, results: Sequence[Path], style: str
+def _view(
+    view: str, paths: Sequence[Path], suite: str | None, results: Sequence[Path], style: str
 ) -> list[str]:
     from bench.errors import UsageError
     from bench.record import Record, read_record
-    from bench.report.phenomena import render
+    from bench.report import grid, phenomena
 
     if results:
-        raise UsageError("result files of mteb name no phenomena; drop --mteb or --view")
+        raise UsageError(f"result files of mteb have no {view}; drop --mteb or --view")
     if style not in {"text", "markdown"}:
-        raise UsageError(f"phenomena come as text or markdown, not as {style}")
+        raise UsageError(f"--view {view} comes as text or markdown, not as {style}")
     by_suite: dict[str, list[Record]] = {}
     for record in map(read_record, paths):
         if suite in (None, record.suite):
             by_suite.setdefault(record.suite, []).append(record)
     width = terminal_width() if style == "text" else None
+    render = grid.render if view == "grid" else phenomena.render
     found = [
         render(name, records, style=cast("Style", style), width=width)
         for name, records in by_suite.items()

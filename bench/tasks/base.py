@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,3 +100,18 @@ class Task(ABC, Generic[Spec]):
     def item_rows(self) -> Sequence[Row]:
         """Rows that the items of a score stand for, in their order."""
         return self.rows
+
+
+@runtime_checkable
+class GridTask(Protocol):
+    """A task that is cheap to score many times over."""
+
+    def main(self, vectors: Vectors) -> float:
+        """Main score alone, without items and resamples.
+
+        Args:
+            vectors: Float32 vectors by column, each of shape (n, d).
+
+        Raises:
+            CellError: The vectors give no score.
+        """

@@ -34,17 +34,9 @@ class StsTask(Task[StsSpec]):
         Raises:
             CellError: All similarities of a task or subset are equal: no correlation exists.
         """
-        cosine = cosine_mteb if self.convention == "mteb" else cosine_float64
-        similarity = cosine(vectors["sentence1"], vectors["sentence2"])
-        gold = np.array([row["score"] for row in self.rows], dtype=np.float64)
-        groups = self._subsets()
-        metrics = self._metrics(similarity, gold, groups)
-        bad = next((name for name, value in metrics.items() if not np.isfinite(value)), None)
-        if bad:
-            raise CellError(
-                f"task {self.spec.name}: {bad} is undefined, the encoder gives every pair the "
-                "same similarity"
-            )
+        similarity, groups = self._similarity(vectors), self._subsets()
+        gold = self._gold()
+        metrics = self._checked_metrics(similarity, gold, groups)
         return TaskScore(
             metric="Spearman",
             main=metrics[f"spearman_{self.spec.aggregation}"],
@@ -56,6 +48,38 @@ class StsTask(Task[StsSpec]):
             },
             replicates=self._replicates(similarity, gold, groups, seed),
         )
+
+    def main(self, vectors: Vectors) -> float:
+        """Main score alone.
+
+        Raises:
+            CellError: All similarities of a task or subset are equal: no correlation exists.
+        """
+        similarity = self._similarity(vectors)
+        metrics = self._checked_metrics(similarity, self._gold(), self._subsets())
+        return metrics[f"spearman_{self.spec.aggregation}"]
+
+    def _similarity(self, vectors: Vectors) -> NDArray[np.float64]:
+        cosine = cosine_mteb if self.convention == "mteb" else cosine_float64
+        return cosine(vectors["sentence1"], vectors["sentence2"])
+
+    def _gold(self) -> NDArray[np.float64]:
+        return np.array([row["score"] for row in self.rows], dtype=np.float64)
+
+    def _checked_metrics(
+        self,
+        similarity: NDArray[np.float64],
+        gold: NDArray[np.float64],
+        groups: list[NDArray[np.intp]],
+    ) -> dict[str, float]:
+        metrics = self._metrics(similarity, gold, groups)
+        bad = next((name for name, value in metrics.items() if not np.isfinite(value)), None)
+        if bad:
+            raise CellError(
+                f"task {self.spec.name}: {bad} is undefined, the encoder gives every pair the "
+                "same similarity"
+            )
+        return metrics
 
     def _subsets(self) -> list[NDArray[np.intp]]:
         names = np.array([str(row.get("subset", "")) for row in self.rows])

@@ -19,8 +19,9 @@ from bench.method import BuildContext, Method, MethodConfig, ModelAccess
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback
 
-    from bench.training.trainer import TrainSettings
+    from bench.training.trainer import Batches, TrainSettings
 
 DEV = "sts/stsb:dev"
 SOURCES = (
@@ -79,6 +80,14 @@ class TrainedMethod(Method):
         """A number for each row that the loss needs, or None."""
         return None
 
+    def batches(self, rows: list[Texts], ctx: BuildContext) -> Batches | None:
+        """What makes the batches of an epoch, or None for shuffled rows."""
+        return None
+
+    def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
+        """What else is called during training."""
+        return []
+
     @property
     def pooling(self) -> str:
         """Pooling that the base is trained with."""
@@ -124,7 +133,17 @@ class TrainedMethod(Method):
         settings = self.train_settings(len(rows))
         length = settings.max_seq_length + prompt_length(model)
         settings = replace(settings, max_seq_length=length)
-        train(model, loss, rows, settings, ctx, dev, self.labels(rows, ctx))
+        train(
+            model,
+            loss,
+            rows,
+            settings,
+            ctx,
+            dev,
+            self.labels(rows, ctx),
+            batches=self.batches(rows, ctx),
+            callbacks=self.callbacks(model, ctx),
+        )
         merge_lora(model)
         return model
 

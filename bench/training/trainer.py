@@ -6,15 +6,20 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import safetensors
 import safetensors.torch
 import torch
+import torch.distributed as dist
 import transformers
+from accelerate.data_loader import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    prepare_data_loader,
+)
 from datasets import Dataset
 from sentence_transformers import (
     SentenceTransformer,
@@ -26,7 +31,7 @@ from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimil
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 
 from bench.data.rows import Row
-from bench.errors import CellError
+from bench.errors import CellError, UsageError
 from bench.files import write_atomic
 from bench.method import BuildContext
 from bench.progress import Progress, quiet_libraries
@@ -39,6 +44,10 @@ SUMMARY_FILE = "training.json"
 _SPEARMAN = "eval_spearman_cosine"
 # Keeps the orders of (seed, epoch) and (seed + 1, epoch - 1) apart.
 _SEED_STRIDE = 1_000_003
+# Dropout masks of processes differ.
+_RANK_STRIDE = 7_919
+# Batches of row numbers of an epoch, from the seed and the epoch; equally many in every epoch.
+Batches = Callable[[int, int], list[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -77,9 +86,45 @@ class TrainSettings:
 
     def total_steps(self, pairs: int) -> int:
         """Optimizer steps over a number of pairs."""
-        per_epoch = math.ceil(pairs / self.batch_size)
-        steps = math.ceil(per_epoch * self.epochs)
+        return self.steps(math.ceil(pairs / self.batch_size))
+
+    def steps(self, batches: int) -> int:
+        """Optimizer steps where an epoch has a number of batches."""
+        steps = math.ceil(batches * self.epochs)
         return min(steps, self.max_steps) if self.max_steps > 0 else steps
+
+
+def ranks() -> tuple[int, int]:
+    """Number of this process among those of the training, from 0, and how many there are."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank(), dist.get_world_size()
+    return 0, 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes what all of them have."""
+    return ranks()[0] == 0
+
+
+def wait_for_all() -> None:
+    """Wait until every process of the training is here."""
+    if ranks()[1] > 1:
+        dist.barrier()
+
+
+def share(batch: list[int]) -> list[int]:
+    """Rows of a batch that are this process's own: those of all, in order, make the batch.
+
+    Shares differ by at most one row, which happens in the last batch of an epoch, or in batches
+    of the method's own.
+
+    Raises:
+        UsageError: There are more processes than rows.
+    """
+    rank, world = ranks()
+    if len(batch) < world:
+        raise _too_small(len(batch), world)
+    return batch[len(batch) * rank // world : len(batch) * (rank + 1) // world]
 
 
 def seed_everything(seed: int) -> None:
@@ -95,11 +140,19 @@ def train(
     ctx: BuildContext,
     dev: list[Row] | None = None,
     labels: Sequence[float] | None = None,
+    *,
+    batches: Batches | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> SentenceTransformer:
     """Train a model in place, from the last checkpoint in ``ctx.workdir`` if there is one.
 
     Parameters and persistent buffers of the loss, apart from the model's own, are part of every
     checkpoint; other state of a loss is not restored. With dev rows the best weights are kept.
+
+    In several processes each has its ``share`` of every batch, the gradients of model and loss
+    are averaged, and the first one writes. The steps are those of one process where the loss is
+    of the rows of all processes; of a loss that is a mean over a process's own rows, this holds
+    for batches that divide evenly.
 
     Args:
         model: The model.
@@ -109,9 +162,13 @@ def train(
         ctx: Seed, device, folder and progress of this build.
         dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
         labels: A number for each row, which the loss gets, or None.
+        batches: The batches of an epoch, as lists of row numbers, from the seed and the epoch
+            alone; equally many in every epoch. By default all rows are shuffled.
+        callbacks: What else is called during training; none may keep state of its own.
 
     Raises:
         CellError: The loss became NaN or infinite.
+        UsageError: There are more processes than rows in a batch, or they do not divide it.
     """
     quiet_libraries()
     keep_freed_memory()
@@ -120,10 +177,15 @@ def train(
     evaluated = bool(dev) and settings.dev_every > 0
     checkpoints = _LossCheckpoints(model, loss)
     max_seq_length = model.max_seq_length
+    steps = (
+        settings.steps(len(batches(ctx.seed, 0))) if batches else settings.total_steps(len(pairs))
+    )
+    _check_shares(settings, len(pairs), steps, batches(ctx.seed, 0) if batches else None)
     trainer = _Trainer(
         model=model,
         loss=loss,
-        args=_arguments(settings, ctx, folder, len(pairs), evaluated),
+        batches=batches,
+        args=_arguments(settings, ctx, folder, steps, evaluated),
         train_dataset=_dataset(pairs, labels),
         evaluator=(
             _DevEvaluator(dev, settings.batch_size, max_seq_length) if dev and evaluated else None
@@ -132,19 +194,55 @@ def train(
             ProgressCallback(ctx.progress, "train"),
             checkpoints,
             _Schedule(settings.patience if evaluated else 0),
+            *callbacks,
         ],
     )
     trainer.remove_callback(PrinterCallback)
+    if is_first():
+        # It alone deletes the incomplete ones.
+        resume_point(folder, (LOSS_FILE, STATE_FILE))
+    wait_for_all()
     point = resume_point(folder, (LOSS_FILE, STATE_FILE))
     if point:
         checkpoints.load(point)
+    if not is_first():
+        torch.manual_seed(ctx.seed + _RANK_STRIDE * ranks()[0])
     model.max_seq_length = settings.max_seq_length
     try:
         trainer.train(resume_from_checkpoint=str(point) if point else None)
     finally:
         model.max_seq_length = max_seq_length
-    write_summary(ctx.workdir, trainer.state, checkpoints.seconds(), len(pairs))
+    if is_first():
+        write_summary(ctx.workdir, trainer.state, checkpoints.seconds(), len(pairs))
+    wait_for_all()
     return model.eval()
+
+
+def _check_shares(
+    settings: TrainSettings, rows: int, steps: int, given: list[list[int]] | None
+) -> None:
+    world = ranks()[1]
+    if world == 1:
+        return
+    if settings.batch_size % world:
+        raise UsageError(
+            f"batch_size {settings.batch_size} does not divide into {world} processes; "
+            f"choose a multiple of {world}, or other --processes"
+        )
+    if given is None:
+        last = rows % settings.batch_size or settings.batch_size
+        fewest = last if steps >= math.ceil(rows / settings.batch_size) else world
+    else:
+        fewest = min(map(len, given))
+    if fewest < world:
+        raise _too_small(fewest, world)
+
+
+def _too_small(rows: int, world: int) -> UsageError:
+    return UsageError(
+        f"a batch of {rows} rows is too small for {world} processes; "
+        "change the batch_size or the number of rows, or use fewer --processes"
+    )
 
 
 def resume_point(folder: Path, files: tuple[str, ...]) -> Path | None:
@@ -236,7 +334,8 @@ class _Schedule(TrainerCallback):
 class _LossCheckpoints(TrainerCallback):
     """Adds the loss's own tensors, and the seconds spent, to the trainer's checkpoints.
 
-    The file is written last, so a checkpoint that has it is complete.
+    The file is written last, by the first process when all have written what is theirs, so a
+    checkpoint that has it is complete.
     """
 
     def __init__(self, model: torch.nn.Module, loss: torch.nn.Module) -> None:
@@ -251,6 +350,9 @@ class _LossCheckpoints(TrainerCallback):
     def on_save(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        wait_for_all()
+        if not is_first():
+            return
         content = safetensors.torch.save(_copied(self._own()), {"seconds": repr(self.seconds())})
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_atomic(folder / LOSS_FILE, content)
@@ -285,11 +387,82 @@ class _EpochSampler(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
         rows = len(cast("Sized", self.sampler))
         order: list[int] = torch.randperm(rows, generator=generator).tolist()
         for start in range(0, len(order), self.batch_size):
-            yield order[start : start + self.batch_size]
+            yield share(order[start : start + self.batch_size])
+
+
+class _GivenBatches(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
+    """Asks for the batches of each epoch."""
+
+    def __init__(self, batches: Batches, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._batches = batches
+        self._count = len(batches(self.seed, 0))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        found = self._batches(self.seed, self.epoch)
+        if len(found) != self._count:
+            # Resuming counts the epochs behind it by the length of one.
+            raise ValueError(
+                f"epoch {self.epoch} has {len(found)} batches, the first one {self._count}"
+            )
+        yield from map(share, found)
+
+    def __len__(self) -> int:
+        return self._count
 
 
 class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
-    """Stops at a loss that is not finite, and collects nothing for a model card."""
+    """Stops at a loss that is not finite, and collects nothing for a model card.
+
+    In several processes the batches come divided, and gradients are averaged here. The library's
+    wrapper would not do: it leaves out parameters of the loss, and what a loss does with parts of
+    the model.
+    """
+
+    def __init__(self, *, batches: Batches | None, **kwargs: Any) -> None:
+        self._batches = batches
+        super().__init__(**kwargs)
+        if ranks()[1] > 1:
+            prepare_model = self.accelerator.prepare_model
+            self.accelerator.prepare_model = partial(prepare_model, evaluation_mode=True)
+            self.accelerator.prepare_data_loader = self._undivided
+
+    def _undivided(self, loader: Any, **kwargs: Any) -> Any:
+        return prepare_data_loader(
+            loader,
+            self.accelerator.device,
+            num_processes=1,
+            process_index=0,
+            put_on_device=True,
+            non_blocking=self.accelerator.non_blocking,
+        )
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the gradients of model and loss, those of one process on the joined batch."""
+        result = super().training_step(*args, **kwargs)
+        _average_gradients(self._modules().parameters())
+        return result
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate at the length of the evaluator, not that of training.
+
+        It is set here, since every process encodes and only the first one calls the evaluator.
+        """
+        model, evaluator = cast("Any", self.model), cast("_DevEvaluator", self.evaluator)
+        cut, model.max_seq_length = model.max_seq_length, evaluator.max_seq_length
+        try:
+            return super().evaluation_loop(*args, **kwargs)
+        finally:
+            model.max_seq_length = cut
+
+    def _modules(self) -> torch.nn.ModuleList:
+        return torch.nn.ModuleList([self.model, cast("torch.nn.Module", self.loss)])
+
+    def get_batch_sampler(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the batches that are given, in place of those of the arguments."""
+        if self._batches is None:
+            return super().get_batch_sampler(*args, **kwargs)
+        return _GivenBatches(self._batches, *args, **kwargs)
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         result = super().compute_loss(model, inputs, *args, **kwargs)
@@ -303,7 +476,7 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
 
     def _clip_grad_norm(self, model: Any) -> Any:
         """Clip the gradients of model and loss as one; the library leaves the loss's alone."""
-        modules = torch.nn.ModuleList([model, cast("torch.nn.Module", self.loss)])
+        modules = self._modules()
         return self.accelerator.clip_grad_norm_(modules.parameters(), self.args.max_grad_norm)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -332,8 +505,26 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
                     tensor.copy_(stored[name])
 
 
+def _average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
+    """Replace gradients by their means over all processes; a parameter without one counts as 0."""
+    world = ranks()[1]
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    if world == 1 or not trained:
+        return
+    used = torch.tensor([p.grad is not None for p in trained], dtype=torch.int32)
+    used = used.to(trained[0].device)
+    dist.all_reduce(used, dist.ReduceOp.MAX)
+    for parameter, count in zip(trained, used.tolist(), strict=True):
+        # Where no process has a gradient the optimizer must not see one either.
+        if count:
+            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            total = own.contiguous()
+            dist.all_reduce(total)
+            parameter.grad = total / world
+
+
 class _DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-ignore]
-    """Scores the dev rows at the length that the model has in use, not in training."""
+    """Scores the dev rows, at the length that the model has in use."""
 
     def __init__(self, dev: list[Row], batch_size: int, max_seq_length: int | None) -> None:
         super().__init__(
@@ -344,14 +535,7 @@ class _DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-
             similarity_fn_names=["cosine"],
             write_csv=False,
         )
-        self._max_seq_length = max_seq_length
-
-    def __call__(self, model: Any, *args: Any, **kwargs: Any) -> Any:
-        cut, model.max_seq_length = model.max_seq_length, self._max_seq_length
-        try:
-            return super().__call__(model, *args, **kwargs)
-        finally:
-            model.max_seq_length = cut
+        self.max_seq_length = max_seq_length
 
 
 def _unfrozen(model: torch.nn.Module) -> Mapping[str, torch.Tensor] | None:
@@ -374,13 +558,12 @@ def _dataset(pairs: list[tuple[str, ...]], labels: Sequence[float] | None) -> Da
 
 
 def _arguments(
-    settings: TrainSettings, ctx: BuildContext, folder: Path, pairs: int, evaluated: bool
+    settings: TrainSettings, ctx: BuildContext, folder: Path, steps: int, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
     every = settings.dev_every if evaluated else settings.checkpoint_every
-    steps = settings.total_steps(pairs)
     cuda = ctx.device.startswith("cuda")
     bf16 = cuda and torch.cuda.is_bf16_supported()
-    return SentenceTransformerTrainingArguments(
+    arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         seed=ctx.seed,
         data_seed=ctx.seed,
@@ -412,3 +595,6 @@ def _arguments(
         dataloader_num_workers=0,
         dataloader_pin_memory=cuda,
     )
+    # The library switches it on for several processes, whose last batch is divided here.
+    arguments.dataloader_drop_last = False
+    return arguments

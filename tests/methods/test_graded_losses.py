@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -356,6 +357,9 @@ def process(rank: int, folder: str) -> None:
     found["rows"] = (joined.detach(), rows.grad)
     found["integers"] = gather_rows(torch.arange(3 * rank, 2 + 3 * rank))
     torch.save(found, Path(folder) / f"{rank}.pt")
+    # A wrapper that outlives its group can hang the process when it ends.
+    del averaged
+    gc.collect()
     dist.destroy_process_group()
 
 

@@ -284,13 +284,6 @@ def test_the_training_texts_are_those_that_are_trained_on(data: Path, base: Path
     assert found[:10] != [*texts_of(expected[:10])]
 
 
-def test_the_sets_of_a_base_count_too(data: Path) -> None:
-    own, _ = method("minbert[base=two-tier-simcse,sts=cosine]")
-    assert "sts/stsb" in own.training_datasets()
-    plain, _ = method("minbert[base=minilm-l2,sts=cosine]")
-    assert "sts/stsb" not in plain.training_datasets()
-
-
 def test_a_checkpoint_is_refused(data: Path, base: Path) -> None:
     with pytest.raises(UsageError, match=r"write minbert\[base=.*tiny\]"):
         build_method(f"minbert@{base}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from transformers import TrainerCallback
 
 from bench.cache import Cache
 from bench.data.access import DataAccess
@@ -205,3 +208,82 @@ def test_max_steps_is_an_upper_bound() -> None:
     settings = TrainSettings(lr=1, epochs=2, batch_size=4, max_seq_length=8, max_steps=7)
     assert settings.total_steps(100) == 7
     assert settings.total_steps(10) == 6
+
+
+def halves(seed: int, epoch: int) -> list[list[int]]:
+    """Batches of three rows of either half of the pairs, in an order of each epoch."""
+    generator = np.random.default_rng((seed, epoch))
+    parts = [generator.permutation(10)[:9].reshape(3, 3) + start for start in (0, 10)]
+    found = np.concatenate(parts).tolist()
+    return [found[i] for i in generator.permutation(6)]
+
+
+def run_halves(folder: Path, die_at: int | None = None, **settings: Any):
+    """Train on these batches; returns the loss, the summary and the first texts of each batch."""
+    folder.mkdir(exist_ok=True)
+    model = tiny_sentence_transformer(folder / "tiny")
+    seed_everything(3)
+    loss, seen = Contrast(model), []
+    tokens = {tuple(model.preprocess([pair[0]])["input_ids"][0].tolist()): pair for pair in PAIRS}
+
+    def note(_: Any, inputs: Any) -> None:
+        rows = inputs[0][0]["input_ids"].tolist()
+        seen.append([PAIRS.index(tokens[tuple(i for i in row if i)]) for row in rows])
+
+    loss.register_forward_pre_hook(note)
+    ctx = context(folder, die_at)
+    train(model, loss, PAIRS, replace(SETTINGS, **settings), ctx, batches=halves)
+    return loss, json.loads((ctx.workdir / "training.json").read_text()), seen
+
+
+def test_given_batches_are_those_of_every_epoch(tmp_path: Path) -> None:
+    _, summary, seen = run_halves(tmp_path)
+    assert summary["steps"] == 18
+    assert seen == [batch for epoch in range(3) for batch in halves(3, epoch)]
+    assert halves(3, 0) != halves(3, 1)
+
+
+def test_epochs_and_max_steps_count_given_batches(tmp_path: Path) -> None:
+    assert run_halves(tmp_path, max_steps=8)[2] == [*halves(3, 0), *halves(3, 1)[:2]]
+    assert replace(SETTINGS, epochs=0.5).steps(6) == 3
+
+
+# Step 6 ends an epoch at a checkpoint, 9 is in the second one.
+@pytest.mark.parametrize("die_at", [6, 9])
+def test_given_batches_killed_and_resumed(tmp_path: Path, die_at: int) -> None:
+    whole = run_halves(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run_halves(tmp_path / "killed", die_at)
+    resumed = run_halves(tmp_path / "killed")
+    assert_equal_states(whole[0], resumed[0])
+    assert {**whole[1], "seconds": 0} == {**resumed[1], "seconds": 0}
+
+
+def test_epochs_of_given_batches_are_equally_long(tmp_path: Path) -> None:
+    ctx = context(tmp_path)
+    model = tiny_sentence_transformer(tmp_path / "tiny")
+    with pytest.raises(ValueError, match="epoch 1 has 2 batches, the first one 1"):
+        train(
+            model,
+            Contrast(model),
+            PAIRS,
+            SETTINGS,
+            ctx,
+            batches=lambda seed, epoch: [[0, 1]] * (epoch + 1),
+        )
+
+
+class Counts(TrainerCallback):
+    """Counts steps."""
+
+    steps = 0
+
+    def on_step_end(self, *given: Any, **more: Any) -> None:
+        """Count one."""
+        self.steps += 1
+
+
+def test_callbacks_are_called(tmp_path: Path) -> None:
+    model, counts = tiny_sentence_transformer(tmp_path / "tiny"), Counts()
+    train(model, Contrast(model), PAIRS, SETTINGS, context(tmp_path), callbacks=[counts])
+    assert counts.steps == 15

@@ -1,0 +1,322 @@
+"""Hard negatives that are mined once and replaced during training.
+
+Li et al., "Conan-embedding: General Text Embedding with More and Better Negative Samples", 2024,
+arXiv 2408.15710, section on dynamic hard negative mining; no code was published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.contamination import normalise
+from bench.data.retrieval import Query
+from bench.errors import DataError
+from bench.files import write_atomic
+
+# Ranks that replacements leave out, as the likeliest to answer the query after all.
+SKIPPED = 10
+MOST_CANDIDATES = 100
+_QUERIES_AT_ONCE = 256
+_NONE = -1
+
+Vectors = Callable[[list[str]], NDArray[np.float32]]
+Scores = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Queries and the texts that may be their hard negatives.
+
+    Attributes:
+        queries: The Q queries.
+        texts: The texts, none of which is another one in letters and digits.
+        ranked: Numbers of texts for each query, the nearest first, int64 (Q, C) with -1 at the
+            end of short lists.
+        known: Numbers of the texts that answer a query or are the query, int64 (Q, P) with -1 at
+            the end of short lists.
+        pairs: Number of the query and that of the text, int64 (R, 2), for each of the rows that
+            ``answered`` makes.
+    """
+
+    queries: list[str]
+    texts: list[str]
+    ranked: NDArray[np.int64]
+    known: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+
+
+def answered(queries: Sequence[Query]) -> list[tuple[str, str]]:
+    """Rows to train on, each query with each of its positives."""
+    return [(query.text, positive) for query in queries for positive in query.positives]
+
+
+def mine(queries: Sequence[Query], vectors: Vectors) -> Candidates:
+    """Rank the positives and negatives of all queries for each of them, by cosine.
+
+    The list of a query has the nearest 100 at most. What answers the query is left out, and so
+    are texts with the letters and digits of the query or of an answer.
+
+    Args:
+        queries: The queries.
+        vectors: Encodes n texts to float32 (n, d).
+
+    Raises:
+        DataError: There are no queries, or too few texts for negatives of each.
+    """
+    if not queries:
+        raise DataError("there are no queries to train on; name a set of queries with positives")
+    texts: dict[str, str] = {}
+    for query in queries:
+        for text in (*query.positives, *query.negatives):
+            texts.setdefault(_key(text), text)
+    numbers = {key: number for number, key in enumerate(texts)}
+    known = _known(queries, numbers)
+    asked = [query.text for query in queries]
+    encoded = vectors([*asked, *texts.values()])
+    units = encoded / np.linalg.norm(encoded, axis=1, keepdims=True).clip(min=1e-12)
+    ranked = _ranked(units[: len(asked)], units[len(asked) :], known)
+    fewest = int((ranked != _NONE).sum(axis=1).min())
+    if fewest < SKIPPED:
+        raise DataError(
+            f"a query has {fewest} candidates for hard negatives, {SKIPPED} are needed; "
+            "raise limit, or name more sets in retrieval"
+        )
+    owners = [number for number, query in enumerate(queries) for _ in query.positives]
+    answers = [numbers[_key(text)] for _, text in answered(queries)]
+    return Candidates(
+        asked,
+        list(texts.values()),
+        ranked,
+        _padded(known),
+        np.stack([np.array(owners, np.int64), np.array(answers, np.int64)], axis=1),
+    )
+
+
+def _key(text: str) -> str:
+    return normalise(text) or text
+
+
+def _known(queries: Sequence[Query], numbers: dict[str, int]) -> list[list[int]]:
+    # A query may be in several sets, and what answers it in one is no negative in another.
+    by_query: dict[str, set[int]] = {}
+    for query in queries:
+        keys = {_key(text) for text in (query.text, *query.positives)}
+        found = by_query.setdefault(_key(query.text), set())
+        found.update(numbers[key] for key in keys if key in numbers)
+    return [sorted(by_query[_key(query.text)]) for query in queries]
+
+
+def _ranked(
+    queries: NDArray[np.float32], texts: NDArray[np.float32], known: list[list[int]]
+) -> NDArray[np.int64]:
+    parts = []
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        scores = queries[start : start + _QUERIES_AT_ONCE] @ texts.T
+        for row, left_out in zip(scores, known[start:], strict=False):
+            row[left_out] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :MOST_CANDIDATES]
+        open_ = np.isfinite(np.take_along_axis(scores, order, axis=1))
+        parts.append(np.where(open_, order, _NONE))
+    return np.concatenate(parts)
+
+
+def _padded(lists: list[list[int]]) -> NDArray[np.int64]:
+    table = np.full((len(lists), max(map(len, lists))), _NONE, np.int64)
+    for row, numbers in zip(table, lists, strict=True):
+        row[: len(numbers)] = numbers
+    return table
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When the negatives of a query have become too easy.
+
+    With S their mean cosine now and S0 that at their installation: factor · S < S0 and |S| < cap.
+    Where S0 is not positive the factor would replace negatives that have not changed; there it is
+    S < S0 and |S| < cap.
+
+    Attributes:
+        factor: Factor of S.
+        cap: Bound of |S|; 0 replaces nothing.
+        faithful: The first form everywhere, as printed.
+    """
+
+    factor: float = 1.15
+    cap: float = 0.8
+    faithful: bool = False
+
+    def fires(self, now: Tensor, installed: Tensor) -> Tensor:
+        """Tell for each query, bool (k,), from S and S0, (k,) each."""
+        easier = self.factor * now < installed
+        if not self.faithful:
+            easier = torch.where(installed > 0, easier, now < installed)
+        return easier & (now.abs() < self.cap)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one look at the negatives found; means are None where there is nothing to average.
+
+    Attributes:
+        step: Steps done.
+        checked: Queries seen since the last look; at step 0 all of them.
+        replaced: Queries that got new negatives.
+        capped: Queries whose |S| is not below the cap.
+        mean_s: Mean S of the checked.
+        mean_s0: Mean S0 of the checked, before replacements.
+        mean_replaced: Mean S of the replaced, of their old negatives.
+        mean_new: Mean S of the replaced, of their new negatives.
+    """
+
+    step: int
+    checked: int
+    replaced: int
+    capped: int
+    mean_s: float | None
+    mean_s0: float | None
+    mean_replaced: float | None
+    mean_new: float | None
+
+
+@dataclass(frozen=True)
+class CheckLog:
+    """A JSON file of all checks.
+
+    Attributes:
+        path: The file.
+        negatives: Hard negatives of a query, whose first ones have the ranks before 10.
+    """
+
+    path: Path
+    negatives: int
+
+    def add(self, check: Check) -> None:
+        """Add a check, in the place of it and later ones of a training that was stopped."""
+        earlier = json.loads(self.path.read_bytes())["checks"] if self.path.is_file() else []
+        content = {
+            "negatives": self.negatives,
+            "first_ranks": list(range(SKIPPED - self.negatives, SKIPPED)),
+            "checks": [*(entry for entry in earlier if entry["step"] < check.step), asdict(check)],
+        }
+        write_atomic(self.path, json.dumps(content, indent=2, allow_nan=False).encode())
+
+
+class HardNegatives(nn.Module):
+    """The hard negatives in use for each query.
+
+    After i replacements they have the ranks (i - 1)·n + 10 to i·n + 9 of its list, the best being
+    0; a query whose list has no such ranks keeps what it has. How often each was replaced, S0,
+    which queries were seen since the last check and the step are buffers, and so part of
+    checkpoints.
+
+    Args:
+        candidates: Queries, texts and lists.
+        count: Hard negatives n of a query, at most 10.
+        rule: When they are replaced, or None for never.
+        check_every: Steps between checks.
+        log: Where checks are noted, or None.
+    """
+
+    ranked: Tensor
+    known: Tensor
+    lengths: Tensor
+    replacements: Tensor
+    installed: Tensor
+    seen: Tensor
+    step: Tensor
+
+    def __init__(
+        self,
+        candidates: Candidates,
+        *,
+        count: int,
+        rule: Rule | None,
+        check_every: int,
+        log: CheckLog | None = None,
+    ) -> None:
+        super().__init__()
+        self.queries = candidates.queries
+        self.texts = candidates.texts
+        self._count = count
+        self._rule = rule
+        self._check_every = check_every
+        self._log = log
+        ranked = torch.from_numpy(candidates.ranked)
+        # Mined anew after an interruption, so no part of checkpoints.
+        self.register_buffer("ranked", ranked, persistent=False)
+        self.register_buffer("known", torch.from_numpy(candidates.known), persistent=False)
+        self.register_buffer("lengths", (ranked != _NONE).sum(dim=1), persistent=False)
+        self.register_buffer("replacements", torch.zeros(len(ranked), dtype=torch.int64))
+        self.register_buffer("installed", torch.zeros(len(ranked)))
+        self.register_buffer("seen", torch.zeros(len(ranked), dtype=torch.bool))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+
+    def current(self, queries: Tensor) -> Tensor:
+        """Numbers of the texts in use, int64 (k, n), of queries (k,)."""
+        first = SKIPPED + (self.replacements[queries] - 1) * self._count
+        ranks = first[:, None] + torch.arange(self._count, device=first.device)
+        return self.ranked[queries].gather(1, ranks)
+
+    def answers(self, queries: Tensor, texts: Tensor) -> Tensor:
+        """Tell which of the texts (c,) answer or are which of the queries (k,), bool (k, c)."""
+        return (self.known[queries][:, :, None] == texts).any(dim=1)
+
+    @torch.no_grad()
+    def advance(self, queries: Tensor, score: Scores) -> None:
+        """Note the queries of the coming step, after the check that may be due before it.
+
+        Args:
+            queries: Numbers of queries, those of all processes.
+            score: Measures S of queries (k,) as float32 (k,), the same in every process.
+        """
+        if self._rule is None:
+            return
+        step = int(self.step)
+        if step == 0:
+            everyone = torch.arange(len(self.ranked), device=self.ranked.device)
+            self.installed.copy_(score(everyone))
+            self._note(self._rule, self.installed, self.installed, everyone[:0], self.installed)
+        elif step % self._check_every == 0:
+            self._check(self._rule, score)
+        self.seen[queries] = True
+        self.step += 1
+
+    def _check(self, rule: Rule, score: Scores) -> None:
+        checked = self.seen.nonzero().flatten()
+        now, before = score(checked), self.installed[checked]
+        last_rank = SKIPPED + (self.replacements[checked] + 1) * self._count
+        chosen = (rule.fires(now, before) & (last_rank <= self.lengths[checked])).nonzero()[:, 0]
+        renewed = checked[chosen]
+        self.replacements[renewed] += 1
+        if len(renewed):
+            self.installed[renewed] = score(renewed)
+        self._note(rule, now, before, chosen, self.installed[renewed])
+        self.seen.zero_()
+
+    def _note(self, rule: Rule, now: Tensor, before: Tensor, chosen: Tensor, new: Tensor) -> None:
+        if self._log is None:
+            return
+        self._log.add(
+            Check(
+                step=int(self.step),
+                checked=len(now),
+                replaced=len(chosen),
+                capped=int((now.abs() >= rule.cap).sum()),
+                mean_s=_mean(now),
+                mean_s0=_mean(before),
+                mean_replaced=_mean(now[chosen]),
+                mean_new=_mean(new) if len(chosen) else None,
+            )
+        )
+
+
+def _mean(values: Tensor) -> float | None:
+    return values.double().mean().item() if len(values) else None

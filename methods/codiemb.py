@@ -1,0 +1,398 @@
+"""CoDiEmb: retrieval and similarity in one model, each with batches and losses of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from bench.data.access import DataAccess
+from bench.data.corpora import Texts
+from bench.data.graded import TRAIN, Graded, graded_fingerprint, load_graded
+from bench.data.retrieval import Query, load_retrieval, retrieval_datasets, retrieval_fingerprint
+from bench.errors import DataError, UsageError
+from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.training.adapter import DEV, SOURCES, TrainedConfig, TrainedMethod
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback
+
+    from bench.training.fusion import State
+    from bench.training.trainer import Batches, TrainSettings
+
+WARMUP_RATIO = 0.03
+# Grade from which on the two texts of a pair answer each other in the naive training.
+PARAPHRASE = 0.8
+_KEPT = "checkpoints"
+_OF_FUSION = ("fusion", "granularity", "power")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one set.
+
+    Attributes:
+        start: Number of the first one.
+        count: Rows in an epoch.
+        batch_size: Rows in a batch.
+        redrawn: Whether every epoch has rows of its own, one epoch's behind the other's.
+    """
+
+    start: int
+    count: int
+    batch_size: int
+    redrawn: bool
+
+    def batches(self, epoch: int, generator: np.random.Generator) -> list[list[int]]:
+        """Cut the shuffled rows of an epoch into full batches; what is left over is not used."""
+        first = self.start + epoch * self.count * self.redrawn
+        full = self.count // self.batch_size * self.batch_size
+        order = first + generator.permutation(self.count)[:full]
+        found: list[list[int]] = order.reshape(-1, self.batch_size).tolist()
+        return found
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Rows of all tasks, with the sets that they are of.
+
+    Attributes:
+        rows: Query, positives and hard negatives, or two texts; empty texts fill each row up.
+        labels: The grade of each pair, −1 for rows of retrieval.
+        parts: The sets.
+    """
+
+    rows: list[Texts]
+    labels: list[float]
+    parts: list[Part]
+
+    def batches(self, seed: int, epoch: int) -> list[list[int]]:
+        """Batches of an epoch in random order, each of rows of one set (the dynamic sampler)."""
+        generator = np.random.default_rng((seed, epoch))
+        found = [batch for part in self.parts for batch in part.batches(epoch, generator)]
+        return [found[i] for i in generator.permutation(len(found))]
+
+
+class CoDiEmb(TrainedMethod):
+    """Multi-positive contrast for retrieval, losses over the order of a batch for STS."""
+
+    info = MethodInfo(
+        name="codiemb",
+        title="CoDiEmb, a task a batch for retrieval and STS, and delta-guided fusion",
+        kind="supervised",
+        paper=(
+            "CoDiEmb: A Collaborative yet Distinct Framework for Unified Representation Learning "
+            "in Information Retrieval and Semantic Textual Similarity"
+        ),
+        arxiv="2508.11442",
+        year=2025,
+        trains=True,
+        sources=(
+            *SOURCES,
+            "bench.data.graded",
+            "bench.data.retrieval",
+            "bench.layers",
+            "bench.methods.losses.gather",
+            "bench.methods.losses.graded",
+            "bench.methods.losses.listwise",
+            "bench.methods.losses.multi_positive",
+            "bench.training.fusion",
+        ),
+    )
+
+    class Config(TrainedConfig):
+        """Settings; the defaults are those of the authors' scripts for E5-large-instruct.
+
+        The authors put an instruction before queries, and before both texts of a pair; here there
+        is none, as the encoders at hand were trained without. Their sets are Chinese, those
+        here English. The formula of their fusion was not at hand: ``delta`` is a rule of our own,
+        and it merges checkpoints of one training where theirs come from several.
+
+        Attributes:
+            pooling: Pooling of the base.
+            retrieval: Sets of queries, see ``bench.data.retrieval``, joined with ``+``.
+            queries: Number of queries of each set, all by default.
+            positives: Positives P that are drawn for a query in every epoch.
+            negatives: Hard negatives N that are drawn for a query that has any.
+            batch_size: Queries in a batch of retrieval.
+            sts_batch_size: Pairs in a batch of STS.
+            temperature: Temperature of the contrast in retrieval and in the middle layer.
+            rank_temperature: Temperature of the losses over the order of grades.
+            middle: Contrast pairs of the full grade in the middle layer.
+            gather_sts: In several processes take the loss of STS over the pairs of all of them.
+            naive: The baseline: one contrastive loss for both tasks, in batches of
+                ``batch_size`` rows of any set. Of the graded pairs it has those with a grade of
+                0.8 or more, as positives of each other.
+            checkpoints: Number of checkpoints that are kept, at the ends of equal parts.
+            fusion: How these become one model: ``delta`` weighs them by the distance of their
+                parameters from the base's; ``soup`` is their mean; ``greedy`` the mean of those
+                that each raise the score on STS-B dev; ``none`` is the model that training ends
+                with, or the best one where ``dev`` is set.
+            granularity: What ``delta`` has weights for: the model, layers, tensors or elements.
+            power: 1 for weights of ``delta`` in proportion to the distance, −1 in inverse
+                proportion.
+        """
+
+        base: str = "intfloat/multilingual-e5-large-instruct"
+        pooling: Literal["cls", "mean"] = "mean"
+        retrieval: str = "wikiqa+trecqa+semeval16_qq+quora"
+        queries: int | None = Field(None, gt=0)
+        positives: int = Field(2, gt=0)
+        negatives: int = Field(4, ge=0)
+        batch_size: int = Field(64, gt=1)
+        sts_batch_size: int = Field(32, gt=1)
+        temperature: float = Field(0.02, gt=0)
+        rank_temperature: float = Field(0.05, gt=0)
+        middle: bool = True
+        gather_sts: bool = False
+        naive: bool = False
+        lr: float = Field(5e-5, gt=0)
+        epochs: float = Field(5, gt=0)
+        max_seq_length: int = Field(512, gt=0)
+        dev: bool = False
+        checkpoints: int = Field(5, gt=0)
+        fusion: Literal["delta", "soup", "greedy", "none"] = "delta"
+        granularity: Literal["model", "layer", "tensor", "element"] = "tensor"
+        power: float = 1.0
+
+        @model_validator(mode="after")
+        def _weights_of_delta(self) -> CoDiEmb.Config:
+            if self.fusion != "delta" and (self.granularity, self.power) != ("tensor", 1.0):
+                raise ValueError("granularity and power need fusion=delta")
+            return self
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm-l2",
+            "queries": 2_000,
+            "positives": 2,
+            "negatives": 1,
+            "batch_size": 32,
+            "lr": 2e-4,
+            "epochs": 2,
+            "max_seq_length": 48,
+            "checkpoints": 4,
+        },
+    }
+
+    @property
+    def pooling(self) -> str:
+        """Pooling of the base."""
+        return self.config.pooling
+
+    @property
+    def _trained(self) -> str:
+        """Spec of the training whose checkpoints are merged."""
+        options = self.config.model_dump(exclude_none=True, exclude=set(_OF_FUSION))
+        options["fusion"] = "none"
+        return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
+
+    @property
+    def _merges(self) -> bool:
+        return self.trains and self.config.fusion != "none"
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of every training and the pairs and queries; or what a fusion merges."""
+        found = dict(super().inputs(data, models))
+        if self._merges:
+            found["trained"] = models.fingerprint(self._trained)
+            if self.config.fusion == "greedy":
+                found["dev"] = data.sha256(DEV)
+        elif self.trains:
+            found["graded"] = graded_fingerprint(data)
+            found["retrieval"] = retrieval_fingerprint(self.config.retrieval, data)
+        return found
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The base, or the training whose checkpoints are merged."""
+        return (self._trained,) if self._merges else super().parents
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Texts of queries and pairs, where this build trains."""
+        if self._merges or not self.trains:
+            return
+        for query in chain.from_iterable(self._queries(data).values()):
+            yield from (query.text, *query.positives, *query.negatives)
+        for pairs in self._pairs(data):
+            yield from chain.from_iterable(pairs.pairs)
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data sets of queries and pairs, where this build trains."""
+        if self._merges or not self.trains:
+            return ()
+        graded = (ref.partition(":")[0] for ref in TRAIN)
+        return (*retrieval_datasets(self.config.retrieval), *graded)
+
+    def build(self, ctx: BuildContext) -> SentenceTransformer:
+        """Train and keep checkpoints, merge those of such a training, or load a model."""
+        return self._merged(ctx) if self._merges else super().build(ctx)
+
+    def _merged(self, ctx: BuildContext) -> SentenceTransformer:
+        from bench.training import fusion
+
+        model = ctx.models.load(self._trained)
+        states = fusion.kept_checkpoints(ctx.models.folder(self._trained) / _KEPT)
+        if self.config.fusion == "soup":
+            merged = fusion.uniform_soup(states)
+        elif self.config.fusion == "greedy":
+            merged = fusion.greedy_soup(states, _dev_score(model, ctx))
+        else:
+            base = self.start(ctx).cpu().state_dict()
+            granularity, power = self.config.granularity, self.config.power
+            merged = fusion.delta_fusion(base, states, granularity=granularity, power=power)
+        model.load_state_dict(merged)
+        return model
+
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Rows of all tasks, those of retrieval as they are drawn for each epoch."""
+        return self._mixture(ctx).rows
+
+    def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
+        """Grades, and −1 for rows of retrieval."""
+        return self._mixture(ctx).labels
+
+    def batches(self, rows: list[Texts], ctx: BuildContext) -> Batches:
+        """The dynamic sampler."""
+        return self._mixture(ctx).batches
+
+    def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
+        """What keeps the checkpoints that are merged later."""
+        from bench.training.fusion import KeepCheckpoints
+
+        folder = ctx.workdir / "extra" / _KEPT
+        return [KeepCheckpoints(model, folder, self.config.checkpoints)]
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of every training, with the authors' warm-up."""
+        return replace(super().train_settings(rows), warmup_ratio=WARMUP_RATIO)
+
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
+        """The loss of the task of each batch."""
+        from bench.methods.losses.multi_positive import CoDiEmbLoss
+
+        config = self.config
+        return CoDiEmbLoss(
+            model,
+            positives=config.positives,
+            temperature=config.temperature,
+            rank_temperature=config.rank_temperature,
+            middle=config.middle,
+            gather_sts=config.gather_sts,
+        )
+
+    def _queries(self, data: DataAccess) -> dict[str, list[Query]]:
+        names = dict.fromkeys(self.config.retrieval.split("+"))
+        return {name: load_retrieval(name, data, self.config.queries) for name in names}
+
+    def _pairs(self, data: DataAccess) -> list[Graded]:
+        """Graded pairs of each set; in the naive training those that are positives."""
+        found = graded_sets(data)
+        if not self.config.naive:
+            return found
+        same = [
+            [pair for pair, score in zip(one.pairs, one.scores, strict=True) if score >= PARAPHRASE]
+            for one in found
+        ]
+        return [Graded(pairs, [1.0] * len(pairs)) for pairs in same]
+
+    def _mixture(self, ctx: BuildContext) -> Mixture:
+        config = self.config
+        queries, pairs = self._queries(ctx.data), self._pairs(ctx.data)
+        if config.naive:
+            joined = [*chain.from_iterable(queries.values())]
+            joined += [Query(one, (two,), ()) for found in pairs for one, two in found.pairs]
+            queries, pairs = {"all sets": joined}, []
+        mixture = Mixture([], [], [])
+        for graded in pairs:
+            self._add_pairs(mixture, graded)
+        for name, found in queries.items():
+            self._add_queries(mixture, name, found, ctx.seed)
+        return mixture
+
+    def _add_pairs(self, mixture: Mixture, graded: Graded) -> None:
+        size = self.config.sts_batch_size
+        _refuse_less_than_a_batch("graded pairs", len(graded.pairs), "sts_batch_size", size)
+        mixture.parts.append(Part(len(mixture.rows), len(graded.pairs), size, redrawn=False))
+        padding = ("",) * (self.config.positives + self.config.negatives - 1)
+        mixture.rows.extend((*pair, *padding) for pair in graded.pairs)
+        mixture.labels.extend(graded.scores)
+
+    def _add_queries(
+        self, mixture: Mixture, name: str, queries: Sequence[Query], seed: int
+    ) -> None:
+        from bench.methods.losses.multi_positive import RETRIEVAL_LABEL
+
+        config, size = self.config, self.config.batch_size
+        _refuse_less_than_a_batch(f"queries of {name}", len(queries), "batch_size", size)
+        part = Part(len(mixture.rows), len(queries), size, redrawn=True)
+        for epoch in range(math.ceil(config.epochs)):
+            generator = np.random.default_rng((seed, epoch, len(mixture.parts) + 1))
+            for query in queries:
+                positives = _drawn(query.positives, config.positives, generator)
+                negatives = _drawn(query.negatives, config.negatives, generator)
+                mixture.rows.append((query.text, *positives, *negatives))
+                mixture.labels.append(RETRIEVAL_LABEL)
+        mixture.parts.append(part)
+
+
+def graded_sets(data: DataAccess) -> list[Graded]:
+    """Load the graded pairs of each set on its own.
+
+    Raises:
+        DataError: A data set is missing or changed, or a grade is not between 0 and 1.
+    """
+    graded = load_graded(data)
+    of_set: dict[Texts, str] = {}
+    for ref in TRAIN:
+        for row in data.rows(ref):
+            of_set.setdefault((row["sentence1"], row["sentence2"]), ref)
+    found = {ref: Graded([], []) for ref in TRAIN}
+    for pair, score in zip(graded.pairs, graded.scores, strict=True):
+        if not 0 <= score <= 1:
+            where = f"{of_set[pair]}: the grade of {pair!r}"
+            raise DataError(f"{where} is {score}; it has to be between 0 and 1")
+        found[of_set[pair]].pairs.append(pair)
+        found[of_set[pair]].scores.append(score)
+    return [one for one in found.values() if one.pairs]
+
+
+def _drawn(texts: Texts, count: int, generator: np.random.Generator) -> Iterator[str]:
+    """Draw from texts, which are repeated until they suffice; empty ones where there are none."""
+    if not texts:
+        return iter([""] * count)
+    repeated = texts * math.ceil(count / len(texts))
+    return (repeated[i] for i in generator.permutation(len(repeated))[:count])
+
+
+def _refuse_less_than_a_batch(what: str, count: int, option: str, size: int) -> None:
+    if count < size:
+        raise UsageError(
+            f"codiemb: {count} {what} do not fill a batch of {size}; lower {option} or use more"
+        )
+
+
+def _dev_score(model: SentenceTransformer, ctx: BuildContext) -> Callable[[State], float]:
+    """Make what scores weights on STS-B dev, with the model that they are of."""
+    from bench.metrics.cosine import cosine_float64
+    from bench.metrics.spearman import spearman
+
+    rows = ctx.data.rows(DEV)
+    first, second = ([row[name] for row in rows] for name in ("sentence1", "sentence2"))
+    grades = np.array([row["score"] for row in rows], dtype=np.float64)
+
+    def score(state: State) -> float:
+        model.load_state_dict(state)
+        return spearman(cosine_float64(model.encode(first), model.encode(second)), grades)
+
+    return score

@@ -1,0 +1,318 @@
+"""Conan-embedding: hard negatives mined anew during training, two tasks in every step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.corpora import Texts
+from bench.data.graded import TRAIN, graded_fingerprint, load_graded
+from bench.data.retrieval import (
+    Query,
+    load_retrieval,
+    retrieval_datasets,
+    retrieval_fingerprint,
+)
+from bench.errors import UsageError
+from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.methods.matryoshka import Sizes
+from bench.spec import on_base
+from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from bench.training.mining import Candidates, HardNegatives
+    from bench.training.trainer import Batches, TrainSettings
+
+LOG_FILE = "mining.json"
+# Keeps the draws of (seed, epoch) and (seed + 1, epoch - 1) apart.
+_SEED_STRIDE = 1_000_003
+
+
+class Conan(TrainedMethod):
+    """Retrieval with hard negatives, and graded pairs."""
+
+    info = MethodInfo(
+        name="conan",
+        title="Conan-embedding, dynamic hard negatives and balanced tasks",
+        kind="supervised",
+        paper="Conan-embedding: General Text Embedding with More and Better Negative Samples",
+        arxiv="2408.15710",
+        year=2024,
+        trains=True,
+        sources=(
+            *SOURCES,
+            "bench.contamination",
+            "bench.data.graded",
+            "bench.data.retrieval",
+            "bench.layers",
+            "bench.methods.losses.batch_balance",
+            "bench.methods.losses.gather",
+            "bench.methods.losses.graded",
+            "bench.methods.losses.matryoshka",
+            "bench.methods.matryoshka",
+            "bench.training.heads",
+            "bench.training.mining",
+        ),
+    )
+
+    class Config(TrainedConfig):
+        """Settings; the defaults are the paper's where it gives them.
+
+        Its Chinese texts, and so its base, are not public. What it does not give is the number of
+        hard negatives, the temperature, the epochs and the pooling.
+
+        Attributes:
+            stage1: Spec of the method whose model is tuned; it starts from ``base`` unless it
+                names a base of its own. Empty to tune ``base`` itself.
+            retrieval: Queries with positives and negatives, see ``bench.data.retrieval``.
+            limit: Number of these queries, all by default.
+            batch_size: Queries in a batch.
+            graded_batch_size: Graded pairs in a batch.
+            balance: Both tasks in every step; otherwise each step has one of them, in random
+                order, so that an epoch has twice the steps and the same rows.
+            beta: Weight of the graded pairs.
+            temperature: Temperature of retrieval.
+            in_batch_positives: Whether positives of other queries are negatives too.
+            negatives: Hard negatives of a query.
+            mining: Whether hard negatives are replaced when they have become easy.
+            check_every: Steps between checks of those of the queries seen since the last one.
+            factor: They are easy if this times their mean cosine is less than it was at first.
+            cap: None are replaced whose mean cosine is this large or larger.
+            faithful: The rule as printed where cosines are negative too, see
+                ``bench.training.mining``.
+            dim: Size of a linear layer behind the pooling, none by default.
+            dims: Lengths of the prefixes that are trained, over which the loss is averaged; by
+                default the vectors alone.
+            warmup_ratio: Share of the steps over which the learning rate rises.
+            weight_decay: Decay of the weights.
+        """
+
+        base: str = "bert-large-uncased"
+        stage1: str = (
+            "simcse[positives=pairs,corpus=paraphrase,pooling=mean,head=false,lr=1e-5,"
+            "batch_size=512,max_seq_length=512]"
+        )
+        retrieval: str = "wikiqa+trecqa+semeval16_qq+quora"
+        limit: int | None = Field(None, gt=0)
+        batch_size: int = Field(4, gt=1)
+        graded_batch_size: int = Field(32, gt=0)
+        balance: bool = True
+        beta: float = Field(0.8, ge=0)
+        temperature: float = Field(0.02, gt=0)
+        in_batch_positives: bool = False
+        negatives: int = Field(4, ge=1, le=10)
+        mining: Literal["dynamic", "static"] = "dynamic"
+        check_every: int = Field(100, gt=0)
+        factor: float = Field(1.15, gt=0)
+        cap: float = Field(0.8, ge=0)
+        faithful: bool = False
+        dim: int | None = Field(None, gt=0)
+        dims: Sizes | None = None
+        lr: float = Field(1e-5, gt=0)
+        epochs: float = Field(2, gt=0)
+        max_seq_length: int = Field(512, gt=0)
+        warmup_ratio: float = Field(0.05, ge=0, le=1)
+        weight_decay: float = Field(0.001, ge=0)
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"dim": 1792, "dims": (256, 512, 768, 1024, 1280, 1536, 1792)},
+        # Negatives are replaced after the batch of their query, so they count from the second
+        # epoch on: few queries, often.
+        "local": {
+            "base": "minilm-l2",
+            "stage1": "",
+            "limit": 900,
+            "batch_size": 16,
+            "check_every": 20,
+            "epochs": 3,
+            "lr": 2e-4,
+            "max_seq_length": 32,
+            "dev_every": 50,
+        },
+    }
+
+    @property
+    def _tuned(self) -> str:
+        config = self.config
+        return on_base(config.stage1, config.base) if config.stage1 else config.base
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of every training, the rows of both tasks, and the model of the first stage."""
+        found = dict(super().inputs(data, models))
+        if self.trains:
+            found["retrieval"] = retrieval_fingerprint(self.config.retrieval, data)
+            found["graded"] = graded_fingerprint(data)
+            found["stage1"] = models.fingerprint(self._tuned)
+        return found
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The model of the first stage, or the base."""
+        return () if self.checkpoint else (self._tuned,)
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Texts of both tasks."""
+        if self.checkpoint is not None:
+            return
+        for query in self._queries(data):
+            yield from (query.text, *query.positives, *query.negatives)
+        for pair in load_graded(data).pairs:
+            yield from pair
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data sets of both tasks."""
+        if self.checkpoint is not None:
+            return ()
+        graded = (ref.partition(":")[0] for ref in TRAIN)
+        return (*retrieval_datasets(self.config.retrieval), *graded)
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """The model of the first stage as it is, or the base, and the linear layer.
+
+        Raises:
+            UsageError: A prefix is longer than its vectors.
+        """
+        pooling = None if self.config.stage1 else self.pooling
+        model = ctx.models.load(self._tuned, pooling=pooling)
+        if self.config.dim is not None:
+            _append_linear(model, self.config.dim, ctx.seed)
+        width = int(model.get_embedding_dimension() or 0)
+        longest = max(self.config.dims or (width,))
+        if longest > width:
+            raise UsageError(
+                f"dims: {longest} is out of range: the vectors have {width} dimensions; "
+                f"name shorter ones, or set dim={longest}"
+            )
+        return model
+
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Queries with each of their positives, then the graded pairs."""
+        from bench.training.mining import answered
+
+        return [*answered(self._queries(ctx.data)), *load_graded(ctx.data).pairs]
+
+    def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
+        """The number of each row, by which the loss tells the tasks apart."""
+        return [float(number) for number in range(len(rows))]
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of every training, with the warm-up and the decay."""
+        config = self.config
+        return replace(
+            super().train_settings(rows),
+            batch_size=config.batch_size + config.graded_batch_size,
+            warmup_ratio=config.warmup_ratio,
+            weight_decay=config.weight_decay,
+        )
+
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
+        """Batch balance of retrieval, with its mined negatives, and of graded pairs."""
+        import torch
+
+        from bench.methods.losses.batch_balance import BatchBalanceLoss
+        from bench.training.mining import mine
+
+        config = self.config
+        mined = mine(self._queries(ctx.data), lambda texts: ctx.models.vectors(self._tuned, texts))
+        return BatchBalanceLoss(
+            model,
+            self._hard_negatives(mined, ctx),
+            torch.from_numpy(mined.pairs),
+            load_graded(ctx.data).scores,
+            temperature=config.temperature,
+            beta=config.beta,
+            in_batch_positives=config.in_batch_positives,
+            dims=config.dims,
+        )
+
+    def batches(self, rows: list[Texts], ctx: BuildContext) -> Batches:
+        """Rows of the batches of an epoch, from seed and epoch."""
+        graded = len(load_graded(ctx.data).pairs)
+        config = self.config
+
+        def of_epoch(seed: int, epoch: int) -> list[list[int]]:
+            return task_batches(
+                len(rows) - graded,
+                graded,
+                (config.batch_size, config.graded_batch_size),
+                Random(seed * _SEED_STRIDE + epoch),
+                balance=config.balance,
+            )
+
+        return of_epoch
+
+    def _queries(self, data: DataAccess) -> list[Query]:
+        return load_retrieval(self.config.retrieval, data, self.config.limit)
+
+    def _hard_negatives(self, mined: Candidates, ctx: BuildContext) -> HardNegatives:
+        from bench.training.mining import CheckLog, HardNegatives, Rule
+
+        config = self.config
+        rule = Rule(factor=config.factor, cap=config.cap, faithful=config.faithful)
+        return HardNegatives(
+            mined,
+            count=config.negatives,
+            rule=rule if config.mining == "dynamic" else None,
+            check_every=config.check_every,
+            log=CheckLog(ctx.workdir / "extra" / LOG_FILE, config.negatives),
+        )
+
+
+def task_batches(
+    retrieval: int, graded: int, sizes: tuple[int, int], chance: Random, *, balance: bool
+) -> list[list[int]]:
+    """Draw the batches of an epoch, each row of retrieval once and graded pairs to match.
+
+    Args:
+        retrieval: Number of rows of retrieval, the first ones.
+        graded: Number of rows of graded pairs behind them, at least one.
+        sizes: Rows of retrieval and of graded pairs in a step with both tasks.
+        chance: Where the order comes from.
+        balance: Whether each batch has both tasks, or the same parts are batches of their own in
+            random order.
+
+    Returns:
+        Row numbers.
+    """
+    size, graded_size = sizes
+    order = chance.sample(range(retrieval), retrieval)
+    first = [order[start : start + size] for start in range(0, retrieval, size)]
+    passes = math.ceil(len(first) * graded_size / graded)
+    drawn = [
+        retrieval + number for _ in range(passes) for number in chance.sample(range(graded), graded)
+    ]
+    second = [drawn[i * graded_size : (i + 1) * graded_size] for i in range(len(first))]
+    if balance:
+        return [[*one, *other] for one, other in zip(first, second, strict=True)]
+    alone = [*first, *second]
+    chance.shuffle(alone)
+    return alone
+
+
+def _append_linear(model: SentenceTransformer, size: int, seed: int) -> None:
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    from bench.training.heads import fresh_linear
+
+    width = int(model.get_embedding_dimension() or 0)
+    linear = fresh_linear(width, size, seed)
+    layer = Dense(
+        width,
+        size,
+        activation_function=None,
+        init_weight=linear.weight,
+        init_bias=linear.bias,
+    )
+    model.append(layer.to(model.device))

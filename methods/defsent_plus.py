@@ -1,0 +1,206 @@
+"""DefSent+: a definition's vector must give its entry among embeddings of all entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.corpora import Texts
+from bench.data.definitions import (
+    Entry,
+    definitions_datasets,
+    definitions_fingerprint,
+    load_definitions,
+)
+from bench.files import write_atomic
+from bench.fingerprint import versions
+from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.metrics.isotropy import isoscore
+from bench.models import with_pooling
+from bench.spec import on_base
+from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+    from bench.methods.losses.definitions import EntryLoss
+    from bench.training.trainer import TrainSettings
+
+ADAM_EPSILON = 1e-6
+MEASURES = "entries.json"
+_SAMPLE = 256
+
+
+class DefSentPlus(TrainedMethod):
+    """Predicts entries from their definitions; each stage has the encoder before for its targets.
+
+    A stage is a training of its own: that of ``stages=2`` starts from the weights that
+    ``stages=1`` started from, and takes from it the embeddings of entries alone. Their IsoScore,
+    and the mean size of the logits at the first step, are written to ``entries.json`` in the
+    folder of each stage's model.
+    """
+
+    info = MethodInfo(
+        name="defsent-plus",
+        title="DefSent+, entries predicted from their definitions",
+        kind="supervised",
+        paper=(
+            "DefSent+: Improving sentence embeddings of language models by projecting definition "
+            "sentences into a quasi-isotropic or isotropic vector space of unlimited dictionary "
+            "entries"
+        ),
+        arxiv="2405.16153",
+        year=2024,
+        trains=True,
+        sources=(
+            *SOURCES,
+            "bench.data.definitions",
+            "bench.methods.losses.definitions",
+            "bench.training.heads",
+        ),
+    )
+
+    class Config(TrainedConfig):
+        """Settings; the defaults are those of the authors' read-me for BERT-base.
+
+        It gives BERT-base three stages and ICA, but no learning rate: that here is the one of the
+        first stage of its largest example, for all stages. The definitions are of Open English
+        WordNet, where theirs are of Oxford and WordNet. Their pooling ``prompt``, the mask of a
+        template, is left out, as no module of sentence-transformers keeps it.
+
+        Attributes:
+            of: Spec of the method whose encoder is trained on; it starts from ``base`` unless it
+                names a base of its own. Empty to train ``base`` itself.
+            pooling: Pooling of definitions, in training and at inference.
+            stages: Trainings one after the other.
+            ica: Turn the embeddings of entries into independent components before the last stage.
+            data: Definitions, see ``bench.data.definitions``.
+            entries: Number of entries, all by default.
+        """
+
+        base: str = "bert-base-uncased"
+        of: str = ""
+        pooling: Literal["cls", "mean"] = "cls"
+        stages: int = Field(3, ge=1, le=3)
+        ica: bool = True
+        data: str = "oewn"
+        entries: int | None = Field(None, gt=1)
+        lr: float = Field(2e-5, gt=0)
+        batch_size: int = Field(32, gt=1)
+        max_seq_length: int = Field(150, gt=0)
+
+    config: Config
+    checkpoint_pooling = "cls"
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm-l2",
+            "pooling": "mean",
+            "ica": False,
+            "entries": 4_096,
+            "lr": 3e-4,
+            "batch_size": 64,
+            "max_seq_length": 32,
+            "dev_every": 32,
+        },
+    }
+
+    @property
+    def pooling(self) -> str:
+        """Pooling of definitions."""
+        return self.config.pooling
+
+    @property
+    def _original(self) -> str:
+        """Model that every stage starts from."""
+        config = self.config
+        return on_base(config.of, config.base) if config.of else config.base
+
+    @property
+    def _encoder_before(self) -> str:
+        """Model whose embeddings of entries are the targets: the stage before, or the original."""
+        if self.config.stages == 1:
+            return self._original
+        same = self.config.model_dump(exclude_none=True)
+        options = {**same, "stages": self.config.stages - 1, "ica": False}
+        return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of every training, the definitions, and the models before this stage."""
+        found = dict(super().inputs(data, models))
+        if self.trains:
+            found["definitions"] = definitions_fingerprint(self.config.data, data)
+            found["of"] = models.fingerprint(self._original)
+            found["before"] = models.fingerprint(self._encoder_before)
+            if self.config.ica:
+                found |= versions(["scikit-learn"])
+        return found
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Definitions of the entries."""
+        if self.checkpoint is None:
+            for entry in self._entries(data):
+                yield from entry.definitions
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data set of the definitions."""
+        return () if self.checkpoint else definitions_datasets(self.config.data)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The model that every stage starts from."""
+        return () if self.checkpoint else (self._original,)
+
+    def _entries(self, data: DataAccess) -> list[Entry]:
+        return load_definitions(self.config.data, data, self.config.entries)
+
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Every definition of every entry."""
+        return [(text,) for entry in self._entries(ctx.data) for text in entry.definitions]
+
+    def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
+        """Numbers of their entries."""
+        entries = self._entries(ctx.data)
+        return [float(number) for number, entry in enumerate(entries) for _ in entry.definitions]
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """The transformer that every stage starts from and the pooling, without further modules."""
+        return self._bare(self._original, ctx)
+
+    def _bare(self, name: str, ctx: BuildContext) -> SentenceTransformer:
+        return with_pooling(ctx.models.load(name, pooling=self.pooling), self.pooling)
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of every training, with the epsilon of the authors' optimizer."""
+        return replace(super().train_settings(rows), adam_epsilon=ADAM_EPSILON)
+
+    def loss(self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext) -> EntryLoss:
+        """Cross-entropy over the entries."""
+        from bench.methods.losses.definitions import EntryLoss, entry_pooler
+
+        targets, measured = self._targets(ctx)
+        loss = EntryLoss(model, targets, entry_pooler(model, ctx.seed))
+        measured["mean_logit"] = loss.mean_logit([text for (text,) in rows[:_SAMPLE]])
+        content = json.dumps(measured, indent=2).encode()
+        write_atomic(ctx.workdir / "extra" / MEASURES, content)
+        return loss
+
+    def _targets(self, ctx: BuildContext) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """Embeddings of the entries by the encoder before, and what is measured of them."""
+        from bench.methods.losses.definitions import entry_embeddings, independent_components
+
+        config = self.config
+        before = self._bare(self._encoder_before, ctx)
+        entries = self._entries(ctx.data)
+        targets = entry_embeddings(before, entries, config.max_seq_length, ctx.progress)
+        measured = {"entries": len(entries), "isoscore": isoscore(targets)}
+        if config.ica:
+            targets = independent_components(targets)
+            measured["isoscore_after_ica"] = isoscore(targets)
+        return targets, measured

@@ -1,0 +1,230 @@
+"""JTCSE: two SimCSE models trained on together, whose vectors are added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from bench.data.access import DataAccess
+from bench.data.corpora import Texts, load_corpus
+from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.spec import on_base
+from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+
+if TYPE_CHECKING:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    from bench.training.trainer import TrainSettings
+
+# Distance of the second tower's seed from the build's.
+SEED_STRIDE = 1_000
+# AdamW's default, which the authors' code keeps; it clips no gradients.
+WEIGHT_DECAY = 0.01
+_OF_OUTPUT = ("output", "distill_lr", "distill_sentences")
+
+
+class JTCSE(CorpusMethod):
+    """Contrast within and between two towers, and a term that ties lengths too."""
+
+    info = MethodInfo(
+        name="jtcse",
+        title="JTCSE, two towers with tensor-modulus constraints and cross-attention",
+        kind="ensemble",
+        paper=(
+            "JTCSE: Joint Tensor-Modulus Constraints and Cross-Attention for Unsupervised "
+            "Contrastive Learning of Sentence Embeddings"
+        ),
+        arxiv="2505.02366",
+        year=2025,
+        trains=True,
+        sources=(
+            *SOURCES,
+            "bench.methods.losses.gather",
+            "bench.methods.losses.twin",
+            "bench.training.heads",
+            "bench.training.twin",
+        ),
+    )
+
+    class Config(CorpusConfig):
+        """Settings; the defaults are the published ones for BERT-base.
+
+        The paper's towers learn from two round-trip translations each; here they are two seeds of
+        the first stage. Its learning rate is constant, here it falls linearly to zero.
+
+        Attributes:
+            stage1: Spec of the method that makes each tower; it starts from ``base`` unless it
+                names a base of its own. It should have the same pooling.
+            stage1_b: Spec for the second tower; empty for the same as the first one's.
+            pooling: Pooling of the towers.
+            temperature: Temperature of the softmax.
+            cross_attention: Contrast what the towers' tokens find in each other.
+            interaction: Contrast each tower's vectors with the other's.
+            modulus: Add the tensor-modulus term.
+            joint: Train the towers together; without it they are added as the first stage left
+                them.
+            output: The ``twin``; ``tower-a`` or ``tower-b`` of it alone; or a single tower that is
+                ``distilled`` from it, starting from tower A.
+            distill_lr: Peak learning rate of the distillation.
+            distill_sentences: Number of sentences of the distillation, all by default.
+        """
+
+        base: str = "bert-base-uncased"
+        stage1: str = "simcse"
+        stage1_b: str = ""
+        pooling: Literal["cls", "mean"] = "cls"
+        temperature: float = Field(0.05, gt=0)
+        cross_attention: bool = True
+        interaction: bool = True
+        modulus: bool = True
+        joint: bool = True
+        output: Literal["twin", "tower-a", "tower-b", "distilled"] = "twin"
+        corpus: str = "wiki1m"
+        lr: float = Field(1.3e-6, gt=0)
+        max_seq_length: int = Field(64, gt=0)
+        dev_every: int = Field(100, gt=0)
+        distill_lr: float = Field(1e-5, gt=0)
+        distill_sentences: int | None = Field(None, gt=0)
+
+    config: Config
+    checkpoint_pooling = "cls"
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm",
+            "stage1": "simcse[sentences=4096,lr=3e-5]",
+            "pooling": "mean",
+            "corpus": "paraphrase",
+            "sentences": 2_560,
+            "lr": 1e-5,
+            "max_seq_length": 32,
+            "dev_every": 20,
+            "distill_lr": 1e-4,
+            "distill_sentences": 8_192,
+        },
+    }
+
+    @property
+    def pooling(self) -> str:
+        """Pooling of the towers."""
+        return self.config.pooling
+
+    @property
+    def _stages(self) -> tuple[str, str]:
+        config = self.config
+        first, second = config.stage1, config.stage1_b or config.stage1
+        return on_base(first, config.base), on_base(second, config.base)
+
+    @property
+    def _twin(self) -> str:
+        """Spec of the twin that another output is made of."""
+        options = self.config.model_dump(exclude_none=True, exclude=set(_OF_OUTPUT))
+        return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
+
+    @property
+    def _distils(self) -> bool:
+        return self.config.output == "distilled"
+
+    @property
+    def _learns(self) -> bool:
+        """Whether this build itself trains, not only what it is made of."""
+        return self._distils or (self.config.output == "twin" and self.config.joint)
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of a training where there is one, and the models that the build is made of."""
+        if not self.trains:
+            return super().inputs(data, models)
+        found = dict(super().inputs(data, models)) if self._learns else {}
+        if self.config.output != "twin":
+            return found | {"twin": models.fingerprint(self._twin)}
+        # The seed of the second tower follows from the build's, which every fingerprint has.
+        return found | {"stage1": [models.fingerprint(stage) for stage in self._stages]}
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The models of the first stage, or the twin that another output is made of."""
+        if self.checkpoint is not None:
+            return ()
+        return self._stages if self.config.output == "twin" else (self._twin,)
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Sentences of this build's own training."""
+        if self._learns and self.trains:
+            for row in self._rows(data):
+                yield row[0]
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Data sets of this build's own training."""
+        return super().training_datasets() if self._learns else ()
+
+    def build(self, ctx: BuildContext) -> SentenceTransformer:
+        """Make the output of the settings, or load a checkpoint."""
+        if not self.trains or self._learns:
+            return super().build(ctx)
+        if self.config.output == "twin":
+            return self.start(ctx)
+        return self._tower(ctx, 0 if self.config.output == "tower-a" else 1)
+
+    def _tower(self, ctx: BuildContext, number: int) -> SentenceTransformer:
+        from bench.training.twin import towers
+
+        return towers(ctx.models.load(self._twin))[number]
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """Both towers of the first stage as a twin, or tower A of the trained twin."""
+        if self._distils:
+            return self._tower(ctx, 0)
+        from bench.training.twin import join_towers
+
+        seeds = (ctx.seed, ctx.seed + SEED_STRIDE)
+        first, second = (
+            ctx.models.load(stage, pooling=self.pooling, seed=seed)
+            for stage, seed in zip(self._stages, seeds, strict=True)
+        )
+        return join_towers(first, second)
+
+    def rows(self, ctx: BuildContext) -> list[Texts]:
+        """Each sentence twice, or once to be distilled."""
+        return self._rows(ctx.data)
+
+    def _rows(self, data: DataAccess) -> list[Texts]:
+        config = self.config
+        limit = config.distill_sentences if self._distils else config.sentences
+        copies = 1 if self._distils else 2
+        sentences = load_corpus(config.corpus, data, limit).sentences()
+        return [(sentence,) * copies for sentence in sentences]
+
+    def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float] | None:
+        """In distillation the number of each row, by which the loss finds the twin's vectors."""
+        return [float(number) for number in range(len(rows))] if self._distils else None
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of every training, with the authors' decay and no clipping."""
+        settings = super().train_settings(rows)
+        lr = self.config.distill_lr if self._distils else settings.lr
+        return replace(settings, lr=lr, weight_decay=WEIGHT_DECAY, max_grad_norm=0.0)
+
+    def loss(
+        self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
+    ) -> torch.nn.Module:
+        """The joint loss of the towers, or the distance from the twin's vectors."""
+        import torch
+
+        from bench.methods.losses.twin import TwinDistillation, TwinLoss
+
+        config = self.config
+        if self._distils:
+            vectors = ctx.models.vectors(self._twin, [row[0] for row in rows])
+            teacher = torch.from_numpy(vectors).to(model.device)
+            return TwinDistillation(model, teacher, config.temperature)
+        return TwinLoss(
+            model,
+            temperature=config.temperature,
+            cross_attention=config.cross_attention,
+            interaction=config.interaction,
+            modulus=config.modulus,
+            seed=ctx.seed,
+        )

@@ -1,0 +1,101 @@
+"""Queries to train on: none without a positive, one order, none of a test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.data.retrieval import (
+    RETRIEVAL,
+    Query,
+    load_retrieval,
+    retrieval_datasets,
+    retrieval_fingerprint,
+)
+from bench.errors import DataError
+
+ROWS = {
+    "reranking/wikiqa:train": [
+        {"query": "where", "positive": ["here", "", "here"], "negative": ["there", " "]},
+        {"query": "why", "positive": [], "negative": ["so"]},
+        {"query": "", "positive": ["so"], "negative": []},
+        {"query": "when", "positive": ["now"], "negative": []},
+    ],
+    "paraphrase/quora:dev#train": [
+        {"sentence1": "who", "sentence2": "what person", "label": 1},
+        {"sentence1": "how", "sentence2": "what way", "label": 0},
+        {"sentence1": "who", "sentence2": "which one", "label": 1},
+    ],
+}
+
+
+class Made:
+    """Rows that are made up."""
+
+    def rows(self, ref: str) -> list[dict[str, Any]]:
+        """Rows of a reference."""
+        return ROWS[ref]
+
+    def sha256(self, ref: str) -> str:
+        """The reference itself."""
+        return ref
+
+
+MADE: Any = Made()
+
+
+@pytest.fixture
+def data(data_folder: Path, tmp_path: Path) -> DataAccess:
+    """The data folder."""
+    cache = Cache(tmp_path)
+    return DataAccess(data_folder, cache.data, cache.hashes(), offline=True)
+
+
+def test_queries_have_positives_and_no_empty_text() -> None:
+    found = load_retrieval("wikiqa", MADE)
+    assert set(found) == {Query("where", ("here",), ("there",)), Query("when", ("now",), ())}
+
+
+def test_duplicates_of_a_question_are_its_positives() -> None:
+    assert load_retrieval("quora", MADE) == [Query("who", ("what person", "which one"), ())]
+
+
+def test_several_sets_are_one_list_in_an_order_of_its_own() -> None:
+    joined, turned = (load_retrieval(name, MADE) for name in ("wikiqa+quora", "quora+wikiqa"))
+    assert joined == turned
+    assert len(joined) == 3
+    assert load_retrieval("wikiqa+quora", MADE, 2) == joined[:2]
+    assert load_retrieval("quora+quora", MADE) == load_retrieval("quora", MADE)
+
+
+def test_identity_and_data_sets_follow_the_name() -> None:
+    names = ("wikiqa", "quora", "wikiqa+quora")
+    assert len({retrieval_fingerprint(name, MADE) for name in names}) == 3
+    assert retrieval_datasets("wikiqa+quora") == ("reranking/wikiqa", "paraphrase/quora")
+
+
+def test_an_unknown_set_is_named_with_the_known_ones() -> None:
+    for ask in (load_retrieval, retrieval_fingerprint):
+        with pytest.raises(DataError, match="'msmarco'; choose one of wikiqa, trecqa, semeval"):
+            ask("wikiqa+msmarco", MADE)
+    with pytest.raises(DataError, match="unknown retrieval set ''"):
+        retrieval_datasets("")
+
+
+@pytest.mark.data
+def test_the_published_rows(data: DataAccess) -> None:
+    counts = {name: len(load_retrieval(name, data)) for name in RETRIEVAL}
+    assert counts["wikiqa"] == 873
+    assert counts["trecqa"] == 83
+    assert counts["semeval16_qq"] == 237
+    assert 4_000 < counts["quora"] < 5_000
+    assert len(load_retrieval("+".join(RETRIEVAL), data)) == sum(counts.values())
+    assert max(len(query.positives) for query in load_retrieval("quora", data)) > 1
+    assert all(not query.negatives for query in load_retrieval("quora", data))
+    first = load_retrieval("wikiqa", data, 5)
+    assert first == load_retrieval("wikiqa", data)[:5]
+    assert len(retrieval_fingerprint("+".join(RETRIEVAL), data)) == 32

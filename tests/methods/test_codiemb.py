@@ -1,0 +1,337 @@
+"""CoDiEmb: a set a batch, what is drawn, the baseline, fusion, and resuming."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+
+from bench.api import build_method
+from bench.build import Built
+from bench.data.access import DataAccess
+from bench.data.graded import Graded
+from bench.data.retrieval import Query
+from bench.errors import DataError, UsageError
+from bench.method import resolve
+from bench.methods import codiemb
+from bench.methods.codiemb import CoDiEmb, Mixture
+from bench.metrics.pearson import pearson
+from bench.models import lineage
+from bench.spec import parse_method_spec
+from bench.training import fusion, trainer
+from tests.stopping import frequent_checkpoints, stopped_and_run_again
+from tests.tiny import tiny_bert
+
+TEXTS = ["a red kettle", "two dogs run", "rain"]
+LETTERS = "abcde"
+NUMBERS = [f"{i}{i}" for i in range(14)]
+SETS = {
+    "one": [Query(f"who {n}", (f"me {n}", f"you {n}"), (f"not {n}",)) for n in NUMBERS],
+    "two": [Query(f"how {n}", (f"so {n}",), ()) for n in NUMBERS[:9]],
+}
+PAIRS = [(f"{a} {a}{a}", f"{b}{b} {b}") for a in LETTERS for b in LETTERS]
+SCORES = [1 - abs(i - j) / 4 for i in range(5) for j in range(5)]
+GRADED = [Graded(PAIRS, SCORES), Graded([(f"x {a}", a) for a in LETTERS], [1.0] * 5)]
+DEV_ROWS = [{"sentence1": a, "sentence2": b, "score": i} for i, (a, b) in enumerate(PAIRS)]
+
+
+@pytest.fixture(autouse=True)
+def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(codiemb, "load_retrieval", lambda name, data, limit: SETS[name][:limit])
+    monkeypatch.setattr(codiemb, "retrieval_fingerprint", lambda name, data: name)
+    monkeypatch.setattr(codiemb, "graded_sets", lambda data: GRADED)
+    monkeypatch.setattr(codiemb, "graded_fingerprint", lambda data: "made up")
+    monkeypatch.setattr(DataAccess, "rows", lambda self, ref: DEV_ROWS)
+    monkeypatch.setattr(DataAccess, "sha256", lambda self, ref: "made up")
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, Any]:
+    """A small training of eleven steps an epoch."""
+    return {
+        "base": tiny_bert(tmp_path / "tiny", layers=2),
+        "retrieval": "one+two",
+        "batch_size": 4,
+        "sts_batch_size": 5,
+        "epochs": 2,
+        "lr": 1e-2,
+        "checkpoints": 3,
+    }
+
+
+def spec(options: dict[str, Any], **more: Any) -> str:
+    return f"codiemb[{','.join(f'{name}={value}' for name, value in {**options, **more}.items())}]"
+
+
+def method(options: dict[str, Any], **more: Any) -> CoDiEmb:
+    found = resolve(CoDiEmb, parse_method_spec(spec(options, **more)), "local")
+    assert isinstance(found, CoDiEmb)
+    return found
+
+
+def train(options: dict[str, Any], **more: Any) -> Built:
+    return build_method(spec(options, **more))[0]
+
+
+def vectors(options: dict[str, Any], **more: Any) -> NDArray[np.float32]:
+    return np.asarray(train(options, **more).encoder.encode(TEXTS))
+
+
+class Context:
+    """What the rows need of a build."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+        self.data = None
+
+
+def mixture(options: dict[str, Any], seed: int = 0, **more: Any) -> Mixture:
+    ctx: Any = Context(seed)
+    return method(options, **more)._mixture(ctx)
+
+
+def set_of(texts: tuple[str, ...]) -> str:
+    """The made-up set that a row is of."""
+    head = texts[0].split()[0]
+    return head if head in {"who", "how", "x"} else "letters"
+
+
+def test_batches_are_of_one_set_and_disjoint(options: dict[str, Any]) -> None:
+    mixed = mixture(options)
+    # 25 and 5 pairs in fives, 14 and 9 queries in fours.
+    expected = {"letters": 5, "x": 1, "who": 3, "how": 2}
+    for epoch in (0, 1):
+        batches = mixed.batches(7, epoch)
+        assert len(batches) == sum(expected.values())
+        found = [{set_of(mixed.rows[i]) for i in batch} for batch in batches]
+        assert all(len(names) == 1 for names in found)
+        names = [names.pop() for names in found]
+        assert {name: names.count(name) for name in names} == expected
+        sizes = {name: len(batch) for name, batch in zip(names, batches, strict=True)}
+        assert sizes == {"letters": 5, "x": 5, "who": 4, "how": 4}
+        used = [i for batch in batches for i in batch]
+        assert len(set(used)) == len(used)
+        for batch in batches:
+            of_retrieval = {mixed.labels[i] == -1 for i in batch}
+            assert of_retrieval == {set_of(mixed.rows[batch[0]]) in {"who", "how"}}
+
+
+def test_order_is_by_seed_and_epoch_alone(options: dict[str, Any]) -> None:
+    mixed = mixture(options)
+    orders = [mixed.batches(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert orders == [mixed.batches(seed, epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert all(one != other for i, one in enumerate(orders) for other in orders[i + 1 :])
+    # The sets alternate, and within a set the rows are shuffled.
+    first = [set_of(mixed.rows[batch[0]]) for batch in orders[0]]
+    assert first != sorted(first)
+    pairs = [batch for batch in orders[0] if set_of(mixed.rows[batch[0]]) == "letters"]
+    assert any(max(batch) - min(batch) >= len(batch) for batch in pairs)
+    # Every epoch has the rows of retrieval that were drawn for it, and the same pairs.
+    used = [{i for batch in order for i in batch} for order in orders[:2]]
+    assert {mixed.labels[i] for i in used[0] & used[1]} == set(SCORES)
+
+
+def test_rows_are_drawn_anew_for_every_epoch(options: dict[str, Any]) -> None:
+    mixed = mixture(options, positives=2, negatives=3)
+    by_query: dict[str, list[tuple[str, ...]]] = {}
+    for row, label in zip(mixed.rows, mixed.labels, strict=True):
+        assert len(row) == 6
+        if label == -1:
+            by_query.setdefault(row[0], []).append(row[1:])
+        else:
+            assert row[2:] == ("",) * 4
+            assert row[1] and 0 <= label <= 1
+    assert len(by_query) == 23
+    for query in SETS["one"]:
+        drawn = by_query[query.text]
+        assert len(drawn) == 2
+        for texts in drawn:
+            assert set(texts[:2]) == set(query.positives)
+            assert texts[2:] == query.negatives * 3
+    for query in SETS["two"]:
+        # One positive is repeated; without any negative the places stay empty.
+        assert by_query[query.text] == [(*query.positives * 2, "", "", "")] * 2
+    assert any(first != second for first, second in by_query.values())
+    assert mixture(options, positives=2, negatives=3) == mixed
+    assert mixture(options, seed=1, positives=2, negatives=3).rows != mixed.rows
+
+
+def test_the_naive_training_mixes_sets_and_keeps_similar_pairs(options: dict[str, Any]) -> None:
+    mixed = mixture(options, naive=True)
+    assert set(mixed.labels) == {-1}
+    batches = mixed.batches(0, 0)
+    # 23 queries, 5 pairs of the same letter, 5 more of the other set.
+    assert len(batches) == 33 // 4
+    assert any(len({set_of(mixed.rows[i]) for i in batch}) > 2 for batch in batches)
+    pairs = {row[:2] for row in mixed.rows if set_of(row) in {"letters", "x"}}
+    similar = {pair for pair, score in zip(PAIRS, SCORES, strict=True) if score >= 0.8}
+    assert pairs == similar | set(GRADED[1].pairs)
+    assert not np.allclose(vectors(options, naive=True), vectors(options), atol=1e-4)
+
+
+def test_training_learns_both_tasks(options: dict[str, Any]) -> None:
+    def scores(model: Any) -> tuple[float, float]:
+        first, second = (
+            torch.tensor(model.encode(list(texts))) for texts in zip(*PAIRS, strict=True)
+        )
+        graded = pearson(torch.cosine_similarity(first, second).double().numpy(), np.array(SCORES))
+        queries, answers = (
+            torch.tensor(model.encode(texts))
+            for texts in (
+                [query.text for query in SETS["two"]],
+                [query.positives[0] for query in SETS["two"]],
+            )
+        )
+        cosines = torch.cosine_similarity(queries[:, None], answers[None], dim=2)
+        return graded, float(cosines.diagonal().mean() - cosines.mean())
+
+    none = {"fusion": "none", "epochs": 6}
+    before = scores(train(options, **none, lr=1e-30).encoder)
+    after = scores(train(options, **none).encoder)
+    assert after[0] > before[0] + 0.2, (before, after)
+    assert after[1] > before[1] + 0.2, (before, after)
+
+
+def test_settings_reach_the_training(options: dict[str, Any]) -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"temperature": 0.1},
+        {"rank_temperature": 0.1},
+        {"middle": False},
+        {"positives": 1},
+        {"negatives": 0},
+    ]
+    found = [vectors(options, fusion="none", max_steps=6, **change) for change in changes]
+    for i, one in enumerate(found):
+        assert all(not np.allclose(one, other, atol=1e-5) for other in found[i + 1 :])
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows of each training that takes place."""
+    found: list[int] = []
+    original = trainer.train
+
+    def counted(model: Any, loss: Any, rows: Any, *args: Any, **kwargs: Any) -> Any:
+        found.append(len(rows))
+        return original(model, loss, rows, *args, **kwargs)
+
+    monkeypatch.setattr(trainer, "train", counted)
+    return found
+
+
+def test_fusions_merge_the_checkpoints_of_one_training(
+    options: dict[str, Any], trainings: list[int]
+) -> None:
+    plain = train(options, fusion="none")
+    assert plain.folder is not None
+    states = fusion.kept_checkpoints(plain.folder / "checkpoints")
+    assert len(states) == 3
+    weights = plain.encoder
+    assert isinstance(weights, SentenceTransformer)
+    base = SentenceTransformer(str(options["base"]), device="cpu").state_dict()
+    expected = {
+        "delta": fusion.delta_fusion(base, states),
+        "soup": fusion.uniform_soup(states),
+        "delta,power=-1,granularity=layer": fusion.delta_fusion(
+            base, states, granularity="layer", power=-1
+        ),
+    }
+    for name, tensor in weights.state_dict().items():
+        assert torch.equal(tensor, states[-1][name]), name
+    for choice, state in expected.items():
+        merged = train(options, fusion=choice).encoder
+        assert isinstance(merged, SentenceTransformer)
+        for name, tensor in merged.state_dict().items():
+            assert torch.equal(tensor, state[name]), (choice, name)
+    assert len(trainings) == 1
+
+
+def test_the_greedy_soup_is_never_worse_on_dev(options: dict[str, Any]) -> None:
+    def score(model: Any) -> float:
+        first, second = (
+            model.encode([row[name] for row in DEV_ROWS]) for name in ("sentence1", "sentence2")
+        )
+        cosines = torch.cosine_similarity(torch.tensor(first), torch.tensor(second))
+        grades = np.argsort(np.argsort([row["score"] for row in DEV_ROWS]))
+        return pearson(np.argsort(np.argsort(cosines.numpy())).astype(float), grades.astype(float))
+
+    plain, greedy = train(options, fusion="none"), train(options, fusion="greedy").encoder
+    assert plain.folder is not None
+    model: Any = plain.encoder
+    for state in fusion.kept_checkpoints(plain.folder / "checkpoints"):
+        model.load_state_dict(state)
+        assert score(greedy) >= score(model) - 1e-6
+
+
+@pytest.mark.parametrize("choice", ["none", "delta"])
+def test_stopped_and_run_again(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    frequent_checkpoints(monkeypatch)
+    # The first part ends before the stop, the others after it.
+    text = spec(options, fusion=choice, max_steps=6)
+    whole, _ = build_method(text)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "stopped"))
+    again, _ = stopped_and_run_again(lambda: build_method(text), monkeypatch)
+    np.testing.assert_array_equal(again.encoder.encode(TEXTS), whole.encoder.encode(TEXTS))
+
+
+def test_what_it_learns_from_is_told_once(options: dict[str, Any]) -> None:
+    named = options | {"retrieval": "wikiqa+quora"}
+    expected = {"reranking/wikiqa", "paraphrase/quora", "sts/stsb", "sts/sick"}
+    for choice in ("none", "soup"):
+        one = method(named, fusion=choice)
+        assert bool(one.training_datasets()) == (choice == "none")
+        found = {name for each in lineage(one) for name in each.training_datasets()}
+        assert found == expected
+    data: Any = None
+    texts = {text for one in lineage(method(options)) for text in one.training_texts(data)}
+    assert {"who 00", "me 11", "not 22", "how 33", "so 44", "x a", "c cc"} <= texts
+    alone = method(options, fusion="none")
+    assert set(alone.training_texts(data)) == texts
+    assert "so 88" not in set(method(options, fusion="none", queries=4).training_texts(data))
+    loaded = resolve(CoDiEmb, parse_method_spec("codiemb@x"), "local")
+    assert (loaded.training_datasets(), list(loaded.training_texts(data))) == ((), [])
+    assert loaded.parents == ()
+
+
+def test_bad_settings(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="granularity and power need fusion=delta"):
+        method(options, fusion="soup", power=2)
+    with pytest.raises(UsageError, match="9 queries of two do not fill a batch of 12"):
+        train(options, batch_size=12)
+    with pytest.raises(UsageError, match=r"5 graded pairs .*; lower sts_batch_size or use more"):
+        train(options, sts_batch_size=6)
+
+
+class Rows:
+    """Graded rows that are made up."""
+
+    def rows(self, ref: str) -> list[dict[str, Any]]:
+        """One pair in each set, and one in both."""
+        own = {"sentence1": ref, "sentence2": "own"}
+        return [own, {"sentence1": "in both", "sentence2": "sets"}]
+
+
+def test_graded_pairs_are_kept_by_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    stsb, sick = ("sts/stsb:train", "own"), ("sts/sick:train", "own")
+    pairs, data = [stsb, ("in both", "sets"), sick], Rows()
+    given: Any = data
+
+    def use(scores: list[float]) -> None:
+        monkeypatch.setattr(codiemb, "load_graded", lambda data: Graded(pairs, scores))
+
+    use([0.0, 0.5, 1.0])
+    assert codiemb.graded_sets(given) == [Graded(pairs[:2], [0.0, 0.5]), Graded([sick], [1.0])]
+    for wrong in (-1.0, 1.2, float("nan")):
+        use([0.0, wrong, 1.0])
+        with pytest.raises(DataError, match=r"stsb:train: the grade of \('in both', 'sets'\)"):
+            codiemb.graded_sets(given)

@@ -1,0 +1,304 @@
+"""DefSent+: embeddings of entries, stages that share targets alone, independent components."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers import AutoModel, AutoTokenizer
+
+from bench.api import build_method, make_settings
+from bench.build import Built
+from bench.data.definitions import Entry, load_definitions
+from bench.errors import DataError, UsageError
+from bench.method import BuildContext, resolve
+from bench.methods.defsent_plus import DefSentPlus
+from bench.methods.losses.definitions import (
+    ICA_SCALE,
+    EntryLoss,
+    entry_embeddings,
+    entry_pooler,
+    independent_components,
+)
+from bench.metrics.isotropy import isoscore
+from bench.models import load_folder
+from bench.plan import _models
+from bench.progress import Silent
+from bench.spec import parse_method_spec
+from bench.training import trainer
+from bench.training.heads import fresh_linear
+from tests.stopping import Stopped, frequent_checkpoints
+from tests.tiny import tiny_bert
+
+TEXTS = ["a red kettle", "two dogs run", "rain"]
+ENTRIES = [
+    Entry("tea", ("a hot drink made of leaves", "a leaf")),
+    Entry("ice cream", ("frozen",)),
+    Entry("cat", ("a small animal", "it", "an animal that is kept in a house and hunts mice")),
+]
+N, U = 40, 16
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    return tiny_bert(tmp_path / "tiny")
+
+
+@pytest.fixture
+def dictionary(tmp_path: Path) -> Path:
+    path = tmp_path / "words.tsv"
+    lines = [f"word {i}\tmeaning {j} of {i}\n" for i in range(20) for j in range(1 + i % 2)]
+    path.write_text("".join(lines))
+    return path
+
+
+def spec(base: Path, data: Path, **options: Any) -> str:
+    settings = {"base": base, "data": data, "dev": "false", "batch_size": 8, "lr": 1e-2}
+    settings |= {"stages": 1, **options}
+    return f"defsent-plus[{','.join(f'{name}={value}' for name, value in settings.items())}]"
+
+
+def build(base: Path, data: Path, **options: Any) -> Built:
+    return build_method(spec(base, data, **options))[0]
+
+
+def encoder(built: Built) -> SentenceTransformer:
+    assert isinstance(built.encoder, SentenceTransformer)
+    return built.encoder
+
+
+def measured(built: Built) -> dict[str, float]:
+    assert built.folder is not None
+    return dict(json.loads((built.folder / "entries.json").read_text()))
+
+
+def opened(base: Path, data: Path, **options: Any) -> tuple[DefSentPlus, BuildContext]:
+    """The method, and a context to call its parts in."""
+    method = resolve(DefSentPlus, parse_method_spec(spec(base, data, **options)), "local")
+    settings = make_settings(profile="local")
+    models = _models(settings, 0)
+    ctx = BuildContext(0, "local", "cpu", data.parent, settings.data, models, settings.progress)
+    assert isinstance(method, DefSentPlus)
+    return method, ctx
+
+
+def states(model: SentenceTransformer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def random_loss(model: SentenceTransformer, size: float = 1.0) -> EntryLoss:
+    vectors = np.random.default_rng(0).normal(scale=size, size=(N, U)).astype(np.float32)
+    return EntryLoss(model, vectors, entry_pooler(model, 0))
+
+
+def linear(loss: EntryLoss) -> torch.nn.Linear:
+    first = loss.pooler[0]
+    assert isinstance(first, torch.nn.Linear)
+    return first
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_entries_are_means_of_vectors_without_padding(base: Path, pooling: str) -> None:
+    model = load_folder(base, "cpu", pooling)
+    found = entry_embeddings(model, ENTRIES, 150, Silent())
+    bert, tokenizer = AutoModel.from_pretrained(base).eval(), AutoTokenizer.from_pretrained(base)
+    for row, entry in zip(found, ENTRIES, strict=True):
+        vectors = []
+        for text in entry.definitions:
+            with torch.no_grad():
+                hidden = bert(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+            vectors.append(hidden[0] if pooling == "cls" else hidden.mean(dim=0))
+        np.testing.assert_allclose(row, torch.stack(vectors).mean(dim=0).numpy(), atol=1e-4)
+    assert found.shape == (3, U)
+    assert found.dtype == np.float32
+    cut = entry_embeddings(model, ENTRIES, 6, Silent())
+    assert not np.allclose(cut[0], found[0], atol=1e-4)
+    assert model.max_seq_length == load_folder(base, "cpu").max_seq_length
+
+
+def test_entries_are_frozen_and_the_pooler_learns(base: Path) -> None:
+    model = load_folder(base, "cpu").train()
+    loss = random_loss(model)
+    entries, pooler = loss.entries.clone(), linear(loss).weight.detach().clone()
+    optimizer = torch.optim.AdamW(loss.parameters(), lr=0.1)
+    loss([model.preprocess(TEXTS)], torch.arange(3.0)).backward()
+    optimizer.step()
+    assert torch.equal(loss.entries, entries)
+    assert not loss.entries.requires_grad
+    assert not torch.allclose(linear(loss).weight, pooler)
+    own = [name for name in loss.state_dict() if not name.startswith("model.")]
+    assert own == ["pooler.0.weight", "pooler.0.bias"]
+
+
+def test_logits_and_their_first_loss(base: Path) -> None:
+    model = load_folder(base, "cpu")
+    loss = random_loss(model)
+    vectors, pooler = torch.randn(3, U), linear(loss)
+    expected = torch.tanh(vectors @ pooler.weight.T + pooler.bias) @ loss.entries.T
+    torch.testing.assert_close(loss.logits(vectors), expected)
+    assert loss.logits(vectors.bfloat16()).dtype == torch.float32
+    encoded = torch.from_numpy(model.encode(TEXTS))
+    assert loss.mean_logit(TEXTS) == pytest.approx(loss.logits(encoded).abs().mean().item())
+    small = random_loss(model, size=1e-3)
+    value = small([model.preprocess(TEXTS)], torch.tensor([5.0, 30.0, 11.0])).item()
+    assert value == pytest.approx(math.log(N), abs=1e-3)
+    assert small.mean_logit(TEXTS) < 1e-2
+
+
+def test_the_pooler_is_the_trained_one_or_fresh(base: Path) -> None:
+    model = load_folder(base, "cpu")
+    first: Any = model[0]
+    own = first.auto_model.pooler.dense
+    assert torch.equal(entry_pooler(model, 3).weight, fresh_linear(U, U, 3).weight)
+    with torch.no_grad():
+        own.bias[0] = 0.5
+    copied = entry_pooler(model, 3)
+    assert torch.equal(copied.weight, own.weight)
+    assert torch.equal(copied.bias, own.bias)
+    assert copied.weight is not own.weight
+
+
+def test_independent_components() -> None:
+    rng = np.random.default_rng(0)
+    mixed = rng.laplace(size=(2000, 6)) @ rng.normal(size=(6, 6)) + 5
+    skewed = mixed.astype(np.float32)
+    found = independent_components(skewed).astype(np.float64)
+    assert found.shape == skewed.shape
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=ICA_SCALE / 100)
+    covariance = np.cov(found.T, ddof=0) / ICA_SCALE**2
+    np.testing.assert_allclose(covariance, np.eye(6), atol=0.01)
+    assert isoscore(skewed) < 0.9
+    assert isoscore(found) == pytest.approx(1, abs=1e-3)
+    # Dot products of whitened rows are the same in every rotation.
+    centred = skewed - skewed.astype(np.float64).mean(axis=0)
+    whitened = centred @ np.linalg.inv(np.cov(centred.T, ddof=0)) @ centred.T
+    np.testing.assert_allclose(found @ found.T / ICA_SCALE**2, whitened, atol=0.02)
+
+
+def test_components_need_more_entries_than_dimensions(base: Path, dictionary: Path) -> None:
+    with pytest.raises(UsageError, match=r"ica=true needs more entries than the 16 dimensions"):
+        build(base, dictionary, ica="true", entries=16)
+
+
+def test_stages_share_targets_and_no_weights(base: Path, dictionary: Path) -> None:
+    first = build(base, dictionary)
+    method, ctx = opened(base, dictionary, stages=2)
+    original, start = states(load_folder(base, "cpu")), states(method.start(ctx))
+    assert original.keys() == start.keys()
+    assert all(torch.equal(original[name], start[name]) for name in original)
+    loss = method.loss(method.start(ctx), method.rows(ctx), ctx)
+    entries = load_definitions(str(dictionary), ctx.data)
+    after, before = (
+        entry_embeddings(model, entries, 32, Silent())
+        for model in (encoder(first), load_folder(base, "cpu"))
+    )
+    np.testing.assert_array_equal(loss.entries.numpy(), after)
+    assert not np.allclose(after, before, atol=1e-2)
+    second = build(base, dictionary, stages=2)
+    assert not np.allclose(encoder(first).encode(TEXTS), encoder(second).encode(TEXTS), atol=1e-3)
+    untouched = build(base, dictionary, stages=2, lr=1e-30)
+    np.testing.assert_allclose(
+        encoder(untouched).encode(TEXTS), load_folder(base, "cpu").encode(TEXTS), atol=1e-6
+    )
+
+
+def test_components_are_those_of_the_last_stage_only(base: Path, dictionary: Path) -> None:
+    plain, _ = opened(base, dictionary, stages=2)
+    turned, ctx = opened(base, dictionary, stages=2, ica="true")
+    assert plain._encoder_before == turned._encoder_before
+    targets, notes = turned._targets(ctx)
+    assert notes["isoscore_after_ica"] == pytest.approx(1, abs=1e-3)
+    assert notes["isoscore"] < 0.9
+    np.testing.assert_allclose(targets.std(axis=0), ICA_SCALE, rtol=1e-3)
+    known = {
+        model.inputs(ctx.data, ctx.models).get("scikit-learn", "none") for model in (plain, turned)
+    }
+    assert len(known) == 2
+
+
+def test_entries_are_learned_and_what_is_measured(base: Path, dictionary: Path) -> None:
+    built = build(base, dictionary, epochs=50, lr=2e-2)
+    assert built.training is not None
+    assert built.training["final_loss"] < math.log(20) - 0.5
+    assert built.training["pairs"] == 30
+    notes = measured(built)
+    assert notes["entries"] == 20
+    assert 0 < notes["isoscore"] < 1
+    assert notes["mean_logit"] > 0
+    saved = [type(module).__name__ for module in encoder(built)]
+    assert saved == ["Transformer", "Pooling"]
+    some = build(base, dictionary, entries=5)
+    assert measured(some)["entries"] == 5
+
+
+def test_rows_and_their_entries(base: Path, dictionary: Path) -> None:
+    method, ctx = opened(base, dictionary, entries=7)
+    rows = method.rows(ctx)
+    entries = load_definitions(str(dictionary), ctx.data, 7)
+    for (text,), number in zip(rows, method.labels(rows, ctx), strict=True):
+        assert text in entries[int(number)].definitions
+    assert [*method.training_texts(ctx.data)] == [text for (text,) in rows]
+    broken = dictionary.parent / "broken.tsv"
+    broken.write_text("tea\n")
+    with pytest.raises(DataError, match=r"broken.tsv: line 1: expected a word"):
+        build(base, broken)
+
+
+def test_it_goes_on_from_another_method(base: Path, dictionary: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.tsv"
+    corpus.write_text("".join(f"text {i}\n" for i in range(24)))
+    of = f"simcse[corpus={corpus},dev=false,batch_size=8,lr=1e-2]"
+    named = of[:-1] + f",base={base}]"
+    simcse = build_method(named)[0]
+    for stages in (1, 2):
+        start = build(base, dictionary, of=of, stages=stages, lr=1e-30)
+        np.testing.assert_allclose(
+            encoder(start).encode(TEXTS), encoder(simcse).encode(TEXTS), atol=1e-6
+        )
+    trained = build(base, dictionary, of=of)
+    other = build(base, dictionary, of=of.replace("1e-2", "2e-2"))
+    assert trained.fingerprint != other.fingerprint
+    assert measured(trained)["isoscore"] != measured(other)["isoscore"]
+
+
+def test_settings_and_what_it_learns_from() -> None:
+    method = resolve(DefSentPlus, parse_method_spec("defsent-plus"), "paper")
+    assert isinstance(method, DefSentPlus)
+    settings = method.train_settings(1000)
+    assert (settings.adam_epsilon, settings.max_grad_norm, settings.warmup_ratio) == (1e-6, 1, 0)
+    assert method.training_datasets() == ("definitions/oewn",)
+    loaded = resolve(DefSentPlus, parse_method_spec("defsent-plus@x"), "local")
+    assert loaded.training_datasets() == ()
+    with pytest.raises(UsageError, match="stages: input should be less than or equal to 3"):
+        resolve(DefSentPlus, parse_method_spec("defsent-plus[stages=4]"), "local")
+
+
+def test_stopped_in_the_second_stage_and_run_again(
+    base: Path, dictionary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frequent_checkpoints(monkeypatch)
+    compute = trainer._Trainer.compute_loss
+    whole = encoder(build(base, dictionary, stages=2)).encode(TEXTS)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "stopped"))
+    steps: list[int] = []
+
+    def noting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(steps) == 7:
+            raise Stopped
+        steps.append(self.state.global_step)
+        return compute(self, *args, **kwargs)
+
+    monkeypatch.setattr(trainer._Trainer, "compute_loss", noting)
+    with pytest.raises(Stopped):
+        build(base, dictionary, stages=2)
+    assert steps == [0, 1, 2, 3, 0, 1, 2]
+    steps.append(-1)
+    np.testing.assert_array_equal(encoder(build(base, dictionary, stages=2)).encode(TEXTS), whole)
+    assert steps[8:] == [2, 3]

@@ -1,0 +1,145 @@
+"""Models cut to fewer layers and dimensions, before and after training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from bench.api import build_method
+from bench.errors import UsageError
+from bench.method import resolve
+from bench.methods.truncate import Truncate
+from bench.record import find_records, read_record
+from bench.spec import parse_method_spec
+from tests.small import Bench, write_suite
+from tests.tiny import tiny_bert
+
+TEXTS = ["a red kettle", "two dogs run", "rain"]
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return tiny_bert(tmp_path / "base", layers=3)
+
+
+@pytest.fixture
+def triplets(tmp_path: Path) -> Path:
+    path = tmp_path / "triplets.tsv"
+    path.write_text("".join(f"text {i}\tthe text {i}\tno text {i}\n" for i in range(40)))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+
+
+def encoder(spec: str) -> SentenceTransformer:
+    built, _ = build_method(spec)
+    assert isinstance(built.encoder, SentenceTransformer)
+    return built.encoder
+
+
+def matryoshka(name: str, base: Path, triplets: Path, options: str = "") -> str:
+    return (
+        f"{name}[base={base},corpus={triplets},dev=false,batch_size=8,lr=1e-2,"
+        f"dims=(16,8,4),grid=(16,4){options}]"
+    )
+
+
+def test_leading_dimensions_and_first_layers(base: Path) -> None:
+    whole = encoder(f"sbert@{base}")
+    short = encoder(f"truncate[dim=5,of={base}]")
+    np.testing.assert_array_equal(short.encode(TEXTS), whole.encode(TEXTS)[:, :5])
+    assert short.get_embedding_dimension() == 5
+    low = encoder(f"truncate[layers=1,dim=5,of={base}]")
+    assert not np.allclose(low.encode(TEXTS), short.encode(TEXTS), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["matryoshka", "matryoshka-2d"])
+@pytest.mark.parametrize(("layers", "dim"), [(3, 16), (2, 8), (1, 4)])
+def test_a_trained_model_is_cut_by_plain_sentence_transformers(
+    name: str, layers: int, dim: int, base: Path, triplets: Path, tmp_path: Path
+) -> None:
+    trained = matryoshka(name, base, triplets)
+    cut = encoder(f"truncate[layers={layers},dim={dim},of={trained}]").encode(TEXTS)
+    encoder(trained).save_pretrained(str(tmp_path / "saved"))
+    plain = SentenceTransformer(str(tmp_path / "saved"), device="cpu", truncate_dim=dim)
+    plain[0].auto_model.encoder.layer = plain[0].auto_model.encoder.layer[:layers]
+    np.testing.assert_allclose(plain.encode(TEXTS), cut, atol=1e-6)
+
+
+def test_a_trained_model_is_trained_once_and_cut_for_each_seed(base: Path, triplets: Path) -> None:
+    spec = f"truncate[dim=4,of={matryoshka('matryoshka', base, triplets)}]"
+    method = resolve(Truncate, parse_method_spec(spec), "local")
+    assert method.trains
+    assert method.base == str(base)
+    vectors = [build_method(spec, seed=seed)[0].encoder.encode(TEXTS) for seed in (0, 1)]
+    assert not np.allclose(*vectors, atol=1e-4)
+    assert not resolve(Truncate, parse_method_spec(f"truncate[of={base}]"), "local").trains
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("dim=17", "dim=17 is out of range: the vectors have 16 dimensions"),
+        ("layers=4", "layers=4 is out of range: the model has 1 to 3"),
+    ],
+)
+def test_cuts_out_of_range(options: str, message: str, base: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        encoder(f"truncate[{options},of={base}]")
+
+
+def test_what_cannot_be_cut(base: Path) -> None:
+    with pytest.raises(UsageError, match="'tfidf' is not a transformer"):
+        encoder("truncate[dim=2,of=tfidf]")
+    with pytest.raises(UsageError, match=r"write truncate\[of="):
+        encoder(f"truncate@{base}")
+
+
+def test_prefixes_out_of_range(base: Path, triplets: Path) -> None:
+    with pytest.raises(UsageError, match=r"dims: 99 is out of range: .* have 16 dimensions"):
+        encoder(f"matryoshka[base={base},corpus={triplets},dims=(99,8),dev=false]")
+    with pytest.raises(UsageError, match="size=20 is out of range"):
+        encoder(matryoshka("matryoshka-2d", base, triplets, ",variant=ese,size=20"))
+    flat = tiny_bert(base.parent / "flat")
+    with pytest.raises(UsageError, match="has a single layer; use matryoshka"):
+        encoder(matryoshka("matryoshka-2d", flat, triplets))
+
+
+@pytest.mark.parametrize("variant", ["st", "ese"])
+def test_earlier_layers_learn_in_2d_only(variant: str, base: Path, triplets: Path) -> None:
+    options = f",variant={variant},layers_per_step=-1" + ",size=4" * (variant == "ese")
+    deep = matryoshka("matryoshka-2d", base, triplets, options)
+    flat = matryoshka("matryoshka", base, triplets)
+    found = [encoder(f"truncate[layers=1,of={spec}]").encode(TEXTS) for spec in (deep, flat)]
+    assert not np.allclose(*found, atol=1e-4)
+
+
+def test_the_record_has_the_grid_and_the_table_shows_it(
+    bench: Bench, base: Path, triplets: Path, tmp_path: Path
+) -> None:
+    suite, spec = write_suite(tmp_path), matryoshka("matryoshka-2d", base, triplets)
+    cut = f"truncate[layers=2,dim=4,of={spec}]"
+    code, _, err = bench("run", "--suite", suite, "--methods", f"{spec},{cut},random")
+    assert code == 0, err
+    records = {r.method.name: r for r in map(read_record, find_records([Path("results/runs")]))}
+    grid = {(cell.layers, cell.dim): cell for cell in records["matryoshka-2d"].grid}
+    assert set(grid) == {(layer, dim) for layer in (1, 2, 3) for dim in (16, 4)}
+    assert grid[3, 16].tasks["pairs"] == pytest.approx(records["matryoshka-2d"].average, abs=1e-6)
+    assert grid[2, 4].average == pytest.approx(records["truncate"].average, abs=1e-6)
+    assert records["random"].grid == ()
+    assert not list((tmp_path / "cache").glob("grid-*"))
+    code, out, _ = bench("table", "--view", "grid")
+    assert code == 0
+    assert "small by layers and dimensions" in out
+    assert f"{100 * grid[2, 4].average:.1f}" in out
+    code, out, _ = bench("table", "--view", "grid", "--format", "markdown")
+    assert "|   Layers |" in out
+    code, _, err = bench("table", "--view", "grid", "--format", "csv")
+    assert code == 2
+    assert "comes as text or markdown" in err
