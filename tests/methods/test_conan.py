@@ -32,6 +32,7 @@ from bench.methods.losses.batch_balance import BatchBalanceLoss, Numbers, retrie
 from bench.methods.losses.graded import cosent_loss
 from bench.spec import parse_method_spec
 from bench.training.mining import Candidates, HardNegatives, Rule, mine
+from tests.leaving import leave
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 
@@ -357,7 +358,7 @@ def process(rank: int, folder: str) -> None:
     found["hardness"] = mined_loss(model, Rule())._hardness(torch.arange(5))
     found["one"] = mined_loss(model, Rule())._hardness(torch.tensor([4]))
     torch.save(found, Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.fixture(scope="module")

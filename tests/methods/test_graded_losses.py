@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -35,6 +34,7 @@ from bench.methods.losses.graded import (
     translated_relu,
 )
 from bench.methods.losses.in_batch import InBatchLoss
+from tests.leaving import leave
 from tests.tiny import tiny_sentence_transformer
 
 ROOT = Path(__file__).parents[2]
@@ -357,10 +357,7 @@ def process(rank: int, folder: str) -> None:
     found["rows"] = (joined.detach(), rows.grad)
     found["integers"] = gather_rows(torch.arange(3 * rank, 2 + 3 * rank))
     torch.save(found, Path(folder) / f"{rank}.pt")
-    # A wrapper that outlives its group can hang the process when it ends.
-    del averaged
-    gc.collect()
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -28,6 +27,7 @@ from bench.methods.losses.multi_positive import (
     multi_positive_loss,
     paraphrase_loss,
 )
+from tests.leaving import leave
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 
 ROOT = Path(__file__).parents[2]
@@ -355,11 +355,7 @@ def process(rank: int, folder: str) -> None:
     averaged = DistributedDataParallel(Encoder())
     found = {kind: outcome(kind, averaged, SHARDS[rank]) for kind in KINDS}
     torch.save(found, Path(folder) / f"{rank}.pt")
-    # Whatever holds the group last ends its threads; a model would keep the interpreter meanwhile,
-    # for which one of them may wait.
-    del averaged
-    gc.collect()
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.fixture(scope="module")
