@@ -161,7 +161,9 @@ def test_the_prompt_does_not_count_as_sentence(
 ) -> None:
     lengths = []
 
-    def train_not(model: Any, loss: Any, pairs: Any, settings: TrainSettings, *rest: Any) -> None:
+    def train_not(
+        model: Any, loss: Any, pairs: Any, settings: TrainSettings, *rest: Any, **options: Any
+    ) -> None:
         lengths.append((settings.max_seq_length, prompt_length(model)))
 
     monkeypatch.setattr(trainer, "train", train_not)
