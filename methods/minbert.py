@@ -174,7 +174,7 @@ class MinBert(Method):
         trains=True,
         sources=(
             "bench.methods.losses.task_heads",
-            "bench.models",
+            "bench.checkpoints",
             "bench.training.dropout",
             "bench.training.heads",
             "bench.training.trainer",

@@ -23,7 +23,7 @@ class MiniLM(Method):
         "Pre-Trained Transformers",
         arxiv="2002.10957",
         year=2020,
-        sources=("bench.models",),
+        sources=("bench.checkpoints",),
     )
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:

@@ -15,10 +15,11 @@ from sentence_transformers import SentenceTransformer
 
 from bench.build import Built, build_encoder
 from bench.cache import Cache
+from bench.checkpoints import with_pooling
 from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo, resolve
-from bench.models import Models, lineage, with_pooling
+from bench.models import Models, lineage
 from bench.progress import Silent
 from bench.registry import method_class
 from bench.spec import parse_method_spec

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DEV = "sts/stsb:dev"
 SOURCES = (
     "bench.data.corpora",
-    "bench.models",
+    "bench.checkpoints",
     "bench.training.adapter",
     "bench.training.trainer",
 )

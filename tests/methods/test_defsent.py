@@ -26,6 +26,7 @@ from transformers import (
 
 from bench.api import build_method, make_settings
 from bench.build import Built
+from bench.checkpoints import load_folder
 from bench.data.definitions import part_of
 from bench.errors import DataError, UsageError
 from bench.method import BuildContext, resolve
@@ -37,7 +38,6 @@ from bench.methods.losses.definitions import (
     head_logits,
     tied_logits,
 )
-from bench.models import load_folder
 from bench.plan import _models
 from bench.spec import parse_method_spec
 from tests.stopping import frequent_checkpoints, stopped_and_run_again

@@ -15,6 +15,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from bench.api import build_method, make_settings
 from bench.build import Built
+from bench.checkpoints import load_folder
 from bench.data.definitions import Entry, load_definitions
 from bench.errors import DataError, UsageError
 from bench.method import BuildContext, resolve
@@ -27,7 +28,6 @@ from bench.methods.losses.definitions import (
     independent_components,
 )
 from bench.metrics.isotropy import isoscore
-from bench.models import load_folder
 from bench.plan import _models
 from bench.progress import Silent
 from bench.spec import parse_method_spec

@@ -18,8 +18,9 @@ import datasets
 import mteb
 
 from bench.api import make_settings
+from bench.checkpoints import load_folder
 from bench.encode import encode_columns
-from bench.models import Models, load_folder
+from bench.models import Models
 from bench.suite import load_suite
 from bench.tasks.loading import load_tasks
 

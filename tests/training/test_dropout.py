@@ -18,9 +18,9 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.checkpoints import load_folder
 from bench.errors import DataError
 from bench.methods.losses.in_batch import InBatchLoss
-from bench.models import load_folder
 from bench.training.dropout import (
     AdaptiveDropout,
     CurriculumDropout,
