@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from bench.cache import Cache
 from bench.data.access import DataAccess
@@ -100,22 +106,61 @@ def build_encoder(
     """
     started = time.perf_counter()
     identity = model_fingerprint(method, data, models, seed)
+    ctx = partial(BuildContext, seed, profile, device, data=data, models=models, progress=progress)
+    if not method.trains:
+        cache.work.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=cache.work, ignore_cleanup_errors=True) as scratch:
+            encoder = method.build(ctx(workdir=Path(scratch)))
+        return Built(encoder, identity, time.perf_counter() - started)
     folder, workdir = cache.models / identity, cache.work / identity
-    if not (method.trains and folder.is_dir()):
-        workdir.mkdir(parents=True, exist_ok=True)
-        ctx = BuildContext(seed, profile, device, workdir, data, models, progress)
-        if processes > 1 and can_share(method):
-            _share(method, ctx, cache, models, folder, processes)
-        else:
-            if processes > 1 and method.trains:
-                progress.note(f"  {method.info.name} trains in one process")
-            encoder = method.build(ctx)
-            if not (method.trains and keep(encoder, workdir, folder)):
-                shutil.rmtree(workdir)
-                return Built(encoder, identity, time.perf_counter() - started)
-        shutil.rmtree(workdir)
+    if not folder.is_dir():
+        with _alone(cache, identity, progress):
+            unkept = _train(method, ctx(workdir=workdir), cache, models, folder, processes)
+        if unkept is not None:
+            return Built(unkept, identity, time.perf_counter() - started)
     encoder = models.load(str(folder))
     return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
+
+
+@contextmanager
+def _alone(cache: Cache, identity: str, progress: Progress) -> Iterator[None]:
+    """Keep another run from training the same model in the same folder at the same time."""
+    cache.locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(cache.locks / identity)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress.note("  another run trains this model; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _train(
+    method: Method,
+    ctx: BuildContext,
+    cache: Cache,
+    models: Models,
+    folder: Path,
+    processes: int,
+) -> Encoder | SentenceTransformer | None:
+    """Train, and keep the model in its folder; the encoder where it cannot be kept."""
+    if folder.is_dir():
+        return None
+    ctx.workdir.mkdir(parents=True, exist_ok=True)
+    encoder = None
+    if processes > 1 and can_share(method):
+        _share(method, ctx, cache, models, folder, processes)
+    else:
+        if processes > 1:
+            ctx.progress.note(f"  {method.info.name} trains in one process")
+        encoder = method.build(ctx)
+        if keep(encoder, ctx.workdir, folder):
+            encoder = None
+    shutil.rmtree(ctx.workdir)
+    return encoder
 
 
 def _share(

@@ -45,6 +45,11 @@ class Cache:
         return self.root / "work"
 
     @property
+    def locks(self) -> Path:
+        """Empty files that trainings hold, so that a model is trained by one run at a time."""
+        return self.root / "locks"
+
+    @property
     def data(self) -> Path:
         """Rows fetched from the hub."""
         return self.root / "data"
@@ -66,4 +71,5 @@ class Cache:
         for part in parts:
             shutil.rmtree(self.root / part, ignore_errors=True)
         if parts == self.PARTS:
+            shutil.rmtree(self.locks, ignore_errors=True)
             (self.root / "hashes.json").unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,15 @@ def _build(folder: Path, config: Mapping[str, Any], seed: int = 0) -> Built:
         device="cpu",
         progress=Silent(),
     )
+
+
+def test_two_runs_train_a_model_once(tmp_path: Path) -> None:
+    config = {"base": str(tiny_bert(tmp_path / "tiny"))}
+    Shifts.built = 0
+    with ThreadPoolExecutor() as pool:
+        both = [*pool.map(lambda _: _build(tmp_path, config), range(2))]
+    assert Shifts.built == 1
+    assert both[0].fingerprint == both[1].fingerprint
 
 
 def test_trained_model_is_kept_as_an_ordinary_folder(tmp_path: Path) -> None:
