@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import TrainerCallback
 
+    from bench.training.batches import Batches
     from bench.training.fusion import State
-    from bench.training.trainer import Batches, TrainSettings
+    from bench.training.trainer import TrainSettings
 
 WARMUP_RATIO = 0.03
 # Grade from which on the two texts of a pair answer each other in the naive training.

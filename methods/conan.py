@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
+    from bench.training.batches import Batches
     from bench.training.mining import Candidates, HardNegatives
-    from bench.training.trainer import Batches, TrainSettings
+    from bench.training.trainer import TrainSettings
 
 LOG_FILE = "mining.json"
 # Keeps the draws of (seed, epoch) and (seed + 1, epoch - 1) apart.

@@ -28,6 +28,7 @@ from bench.method import (
     ModelAccess,
 )
 from bench.models import method_spec
+from bench.training.adapter import TRAINER
 
 if TYPE_CHECKING:
     import torch
@@ -173,11 +174,11 @@ class MinBert(Method):
         year=2025,
         trains=True,
         sources=(
-            "bench.methods.losses.task_heads",
+            *TRAINER,
             "bench.checkpoints",
+            "bench.methods.losses.task_heads",
             "bench.training.dropout",
             "bench.training.heads",
-            "bench.training.trainer",
         ),
     )
 

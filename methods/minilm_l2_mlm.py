@@ -31,7 +31,12 @@ class MiniLML2Mlm(Method):
         title="First two layers of all-MiniLM-L6-v2, continued with masked language modelling",
         kind="static",
         trains=True,
-        sources=("bench.data.corpora", "bench.training.trainer"),
+        sources=(
+            "bench.data.corpora",
+            "bench.training.checkpoints",
+            "bench.training.trainer",
+            "bench.training.watching",
+        ),
     )
 
     class Config(MethodConfig):
@@ -75,11 +80,13 @@ class MiniLML2Mlm(Method):
             return ctx.models.load(self.checkpoint)
         import transformers
 
-        from bench.training import trainer as training
+        from bench.training.checkpoints import STATE_FILE, resume_point
+        from bench.training.trainer import seed_everything
+        from bench.training.watching import ProgressCallback, write_summary
 
         started = time.perf_counter()
         config = self.config
-        training.seed_everything(ctx.seed)
+        seed_everything(ctx.seed)
         model = ctx.models.load(config.base, pooling="mean")
         transformer: Any = model[0]
         bert = transformer.auto_model
@@ -94,16 +101,16 @@ class MiniLML2Mlm(Method):
             args=self._arguments(ctx),
             train_dataset=rows,
             data_collator=_Masking(model.tokenizer, config.mask, ctx.seed),
-            callbacks=[training.ProgressCallback(ctx.progress, "train masked language model")],
+            callbacks=[ProgressCallback(ctx.progress, "train masked language model")],
         )
         trainer.remove_callback(transformers.PrinterCallback)
         folder = ctx.workdir / "checkpoints"
-        point = training.resume_point(folder, (training.STATE_FILE,))
+        point = resume_point(folder, (STATE_FILE,))
         trainer.train(resume_from_checkpoint=str(point) if point else None)
         bert.load_state_dict(mlm.bert.state_dict(), strict=False)
         _save(mlm, model.tokenizer, ctx.workdir / "extra" / "mlm")
         seconds = time.perf_counter() - started
-        training.write_summary(ctx.workdir, trainer.state, seconds, len(rows))
+        write_summary(ctx.workdir, trainer.state, seconds, len(rows))
         return model.eval()
 
     def _rows(self, tokenizer: Any, ctx: BuildContext) -> list[dict[str, Any]]:

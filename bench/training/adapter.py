@@ -21,14 +21,22 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from transformers import TrainerCallback
 
-    from bench.training.trainer import Batches, TrainSettings
+    from bench.training.batches import Batches
+    from bench.training.trainer import TrainSettings
 
 DEV = "sts/stsb:dev"
-SOURCES = (
-    "bench.data.corpora",
-    "bench.checkpoints",
-    "bench.training.adapter",
+TRAINER = (
+    "bench.training.batches",
+    "bench.training.checkpoints",
+    "bench.training.ranks",
     "bench.training.trainer",
+    "bench.training.watching",
+)
+SOURCES = (
+    "bench.checkpoints",
+    "bench.data.corpora",
+    "bench.training.adapter",
+    *TRAINER,
 )
 
 

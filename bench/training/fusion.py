@@ -20,7 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from bench.errors import DataError
 from bench.files import write_atomic
-from bench.training.trainer import is_first
+from bench.training.ranks import is_first
 
 State = Mapping[str, Tensor]
 Granularity = Literal["model", "layer", "tensor", "element"]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -15,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -32,9 +28,9 @@ from bench.methods.losses.batch_balance import BatchBalanceLoss, Numbers, retrie
 from bench.methods.losses.graded import cosent_loss
 from bench.spec import parse_method_spec
 from bench.training.mining import Candidates, HardNegatives, Rule, mine
-from tests.leaving import leave
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.two_processes import in_two_processes
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -338,16 +334,8 @@ def outcome(kind: str, encoder: nn.Module, shard: tuple[slice, slice]) -> dict[s
     }
 
 
-def process(rank: int, folder: str) -> None:
-    """One of two processes: run the losses and a check on its shards and save what comes out."""
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=rank,
-        world_size=2,
-        timeout=timedelta(minutes=2),
-    )
+def process(rank: int, folder: Path) -> dict[Any, Any]:
+    """One of two processes: run the losses and a check on its shards."""
     averaged = DistributedDataParallel(Encoder())
     found: dict[Any, Any] = {
         (kind, name): outcome(kind, averaged, shards[rank])
@@ -357,21 +345,15 @@ def process(rank: int, folder: str) -> None:
     model = SentenceTransformer(f"{folder}/saved", device="cpu")
     found["hardness"] = mined_loss(model, Rule())._hardness(torch.arange(5))
     found["one"] = mined_loss(model, Rule())._hardness(torch.tensor([4]))
-    torch.save(found, Path(folder) / f"{rank}.pt")
-    leave()
+    return found
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[Any, Any]]]:
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[Any, Any]]:
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp("ranks")
     tiny_sentence_transformer(folder / "tiny").save_pretrained(str(folder / "saved"))
-    with pytest.MonkeyPatch.context() as patch:
-        # The processes import this file by its name; last, as the checkout's bench would hide the
-        # installed one.
-        patch.setattr(sys, "path", [*sys.path, str(ROOT)])
-        torch.multiprocessing.spawn(process, args=(str(folder),), nprocs=2)
-    yield [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+    return in_two_processes(process, folder)
 
 
 @pytest.mark.parametrize("name", SHARDS)

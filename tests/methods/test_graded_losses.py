@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
@@ -34,8 +30,8 @@ from bench.methods.losses.graded import (
     translated_relu,
 )
 from bench.methods.losses.in_batch import InBatchLoss
-from tests.leaving import leave
 from tests.tiny import tiny_sentence_transformer
+from tests.two_processes import in_two_processes
 
 ROOT = Path(__file__).parents[2]
 PAIRS, WIDTH, TAU = 8, 6, 0.05
@@ -333,16 +329,8 @@ JOINED = [*CRITERIA, "equal labels", "in batch"]
 OWN_ANCHORS = "own anchors"
 
 
-def process(rank: int, folder: str) -> None:
-    """One of two processes: run every loss on its shards and save what comes out."""
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=rank,
-        world_size=2,
-        timeout=timedelta(minutes=2),
-    )
+def process(rank: int, folder: Path) -> dict[Any, Any]:
+    """One of two processes: run every loss on its shards."""
     averaged = DistributedDataParallel(Encoder())
     found: dict[Any, Any] = {
         (kind, name): outcome(kind, averaged, shards[rank])
@@ -356,20 +344,14 @@ def process(rank: int, folder: str) -> None:
     torch.autograd.backward((rank + 1) * (joined * torch.arange(6.0).view(3, 2)).sum())
     found["rows"] = (joined.detach(), rows.grad)
     found["integers"] = gather_rows(torch.arange(3 * rank, 2 + 3 * rank))
-    torch.save(found, Path(folder) / f"{rank}.pt")
-    leave()
+    return found
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[Any, Any]]]:
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[Any, Any]]:
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp("ranks")
-    with pytest.MonkeyPatch.context() as patch:
-        # The processes import this file by its name; last, as the checkout's bench would hide the
-        # installed one.
-        patch.setattr(sys, "path", [*sys.path, str(ROOT)])
-        torch.multiprocessing.spawn(process, args=(str(folder),), nprocs=2)
-    yield [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+    return in_two_processes(process, folder)
 
 
 @pytest.mark.parametrize("name", SHARDS)

@@ -34,6 +34,7 @@ from bench.models import lineage
 from bench.spec import parse_method_spec
 from bench.training import trainer
 from bench.training.twin import Pair, TwinPass, join_towers, towers
+from bench.training.watching import DevEvaluator
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 
@@ -388,7 +389,7 @@ def test_the_best_towers_are_kept(options: dict[str, Any], monkeypatch: pytest.M
     assert scores[-1] < max(scores)
     encoder = built.encoder
     assert isinstance(encoder, SentenceTransformer)
-    again = trainer._DevEvaluator(dev, 8, encoder.max_seq_length)(encoder)
+    again = DevEvaluator(dev, 8, encoder.max_seq_length)(encoder)
     assert again["spearman_cosine"] == pytest.approx(max(scores), abs=1e-6), scores
 
 

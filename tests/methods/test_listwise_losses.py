@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
@@ -27,8 +25,8 @@ from bench.methods.losses.multi_positive import (
     multi_positive_loss,
     paraphrase_loss,
 )
-from tests.leaving import leave
 from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.two_processes import in_two_processes
 
 ROOT = Path(__file__).parents[2]
 X = torch.tensor([0.9, 0.4, 0.6, 0.1], dtype=torch.float64)
@@ -342,32 +340,17 @@ KINDS = ("retrieval", "no negatives", "sts")
 SHARDS = (slice(0, 2), slice(2, 6))
 
 
-def process(rank: int, folder: str) -> None:
-    """One of two processes: run every loss on its shard and save what comes out."""
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/rendezvous",
-        rank=rank,
-        world_size=2,
-        timeout=timedelta(minutes=2),
-    )
+def process(rank: int, folder: Path) -> dict[str, Any]:
+    """One of two processes: run every loss on its shard."""
     averaged = DistributedDataParallel(Encoder())
-    found = {kind: outcome(kind, averaged, SHARDS[rank]) for kind in KINDS}
-    torch.save(found, Path(folder) / f"{rank}.pt")
-    leave()
+    return {kind: outcome(kind, averaged, SHARDS[rank]) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp("ranks")
-    with pytest.MonkeyPatch.context() as patch:
-        # The processes import this file by its name; last, as the checkout's bench would hide the
-        # installed one.
-        patch.setattr(sys, "path", [*sys.path, str(ROOT)])
-        torch.multiprocessing.spawn(process, args=(str(folder),), nprocs=2)
-    yield [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+    return in_two_processes(process, folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)

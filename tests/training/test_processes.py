@@ -26,6 +26,8 @@ from bench.methods.sct import SCT
 from bench.methods.simcse import SimCSE
 from bench.processes import can_share, check_processes, describe, recall
 from bench.training import trainer
+from bench.training.batches import EpochSampler, GivenBatches
+from bench.training.ranks import check_shares, is_first
 from tests.small import Bench, write_suite
 from tests.tiny import tiny_bert
 
@@ -67,15 +69,11 @@ class _Killer(TrainerCallback):
         self._first: int | None = None
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._first is None and trainer.is_first():
+        if self._first is None and is_first():
             with self._flag.with_suffix(".starts").open("a") as stream:
                 stream.write(f"{state.global_step} {os.getpid()} {os.getppid()}\n")
         self._first = state.global_step if self._first is None else self._first
-        if (
-            state.global_step == KILLED_AT - 1
-            and not trainer.is_first()
-            and not self._flag.exists()
-        ):
+        if state.global_step == KILLED_AT - 1 and not is_first() and not self._flag.exists():
             self._flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -198,7 +196,7 @@ def test_batches_of_two_are_the_halves_of_those_of_one(
     rows = Dataset.from_dict({"text": [str(i) for i in range(21)]})
 
     def batches(rank: int, world: int) -> list[list[int]]:
-        monkeypatch.setattr(trainer, "ranks", lambda: (rank, world))
+        monkeypatch.setattr("bench.training.ranks.ranks", lambda: (rank, world))
         settings: dict[str, Any] = {
             "batch_size": 8,
             "drop_last": False,
@@ -206,9 +204,9 @@ def test_batches_of_two_are_the_halves_of_those_of_one(
             "generator": None,
         }
         if not given:
-            return batches_of(trainer._EpochSampler(rows, **settings))
+            return batches_of(EpochSampler(rows, **settings))
         own = lambda seed, epoch: [[epoch, 2, 3], [4, 5, 6, seed]]  # noqa: E731
-        return batches_of(trainer._GivenBatches(own, rows, **settings))
+        return batches_of(GivenBatches(own, rows, **settings))
 
     whole = batches(0, 1)
     first, second = batches(0, 2), batches(1, 2)
@@ -219,26 +217,30 @@ def test_batches_of_two_are_the_halves_of_those_of_one(
 
 
 @pytest.mark.parametrize(
-    ("size", "rows", "given", "message"),
-    [
-        (9, 90, None, "batch_size 9 does not divide"),
-        (8, 17, None, "a batch of 1 rows is too small"),
-        (8, 17, [[1, 2, 3], [4]], "a batch of 1 rows is too small"),
-    ],
+    ("size", "fewest", "message"),
+    [(9, 9, "batch_size 9 does not divide"), (8, 1, "a batch of 1 rows is too small")],
 )
 def test_batches_that_cannot_be_shared_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
-    size: int,
-    rows: int,
-    given: list[list[int]] | None,
-    message: str,
+    monkeypatch: pytest.MonkeyPatch, size: int, fewest: int, message: str
 ) -> None:
-    settings = trainer.TrainSettings(lr=1, epochs=1, batch_size=size, max_seq_length=8)
-    trainer._check_shares(settings, rows, 3, given)
-    monkeypatch.setattr(trainer, "ranks", lambda: (0, 2))
+    check_shares(size, fewest)
+    monkeypatch.setattr("bench.training.ranks.ranks", lambda: (0, 2))
     with pytest.raises(UsageError, match=message):
-        trainer._check_shares(settings, rows, 3, given)
-    trainer._check_shares(dataclasses.replace(settings, batch_size=8), 17, 2, None)
+        check_shares(size, fewest)
+    check_shares(8, 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "max_steps", "smallest"),
+    [(17, -1, 1), (17, 3, 1), (17, 2, 8), (16, -1, 8), (5, -1, 5), (5, 9, 5)],
+)
+def test_the_smallest_batch_is_the_last_one_if_the_training_gets_there(
+    rows: int, max_steps: int, smallest: int
+) -> None:
+    settings = trainer.TrainSettings(
+        lr=1, epochs=1, batch_size=8, max_seq_length=8, max_steps=max_steps
+    )
+    assert settings.smallest_batch(rows) == smallest
 
 
 def test_a_method_is_made_anew_with_its_settings() -> None:

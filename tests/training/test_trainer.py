@@ -20,7 +20,8 @@ from bench.errors import CellError
 from bench.method import BuildContext
 from bench.models import Models
 from bench.progress import Silent
-from bench.training.trainer import LOSS_FILE, TrainSettings, seed_everything, train
+from bench.training.checkpoints import LOSS_FILE
+from bench.training.trainer import TrainSettings, seed_everything, train
 from tests.tiny import tiny_sentence_transformer
 
 PAIRS = [(f"the number {i}", f"{i} is a number with {i % 3}") for i in range(20)]
