@@ -14,6 +14,7 @@ from bench.data.access import DataAccess
 from bench.errors import UsageError
 from bench.files import make_folder_atomic
 from bench.fingerprint import fingerprint, source_fingerprint, versions
+from bench.maps import Mapped
 from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
 from bench.progress import Progress
@@ -36,6 +37,7 @@ class Built:
         seconds: Time it took now, little where the model was trained before.
         training: What its training reported, or None where nothing was trained.
         folder: Where a trained sentence transformer is kept.
+        mapped: For a method that maps the vectors of another one: whose, and the maps.
     """
 
     encoder: Encoder | SentenceTransformer
@@ -43,6 +45,7 @@ class Built:
     seconds: float
     training: dict[str, Any] | None = None
     folder: Path | None = None
+    mapped: Mapped | None = None
 
 
 def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, seed: int) -> str:
@@ -59,7 +62,7 @@ def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, see
             "config": method.config.model_dump(mode="json"),
             "checkpoint": method.checkpoint,
             "inputs": dict(method.inputs(data, models)),
-            "seed": seed if method.trains else None,
+            "seed": seed if method.seeded else None,
             "code": [source_fingerprint(m) for m in (type(method).__module__, *info.sources)],
             "versions": dict(versions(info.requires)),
         }
@@ -82,7 +85,8 @@ def build_encoder(
 
     A trained sentence transformer is saved as an ordinary folder and loaded from there at once,
     so that the first run and all later ones use the same model. What the method leaves in
-    ``workdir/extra`` becomes part of the folder.
+    ``workdir/extra`` becomes part of the folder. Of a method that maps vectors nothing is kept:
+    what it wraps is, and the maps are made anew.
 
     Args:
         method: The method.
@@ -101,21 +105,29 @@ def build_encoder(
     started = time.perf_counter()
     identity = model_fingerprint(method, data, models, seed)
     folder, workdir = cache.models / identity, cache.work / identity
-    if not (method.trains and folder.is_dir()):
+    kept = method.trains and method.wraps is None
+    if not (kept and folder.is_dir()):
         workdir.mkdir(parents=True, exist_ok=True)
         ctx = BuildContext(seed, profile, device, workdir, data, models, progress)
         if processes > 1 and can_share(method):
             _share(method, ctx, cache, models, folder, processes)
         else:
-            if processes > 1 and method.trains:
+            if processes > 1 and kept:
                 progress.note(f"  {method.info.name} trains in one process")
             encoder = method.build(ctx)
-            if not (method.trains and keep(encoder, workdir, folder)):
+            if not (kept and keep(encoder, workdir, folder)):
                 shutil.rmtree(workdir)
-                return Built(encoder, identity, time.perf_counter() - started)
+                return _unkept(encoder, identity, time.perf_counter() - started)
         shutil.rmtree(workdir)
     encoder = models.load(str(folder))
     return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
+
+
+def _unkept(encoder: Encoder | SentenceTransformer, identity: str, seconds: float) -> Built:
+    if not isinstance(encoder, Mapped):
+        return Built(encoder, identity, seconds)
+    model = encoder if encoder.model is None else encoder.model
+    return Built(model, identity, seconds, encoder.training, mapped=encoder)
 
 
 def _share(
