@@ -20,6 +20,7 @@ from bench.data.access import DataAccess
 from bench.errors import UsageError
 from bench.files import make_folder_atomic
 from bench.fingerprint import fingerprint, source_fingerprint, versions
+from bench.maps import Mapped
 from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
 from bench.progress import Progress
@@ -42,6 +43,7 @@ class Built:
         seconds: Time it took now, little where the model was trained before.
         training: What its training reported, or None where nothing was trained.
         folder: Where a trained sentence transformer is kept.
+        mapped: For a method that maps the vectors of another one: whose, and the maps.
     """
 
     encoder: Encoder | SentenceTransformer
@@ -49,6 +51,7 @@ class Built:
     seconds: float
     training: dict[str, Any] | None = None
     folder: Path | None = None
+    mapped: Mapped | None = None
 
 
 def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, seed: int) -> str:
@@ -65,7 +68,7 @@ def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, see
             "config": method.config.model_dump(mode="json"),
             "checkpoint": method.checkpoint,
             "inputs": dict(method.inputs(data, models)),
-            "seed": seed if method.trains else None,
+            "seed": seed if method.seeded else None,
             "code": [source_fingerprint(m) for m in (type(method).__module__, *info.sources)],
             "versions": dict(versions(info.requires)),
         }
@@ -88,7 +91,8 @@ def build_encoder(
 
     A trained sentence transformer is saved as an ordinary folder and loaded from there at once,
     so that the first run and all later ones use the same model. What the method leaves in
-    ``workdir/extra`` becomes part of the folder.
+    ``workdir/extra`` becomes part of the folder. Of a method that maps vectors nothing is kept:
+    what it wraps is, and the maps are made anew.
 
     Args:
         method: The method.
@@ -107,17 +111,17 @@ def build_encoder(
     started = time.perf_counter()
     identity = model_fingerprint(method, data, models, seed)
     ctx = partial(BuildContext, seed, profile, device, data=data, models=models, progress=progress)
-    if not method.trains:
+    if not method.trains or method.wraps is not None:
         cache.work.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache.work, ignore_cleanup_errors=True) as scratch:
             encoder = method.build(ctx(workdir=Path(scratch)))
-        return Built(encoder, identity, time.perf_counter() - started)
+        return _unkept(encoder, identity, time.perf_counter() - started)
     folder, workdir = cache.models / identity, cache.work / identity
     if not folder.is_dir():
         with _alone(cache, identity, progress):
             unkept = _train(method, ctx(workdir=workdir), cache, models, folder, processes)
         if unkept is not None:
-            return Built(unkept, identity, time.perf_counter() - started)
+            return _unkept(unkept, identity, time.perf_counter() - started)
     encoder = models.load(str(folder))
     return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
 
@@ -161,6 +165,13 @@ def _train(
             encoder = None
     shutil.rmtree(ctx.workdir)
     return encoder
+
+
+def _unkept(encoder: Encoder | SentenceTransformer, identity: str, seconds: float) -> Built:
+    if not isinstance(encoder, Mapped):
+        return Built(encoder, identity, seconds)
+    model = encoder if encoder.model is None else encoder.model
+    return Built(model, identity, seconds, encoder.training, mapped=encoder)
 
 
 def _share(

@@ -23,6 +23,8 @@ from bench.store import VectorStore
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from bench.build import Built
+    from bench.fitting import Fitting
     from bench.method import Encoder
     from bench.tasks.base import Column
 
@@ -42,6 +44,7 @@ class Encoded:
         distinct: Distinct texts.
         encoded: Texts that were not in the store.
         tokens: Tokens of the encoded texts, where the encoder counts them.
+        fittings: How the maps of the vectors were fitted, by task, see ``bench.fitting``.
     """
 
     vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
@@ -49,6 +52,7 @@ class Encoded:
     distinct: int = 0
     encoded: int = 0
     tokens: int | None = None
+    fittings: dict[str, Fitting] = field(default_factory=dict)
 
 
 def encode_columns(
@@ -85,6 +89,43 @@ def encode_columns(
         for key, column in wanted.items():
             result.vectors[key] = np.stack([store.get(text) for text in column.texts])
     return result
+
+
+def encode_built(
+    built: Built,
+    columns: Columns,
+    *,
+    folder: Path,
+    progress: Progress,
+    batch_size: int = TEXTS_PER_BATCH,
+) -> Encoded:
+    """Encode with a built method; one that maps the vectors of another shares those with it.
+
+    Where maps are fitted to each task, these are the vectors before the first of them.
+
+    Args:
+        built: The method.
+        columns: Columns by (task, column).
+        folder: Folder of the vector store.
+        progress: Where the work reports.
+        batch_size: Most texts in a batch.
+
+    Raises:
+        CellError: Vectors of a wrong shape or with NaN or infinity.
+    """
+    inner = built if built.mapped is None else built.mapped
+    encoded = encode_columns(
+        inner.encoder,
+        columns,
+        model_fingerprint=inner.fingerprint,
+        folder=folder,
+        progress=progress,
+        batch_size=batch_size,
+    )
+    if built.mapped is not None:
+        for key, vectors in encoded.vectors.items():
+            encoded.vectors[key] = built.mapped.apply_done(vectors).astype(np.float32)
+    return encoded
 
 
 def refuse_empty(columns: Columns) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from bench.data.access import DataAccess
+    from bench.maps import Mapped
     from bench.progress import Progress
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
@@ -149,6 +150,9 @@ class ModelAccess(Protocol):
     def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts with any method, folder or hub checkpoint, (n, d)."""
 
+    def mapped(self, name: str) -> Mapped:
+        """Build any method, folder or hub checkpoint as an encoder and the maps of its vectors."""
+
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load model and tokenizer of a masked language model."""
 
@@ -185,8 +189,18 @@ class Method(ABC):
 
     @property
     def trains(self) -> bool:
-        """Whether building trains, so that seeds matter."""
+        """Whether building trains."""
         return self.info.trains and self.checkpoint is None
+
+    @property
+    def seeded(self) -> bool:
+        """Whether seeds matter; by default they do where building trains."""
+        return self.trains
+
+    @property
+    def wraps(self) -> str | None:
+        """Name of the model whose vectors this method maps, encoded in its stead, or None."""
+        return None
 
     @property
     def base(self) -> str | None:

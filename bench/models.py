@@ -6,6 +6,7 @@ import importlib.util
 import re
 from collections.abc import Sequence
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
 from bench.files import is_folder
 from bench.fingerprint import fingerprint
-from bench.method import Method, resolve
+from bench.maps import Mapped
+from bench.method import Encoder, Method, resolve
 from bench.progress import Progress
 from bench.registry import METHODS, method_class, names
 from bench.spec import MethodSpec, parse_method_spec
@@ -86,15 +88,18 @@ class Models:
 
         Raises:
             DataError: There is no such model.
-            UsageError: The method is not a transformer.
+            UsageError: The method is not a transformer, or is fitted to each task.
         """
         method = self._method(name)
         if method is None:
             return load_folder(self._folder(name), self._device, pooling)
         from sentence_transformers import SentenceTransformer
 
-        encoder = self.seeded(seed).build(method).encoder
+        built = self.seeded(seed).build(method)
+        encoder = built.encoder
         if not isinstance(encoder, SentenceTransformer):
+            if built.mapped is not None:
+                built.mapped.refuse_per_task()
             raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
         return with_pooling(encoder, pooling) if pooling else encoder
 
@@ -141,18 +146,39 @@ class Models:
 
         Raises:
             DataError: There is no such model.
+            UsageError: It is fitted to each task.
             CellError: Its vectors hold NaN or infinity.
         """
+        mapped = self.mapped(name)
+        mapped.refuse_per_task()
+        return mapped.apply_done(mapped.embed(texts)).astype(np.float32)
+
+    def mapped(self, name: str) -> Mapped:
+        """Build a model as its innermost encoder and the maps of its vectors, if any.
+
+        Raises:
+            DataError: There is no such model.
+        """
+        method = self._method(name)
+        built = None if method is None else self.build(method)
+        if built is not None and built.mapped is not None:
+            return built.mapped
+        encoder = self.load(name) if built is None else built.encoder
+        identity = self.fingerprint(name) if built is None else built.fingerprint
+        training = None if built is None else built.training
+        return Mapped(encoder, identity, partial(self._embed, encoder, identity), training)
+
+    def _embed(
+        self, encoder: Encoder | SentenceTransformer, identity: str, texts: Sequence[str]
+    ) -> NDArray[np.float32]:
         from bench.encode import encode_columns
         from bench.tasks.base import Column
 
-        method = self._method(name)
-        encoder = self.load(name) if method is None else self.build(method).encoder
         key = ("training", "text")
         encoded = encode_columns(
             encoder,
             {key: Column(list(texts))},
-            model_fingerprint=self.fingerprint(name),
+            model_fingerprint=identity,
             folder=self._cache.vectors,
             progress=self._progress,
         )
@@ -165,7 +191,7 @@ class Models:
             cache=self._cache,
             data=self._data,
             models=self,
-            seed=self._seed if method.trains else 0,
+            seed=self._seed if method.seeded else 0,
             profile=self._profile,
             device=self._device,
             progress=self._progress,
@@ -190,7 +216,7 @@ class Models:
         if method is not None:
             models = self.seeded(seed)
             return model_fingerprint(
-                method, self._data, models, models._seed if method.trains else 0
+                method, self._data, models, models._seed if method.seeded else 0
             )
         folder = self._folder(name)
         if is_folder(name):

@@ -13,7 +13,7 @@ from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.data.source import task_sha256
-from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_columns
+from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
 from bench.errors import BenchError, UsageError
 from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, resolve
@@ -21,11 +21,18 @@ from bench.models import Models
 from bench.progress import Progress
 from bench.record import has_failed, read_record, record_path
 from bench.registry import METHODS, method_class, names
-from bench.spec import MethodSpec, parse_method_spec
+from bench.spec import MethodSpec, parse_method_spec, wrapping
 from bench.suite import MtebSpec, Suite
 
 Rerun = Literal["missing", "failed", "all"]
-SCORING = ("bench.tasks", "bench.probes", "bench.metrics", "bench.stats.bootstrap", "bench.encode")
+SCORING = (
+    "bench.tasks",
+    "bench.probes",
+    "bench.metrics",
+    "bench.stats.bootstrap",
+    "bench.encode",
+    "bench.geometry",
+)
 BRIDGE = "bench.integrations"
 
 
@@ -78,8 +85,9 @@ def plan(
     """Resolve every cell of a run, checking names, options, output, data and bases first.
 
     A trained method brings its untrained base along, so that the table can say whether training
-    helped; a supervised suite, to which vectors are no answer, leaves it out. Methods that do not
-    train have one cell, with seed 0.
+    helped; a supervised suite, to which vectors are no answer, leaves it out. Methods to which
+    seeds do not matter have one cell, with seed 0. After each method that was asked for come the
+    suite's variants of it.
 
     Raises:
         UsageError: Unknown names, bad options, or an output that cannot be written.
@@ -94,8 +102,11 @@ def plan(
     cells = []
     for suite in suites:
         identity = _suite_identity(suite, settings)
-        for spec, method in asked if _is_supervised(suite) else with_bases:
-            for seed in range(seeds if method.trains else 1):
+        rows = _with_variants(
+            suite, asked if _is_supervised(suite) else with_bases, asked, settings.profile
+        )
+        for spec, method in rows:
+            for seed in range(seeds if method.seeded else 1):
                 cells.append(_cell(suite, identity, spec, method, seed, settings))
     return cells
 
@@ -110,6 +121,25 @@ def _with_bases(
     ]
     found = {str(spec): (spec, resolve(method_class(spec.name), spec, profile)) for spec in bases}
     return list({**found, **{str(spec): (spec, method) for spec, method in asked}}.values())
+
+
+def _with_variants(
+    suite: Suite,
+    rows: Sequence[tuple[MethodSpec, Method]],
+    asked: Sequence[tuple[MethodSpec, Method]],
+    profile: str,
+) -> list[tuple[MethodSpec, Method]]:
+    named = {str(spec) for spec, _ in asked}
+    found = {}
+    for spec, method in rows:
+        found[str(spec)] = spec, method
+        # A transform of a transform is run where it is asked for by name.
+        if str(spec) not in named or method.info.kind == "transform":
+            continue
+        for variant in suite.variants:
+            wrapped = wrapping(variant, spec)
+            found[str(wrapped)] = wrapped, resolve(method_class(wrapped.name), wrapped, profile)
+    return list(found.values())
 
 
 def _suite_identity(suite: Suite, settings: Settings) -> dict[str, Any]:
@@ -194,12 +224,23 @@ def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:
     """Encode columns of texts with a built method, through the store of a run.
 
     Raises:
+        UsageError: The method is fitted to each task, so that texts alone have no vectors.
         CellError: Vectors of a wrong shape or with NaN or infinity.
     """
-    return encode_columns(
-        built.encoder,
+    if built.mapped is not None:
+        built.mapped.refuse_per_task()
+    return encode_unfitted(built, columns, settings)
+
+
+def encode_unfitted(built: Built, columns: Columns, settings: Settings) -> Encoded:
+    """The same up to the first map that is fitted to each task, see ``bench.fitting``.
+
+    Raises:
+        CellError: Vectors of a wrong shape or with NaN or infinity.
+    """
+    return encode_built(
+        built,
         columns,
-        model_fingerprint=built.fingerprint,
         folder=settings.cache.vectors,
         progress=settings.progress,
         batch_size=settings.batch_size,

@@ -60,6 +60,21 @@ class ContaminationEntry(_Part):
     normalised: int
 
 
+class FitEntry(_Part):
+    """What a map of a task's vectors was fitted on.
+
+    ``source`` is the text of a corpus, the training rows of the task, those of each fold (the
+    figures are the first fold's), or all rows of the task, the scored ones too. ``rank`` is that
+    of the covariance of these vectors of size ``dimension``.
+    """
+
+    method: str
+    source: Literal["corpus", "train", "folds", "test"]
+    vectors: int
+    rank: int
+    dimension: int
+
+
 class TaskEntry(_Part):
     """Scores of one task, as fractions.
 
@@ -67,6 +82,7 @@ class TaskEntry(_Part):
     are any. ``mteb`` names the task of mteb that this one equals. ``phenomena`` groups the items
     by what they probe, where the rows say so. ``contamination`` is None where nothing was
     trained here; ``in_domain`` says whether the training read other rows of the same data set.
+    ``fits`` tells what the maps of a transform were fitted on, in their order.
     """
 
     kind: str
@@ -80,6 +96,7 @@ class TaskEntry(_Part):
     phenomena: dict[str, GroupEntry] = {}
     contamination: ContaminationEntry | None = None
     in_domain: bool = False
+    fits: tuple[FitEntry, ...] = ()
 
 
 class GridEntry(_Part):
@@ -92,6 +109,30 @@ class GridEntry(_Part):
     dim: int
     tasks: dict[str, float]
     average: float
+
+
+class GeometryEntry(_Part):
+    """How the vectors of a task's texts lie, see ``bench.geometry``; None where it is undefined.
+
+    ``texts`` counts the texts that were drawn and ``vectors`` the different vectors among theirs,
+    on which all is measured but ``alignment``, which is over ``pairs`` of texts that mean the same.
+    """
+
+    texts: int
+    vectors: int
+    pairs: int
+    isoscore: float | None = None
+    mean_cosine: float | None = None
+    mean_cosine_centred: float | None = None
+    top_share: float | None = None
+    partition: float | None = None
+    twonn: float | None = None
+    twonn_fit: float | None = None
+    mle: float | None = None
+    pca_dimension: int | None = None
+    participation_ratio: float | None = None
+    alignment: float | None = None
+    uniformity: float | None = None
 
 
 class EncodingEntry(_Part):
@@ -137,6 +178,7 @@ class Record(_Part):
     average_of_rounded: float
     averaged_tasks: tuple[str, ...]
     grid: tuple[GridEntry, ...] = ()
+    geometry: dict[str, GeometryEntry] = {}
     encoding: EncodingEntry
     timings: Timings
     peak_memory_bytes: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from bench.plan import Cell, Settings
 from bench.record import (
     ContaminationEntry,
     EncodingEntry,
+    FitEntry,
+    GeometryEntry,
     GridEntry,
     GroupEntry,
     Interval,
@@ -42,12 +44,13 @@ PHENOMENON = "phenomenon"
 
 @dataclass(frozen=True)
 class ScoredTask:
-    """A task's score, the checksum of its rows, and what is known of its items and texts."""
+    """A task's score, the checksum of its rows, and what is known of its items and vectors."""
 
     score: TaskScore
     data_sha256: str
     phenomena: Mapping[str, GroupEntry]
     contamination: ContaminationEntry | None
+    fits: tuple[FitEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Scored:
     tasks: Mapping[str, ScoredTask]
     timings: Timings
     grid: tuple[GridEntry, ...] = ()
+    geometry: Mapping[str, GeometryEntry] = field(default_factory=dict)
 
 
 def score_tasks(
@@ -85,15 +89,32 @@ def score_tasks(
     for task in tasks:
         data = task_sha256(cell.suite, task.spec, settings.data)
         vectors = _vectors(task, built, encoded, cell.seed)
-        # The seed follows from the rows alone: all methods are resampled alike, in pairs.
-        seed = int(fingerprint([data, settings.limit])[:8], 16)
+        seed = rows_seed(data, settings.limit)
         settings.progress.start(f"score {task.spec.name}", 1)
-        score = task.score(vectors, seed)
+        fitting = encoded.fittings.get(task.spec.name)
+        if fitting is None or fitting.in_folds is None:
+            score = task.score(vectors, seed)
+        else:
+            score = fitting.in_folds.score(seed)
         settings.progress.advance(1)
         scores[task.spec.name] = ScoredTask(
-            score, data, _phenomena(task, score), _contamination(task, seen)
+            score,
+            data,
+            _phenomena(task, score),
+            _contamination(task, seen),
+            () if fitting is None else fitting.fits,
         )
     return scores
+
+
+def rows_seed(data_sha256: str, limit: int | None) -> int:
+    """Seed that follows from the rows of a task alone: all methods are resampled alike, in pairs.
+
+    Args:
+        data_sha256: Checksum of the rows.
+        limit: Rows of each task that are read, or None for all.
+    """
+    return int(fingerprint([data_sha256, limit])[:8], 16)
 
 
 def _vectors(task: Task[Any], built: Built, encoded: Encoded, seed: int) -> Vectors:
@@ -157,7 +178,7 @@ def make_record(
     mains = [scores[name].score.main for name in suite.average]
     learnt = {name for one in lineage(method) for name in one.training_datasets()}
     dimensions = {vectors.shape[1] for vectors in encoded.vectors.values()}
-    if len(dimensions) > 1:
+    if len(dimensions) > 1 and not encoded.fittings:
         raise CellError(f"the encoder returned vectors of different sizes: {sorted(dimensions)}")
     record = Record(
         suite=suite.name,
@@ -177,14 +198,16 @@ def make_record(
         limit=settings.limit,
         cell_fingerprint=cell.fingerprint,
         model_fingerprint=cell.model_fingerprint,
-        dimension=min(dimensions, default=None),
-        parameters=_parameters(built.encoder),
+        # Maps that are fitted to each task keep what there is in it, here more and there less.
+        dimension=dimensions.pop() if len(dimensions) == 1 else None,
+        parameters=_parameters(built),
         tasks={task.name: _task_entry(task, scores[task.name], learnt) for task in suite.tasks},
         average=float(np.mean(mains)),
         average_ci95=_interval(_average_replicates(suite, scores)),
         average_of_rounded=float(np.mean([round(100 * main, 2) for main in mains])) / 100,
         averaged_tasks=suite.average,
         grid=scored.grid,
+        geometry=dict(scored.geometry),
         encoding=EncodingEntry(
             texts=encoded.texts,
             distinct=encoded.distinct,
@@ -218,11 +241,15 @@ def _task_entry(spec: TaskSpec, task: ScoredTask, learnt: Collection[str]) -> Ta
         data_sha256=task.data_sha256,
         phenomena=dict(task.phenomena),
         contamination=task.contamination,
+        fits=task.fits,
         in_domain=isinstance(spec.data, str) and spec.data.partition(":")[0] in learnt,
     )
 
 
-def _parameters(encoder: Any) -> int | None:
+def _parameters(built: Built) -> int | None:
+    encoder: Any = built.encoder
+    if built.mapped is not None and built.mapped.model is None:
+        encoder = built.mapped.encoder
     if not hasattr(encoder, "parameters"):
         return None
     return int(sum(parameter.numel() for parameter in encoder.parameters()))

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
-from bench.encode import Columns, refuse_empty
+from bench.encode import Columns, Encoded, refuse_empty
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
+from bench.fitting import fit_to_tasks
 from bench.models import lineage
-from bench.plan import Cell, Settings, build, due, encode, is_complete
-from bench.record import Failure, GridEntry, Timings, write_failure, write_record
-from bench.recording import Scored, make_record, score_tasks
+from bench.plan import Cell, Settings, build, due, encode_unfitted, is_complete
+from bench.record import Failure, GeometryEntry, GridEntry, Timings, write_failure, write_record
+from bench.recording import Scored, ScoredTask, make_record, rows_seed, score_tasks
 
 if TYPE_CHECKING:
     from bench.tasks import Task
@@ -122,11 +123,12 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
     columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
     checked = {task.spec.name for task in tasks if not task.allows_empty_texts}
     refuse_empty({key: column for key, column in columns.items() if key[0] in checked})
-    encoded = encode(built, columns, settings)
+    encoded = encode_unfitted(built, columns, settings)
     encoded_at = time.perf_counter()
     settings.progress.note(
         f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"
     )
+    encoded = fit_to_tasks(built, tasks, encoded, settings.progress)
     scores = score_tasks(cell, tasks, built, encoded, seen, settings)
     timings = Timings(
         build=built.seconds,
@@ -134,9 +136,28 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
         score=time.perf_counter() - encoded_at,
     )
     grid = _grid(cell, built, tasks, columns, settings)
-    scored = Scored(encoded, scores, timings, grid)
+    scored = Scored(encoded, scores, timings, grid, _geometry(tasks, encoded, scores, settings))
     record, packed_items = make_record(cell, built, scored, settings)
     write_record(cell.path, record, packed_items)
+
+
+def _geometry(
+    tasks: Sequence[Task[Any]],
+    encoded: Encoded,
+    scores: Mapping[str, ScoredTask],
+    settings: Settings,
+) -> dict[str, GeometryEntry]:
+    # Imported late, as it brings SciPy, which a run of complete cells never needs.
+    from bench.geometry import measure
+
+    found = {}
+    for task in tasks:
+        name = task.spec.name
+        vectors = {column: encoded.vectors[name, column] for column in task.texts()}
+        entry = measure(task, vectors, rows_seed(scores[name].data_sha256, settings.limit))
+        if entry is not None:
+            found[name] = entry
+    return found
 
 
 def _grid(

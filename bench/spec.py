@@ -77,6 +77,18 @@ def parse_method_spec(text: str) -> MethodSpec:
     return MethodSpec(name, checkpoint or None, tuple(sorted(options.items())))
 
 
+def wrapping(text: str, wrapped: MethodSpec) -> MethodSpec:
+    """Parse the spec of a transform that names no model, and add ``of=…``.
+
+    Raises:
+        UsageError: The text is no spec, or names the model that it transforms.
+    """
+    spec = parse_method_spec(text)
+    if spec.checkpoint is not None or "of" in dict(spec.options):
+        raise UsageError(f"{text!r} already names what it wraps; leave out of= and @")
+    return MethodSpec(spec.name, None, tuple(sorted([*spec.options, ("of", str(wrapped))])))
+
+
 def on_base(text: str, base: str) -> str:
     """Add ``base=…`` to a spec that names neither a base nor a checkpoint.
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bench.errors import UsageError
 from bench.registry import suite_path
+from bench.spec import MethodSpec, wrapping
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
@@ -198,6 +199,13 @@ class RerankingSpec(_TaskSpec):
     kind: Literal["reranking"]
 
 
+class ClusteringSpec(_TaskSpec):
+    """Texts whose labels k-means on their vectors is to find again."""
+
+    required: ClassVar[tuple[str, ...]] = ("text", "label")
+    kind: Literal["clustering"]
+
+
 class RelatednessSpec(_Trained):
     """SentEval's supervised relatedness: a probe on pair features that predicts the score.
 
@@ -256,6 +264,7 @@ OwnSpec = (
     | NliSpec
     | PairClassificationSpec
     | RerankingSpec
+    | ClusteringSpec
     | RelatednessSpec
 )
 TaskSpec = Annotated[OwnSpec | MtebSpec, Field(discriminator="kind")]
@@ -270,6 +279,7 @@ class Suite(_Table):
         convention: Whose protocol the scores follow.
         tasks: Tasks in the order of the columns.
         average: Names of the tasks in the average.
+        variants: Specs of transforms without ``of``, which a run adds for each method asked for.
         path: TOML file the suite was read from.
     """
 
@@ -278,6 +288,7 @@ class Suite(_Table):
     convention: Convention
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
     average: Annotated[tuple[str, ...], Field(min_length=1)]
+    variants: tuple[str, ...] = ()
     path: Path
 
     @model_validator(mode="after")
@@ -291,9 +302,19 @@ class Suite(_Table):
             raise ValueError(f"average names no task: {', '.join(sorted(unknown))}")
         return self
 
+    @field_validator("variants")
+    @classmethod
+    def _wrap(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
+        for text in variants:
+            try:
+                wrapping(text, MethodSpec("x"))
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return variants
+
     def definition(self) -> dict[str, Any]:
         """All that decides the scores besides code and rows, as JSON values."""
-        return self.model_dump(mode="json", exclude={"path", "title"})
+        return self.model_dump(mode="json", exclude={"path", "title", "variants"})
 
 
 class Group(_Table):

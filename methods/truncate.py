@@ -1,108 +1,71 @@
-"""Fewer layers, fewer dimensions: any transformer cut to a smaller model."""
+"""Fewer dimensions of any vectors, fewer layers of any transformer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
-from bench.data.access import DataAccess
-from bench.errors import UsageError
 from bench.layers import cut_layers
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
-from bench.models import named_method
+from bench.maps import Fitted, Floats, Link
+from bench.method import BuildContext, Encoder, MethodInfo
+from bench.transform import SOURCES, SizedConfig, Transform, as_dense, pick, size
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-class Truncate(Method):
-    """The first layers of a model, the first numbers of its vectors, or both."""
+class Truncate(Transform):
+    """The first numbers of any vectors, the first layers of a transformer, or both."""
 
     info = MethodInfo(
         name="truncate",
-        title="A model cut to fewer layers or dimensions",
+        title="Vectors cut to their first dimensions, or a model to its first layers",
         kind="transform",
         paper="Matryoshka Representation Learning",
         arxiv="2205.13147",
         year=2022,
-        sources=("bench.layers",),
+        sources=(*SOURCES, "bench.layers"),
     )
 
-    class Config(MethodConfig):
+    class Config(SizedConfig):
         """Settings.
 
         Attributes:
-            of: Method, folder or hub id of the model that is cut.
-            layers: Layers that stay, or None for all.
-            dim: Leading dimensions that stay, or None for all.
+            layers: Layers that stay, or None for all. With fewer of them texts are encoded anew.
         """
 
-        of: str = "minilm"
         layers: int | None = Field(None, gt=0)
-        dim: int | None = Field(None, gt=0)
 
     config: Config
 
     @property
-    def _wrapped(self) -> Method | None:
-        return named_method(self.config.of, self.profile)
+    def wraps(self) -> str | None:
+        """The model that is cut; None where fewer layers make another model of it."""
+        return self.config.of if self.config.layers is None else None
 
-    @property
-    def trains(self) -> bool:
-        """Whether the model that is cut is trained here."""
-        return self.checkpoint is None and self._wrapped is not None and self._wrapped.trains
+    def link(self, ctx: BuildContext) -> Link:
+        """The leading dimensions."""
+        return Link("truncate", partial(_leading, config=self.config))
 
-    @property
-    def base(self) -> str | None:
-        """Base of the model that is cut."""
-        return self._wrapped.base if self._wrapped else None
-
-    @property
-    def parents(self) -> tuple[str, ...]:
-        """The model that is cut."""
-        return (self.config.of,)
-
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """The model that is cut.
+    def build(self, ctx: BuildContext) -> Encoder | SentenceTransformer:
+        """Cut the vectors, or the model.
 
         Raises:
-            UsageError: There is a checkpoint, which would be a model that is cut already.
+            UsageError: There are fewer layers or dimensions, or what has layers is no transformer.
         """
-        if self.checkpoint is not None:
-            raise UsageError(
-                f"truncate@{self.checkpoint}: truncate has no checkpoints; write "
-                f"truncate[of={self.checkpoint}]"
-            )
-        return {"of": models.fingerprint(self.config.of)}
-
-    def build(self, ctx: BuildContext) -> SentenceTransformer:
-        """Cut the model.
-
-        Raises:
-            UsageError: It is no transformer, or has fewer layers or dimensions.
-        """
+        if self.config.layers is None:
+            return super().build(ctx)
         model = ctx.models.load(self.config.of)
-        if self.config.layers is not None:
-            cut_layers(model, self.config.layers)
-        if self.config.dim is not None:
-            keep_dimensions(model, self.config.dim)
+        cut_layers(model, self.config.layers)
+        if self.config.dim is not None or self.config.fraction is not None:
+            none = np.empty((0, int(model.get_embedding_dimension() or 0)))
+            model.append(as_dense(_leading(none, self.config).affine, str(model.device)))
         return model
 
 
-def keep_dimensions(model: SentenceTransformer, dim: int) -> None:
-    """Append a layer that keeps the leading dimensions, so that a saved model keeps them too.
-
-    Raises:
-        UsageError: The vectors have fewer dimensions.
-    """
-    import torch
-    from sentence_transformers.sentence_transformer.modules import Dense
-
-    width = int(model.get_embedding_dimension() or 0)
-    if dim > width:
-        raise UsageError(f"dim={dim} is out of range: the vectors have {width} dimensions")
-    first = torch.eye(dim, width)
-    kept = Dense(width, dim, bias=False, activation_function=torch.nn.Identity(), init_weight=first)
-    model.append(kept.to(model.device))
+def _leading(vectors: Floats, config: SizedConfig) -> Fitted:
+    width = vectors.shape[1]
+    return pick(range(size(config, width)), width)

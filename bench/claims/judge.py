@@ -144,16 +144,17 @@ def find_parts(claim: Claim, suite: str, found: Sequence[Found]) -> tuple[Part, 
 def find_part(claim: Claim, suite: str, spec: str, found: Sequence[Found]) -> Part:
     """Find the records that a claim needs of one method.
 
-    A method that does not train has one seed, and is the same model in every profile: where the
-    claim's own profile has no record of it, that of the only other one is taken.
+    A method to which seeds do not matter has one. One that does not train is the same model in
+    every profile: where the claim's own profile has no record of it, that of the only other one is
+    taken.
 
     Raises:
         UsageError: The method is unknown, or has no such option.
     """
     parsed = parse_method_spec(spec)
     _check_built(METHODS, "method", parsed.name)
-    trains = resolve(method_class(parsed.name), parsed, claim.profile).trains
-    seeds = range(claim.seeds if trains else 1)
+    method = resolve(method_class(parsed.name), parsed, claim.profile)
+    seeds = range(claim.seeds if method.seeded else 1)
     own = [
         (path, record)
         for path, record in found
@@ -161,7 +162,7 @@ def find_part(claim: Claim, suite: str, spec: str, found: Sequence[Found]) -> Pa
         and record.seed in seeds
     ]
     profiles = {record.profile for _, record in own}
-    profile = profiles.pop() if not trains and len(profiles) == 1 else claim.profile
+    profile = profiles.pop() if not method.trains and len(profiles) == 1 else claim.profile
     own = [(path, record) for path, record in own if record.profile == profile]
     own.sort(key=lambda one: one[1].seed)
     there = {record.seed for _, record in own}

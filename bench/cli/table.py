@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +12,7 @@ from bench.cli.terminal import terminal_width
 from bench.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
+    from bench.record import Record
     from bench.report.model import Table
     from bench.report.text import Style
 
@@ -30,10 +31,15 @@ LEADERBOARDS = Path("results/leaderboards")
 @click.option("--suite", help="Only this suite.")
 @click.option(
     "--view",
-    type=click.Choice(["scores", "phenomena", "grid"]),
+    type=click.Choice(["scores", "phenomena", "grid", "geometry", "curve"]),
     default="scores",
-    help="Scores of tasks, of the phenomena that their items probe, or of each layer and "
-    "dimension [scores].",
+    help="Scores of tasks, of the phenomena that their items probe, of each layer and dimension, "
+    "or of vectors cut to smaller sizes (curve); or how the vectors lie [scores].",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Also draw the view curve into this file, .svg or .png (extra 'plot').",
 )
 @click.option(
     "--mteb",
@@ -59,6 +65,7 @@ def command(
     style: str,
     suite: str | None,
     view: str,
+    plot: Path | None,
     results: tuple[Path, ...],
     action: str | None,
     leaderboards: Path,
@@ -72,13 +79,15 @@ def command(
 
     if action and (style != "text" or view != "scores" or results or suite):
         raise UsageError("--write and --check make whole leaderboards; drop the other options")
+    if plot is not None and view != "curve":
+        raise UsageError("--plot draws the curves of --view curve")
     paths = find_records(folders or ((BASELINES,) if action else ()))
     if action and paths:
         return _leaderboards(paths, action, leaderboards)
     if view == "scores":
         texts = _scores(paths, suite, results, style)
     else:
-        texts = _view(view, paths, suite, results, style)
+        texts = _view(view, paths, suite, results, style, plot)
     if not texts:
         raise DataError("no records found to show; 'bench run' writes them")
     for text in texts:
@@ -131,11 +140,16 @@ def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -
 
 
 def _view(
-    view: str, paths: Sequence[Path], suite: str | None, results: Sequence[Path], style: str
+    view: str,
+    paths: Sequence[Path],
+    suite: str | None,
+    results: Sequence[Path],
+    style: str,
+    plot: Path | None,
 ) -> list[str]:
     from bench.errors import UsageError
-    from bench.record import Record, read_record
-    from bench.report import grid, phenomena
+    from bench.record import read_record
+    from bench.report import curve, geometry, grid, phenomena
 
     if results:
         raise UsageError(f"result files of mteb have no {view}; drop --mteb or --view")
@@ -146,9 +160,32 @@ def _view(
         if suite in (None, record.suite):
             by_suite.setdefault(record.suite, []).append(record)
     width = terminal_width() if style == "text" else None
-    render = grid.render if view == "grid" else phenomena.render
+    views = {
+        "phenomena": phenomena.render,
+        "grid": grid.render,
+        "geometry": geometry.render,
+        "curve": curve.render,
+    }
+    if plot is not None:
+        _plot(by_suite, plot)
     found = [
-        render(name, records, style=cast("Style", style), width=width)
+        views[view](name, records, style=cast("Style", style), width=width)
         for name, records in by_suite.items()
     ]
     return [text for text in found if text is not None]
+
+
+def _plot(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
+    from bench.errors import DataError, UsageError
+    from bench.report.curve import find_curves
+    from bench.report.plot import draw
+
+    found = {suite: curves for suite, group in by_suite.items() if (curves := find_curves(group))}
+    if not found:
+        raise DataError("no cuts found to draw; 'bench run --suite redundancy' writes them")
+    if len(found) > 1:
+        raise UsageError(
+            f"--plot draws one suite; name one of them with --suite: {', '.join(found)}"
+        )
+    ((suite, curves),) = found.items()
+    draw(suite, curves, path)

@@ -118,12 +118,25 @@ def _few_shot_once(train: Examples, x: Features) -> Labels:
     return np.asarray(model.fit(train.x, train.y).predict(x), dtype=np.int64)
 
 
+def first_fold(labels: Labels, folds: int) -> NDArray[np.intp]:
+    """Rows that the first of ``nested_folds`` trains on.
+
+    Raises:
+        ValueError: There are fewer rows of every class than folds.
+    """
+    return _split(labels, folds)[0][0]
+
+
 def _stratified(data: Examples, folds: int) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    return _split(data.y, folds)
+
+
+def _split(labels: Labels, folds: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     splitter = StratifiedKFold(folds, shuffle=True, random_state=SENTEVAL_SEED)
     with warnings.catch_warnings():
         # A class with fewer rows than folds is missing from some of them, here as in SentEval.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        return list(splitter.split(np.zeros(len(data)), data.y))
+        return list(splitter.split(np.zeros(len(labels)), labels))
 
 
 def _parallel(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:

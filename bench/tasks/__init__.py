@@ -8,6 +8,7 @@ from typing import Any
 from bench.suite import TaskSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 from bench.tasks.classification import ClassificationTask, NliTask
+from bench.tasks.clustering import ClusteringTask
 from bench.tasks.pair_classification import PairClassificationTask
 from bench.tasks.relatedness import RelatednessTask
 from bench.tasks.reranking import RerankingTask
@@ -26,6 +27,7 @@ KINDS: Mapping[str, type[Task[Any]]] = {
         NliTask,
         PairClassificationTask,
         RerankingTask,
+        ClusteringTask,
         RelatednessTask,
     )
 }

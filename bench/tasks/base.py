@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.rows import Row
+from bench.probes.mapped import Map
 from bench.suite import Convention
 
 Vectors = Mapping[str, NDArray[Any]]
@@ -97,9 +98,43 @@ class Task(ABC, Generic[Spec]):
         """Columns of ``texts()`` that are scored, not trained on."""
         return list(self.texts())
 
+    def training_columns(self) -> Sequence[str]:
+        """Columns of ``texts()`` that may be learnt from, none where there is no training part."""
+        return [name for name in self.texts() if name.startswith("train/")]
+
     def item_rows(self) -> Sequence[Row]:
         """Rows that the items of a score stand for, in their order."""
         return self.rows
+
+
+@runtime_checkable
+class PairedTask(Protocol):
+    """A task that knows pairs of texts that mean the same."""
+
+    def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Where the texts of the pairs are: rows of two columns of ``texts()``, each (p,)."""
+
+
+@runtime_checkable
+class FoldTask(Protocol):
+    """A task whose probe may be fitted in folds of the scored rows."""
+
+    def first_fold(self) -> NDArray[np.intp] | None:
+        """Rows that the first fold trains on; None where there are no folds of scored rows."""
+
+    def score_in_folds(
+        self, vectors: Vectors, seed: int, fit: Callable[[NDArray[Any]], Sequence[Map]]
+    ) -> TaskScore:
+        """Score vectors that are mapped first, the maps fitted in each fold.
+
+        Args:
+            vectors: Float32 vectors by column, each of shape (n, d).
+            seed: Seed of the resampling.
+            fit: Fits maps on the vectors (m, d) of a fold's training rows.
+
+        Raises:
+            CellError: The vectors give no score, or the rows of a fold no maps.
+        """
 
 
 @runtime_checkable

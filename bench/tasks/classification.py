@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench.errors import CellError
 from bench.probes import protocols
 from bench.probes.base import Examples, Labels, Probe
 from bench.probes.logistic import Logistic
+from bench.probes.mapped import Map, MappedProbe
 from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
 from bench.suite import ClassificationSpec, Convention, NliSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
@@ -104,35 +106,69 @@ class _ProbeTask(Task[Spec]):
             part: Examples(self._features(part, vectors), self._labels(rows))
             for part, rows in self._used().items()
         }
+        return self._scored(parts, self._probe(), seed)
+
+    def first_fold(self) -> NDArray[np.intp] | None:
+        """Rows that the first of the nested folds trains on; None where there is a train part.
+
+        Raises:
+            CellError: There are too few rows.
+        """
+        if "train" in self.parts:
+            return None
         try:
-            outcome = self._predict(parts)
+            return protocols.first_fold(self._labels(self.rows), self.spec.folds)
         except ValueError as error:
-            raise CellError(f"task {self.spec.name}: the probe failed: {error}") from error
+            raise self._probe_failed(error) from error
+
+    def score_in_folds(
+        self, vectors: Vectors, seed: int, fit: Callable[[NDArray[Any]], Sequence[Map]]
+    ) -> TaskScore:
+        """Map vectors by what is fitted in each fold, outer and inner, then fit the probe.
+
+        Raises:
+            CellError: The rows do not suffice for the protocol or for the maps.
+        """
+        columns = self._columns("test", vectors)
+        parts = {"test": Examples(np.hstack(columns), self._labels(self.rows))}
+        # It goes to other processes, without the task and all its rows.
+        features = partial(text_features, features=self.spec.features)
+        probe = MappedProbe(self._probe(), fit, len(columns), features)
+        return self._scored(parts, probe, seed)
+
+    def _scored(self, parts: Mapping[str, Examples], probe: Probe, seed: int) -> TaskScore:
+        try:
+            outcome = self._predict(parts, probe)
+        except ValueError as error:
+            raise self._probe_failed(error) from error
+        except CellError as error:
+            raise CellError(f"task {self.spec.name}: {error}") from None
         return self._task_score(outcome, parts["test"].y, seed)
 
+    def _probe_failed(self, error: Exception) -> CellError:
+        return CellError(f"task {self.spec.name}: the probe failed: {error}")
+
+    def _columns(self, part: str, vectors: Vectors) -> list[NDArray[np.float32]]:
+        return [vectors[f"{part}/{column}"] for column in self.text_columns]
+
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
-        columns = [vectors[f"{part}/{column}"] for column in self.text_columns]
-        if len(columns) == 1:
-            return columns[0]
-        return pair_features(columns[0], columns[1], self.spec.features)
+        return text_features(self._columns(part, vectors), self.spec.features)
 
     def _labels(self, rows: Sequence[Row]) -> Labels:
         return np.array([self._classes[row["label"]] for row in rows], dtype=np.int64)
 
-    def _predict(self, parts: Mapping[str, Examples]) -> _Outcome:
+    def _predict(self, parts: Mapping[str, Examples], probe: Probe) -> _Outcome:
         test = parts["test"]
         if "train" not in parts:
-            return _folded(*protocols.nested_folds(test, self._probe(), self.spec.folds))
+            return _folded(*protocols.nested_folds(test, probe, self.spec.folds))
         train = parts["train"]
         if self.convention == "mteb":
             position = {row: i for i, row in enumerate(self._drawn())}
             rows = [[position[row] for row in drawn] for drawn in self._experiments()]
             return _Outcome(protocols.few_shot(train, test.x, rows))
         if "dev" in parts:
-            return single_outcome(protocols.dev_split(train, parts["dev"], test.x, self._probe()))
-        return single_outcome(
-            protocols.cross_validated(train, test.x, self._probe(), self.spec.folds)
-        )
+            return single_outcome(protocols.dev_split(train, parts["dev"], test.x, probe))
+        return single_outcome(protocols.cross_validated(train, test.x, probe, self.spec.folds))
 
     def _experiments(self) -> list[list[int]]:
         # Only MTEB's convention draws rows, and only classification follows it, see NliTask.
@@ -201,6 +237,13 @@ class NliTask(_ProbeTask[NliSpec]):
 
         # SentEval's setting for SNLI.
         return SentEvalTorch(len(self._classes), epoch_size=1, max_epoch=15, grid=(UNREGULARISED,))
+
+
+def text_features(columns: Sequence[NDArray[np.float32]], features: str) -> NDArray[np.float32]:
+    """Features of rows: the vectors of their only text (n, d), or those of ``pair_features``."""
+    if len(columns) == 1:
+        return columns[0]
+    return pair_features(columns[0], columns[1], features)
 
 
 def pair_features(

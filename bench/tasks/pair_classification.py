@@ -34,6 +34,11 @@ class PairClassificationTask(Task[PairClassificationSpec]):
             name: Column([row[name] for row in self.rows]) for name in ("sentence1", "sentence2")
         }
 
+    def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Pairs of label 1."""
+        rows = np.flatnonzero([row["label"] == 1 for row in self.rows])
+        return {"sentence1": rows, "sentence2": rows}
+
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Score all similarities.
 

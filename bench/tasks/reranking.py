@@ -65,6 +65,13 @@ class RerankingTask(Task[RerankingSpec]):
         # Listed positives first, a stable sort would favour them; a hash favours nobody.
         return sorted(labelled, key=lambda one: hashlib.sha256(one[0].encode()).digest())
 
+    def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Each query with each of its positive candidates."""
+        labelled = [self._candidates(row) for row in self._kept]
+        relevant = np.array([flag for block in labelled for _, flag in block])
+        query = np.repeat(np.arange(len(labelled)), [len(block) for block in labelled])
+        return {"query": query[relevant], "candidates": np.flatnonzero(relevant)}
+
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Score every query."""
         relevant = [np.array([flag for _, flag in self._candidates(row)]) for row in self._kept]

@@ -16,6 +16,8 @@ from bench.stats.bootstrap import resample_counts, spearman_replicates
 from bench.suite import StsSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 
+CLOSE = 0.8
+
 
 class StsTask(Task[StsSpec]):
     """STS over rows of ``sentence1``, ``sentence2``, ``score`` and, where known, ``subset``."""
@@ -27,6 +29,12 @@ class StsTask(Task[StsSpec]):
         return {
             name: Column([row[name] for row in self.rows]) for name in ("sentence1", "sentence2")
         }
+
+    def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Pairs with at least 0.8 of the highest gold score: 4 of 5, as in Wang & Isola (2020)."""
+        gold = self._gold()
+        rows = np.flatnonzero((gold >= CLOSE * gold.max()) & (gold > 0))
+        return {"sentence1": rows, "sentence2": rows}
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Score the cosine of each pair against its gold score.

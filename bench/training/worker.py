@@ -95,7 +95,11 @@ class SharedModels(Models):
         return super().build(method)
 
     def _require(self, method: Method) -> None:
-        if method.trains:
+        # Of a method that maps vectors nothing is kept but what it wraps.
+        wrapped = None if method.wraps is None else self._method(method.wraps)
+        if wrapped is not None:
+            self._require(wrapped)
+        elif method.trains:
             identity = model_fingerprint(method, self._data, self, self._seed)
             if not (self._cache.models / identity).is_dir():
                 raise NeedsModel(method, self._seed)

@@ -94,9 +94,19 @@ def test_cuts_out_of_range(options: str, message: str, base: Path) -> None:
         encoder(f"truncate[{options},of={base}]")
 
 
+@pytest.mark.parametrize("layers", ["", "layers=2,"])
+@pytest.mark.parametrize(("fraction", "dim"), [(1, 16), (0.5, 8), (0.1, 2), (0.001, 1)])
+def test_a_share_of_the_dimensions(base: Path, layers: str, fraction: float, dim: int) -> None:
+    share = encoder(f"truncate[{layers}fraction={fraction},of={base}]").encode(TEXTS)
+    expected = encoder(f"truncate[{layers}dim={dim},of={base}]").encode(TEXTS)
+    np.testing.assert_array_equal(share, expected)
+    if (layers, dim) == ("", 16):
+        np.testing.assert_array_equal(share, encoder(f"sbert@{base}").encode(TEXTS))
+
+
 def test_what_cannot_be_cut(base: Path) -> None:
-    with pytest.raises(UsageError, match="'tfidf' is not a transformer"):
-        encoder("truncate[dim=2,of=tfidf]")
+    with pytest.raises(UsageError, match="'random' is not a transformer"):
+        encoder("truncate[layers=2,of=random]")
     with pytest.raises(UsageError, match=r"write truncate\[of="):
         encoder(f"truncate@{base}")
 

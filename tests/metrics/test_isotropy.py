@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.metrics.pairwise import cosine_similarity
 
-from bench.metrics.isotropy import isoscore
+from bench.metrics.intrinsic_dimension import covariance_spectrum, participation_ratio
+from bench.metrics.isotropy import isoscore, mean_cosine, partition_isotropy
 
 
 def gaussian(n: int, d: int, seed: int = 0) -> NDArray[np.float64]:
@@ -62,3 +64,45 @@ def test_shift_rotation_and_scale_do_not_count() -> None:
 def test_what_has_no_score(vectors: NDArray[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         isoscore(vectors)
+
+
+@pytest.mark.parametrize("shape", [(500, 8), (8, 40)])
+def test_isoscore_is_the_normalised_participation_ratio(shape: tuple[int, int]) -> None:
+    vectors = gaussian(*shape) * np.geomspace(1, 9, shape[1])
+    ratio = participation_ratio(covariance_spectrum(vectors))
+    assert isoscore(vectors) == pytest.approx((ratio - 1) / (shape[1] - 1), abs=1e-12)
+
+
+def test_mean_cosine_is_that_of_all_pairs() -> None:
+    vectors = gaussian(40, 5) + 0.5
+    cosines = cosine_similarity(vectors)[np.triu_indices(40, 1)]
+    assert mean_cosine(vectors) == pytest.approx(cosines.mean())
+    assert mean_cosine(np.ones((3, 4))) == pytest.approx(1)
+    assert mean_cosine(np.array([[1.0, 0.0], [-1.0, 0.0]])) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("shape", [(300, 6), (6, 20)])
+def test_partition_by_its_definition(shape: tuple[int, int]) -> None:
+    vectors = gaussian(*shape) * np.geomspace(0.1, 1, shape[1]) + 0.2
+    _, directions = np.linalg.eigh(vectors.T @ vectors)
+    z = np.exp(vectors @ np.hstack([directions, -directions])).sum(axis=0)
+    assert partition_isotropy(vectors) == pytest.approx(z.min() / z.max())
+    rotation, _ = np.linalg.qr(gaussian(shape[1], shape[1], 1))
+    assert partition_isotropy(vectors @ rotation) == pytest.approx(z.min() / z.max())
+
+
+def test_partition_of_even_and_of_long_vectors() -> None:
+    assert partition_isotropy(np.concatenate([np.eye(5), -np.eye(5)])) == pytest.approx(1)
+    assert partition_isotropy(np.array([[1000.0, 0.0], [1000.0, 1.0]])) == 0
+
+
+@pytest.mark.parametrize("measure", [mean_cosine, partition_isotropy])
+def test_what_has_no_direction(measure: Any) -> None:
+    for vectors, message in (
+        (np.ones((1, 3)), "n ≥ 2"),
+        (np.array([[np.inf, 0.0], [0.0, 1.0]]), "finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            measure(vectors)
+    with pytest.raises(ValueError, match="zeros"):
+        mean_cosine(np.array([[0.0, 0.0], [0.0, 1.0]]))

@@ -1,0 +1,95 @@
+"""Whitening: vectors shifted and mapped until their covariance is the identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from bench.covariance import Kind, fit_whitening
+from bench.data.access import DataAccess
+from bench.maps import Link, Source
+from bench.method import BuildContext, MethodInfo
+from bench.transform import SOURCES, FittedConfig, Transform, TransformConfig
+
+
+class Whitening(Transform):
+    """One of five whitenings of any vectors, see ``bench.covariance``.
+
+    With ``fit=train`` it is fitted on no text that is scored: on the training columns of a task;
+    in nested folds on the training rows of each fold, outer and inner; and where a task has
+    nothing to train on (similarity, reranking, pairs) on the corpus. Pairs of texts are whitened
+    before their features are made of them, and not, as in the authors' code, the features.
+
+    ``fit=test`` is transductive: all texts of a task, its test rows among them, without labels.
+    That is how the paper and BERT-whitening's ``target`` report it, and no zero-shot setting.
+
+    ``fit=corpus`` gives one map for all tasks, and a model that can be saved (``nli`` of
+    BERT-whitening).
+    """
+
+    info = MethodInfo(
+        name="whitening",
+        title="Whitening of vectors",
+        kind="transform",
+        paper="Whitening Not Recommended for Classification Tasks in LLMs",
+        arxiv="2407.12886",
+        year=2024,
+        sources=(*SOURCES, "bench.covariance", "bench.probes.mapped"),
+    )
+
+    class Config(TransformConfig, FittedConfig):
+        """Settings; neither the paper nor its code prefers one of the kinds.
+
+        Attributes:
+            kind: Which whitening. They differ by a rotation, so that similarities, and probes
+                that find their optimum, come out alike.
+            dim: Leading columns that stay of ``pca`` and ``pca-cor``; arXiv 2103.15316 takes 256
+                of 768 and 384 of 1024.
+            fit: What mean and covariance are of.
+            ridge: Share of the mean variance that is added to every variance.
+            corpus: Text of ``fit=corpus``, and of tasks without training rows; every text of a
+                row counts.
+        """
+
+        kind: Kind = "pca"
+        dim: int | None = Field(None, gt=0)
+        fit: Literal["train", "test", "corpus"] = "train"
+        ridge: float = Field(0.0, ge=0)
+
+        @model_validator(mode="after")
+        def _columns_are_ordered(self) -> Whitening.Config:
+            if self.dim is not None and not self.kind.startswith("pca"):
+                raise ValueError(
+                    f"the columns of kind={self.kind} are in no order to cut them by; "
+                    "dim goes with kind=pca or pca-cor"
+                )
+            return self
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {"corpus": "triplets", "sentences": 3000},
+        "smoke": {"corpus": "pydoc", "sentences": 1000},
+    }
+
+    @property
+    def source(self) -> Source:
+        """What the settings say."""
+        return self.config.fit
+
+    def training_texts(self, data: DataAccess) -> Iterable[str]:
+        """Those of the corpus, which ``fit=test`` does not read."""
+        return () if self.config.fit == "test" else super().training_texts(data)
+
+    def training_datasets(self) -> tuple[str, ...]:
+        """Likewise."""
+        return () if self.config.fit == "test" else super().training_datasets()
+
+    def link(self, ctx: BuildContext) -> Link:
+        """The whitening that the settings name."""
+        config = self.config
+        fit = partial(fit_whitening, kind=config.kind, dim=config.dim, ridge=config.ridge)
+        texts = None if config.fit == "test" else partial(self.corpus_texts, ctx.data)
+        return Link("whitening", fit, config.fit, texts)
