@@ -20,10 +20,10 @@ from bench.data.access import DataAccess
 from bench.errors import UsageError
 from bench.files import make_folder_atomic
 from bench.fingerprint import fingerprint, source_fingerprint, versions
-from bench.maps import Mapped
 from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
 from bench.progress import Progress
+from bench.transforms.maps import Mapped
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from bench.build import Built
-    from bench.fitting import Fitting
     from bench.method import Encoder
     from bench.tasks.base import Column
+    from bench.transforms.fitting import Fitting
 
 TOKENS_PER_BATCH = 2048
 TEXTS_PER_BATCH = 256
@@ -44,7 +44,7 @@ class Encoded:
         distinct: Distinct texts.
         encoded: Texts that were not in the store.
         tokens: Tokens of the encoded texts, where the encoder counts them.
-        fittings: How the maps of the vectors were fitted, by task, see ``bench.fitting``.
+        fittings: By task, how the maps of its vectors were fitted, see ``bench.transforms``.
     """
 
     vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)

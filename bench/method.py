@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from bench.data.access import DataAccess
-    from bench.maps import Mapped
     from bench.progress import Progress
+    from bench.transforms.maps import Mapped
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
 PROFILES = ("smoke", "local", "paper")

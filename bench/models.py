@@ -20,11 +20,11 @@ from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
 from bench.files import is_folder
 from bench.fingerprint import fingerprint
-from bench.maps import Mapped
 from bench.method import Encoder, Method, resolve
 from bench.progress import Progress
 from bench.registry import METHODS, method_class, names
 from bench.spec import MethodSpec, parse_method_spec
+from bench.transforms.maps import Mapped
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -233,7 +233,7 @@ def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:
 
 
 def encode_unfitted(built: Built, columns: Columns, settings: Settings) -> Encoded:
-    """The same up to the first map that is fitted to each task, see ``bench.fitting``.
+    """The same up to the first map that is fitted to each task, see ``bench.transforms.fitting``.
 
     Raises:
         CellError: Vectors of a wrong shape or with NaN or infinity.

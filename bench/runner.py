@@ -16,11 +16,11 @@ from bench.build import Built
 from bench.contamination import TrainingText
 from bench.encode import Columns, Encoded, refuse_empty
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
-from bench.fitting import fit_to_tasks
 from bench.models import lineage
 from bench.plan import Cell, Settings, build, due, encode_unfitted, is_complete
 from bench.record import Failure, GeometryEntry, GridEntry, Timings, write_failure, write_record
 from bench.recording import Scored, ScoredTask, make_record, rows_seed, score_tasks
+from bench.transforms.fitting import fit_to_tasks
 
 if TYPE_CHECKING:
     from bench.tasks import Task

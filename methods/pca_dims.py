@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from bench.covariance import fit_components
-from bench.maps import Fitted, Floats, Link, Source
 from bench.method import BuildContext, MethodInfo
-from bench.transform import SOURCES, FittedConfig, SizedConfig, Transform, size
+from bench.transforms.base import SOURCES, FittedConfig, SizedConfig, Transform, size
+from bench.transforms.covariance import fit_components
+from bench.transforms.maps import Fitted, Floats, Link, Source
 
 
 class PcaDims(Transform):
@@ -22,7 +22,7 @@ class PcaDims(Transform):
         paper="Redundancy, Isotropy, and Intrinsic Dimensionality of Prompt-based Text Embeddings",
         arxiv="2506.01435",
         year=2025,
-        sources=(*SOURCES, "bench.covariance"),
+        sources=(*SOURCES, "bench.transforms.covariance"),
     )
 
     class Config(SizedConfig, FittedConfig):

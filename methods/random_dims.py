@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from bench.maps import Fitted, Floats, Link
 from bench.method import BuildContext, MethodInfo
-from bench.transform import SOURCES, SizedConfig, Transform, pick, size
+from bench.transforms.base import SOURCES, SizedConfig, Transform, pick, size
+from bench.transforms.maps import Fitted, Floats, Link
 
 
 class RandomDims(Transform):

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from bench.layers import cut_layers
-from bench.maps import Fitted, Floats, Link
 from bench.method import BuildContext, Encoder, MethodInfo
-from bench.transform import SOURCES, SizedConfig, Transform, as_dense, pick, size
+from bench.transforms.base import SOURCES, SizedConfig, Transform, as_dense, pick, size
+from bench.transforms.maps import Fitted, Floats, Link
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.covariance import Kind, fit_whitening
 from bench.data.access import DataAccess
-from bench.maps import Link, Source
 from bench.method import BuildContext, MethodInfo
-from bench.transform import SOURCES, FittedConfig, Transform, TransformConfig
+from bench.transforms.base import SOURCES, FittedConfig, Transform, TransformConfig
+from bench.transforms.covariance import Kind, fit_whitening
+from bench.transforms.maps import Link, Source
 
 
 class Whitening(Transform):
-    """One of five whitenings of any vectors, see ``bench.covariance``.
+    """One of five whitenings of any vectors, see ``bench.transforms.covariance``.
 
     With ``fit=train`` it is fitted on no text that is scored: on the training columns of a task;
     in nested folds on the training rows of each fold, outer and inner; and where a task has
@@ -37,7 +37,7 @@ class Whitening(Transform):
         paper="Whitening Not Recommended for Classification Tasks in LLMs",
         arxiv="2407.12886",
         year=2024,
-        sources=(*SOURCES, "bench.covariance", "bench.probes.mapped"),
+        sources=(*SOURCES, "bench.transforms.covariance", "bench.probes.mapped"),
     )
 
     class Config(TransformConfig, FittedConfig):

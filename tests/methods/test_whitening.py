@@ -14,11 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bench import covariance
 from bench.api import make_settings
-from bench.covariance import Kind, fit_whitening
 from bench.errors import CellError, UsageError
-from bench.maps import Floats
 from bench.method import resolve
 from bench.methods import whitening
 from bench.methods.random import RandomEncoder
@@ -27,6 +24,9 @@ from bench.probes import protocols
 from bench.probes.mapped import MappedProbe
 from bench.record import Record, find_records, read_record
 from bench.spec import parse_method_spec
+from bench.transforms import covariance
+from bench.transforms.covariance import Kind, fit_whitening
+from bench.transforms.maps import Floats
 from tests.small import Bench
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

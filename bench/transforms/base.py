@@ -14,14 +14,20 @@ from pydantic import Field, model_validator
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
 from bench.errors import UsageError
-from bench.maps import Affine, Fitted, Floats, Link, Mapped, Source
 from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess
 from bench.models import named_method
+from bench.transforms.maps import Affine, Fitted, Floats, Link, Mapped, Source
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SOURCES = ("bench.data.corpora", "bench.encode", "bench.fitting", "bench.maps", "bench.transform")
+SOURCES = (
+    "bench.data.corpora",
+    "bench.encode",
+    "bench.transforms.fitting",
+    "bench.transforms.maps",
+    "bench.transforms.base",
+)
 
 
 class TransformConfig(MethodConfig):

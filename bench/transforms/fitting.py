@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import CellError
-from bench.maps import Affine, Link, Mapped, apply_all, fit_all, fit_entries
 from bench.progress import Progress
 from bench.record import FitEntry
+from bench.transforms.maps import Affine, Link, Mapped, apply_all, fit_all, fit_entries
 
 if TYPE_CHECKING:
     from bench.build import Built
