@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 from tabulate import tabulate
 
 from bench import registry
+from bench.errors import UsageError
 
 
 @click.command("list")
@@ -17,25 +20,38 @@ def command(what: str) -> None:
 
 
 def _methods() -> tuple[list[list[str]], list[str]]:
-    rows = []
-    for name in registry.names(registry.METHODS):
-        info = registry.method_class(name).info
-        source = f"arXiv:{info.arxiv}" if info.arxiv else info.paper or ""
-        trains = "trains" if info.trains else ""
-        rows.append([name, info.kind, trains, info.title, source, _owner(registry.METHODS, name)])
+    rows = [_row(registry.METHODS, name, _method_row) for name in registry.names(registry.METHODS)]
     return rows, ["Method", "Kind", "", "What it is", "Paper", "From"]
 
 
+def _method_row(name: str) -> list[str]:
+    info = registry.method_class(name).info
+    source = f"arXiv:{info.arxiv}" if info.arxiv else info.paper or ""
+    return [name, info.kind, "trains" if info.trains else "", info.title, source]
+
+
 def _suites() -> tuple[list[list[str]], list[str]]:
+    rows = [_row(registry.SUITES, name, _suite_row) for name in registry.names(registry.SUITES)]
+    return rows, ["Suite", "Convention", "Tasks", "What it is", "From"]
+
+
+def _suite_row(name: str) -> list[str]:
     from bench.suite import Suite, read_suite
 
-    rows = []
-    for name in registry.names(registry.SUITES):
-        suite = read_suite(name)
-        protocol = suite.convention if isinstance(suite, Suite) else "several"
-        size = f"{len(suite.tasks)}" if isinstance(suite, Suite) else f"{len(suite.suites)} suites"
-        rows.append([name, protocol, size, suite.title, _owner(registry.SUITES, name)])
-    return rows, ["Suite", "Convention", "Tasks", "What it is", "From"]
+    suite = read_suite(name)
+    protocol = suite.convention if isinstance(suite, Suite) else "several"
+    size = f"{len(suite.tasks)}" if isinstance(suite, Suite) else f"{len(suite.suites)} suites"
+    return [name, protocol, size, suite.title]
+
+
+def _row(group: str, name: str, row: Callable[[str], list[str]]) -> list[str]:
+    """A row of the table; of what cannot be loaded, why not."""
+    try:
+        found = row(name)
+    except UsageError as error:
+        # A broken package of another author must not hide all the others.
+        found = [name, "", "", str(error), *([""] if group == registry.METHODS else [])]
+    return [*found, registry.owner(group, name)]
 
 
 def _data() -> tuple[list[list[str]], list[str]]:
@@ -47,7 +63,3 @@ def _data() -> tuple[list[list[str]], list[str]]:
         for split, facts in dataset.splits.items()
     ]
     return rows, ["Data", "Rows", "Licence"]
-
-
-def _owner(group: str, name: str) -> str:
-    return registry.owner(group, name)

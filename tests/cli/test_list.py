@@ -1,0 +1,30 @@
+"""``bench list``."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from bench import registry
+from tests.small import Bench
+
+
+def test_every_method_and_suite_has_a_row(bench: Bench) -> None:
+    for what, group in (("methods", registry.METHODS), ("suites", registry.SUITES)):
+        code, out, err = bench("list", what)
+        assert (code, err) == (0, "")
+        assert {line.split()[0] for line in out.splitlines()[2:]} == set(registry.names(group))
+        assert "cannot be loaded" not in out
+
+
+def test_a_broken_method_does_not_hide_the_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = EntryPoint("broken", "no_such_module:Broken", registry.METHODS)
+    monkeypatch.setitem(registry._entries(registry.METHODS), "broken", [entry])
+    code, out, _ = bench("list", "methods")
+    assert code == 0
+    (row,) = [line for line in out.splitlines() if line.startswith("broken ")]
+    assert "cannot be loaded: No module named 'no_such_module'" in row
+    assert any(line.startswith("simcse ") for line in out.splitlines())
