@@ -1,4 +1,4 @@
-"""Layers of a transformer: counted, cut off, and pooled one by one."""
+"""Layers of a transformer: found, counted, cut off, and pooled one by one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,54 @@ if TYPE_CHECKING:
 _FINAL_NORMS = ("ln_f", "final_layer_norm", "norm", "final_norm")
 
 
+def is_causal(backbone: Any) -> bool:
+    """Whether the tokens of a model see none that follow them.
+
+    It is tried: the second of two tokens leaves the state of the first alone, to the last bit.
+
+    Args:
+        backbone: Model of transformers without a head; it is left in eval mode.
+    """
+    import torch
+
+    backbone.eval()
+    with torch.no_grad():
+        one, two = (
+            backbone(input_ids=torch.tensor([[0, second]], device=backbone.device))
+            for second in (1, 2)
+        )
+    return torch.equal(one.last_hidden_state[:, 0], two.last_hidden_state[:, 0])
+
+
+def find_blocks(backbone: Any) -> tuple[tuple[Any, str], nn.ModuleList]:
+    """Find the one list of blocks that is as long as the configuration says.
+
+    Args:
+        backbone: Model of transformers without a head.
+
+    Returns:
+        The module that has the list and its name there, and the list.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from torch import nn
+
+    wanted = getattr(backbone.config.get_text_config(), "num_hidden_layers", 0)
+    for owner in backbone.modules():
+        for name, child in owner.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == wanted:
+                return (owner, name), child
+    raise UsageError(f"{type(backbone).__name__} has no list of layers that could be cut or read")
+
+
 def count_layers(model: SentenceTransformer) -> int:
     """Count the blocks of the transformer that a model starts with.
 
     Raises:
         UsageError: It has no list of blocks.
     """
-    return len(_blocks(model)[1])
+    return len(find_blocks(_transformer(model))[1])
 
 
 def cut_layers(model: SentenceTransformer, layers: int) -> None:
@@ -32,7 +73,7 @@ def cut_layers(model: SentenceTransformer, layers: int) -> None:
     """
     if sum(hasattr(module, "auto_model") for module in model) > 1:
         raise UsageError("a model of several transformers cannot be cut to fewer layers")
-    (owner, name), blocks = _blocks(model)
+    (owner, name), blocks = find_blocks(_transformer(model))
     if not 1 <= layers <= len(blocks):
         raise UsageError(f"layers={layers} is out of range: the model has 1 to {len(blocks)}")
     setattr(owner, name, blocks[:layers])
@@ -56,7 +97,7 @@ def layer_vectors(model: SentenceTransformer, features: Mapping[str, Any]) -> li
         UsageError: The transformer has no list of blocks.
     """
     transformer, first = _transformer(model), model[0]
-    _blocks(model)
+    find_blocks(_transformer(model))
     shown = transformer.config.output_hidden_states
     transformer.config.output_hidden_states = True
     try:
@@ -85,19 +126,6 @@ def _transformer(model: SentenceTransformer) -> Any:
     if transformer is None:
         raise UsageError(f"{type(first).__name__} is not a transformer; it has no layers")
     return transformer
-
-
-def _blocks(model: SentenceTransformer) -> tuple[tuple[Any, str], nn.ModuleList]:
-    """The one list of blocks that is as long as the configuration says, and where it is kept."""
-    from torch import nn
-
-    transformer = _transformer(model)
-    wanted = getattr(transformer.config, "num_hidden_layers", 0)
-    for owner in transformer.modules():
-        for name, child in owner.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == wanted:
-                return (owner, name), child
-    raise UsageError(f"{type(transformer).__name__} has no list of layers that could be cut")
 
 
 def _final_norm(transformer: Any) -> nn.Module | None:

@@ -74,7 +74,7 @@ def twonn_fit(nearest: NDArray[np.float64]) -> float:
     kept = int(len(logs) * (1 - DISCARDED))
     share = np.arange(1, kept + 1) / len(logs)
     x, y = logs[:kept], -np.log1p(-share)
-    return float(x @ y / _positive(x @ x))
+    return float(x @ y) / _positive(float(x @ x))
 
 
 def levina_bickel(nearest: NDArray[np.float64]) -> float:

@@ -17,7 +17,7 @@ _PANEL = (3.6, 3.0)
 _MARKERS = "osD^v<>"
 # Neither the time nor a random salt may make two drawings of the same records differ, and names
 # from elsewhere are no formulas.
-_SETTINGS = {"svg.hashsalt": "sentence-bench", "text.parse_math": False, "font.size": 8}
+_SETTINGS: Any = {"svg.hashsalt": "sentence-bench", "text.parse_math": False, "font.size": 8}
 _NO_DATES: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None, "Creator": None},
     ".png": {"Software": None},

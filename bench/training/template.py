@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
 
 from bench.errors import UsageError
+from bench.layers import is_causal
 
 TEMPLATES: Mapping[str, tuple[str, str]] = {
     "eol": ('This sentence : "', '" means in one word:"'),
@@ -94,20 +94,9 @@ def _refusal(model: SentenceTransformer, name: str) -> str | None:
         return "the base's tokenizer has neither a padding nor an EOS token"
     if _template_ids(tokenizer).keys() - set(_names(name)):
         return "the base has another one"
-    if not _is_causal(transformer):
+    if not is_causal(transformer.model):
         return "the base is not a causal model, a decoder"
     return None
-
-
-def _is_causal(transformer: Any) -> bool:
-    """Whether the second token leaves the state of the first alone, to the last bit."""
-    backbone = transformer.model.eval()
-    with torch.no_grad():
-        one, two = (
-            backbone(input_ids=torch.tensor([[0, second]], device=backbone.device))
-            for second in (1, 2)
-        )
-    return torch.equal(one.last_hidden_state[:, 0], two.last_hidden_state[:, 0])
 
 
 def _names(template: str) -> tuple[str, str]:
