@@ -64,7 +64,7 @@ def tiny_sentence_transformer(folder: Path) -> SentenceTransformer:
     return SentenceTransformer(modules=[transformer, pooling], device="cpu")
 
 
-def tiny_decoder(folder: Path, kind: str, *, bos: bool = True) -> Path:
+def tiny_decoder(folder: Path, kind: str, *, bos: bool = True, layers: int = 2) -> Path:
     """Save a bare transformers folder of a random decoder and return its path.
 
     Its tokenizer is that of the kind: with a piece a character for Llama and Mistral, else a
@@ -73,8 +73,10 @@ def tiny_decoder(folder: Path, kind: str, *, bos: bool = True) -> Path:
 
     Args:
         folder: Where to.
-        kind: ``llama``, ``mistral``, ``qwen2``, ``opt`` or ``gpt2``.
+        kind: ``llama``, ``mistral``, ``qwen2``, ``qwen3``, ``gemma``, ``gemma2``, ``opt``, ``gpt2``
+            or ``gpt_neox``; that of GPT-2 serves as the tokenizer of Gemma, OPT and GPT-NeoX too.
         bos: Whether the tokenizer puts BOS in front.
+        layers: Number of layers.
     """
     folder.mkdir(parents=True, exist_ok=True)
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": None}
@@ -84,7 +86,7 @@ def tiny_decoder(folder: Path, kind: str, *, bos: bool = True) -> Path:
         vocab = {piece: i for i, piece in enumerate(pieces)}
         tokenizer: Any = LlamaTokenizer(vocab=vocab, merges=[], add_bos_token=bos, **special)
     else:
-        cls: Any = Qwen2Tokenizer if kind == "qwen2" else GPT2Tokenizer
+        cls: Any = Qwen2Tokenizer if kind in ("qwen2", "qwen3") else GPT2Tokenizer
         tokenizer = cls(**_byte_level_bpe(), add_bos_token=bos, **special)
     tokenizer.save_pretrained(folder)
     settings = folder / "tokenizer_config.json"
@@ -96,9 +98,10 @@ def tiny_decoder(folder: Path, kind: str, *, bos: bool = True) -> Path:
         word_embed_proj_dim=16,
         intermediate_size=32,
         ffn_dim=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
+        head_dim=8,
         max_position_embeddings=256,
         initializer_range=0.2,
         init_std=0.2,

@@ -1,0 +1,306 @@
+"""Token prepending: decoders whose early layers show a sentence its own summary (arXiv 2412.11556).
+
+A placeholder stands before the sentence. Before each of some early layers its state becomes that
+of the last token, which has seen the whole sentence, so that all tokens of the sentence can attend
+to it in spite of the causal mask. The model itself stays as it is: hooks do all of this while a
+context is open.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.encode import TOKENS_PER_BATCH
+from bench.errors import UsageError
+from bench.layers import find_blocks, is_causal
+from bench.prompts import PLACEHOLDER, Prompt
+
+# That of the authors' code, where it seeds a GPU only.
+SEED = 3407
+_LETTER = "x"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a decoder is read.
+
+    Attributes:
+        prompts: Prompts around each text; their vectors are averaged.
+        prepend: Put the placeholder into the prompts and overwrite its states.
+        start: First layer, from 0, whose input is edited.
+        stop: First layer behind it whose input is not.
+        layer: Layers that are computed, the vectors being what the last of them returns; for all
+            of them through the norm behind it.
+        pooling: State of the last token, or mean over all tokens of the prompt and the text.
+        max_seq_length: Tokens of a text; what is longer is cut, and never the prompt.
+    """
+
+    prompts: Sequence[Prompt]
+    prepend: bool
+    start: int
+    stop: int
+    layer: int
+    pooling: Literal["lasttoken", "mean"] = "lasttoken"
+    max_seq_length: int = 500
+
+    @property
+    def edits(self) -> bool:
+        """Whether any input that is computed is edited."""
+        return self.prepend and self.start < min(self.stop, self.layer)
+
+
+class _Reached(Exception):  # noqa: N818 - no error: the layer that is asked for is done
+    """Ends a forward pass."""
+
+
+def refuse_others(backbone: Any, name: str) -> None:
+    """Check that a model is a decoder whose layers can be told apart.
+
+    Args:
+        backbone: Model of transformers, without a head.
+        name: What the user calls it.
+
+    Raises:
+        UsageError: It has an encoder, its tokens attend to later ones, or it has no list of layers.
+    """
+    kind = type(backbone).__name__
+    if backbone.config.is_encoder_decoder or not is_causal(backbone):
+        raise UsageError(
+            f"token-prepending: {name} is a {kind}, which is no decoder; its tokens attend to "
+            "later ones anyway; name a causal language model such as Llama or GPT-2"
+        )
+    find_blocks(backbone)
+
+
+def placeholder_vector(backbone: Any, seed: int = SEED) -> Tensor:
+    """Draw the embedding of the placeholder from N(0, 1), (h,); any other serves as well (Table 4).
+
+    Where a model scales its embeddings, as Gemma does, it is scaled too.
+    """
+    embedding = backbone.get_input_embeddings()
+    generator = torch.Generator().manual_seed(seed)
+    vector = torch.randn(embedding.weight.shape[1], generator=generator)
+    scaled: Tensor = vector * getattr(embedding, "scalar_embed_scale", 1.0)
+    return scaled
+
+
+@contextmanager
+def prepending(
+    backbone: Any, places: Tensor, vector: Tensor, start: int, stop: int
+) -> Iterator[None]:
+    """Show a model's early layers the last token's state in the place of the placeholder's.
+
+    While the context is open, the embeddings at ``places`` are ``vector``, and the inputs of the
+    layers ``start`` to ``stop - 1`` have there what they have in the last column. The model's
+    weights and its other states stay as they are, and afterwards nothing is left of it.
+
+    Args:
+        backbone: The decoder.
+        places: Column of the placeholder in each row, int64 (B,); rows are padded on the left.
+        vector: Embedding of the placeholder (h,).
+        start: First layer, from 0, whose input is edited.
+        stop: First layer behind it whose input is not.
+    """
+    rows = torch.arange(len(places), device=places.device)
+
+    def embed(module: nn.Module, args: Any, output: Tensor) -> Tensor:
+        embedded = output.clone()
+        embedded[rows, places] = vector.to(output)
+        return embedded
+
+    def copy_last(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        states = _states(args, kwargs).clone()
+        # Without a copy of the right side too, the write would overlap what it reads.
+        states[rows, places] = states[:, -1].clone()
+        if args:
+            return (states, *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": states}
+
+    with ExitStack() as hooks:
+        hooks.callback(backbone.get_input_embeddings().register_forward_hook(embed).remove)
+        for layer in list(find_blocks(backbone)[1])[start:stop]:
+            hooks.callback(layer.register_forward_pre_hook(copy_last, with_kwargs=True).remove)
+        yield
+
+
+def states_at(backbone: Any, features: Mapping[str, Tensor], layer: int) -> Tensor:
+    """Run a model up to a layer, and no further.
+
+    Args:
+        backbone: The decoder, of L layers.
+        features: What it is called with, ``input_ids`` (B, T) among it.
+        layer: Number of layers to compute, 0 to L.
+
+    Returns:
+        Their output (B, T, h): entry ``layer`` of what transformers calls hidden states, whose
+        last one has gone through the final norm.
+    """
+    layers = find_blocks(backbone)[1]
+    if layer == len(layers):
+        states: Tensor = backbone(**features, use_cache=False).last_hidden_state
+        return states
+    reached: list[Tensor] = []
+
+    def leave(module: nn.Module, args: Any, kwargs: Any) -> None:
+        reached.append(_states(args, kwargs))
+        raise _Reached
+
+    handle = layers[layer].register_forward_pre_hook(leave, with_kwargs=True)
+    try:
+        backbone(**features, use_cache=False)
+    except _Reached:
+        pass
+    finally:
+        handle.remove()
+    return reached[0]
+
+
+def _states(args: Any, kwargs: Any) -> Tensor:
+    states: Tensor = args[0] if args else kwargs["hidden_states"]
+    return states
+
+
+class PrependingEncoder:
+    """Encodes texts with a decoder, as a ``Reading`` says.
+
+    Rows are padded on the left and positions count from each row's first token, so that padding
+    changes vectors by rounding only.
+
+    Args:
+        backbone: Model of transformers without a head, on its device.
+        tokenizer: Its tokenizer, which gets the placeholder as one more token.
+        reading: How it is read.
+        seed: Seed of the placeholder's embedding.
+
+    Raises:
+        UsageError: The prompt does not fit the model or its tokenizer.
+    """
+
+    def __init__(self, backbone: Any, tokenizer: Any, reading: Reading, seed: int = SEED) -> None:
+        self.reading = reading
+        self._backbone = backbone.eval()
+        self._tokenizer = tokenizer
+        self._vector = placeholder_vector(backbone, seed)
+        self._numbered = "position_ids" in inspect.signature(backbone.forward).parameters
+        if reading.prepend:
+            tokenizer.add_tokens([PLACEHOLDER])
+            self._placeholder = tokenizer.convert_tokens_to_ids(PLACEHOLDER)
+        self._limits = [self._limit(prompt) for prompt in reading.prompts]
+
+    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
+        """Encode ``n`` texts: float32 (n, h), each the mean of its vectors under all prompts."""
+        rows = self.rows(texts)
+        parts: list[tuple[list[int], NDArray[np.float32]]] = []
+        for batch in _batches(rows):
+            parts.append((batch, self._vectors([rows[i] for i in batch])))
+        vectors = np.empty((len(rows), parts[0][1].shape[1]), dtype=np.float32)
+        for batch, part in parts:
+            vectors[batch] = part
+        means: NDArray[np.float32] = vectors.reshape(len(texts), len(self._limits), -1).mean(axis=1)
+        return means
+
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text under each prompt, the prompts of a text side by side."""
+        prepend = self.reading.prepend
+        filled = [
+            p.around(text, placeholder=prepend) for text in texts for p in self.reading.prompts
+        ]
+        limits = self._limits * len(texts)
+        found = zip(self._ids(filled), limits, strict=True)
+        return [_cut(ids, length, behind) for ids, (length, behind) in found]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of the model."""
+        yield from self._backbone.parameters()
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        """Ids with BOS where the tokenizer puts it, and without EOS, which would be pooled."""
+        tokenizer = self._tokenizer
+        first = tokenizer(_LETTER)["input_ids"][:1]
+        bos = first if first == [tokenizer.bos_token_id] else []
+        return [bos + ids for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+    def _limit(self, prompt: Prompt) -> tuple[int, int]:
+        """Most tokens of a row, and how many of them come behind the text."""
+        opening = prompt.opening(self.reading.prepend)
+        texts = [opening + _LETTER + prompt.after, opening + _LETTER, opening]
+        whole, before, start = self._ids(texts)
+        behind = len(whole) - len(before)
+        if prompt.after and not self._tokenizer.decode(whole[-1:]).endswith('"'):
+            raise UsageError(
+                "token-prepending: the base's tokenizer has no token for the quotation mark that "
+                "the prompt ends with; write prompt=none, or name another base"
+            )
+        around = len(start) + behind
+        settings = self._backbone.config.get_text_config()
+        positions = getattr(settings, "max_position_embeddings", sys.maxsize)
+        if around >= positions:
+            raise UsageError(
+                f"token-prepending: the prompt takes {around} tokens and the model has "
+                f"{positions} positions; choose another prompt"
+            )
+        return min(positions, around + self.reading.max_seq_length), behind
+
+    def _vectors(self, rows: list[list[int]]) -> NDArray[np.float32]:
+        reading = self.reading
+        features = self._features(rows)
+        with torch.inference_mode(), self._edited(features):
+            states = states_at(self._backbone, features, reading.layer)
+            if reading.pooling == "lasttoken":
+                pooled = states[:, -1].float()
+            else:
+                weights = features["attention_mask"].unsqueeze(-1)
+                pooled = (states.float() * weights).sum(1) / weights.sum(1)
+        vectors: NDArray[np.float32] = pooled.cpu().numpy()
+        return vectors
+
+    def _features(self, rows: list[list[int]]) -> dict[str, Tensor]:
+        width = max(map(len, rows))
+        ids, mask = torch.zeros((2, len(rows), width), dtype=torch.long)
+        for row, content in enumerate(rows):
+            ids[row, width - len(content) :] = torch.tensor(content)
+            mask[row, width - len(content) :] = 1
+        features = {"input_ids": ids, "attention_mask": mask}
+        if self._numbered:
+            features["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+        return {name: value.to(self._backbone.device) for name, value in features.items()}
+
+    def _edited(self, features: dict[str, Tensor]) -> AbstractContextManager[None]:
+        """Take the placeholder's id out of a batch, for which the model has no embedding."""
+        if not self.reading.prepend:
+            return nullcontext()
+        ids = features["input_ids"]
+        found = ids == self._placeholder
+        features["input_ids"] = ids.masked_fill(found, 0)
+        # The first one, as a tokenizer may make another out of a text's look-alikes.
+        places = found.int().argmax(1)
+        return prepending(
+            self._backbone, places, self._vector, self.reading.start, self.reading.stop
+        )
+
+
+def _cut(ids: list[int], length: int, behind: int) -> list[int]:
+    """Cut a row that is too long, in front of the tokens behind the text."""
+    return ids if len(ids) <= length else ids[: length - behind] + ids[len(ids) - behind :]
+
+
+def _batches(rows: list[list[int]]) -> Iterator[list[int]]:
+    """Numbers of rows in batches of a number of tokens, shortest first."""
+    batch: list[int] = []
+    for number in sorted(range(len(rows)), key=lambda i: (len(rows[i]), i)):
+        if batch and len(rows[number]) * (len(batch) + 1) > TOKENS_PER_BATCH:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch

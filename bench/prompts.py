@@ -1,0 +1,116 @@
+"""Prompts that have a language model sum a sentence up in its next word.
+
+PromptEOL is of arXiv 2307.16645, the other two single ones of 2404.03921, MetaEOL of 2402.18458;
+all are used as arXiv 2412.11556 does, which puts a placeholder before the sentence. The framings
+of MetaEOL are in this project's own words and named after it: ``metaeol-ours``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PLACEHOLDER = "<PST>"
+_PLACEHOLDER = re.compile(re.escape(PLACEHOLDER), re.IGNORECASE)
+_ENDINGS = (".", "?", '"', "'")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What stands around a sentence.
+
+    Attributes:
+        before: All before the placeholder, where one is used, and the sentence.
+        after: All behind the sentence.
+    """
+
+    before: str
+    after: str
+
+    def opening(self, placeholder: bool) -> str:
+        """All before the sentence: what is before the placeholder, itself, and a quotation mark."""
+        mark = '"' if self.after else ""
+        return f"{self.before}{PLACEHOLDER} {mark}" if placeholder else f"{self.before}{mark}"
+
+    def around(self, sentence: str, *, placeholder: bool) -> str:
+        """Put the prompt around a sentence; without a prompt the sentence stays as it is.
+
+        A placeholder in the sentence itself is taken apart, so that the prompt's is the only one.
+        """
+        if self.after:
+            sentence = prepared(sentence)
+        if placeholder:
+            sentence = _PLACEHOLDER.sub(lambda found: " ".join(found[0]), sentence)
+        return self.opening(placeholder) + sentence + self.after
+
+
+def prepared(sentence: str) -> str:
+    """Make a sentence end in a full stop, and fit between double quotation marks.
+
+    As in the authors' code: a full stop is added unless the last character is one of ``. ? " '``,
+    double quotation marks become single ones, and a final question mark becomes a full stop.
+    """
+    if sentence and not sentence.endswith(_ENDINGS):
+        sentence += "."
+    sentence = sentence.replace('"', "'")
+    return f"{sentence[:-1]}." if sentence.endswith("?") else sentence
+
+
+def _closing(framing: str, clause: str, lead: str = "For this task, this sentence : ") -> Prompt:
+    return Prompt(f"{framing} {lead}", f'" {clause} in one word:"')
+
+
+_SAME = "To enhance the performance of this task, this sentence : "
+_METAEOL_OURS = (
+    _closing(
+        "Sort an excerpt of a text into a broad subject, such as politics, health or business.",
+        "should be classified under one general category",
+    ),
+    _closing(
+        "Decide whether a statement tells what someone thinks or what is the case.",
+        "discriminates between opinion and fact",
+    ),
+    _closing(
+        "Rate a product from 1, very bad, to 5, very good, by what a customer wrote about it.",
+        "reflects the sentiment",
+    ),
+    _closing(
+        "Find the strongest feeling in an entry of a diary, such as joy, anger, fear or love.",
+        "conveys the emotion",
+    ),
+    _closing(
+        "Say whether two sentences mean the same: they are identical, similar, different or "
+        "unrelated.",
+        "means",
+        _SAME,
+    ),
+    _closing(
+        "Say whether a phrase could stand for a word of a sentence: yes, no or partially.",
+        "means",
+        _SAME,
+    ),
+    _closing(
+        "Draw the most important fact from an article of a newspaper.",
+        "encapsulates the key fact",
+    ),
+    _closing(
+        "Name the main things in the summary of a scientific paper and how they are related.",
+        "highlights the primary entity or relation",
+    ),
+)
+_MEANS = '" means in one word:"'
+PROMPTS: Mapping[str, tuple[Prompt, ...]] = {
+    "prompteol": (Prompt("This sentence : ", _MEANS),),
+    "cot": (Prompt("After thinking step by step , this sentence : ", _MEANS),),
+    "knowledge": (
+        Prompt(
+            "The essence of a sentence is often captured by its main subjects and actions, while "
+            "descriptive terms provide additional but less central details. With this in mind , "
+            "this sentence : ",
+            _MEANS,
+        ),
+    ),
+    "metaeol-ours": _METAEOL_OURS,
+    "none": (Prompt("", ""),),
+}

@@ -1,0 +1,179 @@
+"""A small decoder trained from nothing on local text, where no published one is at hand."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from bench.data.access import DataAccess
+from bench.data.corpora import corpus_fingerprint, load_corpus
+from bench.files import write_atomic
+from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainerState, TrainingArguments
+
+# One sentence in so many is held out.
+_HELD_OUT = 50
+
+
+class DecoderMini(Method):
+    """A Llama of a few million weights; as an encoder, the mean of its last states."""
+
+    info = MethodInfo(
+        name="decoder-mini",
+        title="A small decoder, trained from nothing to predict local text",
+        kind="static",
+        trains=True,
+        sources=(
+            "bench.checkpoints",
+            "bench.data.corpora",
+            "bench.training.causal",
+            "bench.training.checkpoints",
+            "bench.training.trainer",
+        ),
+    )
+
+    class Config(MethodConfig):
+        """Settings of the model and of its training.
+
+        Attributes:
+            corpus: Text it learns from; every fiftieth sentence is held out.
+            sentences: Most sentences of it, or None for all.
+            vocabulary: Most tokens of its tokenizer.
+            layers: Number of layers.
+            hidden: Width of its states.
+            heads: Heads of the attention.
+            max_seq_length: Tokens of a row, into which sentences are joined, and of a text later.
+            max_steps: Batches.
+            batch_size: Rows in a batch.
+            lr: Peak learning rate; it rises over a twentieth of the steps and falls linearly to
+                zero.
+        """
+
+        corpus: str = "mix"
+        sentences: int | None = Field(80_000, ge=2)
+        vocabulary: int = Field(4096, ge=260)
+        layers: int = Field(6, ge=1)
+        hidden: int = Field(192, ge=8)
+        heads: int = Field(4, ge=1)
+        max_seq_length: int = Field(128, ge=8)
+        max_steps: int = Field(900, ge=1)
+        batch_size: int = Field(16, ge=1)
+        lr: float = Field(2e-3, gt=0)
+
+        @model_validator(mode="after")
+        def _heads_are_even(self) -> DecoderMini.Config:
+            if self.hidden % (2 * self.heads):
+                raise ValueError(f"hidden must be a multiple of twice the heads, {2 * self.heads}")
+            return self
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"corpus": "pydoc", "hidden": 64, "max_steps": 60},
+    }
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Identify the text."""
+        found = dict(super().inputs(data, models))
+        if self.checkpoint is None:
+            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
+        return found
+
+    def build(self, ctx: BuildContext) -> SentenceTransformer:
+        """Train, or load a checkpoint.
+
+        Raises:
+            DataError: There is too little text.
+        """
+        if self.checkpoint is not None:
+            return ctx.models.load(self.checkpoint)
+        from bench.checkpoints import load_folder
+        from bench.progress import quiet_libraries
+        from bench.training import causal, trainer, watching
+
+        quiet_libraries()
+        started = time.perf_counter()
+        config = self.config
+        sentences = load_corpus(config.corpus, ctx.data, config.sentences).sentences()
+        held_out = sentences[::_HELD_OUT]
+        learnt = [text for row, text in enumerate(sentences) if row % _HELD_OUT]
+        length = config.max_seq_length
+        tokenizer = causal.train_tokenizer(learnt, config.vocabulary, length)
+        rows = causal.full_rows(causal.join_ids(learnt, tokenizer), length)
+        trainer.seed_everything(ctx.seed)
+        lm = causal.make_llama(
+            tokenizer,
+            layers=config.layers,
+            hidden=config.hidden,
+            heads=config.heads,
+            positions=length,
+        )
+        state = self._train(lm, rows, ctx)
+        found = causal.perplexity(lm, causal.join_ids(held_out, tokenizer), length)
+        watching.write_summary(ctx.workdir, state, time.perf_counter() - started, len(rows))
+        _add_to_summary(
+            ctx.workdir / watching.SUMMARY_FILE,
+            {"held_out_perplexity": found, "held_out_sentences": len(held_out)},
+        )
+        folder = ctx.workdir / "decoder"
+        lm.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return load_folder(folder, ctx.device, "mean")
+
+    def _train(self, lm: Any, rows: list[list[int]], ctx: BuildContext) -> TrainerState:
+        import transformers
+
+        from bench.training import checkpoints, memory, watching
+
+        memory.keep_freed_memory()
+        learner = transformers.Trainer(
+            model=lm,
+            args=self._arguments(ctx),
+            train_dataset=[{"input_ids": row, "labels": row} for row in rows],
+            data_collator=transformers.default_data_collator,
+            callbacks=[watching.ProgressCallback(ctx.progress, "train decoder")],
+        )
+        learner.remove_callback(transformers.PrinterCallback)
+        point = checkpoints.resume_point(ctx.workdir / "checkpoints", (checkpoints.STATE_FILE,))
+        learner.train(resume_from_checkpoint=str(point) if point else None)
+        return learner.state
+
+    def _arguments(self, ctx: BuildContext) -> TrainingArguments:
+        import torch
+        import transformers
+
+        config = self.config
+        cuda = ctx.device.startswith("cuda")
+        return transformers.TrainingArguments(
+            output_dir=str(ctx.workdir / "checkpoints"),
+            seed=ctx.seed,
+            data_seed=ctx.seed,
+            use_cpu=ctx.device == "cpu",
+            bf16=cuda and torch.cuda.is_bf16_supported(),
+            per_device_train_batch_size=config.batch_size,
+            max_steps=config.max_steps,
+            learning_rate=config.lr,
+            warmup_steps=config.max_steps // 20,
+            weight_decay=0.01,
+            optim="adamw_torch_fused",
+            save_strategy="steps",
+            save_steps=100,
+            save_total_limit=2,
+            logging_steps=10,
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_pin_memory=cuda,
+        )
+
+
+def _add_to_summary(path: Path, more: Mapping[str, Any]) -> None:
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    write_atomic(path, json.dumps({**summary, **more}, indent=2).encode())

@@ -1,0 +1,240 @@
+"""Token Prepending, and the prompts it is added to: decoders that encode without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from bench.data.access import DataAccess
+from bench.errors import DataError, UsageError, first_line
+from bench.files import is_folder
+from bench.fingerprint import versions
+from bench.method import BuildContext, Encoder, Method, MethodConfig, MethodInfo, ModelAccess
+from bench.models import named_method
+from bench.prompts import PROMPTS
+
+if TYPE_CHECKING:
+    from bench.prepending import Reading
+
+_NAME = "token-prepending"
+# The authors' wording of MetaEOL is not part of this project, and no result may look as if it were.
+_OURS = {"metaeol": "metaeol-ours"}
+PromptName = Annotated[
+    Literal["prompteol", "cot", "knowledge", "metaeol-ours", "none"],
+    BeforeValidator(lambda name: _OURS.get(name, name)),
+]
+
+
+@dataclass(frozen=True)
+class _Published:
+    """First layer without an edit and layer to read, -2 for the last but one."""
+
+    stop: int
+    layer: int
+
+
+# config.yaml of github.com/fuyuchenIfyw/token_prepending, commit cc41b58.
+PUBLISHED: Mapping[str, _Published] = {
+    "meta-llama/Llama-2-7b-hf": _Published(7, 27),
+    "meta-llama/Llama-2-13b-hf": _Published(7, -2),
+    "meta-llama/Meta-Llama-3-8B": _Published(3, -2),
+    "Qwen/Qwen2-7B": _Published(6, -2),
+    "google/gemma-2-9b": _Published(6, -2),
+}
+# Shares of the layers that the published settings of Llama-2-7b come to, 7 and 27 of 32.
+_STOP, _LAYER = 0.22, 0.84
+
+
+class TokenPrepending(Method):
+    """A decoder under a prompt, with or without the summary of the sentence put before it."""
+
+    info = MethodInfo(
+        name=_NAME,
+        title="Token Prepending, a decoder's own summary put before the sentence",
+        kind="prompt",
+        paper=(
+            "Token Prepending: A Training-Free Approach for Eliciting Better Sentence Embeddings "
+            "from LLMs"
+        ),
+        arxiv="2412.11556",
+        year=2025,
+        sources=("bench.checkpoints", "bench.layers", "bench.prepending", "bench.prompts"),
+    )
+
+    class Config(MethodConfig):
+        """Settings; the defaults are the paper's for Llama-2-7b.
+
+        Attributes:
+            base: Decoder: method, folder or hub id.
+            prompt: ``prompteol``; ``cot`` (Pretended CoT); ``knowledge`` (Knowledge Enhancement);
+                ``metaeol-ours``, eight prompts in this project's own words whose vectors are
+                averaged, for which ``metaeol`` will do; ``none`` for the text alone.
+            prepend: Put the placeholder before the sentence and overwrite its states; without it
+                the prompt is read as it is.
+            start: First layer, from 0, whose input is edited.
+            stop: First layer behind it whose input is not. By default the published one of the
+                base, or 0.22 of the layers where none is, and one layer is edited at least.
+            layer: Layer whose output is read: a number from 1, ``last``, or -2 for the last but
+                one. By default the published one of the base, or 0.84 of the layers.
+            pooling: State of the last token, or mean over all tokens of prompt and text.
+            max_seq_length: Tokens of a text; what is longer is cut.
+            load_in_4bit: Quantise the weights to four bits (NF4); needs a GPU and bitsandbytes.
+        """
+
+        base: str = "meta-llama/Llama-2-7b-hf"
+        prompt: PromptName = "prompteol"
+        prepend: bool = True
+        start: int = Field(1, ge=0)
+        stop: int | None = Field(None, ge=0)
+        layer: int | Literal["last"] | None = None
+        pooling: Literal["lasttoken", "mean"] = "lasttoken"
+        max_seq_length: int = Field(500, gt=0)
+        load_in_4bit: bool = False
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"base": "decoder-mini"},
+        "local": {"base": "decoder-mini"},
+    }
+
+    @property
+    def trains(self) -> bool:
+        """Whether the decoder is trained here."""
+        base = named_method(self.config.base, self.profile) if self.checkpoint is None else None
+        return base is not None and base.trains
+
+    @property
+    def _source(self) -> str:
+        return self.checkpoint or self.config.base
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Identify the decoder, and what quantises it."""
+        found = dict(super().inputs(data, models))
+        if self.config.load_in_4bit:
+            found |= versions(["bitsandbytes"])
+        return found
+
+    def build(self, ctx: BuildContext) -> Encoder:
+        """Load the decoder.
+
+        Raises:
+            DataError: There is no such model.
+            UsageError: It is no decoder, has fewer layers than the settings name, or cannot be
+                quantised here.
+        """
+        from bench.layers import find_blocks
+        from bench.prepending import PrependingEncoder, refuse_others
+
+        source = self._source
+        if self.config.load_in_4bit:
+            backbone, tokenizer = _load_in_4bit(source, ctx)
+        else:
+            first: Any = ctx.models.load(source)[0]
+            backbone, tokenizer = getattr(first, "auto_model", None), first.tokenizer
+            if backbone is None:
+                raise UsageError(f"{_NAME}: {source} is a {type(first).__name__}, no decoder")
+            # Published weights are often of half precision, in which Gemma overflows.
+            backbone = backbone.float()
+        refuse_others(backbone, source)
+        layers = len(find_blocks(backbone)[1])
+        reading = self.reading(layers)
+        ctx.progress.note(
+            f"  {source}: layer {reading.layer} of {layers}, "
+            + (f"inputs {reading.start} to {reading.stop - 1} edited" if reading.edits else "plain")
+        )
+        return PrependingEncoder(backbone, tokenizer, reading)
+
+    def reading(self, layers: int) -> Reading:
+        """How a decoder of a number of layers is read.
+
+        Raises:
+            UsageError: It has fewer layers than the settings name.
+        """
+        from bench.prepending import Reading
+
+        config = self.config
+        published = PUBLISHED.get(self._source.partition("@")[0])
+        stop, layer = config.stop, config.layer
+        if stop is None:
+            least = min(config.start + 1, layers)
+            stop = published.stop if published else max(least, round(_STOP * layers))
+        if layer is None:
+            layer = published.layer if published else max(1, round(_LAYER * layers))
+            if published and config.prompt == "knowledge":
+                layer = -2
+        layer = layers if layer == "last" else layer
+        depth = layers + 1 + layer if layer < 0 else layer
+        for name, value, least in (("stop", stop, 0), ("layer", depth, 1)):
+            if not least <= value <= layers:
+                raise UsageError(
+                    f"{_NAME}: {name}={getattr(config, name)} is out of range: "
+                    f"{self._source} has {layers} layers"
+                )
+        return Reading(
+            PROMPTS[config.prompt],
+            config.prepend,
+            config.start,
+            stop,
+            depth,
+            config.pooling,
+            config.max_seq_length,
+        )
+
+
+def _load_in_4bit(source: str, ctx: BuildContext) -> tuple[Any, Any]:
+    """Load a model of transformers with quantised weights, and its tokenizer."""
+    import torch
+    import transformers
+
+    _refuse_4bit(ctx.device)
+    name, _, revision = source.partition("@")
+    if named_method(source, ctx.profile) is not None:
+        name, revision = str(ctx.models.folder(source)), ""
+    elif is_folder(source):
+        name, revision = source, ""
+    options: dict[str, Any] = {
+        "revision": revision or "main",
+        "local_files_only": ctx.data.offline,
+        "trust_remote_code": False,
+    }
+    # transformers does not annotate it.
+    quantisation = transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
+    )
+    try:
+        backbone = transformers.AutoModel.from_pretrained(
+            name,
+            quantization_config=quantisation,
+            dtype=torch.bfloat16,
+            device_map={"": ctx.device},
+            use_safetensors=True,
+            **options,
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source} cannot be loaded in 4 bits: {first_line(error)}") from None
+    return backbone, tokenizer
+
+
+def _refuse_4bit(device: str) -> None:
+    """Check that weights can be quantised here.
+
+    Raises:
+        UsageError: There is no GPU, or the package bitsandbytes is not installed.
+    """
+    import importlib.util
+
+    import torch
+
+    if not device.startswith("cuda") or not torch.cuda.is_available():
+        raise UsageError(
+            f"{_NAME}: load_in_4bit needs a GPU, and the device is {device!r}; pass --device cuda "
+            "on a machine with one, or leave load_in_4bit out"
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UsageError(
+            f"{_NAME}: load_in_4bit needs bitsandbytes; pip install 'sentence-bench[llm4bit]'"
+        )

@@ -1,0 +1,503 @@
+"""Token prepending: what it edits, where it stops, and what it leaves as it was.
+
+The numbers of invariants are those of the method's specification.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.api import build_method
+from bench.claims.papers import load_papers
+from bench.errors import UsageError
+from bench.layers import find_blocks
+from bench.method import resolve
+from bench.methods.token_prepending import PUBLISHED, TokenPrepending
+from bench.prepending import (
+    PrependingEncoder,
+    placeholder_vector,
+    prepending,
+    states_at,
+)
+from bench.prompts import PLACEHOLDER, PROMPTS, prepared
+from bench.spec import parse_method_spec
+from tests.tiny import tiny_bert, tiny_decoder
+
+LAYERS = 4
+WORDS = ["A", "red", "kettle", "sings", "while", "two", "dogs", "run", "in", "rain", "and", "snow"]
+TEXTS = [" ".join(WORDS[i % 7 : i % 7 + 1 + i % 9]) + f" {i}" for i in range(32)]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    made: dict[str, Path] = {}
+
+    def folder(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = tiny_decoder(tmp_path_factory.mktemp(kind) / "m", kind, layers=LAYERS)
+        return made[kind]
+
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+
+
+def encoder(base: Path | str, **options: Any) -> PrependingEncoder:
+    inner = ",".join(f"{name}={value}" for name, value in {"base": base, **options}.items())
+    built, _ = build_method(f"token-prepending[{inner}]")
+    assert isinstance(built.encoder, PrependingEncoder)
+    return built.encoder
+
+
+def plain_model(folder: Path) -> Any:
+    return transformers.AutoModel.from_pretrained(folder).eval()
+
+
+def place_of(made: PrependingEncoder, ids: list[int]) -> int:
+    return ids.index(made._placeholder)
+
+
+def embedded(model: Any, ids: list[int], place: int | None, vector: Tensor) -> Tensor:
+    """Embeddings (1, T, h) of a row, the placeholder's put in by hand."""
+    known = [0 if i == place else token for i, token in enumerate(ids)]
+    found: Tensor = model.get_input_embeddings()(torch.tensor([known])).clone()
+    if place is not None:
+        found[0, place] = vector
+    return found
+
+
+def by_hand(
+    model: Any, ids: list[int], place: int | None, vector: Tensor, edited: range
+) -> list[Tensor]:
+    """Outputs (T, h) of all layers of an unpadded row, calling each layer on its own.
+
+    Entry 0 are the embeddings, and the last entry went through the final norm.
+    """
+    kind, length = model.config.model_type, len(ids)
+    positions = torch.arange(length)[None]
+    mask = torch.full((length, length), float("-inf")).triu(1)[None, None]
+    hidden = embedded(model, ids, place, vector)
+    more: dict[str, Any] = {}
+    if kind == "gpt2":
+        layers, norm = model.h, model.ln_f
+        hidden = hidden + model.wpe(positions)
+    elif kind == "opt":
+        layers, norm = model.decoder.layers, model.decoder.final_layer_norm
+        hidden = hidden + model.decoder.embed_positions(torch.ones_like(positions))
+    else:
+        layers, norm = model.layers, model.norm
+        more["position_embeddings"] = model.rotary_emb(hidden, positions)
+    states = [hidden]
+    for number, layer in enumerate(layers):
+        if place is not None and number in edited:
+            last = hidden[0, -1]
+            hidden = torch.stack([last if i == place else hidden[0, i] for i in range(length)])[
+                None
+            ]
+        out = layer(hidden, attention_mask=mask, **more)
+        hidden = out[0] if isinstance(out, tuple) else out
+        states.append(hidden)
+    states[-1] = norm(hidden)
+    return [one[0] for one in states]
+
+
+def reference(folder: Path, made: PrependingEncoder) -> NDArray[np.float32]:
+    model, reading = plain_model(folder), made.reading
+    vector, rows = placeholder_vector(model), []
+    with torch.no_grad():
+        for ids in made.rows(TEXTS):
+            place = place_of(made, ids) if reading.prepend else None
+            edited = range(reading.start, reading.stop)
+            states = by_hand(model, ids, place, vector, edited)[reading.layer]
+            rows.append(states[-1] if reading.pooling == "lasttoken" else states.mean(0))
+    return torch.stack(rows).numpy()
+
+
+# Invariants 5 and 6.
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2", "opt"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"start": 1, "stop": 3, "layer": 3},
+        {"start": 0, "stop": 4, "layer": "last"},
+        {"start": 2, "stop": 3, "layer": -2, "pooling": "mean"},
+        {"prepend": "false", "layer": 2},
+    ],
+)
+def test_vectors_are_those_of_layers_called_by_hand(
+    folders: Callable[[str], Path], kind: str, options: dict[str, Any]
+) -> None:
+    made = encoder(folders(kind), **options)
+    expected = reference(folders(kind), made)
+    assert len({len(row) for row in made.rows(TEXTS)}) > 5
+    together = made.encode(TEXTS)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together, expected, atol=1e-5)
+    alone = np.concatenate([made.encode([text]) for text in TEXTS[:8]])
+    np.testing.assert_allclose(alone, expected[:8], atol=1e-5)
+    np.testing.assert_array_equal(made.encode(TEXTS), together)
+
+
+@pytest.mark.parametrize("kind", ["mistral", "qwen3", "gemma", "gemma2", "gpt_neox"])
+def test_other_decoders(folders: Callable[[str], Path], kind: str) -> None:
+    made = encoder(folders(kind), start=1, stop=3, layer=3)
+    together = made.encode(TEXTS)
+    np.testing.assert_allclose(made.encode(TEXTS[5:6]), together[5:6], atol=1e-5)
+    unedited = encoder(folders(kind), start=3, stop=3, layer=3)
+    assert not np.allclose(unedited.encode(TEXTS), together, atol=1e-3)
+    model, ids = plain_model(folders(kind)), unedited.rows(TEXTS[5:6])[0]
+    place = place_of(unedited, ids)
+    embeddings = embedded(model, ids, place, placeholder_vector(model))
+    with torch.no_grad():
+        states = model(inputs_embeds=embeddings, output_hidden_states=True).hidden_states
+    np.testing.assert_allclose(unedited.encode(TEXTS[5:6])[0], states[3][0, -1], atol=1e-5)
+
+
+def test_without_edits_it_is_the_model_on_the_same_prompt(folders: Callable[[str], Path]) -> None:
+    """Invariant 1."""
+    folder = folders("llama")
+    model = plain_model(folder)
+    for start, stop in ((2, 2), (3, 1)):
+        made = encoder(folder, start=start, stop=stop, layer=3)
+        ids = made.rows(TEXTS[:1])[0]
+        embeddings = embedded(model, ids, place_of(made, ids), placeholder_vector(model))
+        with torch.inference_mode():
+            states = model(
+                inputs_embeds=embeddings,
+                attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+                output_hidden_states=True,
+            ).hidden_states
+        np.testing.assert_array_equal(made.encode(TEXTS[:1])[0], states[3][0, -1])
+        assert not made.reading.edits
+
+
+@contextmanager
+def recorded(model: Any) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """What goes into each layer and what comes out, the very tensors, to see edits in place."""
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+
+    def into(module: Any, args: Any, kwargs: Any) -> None:
+        inputs.append(args[0] if args else kwargs["hidden_states"])
+
+    def out(module: Any, args: Any, output: Any) -> None:
+        outputs.append(output[0] if isinstance(output, tuple) else output)
+
+    handles = [
+        layer.register_forward_pre_hook(into, with_kwargs=True) for layer in find_blocks(model)[1]
+    ]
+    handles += [layer.register_forward_hook(out) for layer in find_blocks(model)[1]]
+    yield inputs, outputs
+    for handle in handles:
+        handle.remove()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_edits_change_the_placeholder_and_nothing_before_it(
+    folders: Callable[[str], Path], kind: str
+) -> None:
+    """Invariants 2 and 3."""
+    model = plain_model(folders(kind))
+    ids = torch.tensor([[5, 6, 7, 8, 9, 10], [9, 8, 5, 6, 7, 5]])
+    places, vector = torch.tensor([2, 3]), placeholder_vector(model)
+    rows = torch.arange(2)
+    with torch.inference_mode():
+        with prepending(model, places, vector, 0, 0), recorded(model) as (_, plain):
+            model(input_ids=ids)
+        with prepending(model, places, vector, 1, 3), recorded(model) as (inputs, outputs):
+            model(input_ids=ids)
+    assert len(inputs) == len(outputs) == LAYERS
+    for layer in range(1, LAYERS):
+        given_, made = inputs[layer], outputs[layer - 1]
+        kept = torch.ones(2, 6, dtype=torch.bool)
+        if layer in (1, 2):
+            assert torch.equal(given_[rows, places], made[:, -1])
+            assert not torch.equal(given_[rows, places], made[rows, places])
+            kept[rows, places] = False
+        assert torch.equal(given_[kept], made[kept])
+    for row, place in enumerate(places):
+        for with_edits, without in zip(outputs, plain, strict=True):
+            assert torch.equal(with_edits[row, :place], without[row, :place])
+        assert not torch.allclose(outputs[-1][row, place:], plain[-1][row, place:], atol=1e-4)
+
+
+def test_the_first_word_sees_the_last_one(folders: Callable[[str], Path]) -> None:
+    """Invariant 4."""
+    model = plain_model(folders("llama"))
+    places, vector = torch.tensor([2]), placeholder_vector(model)
+    first_word, found = 3, {}
+    for stop in (0, 2):
+        for last in (20, 30):
+            ids = torch.tensor([[5, 6, 7, 11, 12, last, 40]])
+            with torch.inference_mode(), prepending(model, places, vector, 1, stop):
+                found[stop, last] = model(input_ids=ids).last_hidden_state[0, first_word]
+    assert torch.equal(found[0, 20], found[0, 30])
+    assert not torch.allclose(found[2, 20], found[2, 30], atol=1e-3)
+
+
+def test_nothing_is_computed_behind_the_layer(folders: Callable[[str], Path]) -> None:
+    """Invariant 6: it stops there, and what it returns is what a full run has there."""
+    model = plain_model(folders("opt"))
+    features = {"input_ids": torch.tensor([[5, 6, 7, 8]])}
+    with torch.inference_mode():
+        full = model(**features, output_hidden_states=True).hidden_states
+        for layer in range(LAYERS + 1):
+            with recorded(model) as (_, outputs):
+                found = states_at(model, features, layer)
+            assert len(outputs) == layer
+            assert torch.equal(found, full[layer])
+
+
+def hooks(model: Any) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+
+
+def test_the_model_is_as_before(folders: Callable[[str], Path]) -> None:
+    made = encoder(folders("llama"), start=0, stop=4, layer=3)
+    model = made._backbone
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    plain = plain_model(folders("llama"))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    made.encode(TEXTS)
+    with (
+        pytest.raises(RuntimeError, match="cut off"),
+        prepending(model, torch.tensor([1]), placeholder_vector(model), 0, 4),
+    ):
+        assert hooks(model) == LAYERS + 1
+        raise RuntimeError("cut off")
+    with pytest.raises(ValueError, match="input_ids"):
+        states_at(model, {"unheard_of": ids}, 2)
+    assert hooks(model) == 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    with torch.inference_mode():
+        assert torch.equal(model(ids).last_hidden_state, plain(ids).last_hidden_state)
+
+
+def test_the_placeholder_s_embedding(folders: Callable[[str], Path]) -> None:
+    """Invariant 7: where its first state is overwritten at once it cannot matter."""
+    model = plain_model(folders("gemma"))
+    one, other = placeholder_vector(model, 1), placeholder_vector(model, 2)
+    assert not torch.equal(one, other)
+    # Gemma multiplies its embeddings by the root of their width.
+    assert 2.0 < float(torch.stack([placeholder_vector(model, i) for i in range(99)]).std()) < 6.0
+    made = encoder(folders("llama"), start=0, stop=2, layer=3)
+    later = encoder(folders("llama"), start=1, stop=2, layer=3)
+    for built, equal in ((made, True), (later, False)):
+        again = PrependingEncoder(built._backbone, built._tokenizer, built.reading, seed=1)
+        assert np.array_equal(again.encode(TEXTS), built.encode(TEXTS)) == equal
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_one_placeholder_in_its_place(
+    folders: Callable[[str], Path], kind: str, data: st.DataObject
+) -> None:
+    """Invariant 8."""
+    parts = data.draw(st.lists(st.one_of(st.text(max_size=6), st.just(PLACEHOLDER)), max_size=5))
+    text = "".join(parts)
+    made = _kept(folders(kind))
+    (row,), (usual,) = made.rows([text]), made.rows(["hello"])
+    place = place_of(made, usual)
+    assert row.count(made._placeholder) == 1
+    assert row[: place + 1] == usual[: place + 1]
+    assert row[-5:] == usual[-5:]
+
+
+_MADE: dict[Path, PrependingEncoder] = {}
+
+
+def _kept(folder: Path) -> PrependingEncoder:
+    if folder not in _MADE:
+        _MADE[folder] = encoder(folder)
+    return _MADE[folder]
+
+
+def test_a_text_with_the_placeholder_keeps_its_other_words(folders: Callable[[str], Path]) -> None:
+    made = _kept(folders("qwen2"))
+    one, other = made.encode([f"red {PLACEHOLDER} kettle", f"red {PLACEHOLDER} dog"])
+    assert not np.allclose(one, other, atol=1e-4)
+    assert PROMPTS["none"][0].around("a <pst> b", placeholder=True) == "<PST> a < p s t > b"
+    assert PROMPTS["none"][0].around("a <pst> b", placeholder=False) == "a <pst> b"
+
+
+@pytest.mark.parametrize("prepend", ["true", "false"])
+def test_eight_prompts_are_averaged(folders: Callable[[str], Path], prepend: str) -> None:
+    """Invariant 9."""
+    made = encoder(folders("qwen2"), prompt="metaeol", prepend=prepend, max_seq_length=20)
+    assert len(PROMPTS["metaeol-ours"]) == 8
+    rows = made.rows(TEXTS)
+    expected = []
+    for number, text in enumerate(TEXTS):
+        own = made.rows([text])
+        assert rows[8 * number : 8 * number + 8] == own
+        expected.append(made._vectors(own).mean(0))
+    np.testing.assert_allclose(made.encode(TEXTS), expected, atol=1e-5)
+    assert len({tuple(row) for row in rows[:8]}) == 8
+
+
+def test_the_record_says_whose_wording_it_is() -> None:
+    method = resolve(
+        TokenPrepending, parse_method_spec("token-prepending[prompt=metaeol]"), "local"
+    )
+    assert method.config.model_dump()["prompt"] == "metaeol-ours"
+    with pytest.raises(UsageError, match="prompt: input should be 'prompteol'"):
+        resolve(TokenPrepending, parse_method_spec("token-prepending[prompt=eol]"), "local")
+
+
+def test_prompts_are_those_of_the_paper() -> None:
+    (eol,), (cot,) = PROMPTS["prompteol"], PROMPTS["cot"]
+    assert eol.around("X", placeholder=True) == 'This sentence : <PST> "X." means in one word:"'
+    assert eol.around("X", placeholder=False) == 'This sentence : "X." means in one word:"'
+    assert cot.around("X", placeholder=True) == (
+        'After thinking step by step , this sentence : <PST> "X." means in one word:"'
+    )
+    for prompt in (*PROMPTS["knowledge"], *PROMPTS["metaeol-ours"]):
+        filled = prompt.around("X", placeholder=True)
+        assert 'his sentence : <PST> "X." ' in filled
+        assert filled.endswith(' in one word:"')
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a dog", "a dog."),
+        ("a dog.", "a dog."),
+        ("a dog!", "a dog!."),
+        ("a dog?", "a dog."),
+        ("is it??", "is it?."),
+        ('he said "no"', "he said 'no'"),
+        ("the dogs'", "the dogs'"),
+        ("a dog ", "a dog ."),
+        ("", ""),
+    ],
+)
+def test_sentences_are_prepared_as_by_the_authors(text: str, expected: str) -> None:
+    assert prepared(text) == expected
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "opt"])
+def test_long_texts_lose_their_end_and_never_the_prompt(
+    folders: Callable[[str], Path], kind: str
+) -> None:
+    text = "word " * 400
+    whole, cut = (encoder(folders(kind), max_seq_length=n) for n in (500, 20))
+    (row,), (short,), (usual,) = whole.rows([text]), cut.rows([text]), cut.rows(["word"])
+    # The tiny models have 256 positions.
+    assert len(row) == 256
+    assert row[-5:] == short[-5:] == usual[-5:]
+    place = place_of(cut, usual)
+    assert row[: place + 3] == short[: place + 3] == usual[: place + 3]
+    assert np.isfinite(whole.encode([text])).all()
+    around = len(cut.rows([""])[0])
+    assert abs(len(short) - around - 20) <= 2
+
+
+def test_no_prompt_and_mean_pooling_are_the_plain_mean(folders: Callable[[str], Path]) -> None:
+    for kind in ("llama", "opt"):
+        made = encoder(folders(kind), prompt="none", prepend="false", pooling="mean", layer="last")
+        built, _ = build_method(f"sbert@{folders(kind)}")
+        transformer: Any = built.encoder[0]  # type: ignore[index] # a sentence transformer
+        transformer.tokenizer.pad_token = transformer.tokenizer.eos_token
+        np.testing.assert_allclose(made.encode(TEXTS), built.encoder.encode(TEXTS), atol=1e-5)
+
+
+def read(text: str, layers: int, profile: str = "paper") -> tuple[int, int, int]:
+    method = resolve(TokenPrepending, parse_method_spec(text), profile)
+    assert isinstance(method, TokenPrepending)
+    reading = method.reading(layers)
+    return reading.start, reading.stop, reading.layer
+
+
+def test_layers_are_the_published_ones_or_shares() -> None:
+    assert read("token-prepending", 32) == (1, 7, 27)
+    assert read("token-prepending[prompt=knowledge]", 32) == (1, 7, 31)
+    assert read("token-prepending[prompt=metaeol]", 32) == (1, 7, 27)
+    assert read("token-prepending[layer=last]", 32) == (1, 7, 32)
+    assert read("token-prepending[layer=-2,stop=3]", 32) == (1, 3, 31)
+    assert read("token-prepending@Qwen/Qwen2-7B@abc", 28) == (1, 6, 27)
+    assert read("token-prepending@google/gemma-2-9b", 42) == (1, 6, 41)
+    assert read("token-prepending[base=other/model]", 32) == (1, 7, 27)
+    assert read("token-prepending[base=other/model]", 24) == (1, 5, 20)
+    assert read("token-prepending", 6, "local") == (1, 2, 5)
+    assert read("token-prepending[base=other/model]", 1) == (1, 1, 1)
+    assert set(PUBLISHED) >= {"meta-llama/Llama-2-13b-hf", "meta-llama/Meta-Llama-3-8B"}
+
+
+@pytest.mark.parametrize("options", ["layer=5", "layer=0", "layer=-5", "stop=5"])
+def test_layers_that_are_not_there(folders: Callable[[str], Path], options: str) -> None:
+    with pytest.raises(UsageError, match=rf"{options} is out of range: .* has 4 layers"):
+        build_method(f"token-prepending@{folders('llama')}[{options}]")
+
+
+def test_checkpoints_are_decoders_too(folders: Callable[[str], Path]) -> None:
+    folder = folders("gpt2")
+    built, _ = build_method(f"token-prepending@{folder}[stop=3,layer=3]")
+    expected = encoder(folder, stop=3, layer=3).encode(TEXTS)
+    np.testing.assert_array_equal(built.encoder.encode(TEXTS), expected)
+
+
+def test_models_that_are_no_decoders(tmp_path: Path, folders: Callable[[str], Path]) -> None:
+    with pytest.raises(UsageError, match="is a BertModel, which is no decoder"):
+        encoder(tiny_bert(tmp_path / "bert"))
+    with pytest.raises(UsageError, match="'random' is not a transformer"):
+        encoder("random")
+    both = tmp_path / "both"
+    transformers.T5Model(
+        transformers.T5Config(vocab_size=99, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    ).save_pretrained(both)
+    transformers.AutoTokenizer.from_pretrained(folders("gpt2")).save_pretrained(both)
+    with pytest.raises(UsageError, match="T5EncoderModel, which is no decoder"):
+        encoder(both)
+
+
+def test_prompts_that_do_not_fit(tmp_path: Path) -> None:
+    folder = tiny_decoder(tmp_path / "short", "llama")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 40}))
+    with pytest.raises(UsageError, match=r"the prompt takes 42 tokens and the model has 40 pos"):
+        encoder(folder)
+
+
+def test_four_bits_need_a_gpu_and_a_package(
+    folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="needs a GPU, and the device is 'cpu'"):
+        encoder(folders("llama"), load_in_4bit="true")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    from bench.methods.token_prepending import _refuse_4bit
+
+    with pytest.raises(UsageError, match=r"pip install 'sentence-bench\[llm4bit\]'"):
+        _refuse_4bit("cuda")
+
+
+def test_seeds_matter_where_the_base_is_trained(folders: Callable[[str], Path]) -> None:
+    local = resolve(TokenPrepending, parse_method_spec("token-prepending"), "local")
+    assert local.trains
+    assert (local.base, local.parents) == ("decoder-mini", ("decoder-mini",))
+    loaded = f"token-prepending@{folders('llama')}"
+    assert not resolve(TokenPrepending, parse_method_spec(loaded), "local").trains
+
+
+def test_the_claims_are_on_specs_that_exist() -> None:
+    (paper,) = (one for one in load_papers([]) if one.arxiv == "2412.11556")
+    for claim in paper.claims:
+        for spec in (claim.a, claim.b):
+            resolve(TokenPrepending, parse_method_spec(spec), claim.profile)
