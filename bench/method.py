@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
 PROFILES = ("smoke", "local", "paper")
+GATHER = "bench.methods.losses.gather"
 TORCH_STACK = ("sentence-transformers", "tokenizers", "torch", "transformers")
 
 
@@ -196,6 +197,14 @@ class Method(ABC):
     def seeded(self) -> bool:
         """Whether seeds matter; by default they do where building trains."""
         return self.trains
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the loss is of the rows of all processes, so that their number does not count.
+
+        By default a method says so by naming ``bench.methods.losses.gather`` among its sources.
+        """
+        return GATHER in self.info.sources
 
     @property
     def wraps(self) -> str | None:

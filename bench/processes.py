@@ -2,8 +2,7 @@
 
 Each process takes its share of every batch, and the gradients are averaged, so that as many
 processes as one likes make the same steps as one. That holds for losses that gather the rows of
-all processes, see ``bench.methods.losses.gather``: a method says so by naming that module among
-its sources. Others train in one process.
+all processes, see ``Method.gathers``. Others train in one process.
 
 The processes end with the pipe that is their standard input, so that none is left behind however
 this process ends. The first one reports progress on its standard output, a JSON object a line.
@@ -31,7 +30,6 @@ from bench.files import write_atomic
 from bench.method import Method
 from bench.progress import Progress
 
-GATHER = "bench.methods.losses.gather"
 WORKER = "bench.training.worker"
 _LOG = "workers.log"
 _SECONDS_TO_END = 20
@@ -110,10 +108,8 @@ def check_processes(processes: int, device: str) -> None:
 
 
 def can_share(method: Method) -> bool:
-    """Whether several processes train a method as one does: its loss gathers their rows."""
-    # Where a setting keeps a part of the loss to each process's own rows, their number would count.
-    gathers = GATHER in method.info.sources and getattr(method.config, "gather_sts", True)
-    return method.trains and gathers
+    """Whether several processes train a method as one does."""
+    return method.trains and method.gathers
 
 
 def describe(method: Method) -> dict[str, Any]:

@@ -190,6 +190,11 @@ class CoDiEmb(TrainedMethod):
         return self.config.pooling
 
     @property
+    def gathers(self) -> bool:
+        """Whether the loss of STS is gathered too, which the authors' is not."""
+        return self.config.gather_sts
+
+    @property
     def _trained(self) -> str:
         """Spec of the training whose checkpoints are merged."""
         options = self.config.model_dump(exclude_none=True, exclude=set(_OF_FUSION))
