@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.access import DataAccess
+from bench.data.rows import text_digest
 from bench.errors import DataError
 from bench.fingerprint import fingerprint
 
@@ -52,7 +52,7 @@ def load_definitions(name: str, data: DataAccess, limit: int | None = None) -> l
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for word, definition in _from_set(name, data) if name in SETS else _from_file(Path(name)):
         found[word][definition] = None
-    order = sorted(found, key=_sha256)
+    order = sorted(found, key=text_digest)
     return [Entry(word, tuple(found[word])) for word in order[:limit]]
 
 
@@ -73,7 +73,7 @@ def part_of(word: str) -> str:
 
     It is that of the word in lower case, which may be all that a tokenizer keeps of it.
     """
-    bucket = int(_sha256(word.lower())[:8], 16) % 10
+    bucket = int(text_digest(word.lower())[:8], 16) % 10
     return "train" if bucket < 8 else "dev" if bucket == 8 else "test"
 
 
@@ -126,7 +126,3 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise DataError(f"data {str(path)!r} is neither a file nor one of: {', '.join(SETS)}")
     return path
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

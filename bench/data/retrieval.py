@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.data.access import DataAccess
-from bench.data.rows import Row
+from bench.data.rows import Row, text_digest
 from bench.errors import DataError
 from bench.fingerprint import fingerprint
 
@@ -56,7 +55,7 @@ def load_retrieval(name: str, data: DataAccess, limit: int | None = None) -> lis
         for query in (_duplicates if ref.startswith("paraphrase/") else _ranked)(data.rows(ref))
     ]
     kept = [query for query in found if query.text.strip() and query.positives]
-    return sorted(kept, key=lambda query: _digest(query.text))[:limit]
+    return sorted(kept, key=lambda query: text_digest(query.text))[:limit]
 
 
 def retrieval_fingerprint(name: str, data: DataAccess) -> str:
@@ -104,7 +103,3 @@ def _duplicates(rows: Iterable[Row]) -> Iterator[Query]:
 
 def _texts(given: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in given if text.strip()))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

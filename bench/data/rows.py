@@ -106,6 +106,11 @@ def renamed(
     return found
 
 
+def text_digest(text: str) -> str:
+    """SHA-256 of a text in hexadecimal: an order, and parts, that favour nobody."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def row_digest(row: Row, columns: Sequence[str]) -> str:
     """SHA-256 of a row's columns; integers count as the equal float."""
     values = [row[column] for column in columns]
