@@ -88,7 +88,7 @@ class DefSent(TrainedMethod):
         "local": {
             "base": "minilm-l2-mlm",
             "sentences": 16_384,
-            "lr": 3e-4,
+            "lr": 1e-3,
             "batch_size": 64,
             "max_seq_length": 32,
             "dev_every": 64,
