@@ -293,6 +293,7 @@ def test_every_kind_of_task_with_rows_can_be_imported() -> None:
         "nli": "label",
         "pair_classification": "label",
         "reranking": "negative",
+        "clustering": "label",
         "relatedness": "score",
     }
 
