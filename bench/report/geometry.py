@@ -16,8 +16,8 @@ FEWER = "*"
 _MEASURES: Mapping[str, tuple[str, str]] = {
     "vectors": ("Vectors", "{:.0f}"),
     "isoscore": ("IsoScore", "{:.4f}"),
-    "mean_cosine": ("Cos", "{:.3f}"),
-    "mean_cosine_centred": ("Cos centred", "{:.3f}"),
+    "mean_cosine": ("Cos", "{:z.3f}"),
+    "mean_cosine_centred": ("Cos centred", "{:z.3f}"),
     "top_share": ("1st axis", "{:.1%}"),
     "partition": ("Z min/max", "{:.3g}"),
     "twonn": ("TwoNN", "{:.1f}"),
