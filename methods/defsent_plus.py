@@ -104,7 +104,7 @@ class DefSentPlus(TrainedMethod):
             "pooling": "mean",
             "ica": False,
             "entries": 4_096,
-            "lr": 3e-4,
+            "lr": 1e-3,
             "batch_size": 64,
             "max_seq_length": 32,
             "dev_every": 32,
