@@ -19,6 +19,7 @@ from bench.spec import MethodSpec
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from bench.build import Built
     from bench.data.access import DataAccess
     from bench.progress import Progress
     from bench.transforms.maps import Mapped
@@ -76,6 +77,41 @@ class Predictor(Protocol):
             A label of ``train``, or on a task of scores any finite number, for each of the texts,
             in order.
         """
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """How probable labels are.
+
+    Attributes:
+        labels: The K labels, none twice.
+        values: Float64 of shape (n, K), not negative; each row sums to 1.
+    """
+
+    labels: Sequence[Label]
+    values: NDArray[np.float64]
+
+    def best(self) -> list[Label]:
+        """The most probable label of each row, the first one of several."""
+        return [self.labels[column] for column in self.values.argmax(axis=1)]
+
+
+@runtime_checkable
+class ProbabilityPredictor(Predictor, Protocol):
+    """A predictor of labels that also says how probable they are.
+
+    A task asks for the probabilities alone, and takes the most probable label of each row.
+    """
+
+    def predict_proba(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Probabilities:
+        """Learn as ``predict`` does, and tell the probability of every label for each text."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +190,20 @@ class ModelAccess(Protocol):
     def mapped(self, name: str) -> Mapped:
         """Build any method, folder or hub checkpoint as an encoder and the maps of its vectors."""
 
+    def build(self, method: Method, *, seed: int | None = None) -> Built:
+        """Build a method that may have no name, or find its model.
+
+        It trains with the build's seed unless another one is given.
+        """
+
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load model and tokenizer of a masked language model."""
 
     def folder(self, name: str) -> Path:
         """Folder in which the model of a method that trains is kept."""
+
+    def kept(self, identity: str) -> Path:
+        """Folder for what a method learns from the rows of a task, which may not exist yet."""
 
     def minilm(self) -> Path:
         """Folder of the verified weights of all-MiniLM-L6-v2."""

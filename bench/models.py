@@ -134,6 +134,10 @@ class Models:
             raise UsageError(f"{name!r} is no method that trains; no model of it is kept")
         return folder
 
+    def kept(self, identity: str) -> Path:
+        """Folder for what a method learns from the rows of a task, which may not exist yet."""
+        return self._cache.models / identity
+
     def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, through the store that runs use.
 
@@ -184,14 +188,20 @@ class Models:
         )
         return encoded.vectors[key]
 
-    def build(self, method: Method) -> Built:
-        """Build a method, or find its model, with the seed that bases are trained with."""
+    def build(self, method: Method, *, seed: int | None = None) -> Built:
+        """Build a method, or find its model.
+
+        Args:
+            method: The method, which may be one that no name stands for.
+            seed: Seed of it and of every base it trains, by default the one of bases.
+        """
+        models = self.seeded(seed)
         return build_encoder(
             method,
             cache=self._cache,
             data=self._data,
-            models=self,
-            seed=self._seed if method.seeded else 0,
+            models=models,
+            seed=models._seed if method.seeded else 0,
             profile=self._profile,
             device=self._device,
             progress=self._progress,

@@ -79,7 +79,8 @@ class TaskEntry(_Part):
     """Scores of one task, as fractions.
 
     ``metric`` names the main score, ``ci95`` is a percentile bootstrap over items, where there
-    are any. ``mteb`` names the task of mteb that this one equals. ``phenomena`` groups the items
+    are any, and ``metrics_ci95`` the same of further scores, where a task has them. ``mteb`` names
+    the task of mteb that this one equals. ``phenomena`` groups the items
     by what they probe, where the rows say so. ``contamination`` is None where nothing was
     trained here; ``in_domain`` says whether the training read other rows of the same data set.
     ``fits`` tells what the maps of a transform were fitted on, in their order.
@@ -91,6 +92,7 @@ class TaskEntry(_Part):
     main: float
     ci95: Interval | None
     metrics: dict[str, float]
+    metrics_ci95: dict[str, Interval] = {}
     items: int
     data_sha256: str
     phenomena: dict[str, GroupEntry] = {}
@@ -156,7 +158,8 @@ class Record(_Part):
     """One finished cell.
 
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
-    where the system can tell (Linux), else of the process so far.
+    where the system can tell (Linux), else of the process so far. ``diagnostics`` has what a method
+    that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``.
     """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
@@ -179,6 +182,7 @@ class Record(_Part):
     averaged_tasks: tuple[str, ...]
     grid: tuple[GridEntry, ...] = ()
     geometry: dict[str, GeometryEntry] = {}
+    diagnostics: dict[str, dict[str, Any]] = {}
     encoding: EncodingEntry
     timings: Timings
     peak_memory_bytes: int

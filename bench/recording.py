@@ -16,8 +16,10 @@ from bench.data.source import task_sha256
 from bench.encode import Encoded
 from bench.errors import CellError
 from bench.fingerprint import fingerprint
+from bench.method import Predictor
 from bench.models import lineage
-from bench.plan import Cell, Settings
+from bench.plan import Cell, Settings, encode
+from bench.pool import PoolPredictor, PoolReader
 from bench.record import (
     ContaminationEntry,
     EncodingEntry,
@@ -44,13 +46,14 @@ PHENOMENON = "phenomenon"
 
 @dataclass(frozen=True)
 class ScoredTask:
-    """A task's score, the checksum of its rows, and what is known of its items and vectors."""
+    """A task's score, the checksum of its rows, and what is known of items, vectors and method."""
 
     score: TaskScore
     data_sha256: str
     phenomena: Mapping[str, GroupEntry]
     contamination: ContaminationEntry | None
     fits: tuple[FitEntry, ...] = ()
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def score_tasks(
     Args:
         cell: Method, seed and suite.
         tasks: The suite's tasks.
-        built: The method, asked for predictions by supervised tasks.
+        built: The method, asked for predictions by supervised tasks; through a probe on its
+            vectors where it has none of its own.
         encoded: Vectors of their texts.
         seen: What the method trained on.
         settings: Settings of the run.
@@ -88,7 +92,7 @@ def score_tasks(
     scores = {}
     for task in tasks:
         data = task_sha256(cell.suite, task.spec, settings.data)
-        vectors = _vectors(task, built, encoded, cell.seed)
+        vectors, diagnostics = _vectors(task, built, encoded, cell.seed, settings)
         seed = rows_seed(data, settings.limit)
         settings.progress.start(f"score {task.spec.name}", 1)
         fitting = encoded.fittings.get(task.spec.name)
@@ -103,6 +107,7 @@ def score_tasks(
             _phenomena(task, score),
             _contamination(task, seen),
             () if fitting is None else fitting.fits,
+            diagnostics,
         )
     return scores
 
@@ -117,12 +122,27 @@ def rows_seed(data_sha256: str, limit: int | None) -> int:
     return int(fingerprint([data_sha256, limit])[:8], 16)
 
 
-def _vectors(task: Task[Any], built: Built, encoded: Encoded, seed: int) -> Vectors:
-    from bench.tasks import SupervisedTask
+def _vectors(
+    task: Task[Any], built: Built, encoded: Encoded, seed: int, settings: Settings
+) -> tuple[Vectors, Mapping[str, Any]]:
+    from bench.tasks import Column, SupervisedTask
 
     if isinstance(task, SupervisedTask):
-        return task.predictions(built.encoder, seed)
-    return {column: encoded.vectors[task.spec.name, column] for column in task.texts()}
+
+        def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+            column = {(task.spec.name, "text"): Column(texts)}
+            return encode(built, column, settings).vectors[task.spec.name, "text"]
+
+        for note in task.notes():
+            settings.progress.note(f"  {note}")
+        own = built.encoder if isinstance(built.encoder, Predictor) else task.probe(embed)
+        pool = task.pool()
+        if pool and isinstance(own, PoolPredictor):
+            reader = PoolReader(own, pool)
+            vectors = task.predictions(reader, seed)
+            return vectors, {} if reader.answer is None else task.diagnose(reader.answer)
+        return task.predictions(own, seed), {}
+    return {column: encoded.vectors[task.spec.name, column] for column in task.texts()}, {}
 
 
 def _contamination(task: Task[Any], seen: TrainingText) -> ContaminationEntry | None:
@@ -208,6 +228,9 @@ def make_record(
         averaged_tasks=suite.average,
         grid=scored.grid,
         geometry=dict(scored.geometry),
+        diagnostics={
+            name: dict(one.diagnostics) for name, one in scores.items() if one.diagnostics
+        },
         encoding=EncodingEntry(
             texts=encoded.texts,
             distinct=encoded.distinct,
@@ -237,6 +260,7 @@ def _task_entry(spec: TaskSpec, task: ScoredTask, learnt: Collection[str]) -> Ta
         main=task.score.main,
         ci95=_interval(task.score.replicates),
         metrics=dict(task.score.metrics),
+        metrics_ci95=dict(task.score.intervals),
         items=0 if task.score.items is None else len(task.score.items["value"]),
         data_sha256=task.data_sha256,
         phenomena=dict(task.phenomena),

@@ -117,15 +117,25 @@ class _Trained(_TaskSpec):
     Attributes:
         train: Rows to fit the probe on; without them the scored rows are split into folds.
         dev: Rows to choose its regularisation on; without them folds of the training rows.
+        pool: Rows whose texts methods of the supervised track may learn from, not their labels:
+            these only tell how well such a method labels them itself.
     """
 
     train: Data | None = None
     dev: Data | None = None
+    pool: Data | None = None
 
     def parts(self) -> dict[str, Data]:
-        """Test rows, and those to train and choose on."""
-        found = {"test": self.data, "train": self.train, "dev": self.dev}
+        """Test rows, those to train and choose on, and the pool."""
+        found = {"test": self.data, "train": self.train, "dev": self.dev, "pool": self.pool}
         return {part: data for part, data in found.items() if data is not None}
+
+    @model_validator(mode="after")
+    def _pool_has_readers(self) -> _Trained:
+        supervised = getattr(self, "track", "frozen") == "supervised" and self.train is not None
+        if self.pool is not None and not supervised:
+            raise ValueError("a pool is for the supervised track with rows to train on")
+        return self
 
 
 class ClassificationSpec(_Trained):
@@ -136,7 +146,8 @@ class ClassificationSpec(_Trained):
         features: What the probe sees of a pair (u, v): ``absdiff_product`` is
             [|u − v|, u·v], ``concat_absdiff_product`` is [u, v, u·v, |u − v|].
         probe: ``sk`` is scikit-learn's logistic regression, ``torch`` SentEval's own loop.
-        folds: Folds where there is no dev split.
+        folds: Folds where there is no dev split; on the supervised track where there are no
+            training rows.
         samples_per_label: Training rows of each class in an experiment of MTEB's protocol.
         experiments: Experiments of MTEB's protocol.
         metric: Main score.
@@ -162,8 +173,6 @@ class ClassificationSpec(_Trained):
     def _fields_agree(self) -> ClassificationSpec:
         if (len(self.texts) == 2) != (self.features != "u") or len(self.texts) > 2:
             raise ValueError("features 'u' takes one text, the others take two")
-        if self.track == "supervised" and self.train is None:
-            raise ValueError("the supervised track needs rows to train on; name them as train")
         return self
 
 

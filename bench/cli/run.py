@@ -12,11 +12,18 @@ from bench.cli.terminal import terminal_width
 from bench.spec import split_list
 
 DEFAULT_SUITE = "mini"
+_SUPERVISED = "-supervised"
 DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 
 
 @click.command("run")
 @click.option("--suite", "-s", help=f"Suites, comma-separated, or TOML files [{DEFAULT_SUITE}].")
+@click.option(
+    "--track",
+    type=click.Choice(["frozen", "supervised"]),
+    default="frozen",
+    help="supervised: the methods label the rows, suite NAME-supervised in place of NAME [frozen].",
+)
 @click.option("--methods", "-m", help=f"Method specs, comma-separated [{DEFAULT_METHODS}].")
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, help="Seeds of each training: 0, 1, …"
@@ -54,6 +61,7 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
 def command(
     suite: str | None,
+    track: str,
     methods: str | None,
     seeds: int,
     profile: str | None,
@@ -83,6 +91,8 @@ def command(
     if baseline is not None:
         check_judgeable(baseline, bounds)
     wanted = split_list(suite or DEFAULT_SUITE)
+    if track == "supervised":
+        wanted = [_supervised(name) for name in wanted]
     suites = [one for name in wanted for one in load_suites(name)]
     specs = [parse_method_spec(text) for text in split_list(methods or DEFAULT_METHODS)]
     with Bar() as bar:
@@ -111,6 +121,27 @@ def command(
     if baseline is None or outcome.failures:
         return outcome.exit_code
     return judge(outcome.paths, baseline, bounds, partial=True)
+
+
+def _supervised(name: str) -> str:
+    """The suite of a name on the supervised track.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from bench.errors import UsageError
+    from bench.registry import SUITES, names
+
+    known = [one for one in names(SUITES) if one.endswith(_SUPERVISED)]
+    if name in known:
+        return name
+    if f"{name}{_SUPERVISED}" in known:
+        return f"{name}{_SUPERVISED}"
+    raise UsageError(
+        f"suite {name!r} has no supervised track, as there is no suite '{name}{_SUPERVISED}'; "
+        f"choose {', '.join(one.removesuffix(_SUPERVISED) for one in known)}, or name a TOML file "
+        "of supervised tasks without --track"
+    )
 
 
 def _print_tables(records: list[Path]) -> None:

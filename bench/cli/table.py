@@ -31,10 +31,11 @@ LEADERBOARDS = Path("results/leaderboards")
 @click.option("--suite", help="Only this suite.")
 @click.option(
     "--view",
-    type=click.Choice(["scores", "phenomena", "grid", "geometry", "curve"]),
+    type=click.Choice(["scores", "phenomena", "grid", "geometry", "curve", "diagnostics"]),
     default="scores",
     help="Scores of tasks, of the phenomena that their items probe, of each layer and dimension, "
-    "or of vectors cut to smaller sizes (curve); or how the vectors lie [scores].",
+    "or of vectors cut to smaller sizes (curve); how the vectors lie; or what ensembles are made "
+    "of (diagnostics) [scores].",
 )
 @click.option(
     "--plot",
@@ -149,7 +150,7 @@ def _view(
 ) -> list[str]:
     from bench.errors import UsageError
     from bench.record import read_record
-    from bench.report import curve, geometry, grid, phenomena
+    from bench.report import curve, diagnostics, geometry, grid, phenomena
 
     if results:
         raise UsageError(f"result files of mteb have no {view}; drop --mteb or --view")
@@ -165,6 +166,7 @@ def _view(
         "grid": grid.render,
         "geometry": geometry.render,
         "curve": curve.render,
+        "diagnostics": diagnostics.render,
     }
     if plot is not None:
         _plot(by_suite, plot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -45,6 +45,7 @@ class TaskScore:
         replicates: Main score of each bootstrap resample, shape (R,); the resamples depend on
             the task alone, so that replicates of two methods are paired. None where there are
             no items.
+        intervals: 95% intervals of some of ``metrics``, by the same resamples.
     """
 
     metric: str
@@ -52,6 +53,7 @@ class TaskScore:
     metrics: Mapping[str, float]
     items: Mapping[str, NDArray[Any]] | None
     replicates: NDArray[np.float64] | None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 class Task(ABC, Generic[Spec]):

@@ -160,7 +160,7 @@ class _ProbeTask(Task[Spec]):
     def _predict(self, parts: Mapping[str, Examples], probe: Probe) -> _Outcome:
         test = parts["test"]
         if "train" not in parts:
-            return _folded(*protocols.nested_folds(test, probe, self.spec.folds))
+            return folded_outcome(*protocols.nested_folds(test, probe, self.spec.folds))
         train = parts["train"]
         if self.convention == "mteb":
             position = {row: i for i, row in enumerate(self._drawn())}
@@ -267,7 +267,8 @@ def single_outcome(predicted: Labels) -> _Outcome:
     return _Outcome(predicted[None, :])
 
 
-def _folded(predicted: Labels, fold: NDArray[np.intp]) -> _Outcome:
+def folded_outcome(predicted: Labels, fold: NDArray[np.intp]) -> _Outcome:
+    """Predictions (n,) and the fold (n,) in which each was made."""
     return _Outcome(predicted[None, :], fold)
 
 

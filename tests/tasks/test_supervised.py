@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from bench import registry
+from bench.cli.run import _supervised
 from bench.errors import CellError, UsageError
-from bench.method import LabelledTexts
+from bench.method import LabelledTexts, Probabilities
 from bench.probes import senteval_relatedness
-from bench.record import find_records, read_items, read_record
-from bench.suite import RelatednessSpec, load_suite
+from bench.record import Record, find_records, read_items, read_record
+from bench.suite import ClassificationSpec, RelatednessSpec, load_suite
 from bench.tasks import KINDS, task_class
 from tests.small import WORDS, Bench
 from tests.stub_methods import Stub, _Letters
@@ -91,14 +93,179 @@ def test_predictions_are_scored(bench: Bench, suite: Path, tmp_path: Path) -> No
     assert "tfidf" in out
 
 
-@pytest.mark.parametrize(
-    ("method", "message"), [("good", "has no predict"), ("liar", "which is no label there")]
-)
-def test_methods_that_cannot(bench: Bench, suite: Path, method: str, message: str) -> None:
-    code, _, err = bench("run", "--suite", suite, "--methods", method)
+def test_a_label_that_is_none(bench: Bench, suite: Path) -> None:
+    code, _, err = bench("run", "--suite", suite, "--methods", "liar")
     assert code == 3
-    assert message in err
+    assert "which is no label there" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("dev", [True, False])
+def test_vectors_alone_are_scored_as_on_the_frozen_track(
+    bench: Bench, suite: Path, tmp_path: Path, dev: bool
+) -> None:
+    text = suite.read_text()
+    if not dev:
+        text = text.replace('dev = { file = "dev.jsonl" }\n', "folds = 3\n")
+    suite.write_text(text)
+    frozen = suite.with_name("frozen.toml")
+    frozen.write_text(
+        text.replace('track = "supervised"\n', "").replace('name = "small"', 'name = "frozen"')
+    )
+    code, _, err = bench("run", "--suite", f"{suite},{frozen}", "--methods", "good")
+    assert code == 0, err
+    one, two = find_records([tmp_path / "results"])
+    for name, values in read_items(one).items():
+        np.testing.assert_array_equal(values, read_items(two)[name])
+    own = next(r.tasks["words"] for r in map(read_record, (one, two)) if r.suite == "small")
+    assert {"log_loss", "auroc"} < own.metrics.keys()
+
+
+def classification(labels: list[Any], folds: int | None = None, **parts: list[Any]) -> Any:
+    spec = ClassificationSpec.model_validate(
+        {"name": "T", "kind": "classification", "data": "x", "track": "supervised"}
+        | ({} if folds is None else {"folds": folds})
+        | ({"train": "y"} if parts else {})
+    )
+    rows = {
+        part: [{"text": f"{part} {i}", "label": label} for i, label in enumerate(given)]
+        for part, given in {"test": labels, **parts}.items()
+    }
+    return task_class(spec)(spec, rows, "senteval")
+
+
+class Told:
+    """Gives every text the same probabilities, and notes what it learned from."""
+
+    def __init__(self, labels: list[Any], values: list[float]) -> None:
+        self.labels, self.values, self.learnt = labels, values, list[Any]()
+
+    def predict(self, texts, train, dev, *, seed):
+        raise AssertionError("probabilities say it already")
+
+    def predict_proba(self, texts, train, dev, *, seed):
+        self.learnt.append(([*texts], train, dev, seed))
+        return Probabilities(self.labels, np.tile(self.values, (len(texts), 1)))
+
+
+def test_metrics_have_intervals(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    code, _, err = bench("run", "--suite", suite, "--methods", "majority,oracle")
+    assert code == 0, err
+    records = {one.method.name: one for one in map(read_record, find_records([tmp_path]))}
+    floor, own = (next(iter(records[name].tasks.values())) for name in ("majority", "good"))
+    names = {"accuracy", "f1_macro", "precision_macro", "recall_macro"}
+    assert own.metrics_ci95.keys() == names
+    assert floor.metrics_ci95.keys() == names | {"log_loss", "auroc"}
+    for name, (low, high) in floor.metrics_ci95.items():
+        assert low <= floor.metrics[name] <= high
+    assert own.metrics_ci95["accuracy"] == own.ci95
+    assert floor.metrics["auroc"] == 0.5
+    text = records["majority"].model_dump_json()
+    older = {**json.loads(text)}
+    for entry in older["tasks"].values():
+        del entry["metrics_ci95"]
+    assert Record.model_validate(older).tasks["words"].metrics_ci95 == {}
+
+
+def test_macro_averages_are_those_of_the_frozen_track() -> None:
+    task = classification(["a", "b", "c", "b"], train=["a", "b", "c"])
+    found = task.score({"predicted": np.array([0, 1, 1, 0])}, 0)
+    expected = f1_score(task._gold, [0, 1, 1, 0], average="macro", zero_division=0)
+    assert found.metrics["f1_macro"] == pytest.approx(expected)
+    assert "unseen" not in found.metrics
+    assert "log_loss" not in found.metrics
+
+
+def test_labels_that_no_training_row_has() -> None:
+    task = classification(["a", "b", "new", "newer"], train=["a", "b", "b"])
+    assert task.notes() == [
+        "T: 2 of 4 test rows have a label that no training row has, and count as wrong: new, newer"
+    ]
+    found = task.score(task.predictions(Told(["b", "a"], [0.75, 0.25]), 0), 0)
+    assert (found.main, found.metrics["unseen"]) == (0.25, 0.5)
+    smallest = float(np.finfo(float).eps)
+    losses = -np.log([0.25, 0.75, smallest, smallest])
+    assert found.metrics["log_loss"] == pytest.approx(losses.mean())
+    assert found.metrics["auroc"] == 0.5
+    assert classification(["a"], train=["a", "b"]).notes() == []
+
+
+def test_rows_without_a_split_are_labelled_in_folds() -> None:
+    labels = ["a", "b"] * 10 + ["lone"]
+    task = classification(labels, folds=4)
+    told = Told(["a", "b"], [0.7, 0.3])
+    found = task.predictions(told, 3)
+    assert [len(texts) for texts, *_ in told.learnt] == [6, 5, 5, 5]
+    assert sorted(text for texts, *_ in told.learnt for text in texts) == sorted(
+        (f"test {i}",) for i in range(21)
+    )
+    for texts, train, dev, seed in told.learnt:
+        assert not {*texts} & {*train.texts}
+        assert (len(texts) + len(train.texts), dev, seed) == (21, None, 3)
+    np.testing.assert_array_equal(found["fold"], task.predictions(told, 3)["fold"])
+    assert not np.array_equal(found["fold"], task.predictions(told, 4)["fold"])
+    assert "1 of 21 test rows" in task.notes()[0]
+    score = task.score(found, 0)
+    gold = task._gold == 0
+    assert score.main == pytest.approx(np.mean([gold[found["fold"] == k].mean() for k in range(4)]))
+    with pytest.raises(CellError, match=r"^task T: no folds"):
+        classification(["a", "b", "b"], folds=4).predictions(told, 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "message"),
+    [
+        (["a", "b"], [0.5, 0.4], "are no probabilities"),
+        (["a", "b"], [1.5, -0.5], "are no probabilities"),
+        (["a", "b"], [float("nan"), 1], "are no probabilities"),
+        (["a"], [0.5, 0.5], r"shape \(1, 2\) for 1 rows and 1 labels"),
+        (["a", "z"], [0.1, 0.9], "returned 'z', which is no label there"),
+    ],
+)
+def test_probabilities_that_are_none(labels: list[str], values: list[float], message: str) -> None:
+    task = classification(["a"], train=["a", "b"])
+    with pytest.raises(CellError, match=f"^task T: predict.*{message}"):
+        task.predictions(Told(labels, values), 0)
+
+
+def test_a_method_that_cannot_learn_says_so_in_one_line() -> None:
+    class Cannot(Told):
+        def predict_proba(self, texts, train, dev, *, seed):
+            raise CellError("rows hold 2 texts")
+
+    with pytest.raises(CellError, match=r"^task T: rows hold 2 texts$"):
+        classification(["a"], train=["a", "b"]).predictions(Cannot([], []), 0)
+
+
+def test_vectors_of_pairs_predict_scores() -> None:
+    def encode(texts):
+        seeds = [sum(text.encode()) for text in texts]
+        return np.stack([np.random.default_rng(s).normal(size=8) for s in seeds]).astype(np.float32)
+
+    frozen, own = relatedness("frozen"), relatedness("supervised")
+    vectors = {name: encode(column.texts) for name, column in frozen.texts().items()}
+    expected = frozen.score(vectors, 7)
+    found = own.score(own.predictions(own.probe(encode), 0), 7)
+    assert found.metrics == pytest.approx(expected.metrics)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("intent", "intent-supervised"), ("intent-supervised", "intent-supervised")],
+)
+def test_the_track_names_a_suite(name: str, expected: str) -> None:
+    assert _supervised(name) == expected
+    assert {*load_suite(expected).average} == {
+        *("SNIPS7", "SNIPS-2016", "ATIS", "TREC", "SST2", "AG-News")
+    }
+
+
+def test_a_suite_without_the_track(bench: Bench) -> None:
+    code, _, err = bench("run", "--suite", "sts7", "--track", "supervised", "--methods", "tfidf")
+    assert code == 2
+    assert "suite 'sts7' has no supervised track" in err
+    assert "choose intent" in err
+    assert len(err.strip().splitlines()) == 1
 
 
 SCORES = {"train": [1, 2.5, 4], "dev": [0.5, 3], "test": [0, 1, 2.5, 4, 5, 1.5]}

@@ -1,0 +1,1 @@
+"""Classifiers that methods train on the labelled rows of a task."""

@@ -1,0 +1,259 @@
+"""Methods that train a classifier on the labelled rows of each task.
+
+Such a method is built twice over. Without rows it becomes a predictor, which trains nothing until a
+task asks it; then the same method with the task's rows is built as any method that trains: kept
+under a fingerprint of settings, base, rows, seed and code, and resumed where it was cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from bench.classifiers.rows import Rows, make_rows, single_texts
+from bench.classifiers.saved import (
+    LabelsOnly,
+    SavedClassifier,
+    make_classifier,
+    read_labels,
+    write_labels,
+)
+from bench.data.access import DataAccess
+from bench.files import make_folder_atomic, write_atomic
+from bench.method import (
+    BuildContext,
+    Label,
+    LabelledTexts,
+    Method,
+    MethodConfig,
+    ModelAccess,
+    Probabilities,
+)
+from bench.training.adapter import TRAINER
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+SOURCES = (
+    *TRAINER,
+    "bench.checkpoints",
+    "bench.classifiers",
+    "bench.training.classifier",
+    "bench.training.heads",
+)
+_SUMMARY = "training.json"
+
+
+class ClassifierConfig(MethodConfig):
+    """Settings of a classifier and of its last training.
+
+    Attributes:
+        base: Method, folder or hub id that training starts from.
+        pooling: Pooling that a method is rebuilt with and a bare transformer gets; a saved
+            sentence transformer keeps its own.
+        lr: Peak learning rate of the classifier; it falls linearly to zero.
+        epochs: Most passes over the training rows.
+        max_steps: Most steps, or -1.
+        batch_size: Rows in a batch.
+        max_seq_length: Tokens that a text is cut to, in training and when it is labelled.
+        freeze: Train the head alone.
+        activation: Between the two layers of the head.
+        dev_rows: Most rows to stop by, or None for all.
+    """
+
+    base: str = "roberta-base"
+    pooling: Literal["cls", "mean", "max"] = "cls"
+    lr: float = Field(1e-5, gt=0)
+    epochs: int = Field(70, gt=0)
+    max_steps: int = Field(-1, ge=-1)
+    batch_size: int = Field(32, gt=1)
+    max_seq_length: int = Field(128, gt=2)
+    freeze: bool = False
+    activation: Literal["relu", "none"] = "relu"
+    dev_rows: int | None = Field(None, gt=1)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Trainings of a model one after the other, each from the saved weights of the one before.
+
+    A stage that is done is not done again where the whole is resumed.
+
+    Attributes:
+        ctx: Seed, device, folder and progress of the whole.
+    """
+
+    ctx: BuildContext
+
+    def folder(self, name: str) -> Path:
+        """Where the model of a stage is kept until the whole is done."""
+        return self.ctx.workdir / "stages" / name
+
+    def start(self, make: Callable[[], SentenceTransformer]) -> Path:
+        """Save the model to start from."""
+        folder = self.folder("start")
+        if not folder.is_dir():
+            _save(make(), folder)
+        return folder
+
+    def run(
+        self, name: str, before: Path, learn: Callable[[SentenceTransformer, BuildContext], object]
+    ) -> Path:
+        """Train a model in place and save it.
+
+        Args:
+            name: Name of the stage.
+            before: Folder of the model to train.
+            learn: Trains it, in a folder of its own, where it may leave ``training.json``.
+        """
+        from bench.checkpoints import load_folder
+
+        folder = self.folder(name)
+        if not folder.is_dir():
+            work = self.ctx.workdir / f"{name}-work"
+            work.mkdir(exist_ok=True)
+            self.ctx.progress.note(f"  stage {name}")
+            model = load_folder(before, self.ctx.device)
+            learn(model, replace(self.ctx, workdir=work))
+            _save(model, folder)
+        return folder
+
+    def summarise(self, names: Sequence[str]) -> None:
+        """Write ``training.json`` of the whole: what each stage reported."""
+        found = {}
+        for name in names:
+            path = self.ctx.workdir / f"{name}-work" / _SUMMARY
+            if path.is_file():
+                found[name] = json.loads(path.read_text(encoding="utf-8"))
+        write_atomic(self.ctx.workdir / _SUMMARY, json.dumps({"stages": found}, indent=2).encode())
+
+
+class ClassifierMethod(Method):
+    """A method that trains a classifier on the rows of each task.
+
+    Attributes:
+        rows: Rows that the build trains on; None for the predictor that a task will ask.
+    """
+
+    config: ClassifierConfig
+    rows: Rows | None = None
+
+    def on(self, rows: Rows) -> ClassifierMethod:
+        """The same method, to be trained on some rows."""
+        other = copy(self)
+        other.rows = rows
+        return other
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """The base or checkpoint, and the rows."""
+        found = dict(super().inputs(data, models))
+        if self.rows is not None:
+            found["rows"] = self.rows.fingerprint()
+        return found
+
+    def build(self, ctx: BuildContext) -> LabelsOnly | SentenceTransformer:
+        """Train on the rows; without rows make what predicts.
+
+        Raises:
+            DataError: A checkpoint holds no classifier.
+        """
+        if self.rows is not None:
+            return self._train(self.rows, ctx)
+        if self.checkpoint is None:
+            return TaskClassifiers(self, ctx)
+        # Labels first: what else the name may stand for has none.
+        read_labels(Path(self.checkpoint))
+        model = ctx.models.load(self.checkpoint)
+        classifier = make_classifier(model, Path(self.checkpoint))
+        return SavedClassifier(self.info.name, classifier)
+
+    @abstractmethod
+    def encoder(self, rows: Rows, stages: Stages) -> Path:
+        """Train what comes before the classifier, if anything; the folder of the encoder."""
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """Model that the first training starts from."""
+        return ctx.models.load(self.config.base, pooling=self.config.pooling)
+
+    def _train(self, rows: Rows, ctx: BuildContext) -> SentenceTransformer:
+        from bench.checkpoints import load_folder
+        from bench.training.classifier import train_classifier
+
+        stages, config = Stages(ctx), self.config
+        before = self.encoder(rows, stages)
+        last = stages.run(
+            "ft", before, lambda model, own: train_classifier(model, rows, config, own)
+        )
+        stages.summarise([path.name for path in sorted((ctx.workdir / "stages").iterdir())])
+        write_labels(ctx.workdir / "extra", rows.labels)
+        return load_folder(last, ctx.device)
+
+
+class TaskClassifiers(LabelsOnly):
+    """Trains a classifier for each task that asks, or finds the one that was trained before.
+
+    Args:
+        method: The method, without rows.
+        ctx: What it was built with.
+    """
+
+    def __init__(self, method: ClassifierMethod, ctx: BuildContext) -> None:
+        super().__init__(method.info.name)
+        self._method = method
+        self._models = ctx.models
+        self._progress = ctx.progress
+
+    def predict(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> list[Label]:
+        """Label texts by a classifier trained on ``train`` and stopped by ``dev``.
+
+        Labels that ``train`` does not have are never given. Without dev rows a fifth of the
+        training rows stands in, which nothing else learns from.
+
+        Raises:
+            CellError: Rows hold two texts, or the labels are scores, or all the same.
+        """
+        return self.predict_proba(texts, train, dev, seed=seed).best()
+
+    def predict_proba(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Probabilities:
+        """Tell how probable each label of the training rows is.
+
+        Raises:
+            CellError: As ``predict``.
+        """
+        asked = single_texts(texts)
+        rows = make_rows(train, dev, seed=seed, dev_rows=self._method.config.dev_rows)
+        built = self._models.build(self._method.on(rows), seed=seed)
+        folder, model = built.folder, built.encoder
+        from sentence_transformers import SentenceTransformer
+
+        if folder is None or not isinstance(model, SentenceTransformer):
+            raise TypeError(f"{self.name} trained no sentence transformer")
+        self._progress.note(f"  classifier of {len(rows.labels)} labels: {folder}")
+        return make_classifier(model, folder).probabilities(asked)
+
+
+def _save(model: SentenceTransformer, folder: Path) -> None:
+    make_folder_atomic(
+        folder, lambda place: model.save_pretrained(str(place), create_model_card=False)
+    )

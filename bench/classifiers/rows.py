@@ -1,0 +1,139 @@
+"""Labelled rows of a task, as a classifier learns from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.errors import CellError
+from bench.fingerprint import fingerprint
+from bench.method import Label, LabelledTexts
+
+DEV_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Texts and the numbers of their labels."""
+
+    texts: tuple[str, ...]
+    classes: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int]) -> Examples:
+        """Some of the examples, in the order of the numbers."""
+        return Examples(
+            tuple(self.texts[row] for row in rows), tuple(self.classes[row] for row in rows)
+        )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a classifier learns from, and what it is stopped by.
+
+    Attributes:
+        labels: The labels, by number.
+        train: Examples to learn from.
+        dev: Examples to stop by, which may be none; no label is new in them.
+    """
+
+    labels: tuple[Label, ...]
+    train: Examples
+    dev: Examples
+
+    def fingerprint(self) -> str:
+        """Identify texts, labels and split."""
+        parts = [[part.texts, part.classes] for part in (self.train, self.dev)]
+        return fingerprint([self.labels, parts])
+
+
+def make_rows(
+    train: LabelledTexts, dev: LabelledTexts | None, *, seed: int, dev_rows: int | None = None
+) -> Rows:
+    """Number the labels, and take a fifth of the training rows for dev where there are no others.
+
+    Dev rows of a label that no training row has are left out, as no classifier can learn it.
+
+    Args:
+        train: Single texts with their labels, at least two different ones.
+        dev: The same to stop by, or None.
+        seed: Seed of the split and of the rows that are taken.
+        dev_rows: Most dev rows, or None for all.
+
+    Raises:
+        CellError: Rows hold two texts, or the labels are scores, or all the same.
+    """
+    labels = _checked_labels(train)
+    number = {label: i for i, label in enumerate(labels)}
+    whole = _numbered(train, number)
+    if dev is None:
+        kept, held = stratified_split(whole.classes, DEV_SHARE, seed)
+        learnt, stopped = whole.take(kept), whole.take(held)
+    else:
+        learnt, stopped = whole, _numbered(dev, number)
+    if dev_rows is not None and len(stopped) > dev_rows:
+        drawn = np.random.default_rng(seed).permutation(len(stopped))[:dev_rows]
+        stopped = stopped.take(sorted(drawn.tolist()))
+    return Rows(labels, learnt, stopped)
+
+
+def single_texts(texts: Sequence[tuple[str, ...]]) -> list[str]:
+    """The only text of each row.
+
+    Raises:
+        CellError: Rows hold several.
+    """
+    if several := [row for row in texts if len(row) != 1]:
+        raise CellError(
+            f"rows hold {len(several[0])} texts, and this method labels single texts; "
+            "leave it out of suites with pairs"
+        )
+    return [text for (text,) in texts]
+
+
+def stratified_split(
+    labels: Sequence[Label], share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Split rows at random, label by label.
+
+    Args:
+        labels: Label of each row.
+        share: Share of the second part, of each label's rows to the nearest whole number, so that
+            a fifth of one or two rows is none.
+        seed: Seed of the split.
+
+    Returns:
+        Row numbers of both parts, in rising order.
+    """
+    rng = np.random.default_rng(seed)
+    rows: dict[Label, list[int]] = {}
+    for row, label in enumerate(labels):
+        rows.setdefault(label, []).append(row)
+    held: set[int] = set()
+    for one in rows.values():
+        held.update(rng.permutation(one)[: int(share * len(one) + 0.5)].tolist())
+    return [row for row in range(len(labels)) if row not in held], sorted(held)
+
+
+def _checked_labels(train: LabelledTexts) -> tuple[Label, ...]:
+    found = set(train.labels)
+    if any(isinstance(label, float) for label in found):
+        raise CellError("the labels are scores, and this method tells classes apart")
+    if len(found) < 2:
+        raise CellError(
+            f"all {len(train.labels)} training rows have the label {train.labels[0]!r}; "
+            "a classifier needs two"
+        )
+    return tuple(sorted(found, key=lambda label: (isinstance(label, str), label)))
+
+
+def _numbered(rows: LabelledTexts, number: dict[Label, int]) -> Examples:
+    texts = single_texts(rows.texts)
+    known = [row for row, label in enumerate(rows.labels) if label in number]
+    return Examples(
+        tuple(texts[row] for row in known), tuple(number[rows.labels[row]] for row in known)
+    )

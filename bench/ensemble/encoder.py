@@ -1,0 +1,119 @@
+"""The ensemble as an encoder of a supervised task: it learns and predicts, and has no vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.classifiers.saved import LabelsOnly
+from bench.ensemble.material import Material
+from bench.ensemble.memory import Memory
+from bench.ensemble.pipeline import LABELLER, Fold, Training, predicted, stack_of
+from bench.ensemble.report import describe
+from bench.ensemble.settings import EnsembleConfig
+from bench.ensemble.stack import ways
+from bench.ensemble.targets import Floats
+from bench.errors import CellError
+from bench.fingerprint import fingerprint
+from bench.method import BuildContext, Label, LabelledTexts, Probabilities
+from bench.pool import Item, PoolAnswer, PseudoLabels
+
+
+class EnsembleEncoder(LabelsOnly):
+    """Learns each task when it is asked to predict.
+
+    Args:
+        config: Settings.
+        ctx: Access to models and data, device and progress.
+        identity: Fingerprint of the settings, the bases and the code.
+    """
+
+    def __init__(self, config: EnsembleConfig, ctx: BuildContext, identity: str) -> None:
+        super().__init__("hierarchical-ensemble")
+        self._config, self._ctx, self._identity = config, ctx, identity
+
+    def predict(
+        self,
+        texts: Sequence[Item],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Sequence[Label]:
+        """Learn without a pool: nothing is retrieved and nothing pseudo-labelled."""
+        return self.predict_with_pool(texts, train, dev, (), seed=seed).labels
+
+    def predict_proba(
+        self,
+        texts: Sequence[Item],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Probabilities:
+        """Learn without a pool, and tell how probable labels are.
+
+        Raises:
+            CellError: As ``predict_with_pool``, or the labels are scores.
+        """
+        answer = self.predict_with_pool(texts, train, dev, (), seed=seed)
+        if not answer.classes:
+            raise CellError("scores have no probabilities")
+        return Probabilities(answer.classes, answer.combined[answer.chosen])
+
+    def predict_with_pool(
+        self,
+        texts: Sequence[Item],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        pool: Sequence[Item],
+        *,
+        seed: int,
+    ) -> PoolAnswer:
+        """Train in folds of the gold rows, combine, predict.
+
+        Models that were trained on the same rows before are not trained again.
+
+        Raises:
+            CellError: There are too few gold rows, they have one label only, or a setting is not
+                defined for this kind of labels.
+        """
+        config, ctx = self._config, self._ctx
+        if "bt" in config.augment and not config.translators:
+            ctx.progress.note("  augment: bt is left out, as translators names no models")
+        material = Material(config, ctx, texts=texts, train=train, dev=dev, pool=pool, seed=seed)
+        memory = Memory(ctx.models.kept(self._task_identity(material, seed)))
+        folds = Training(material, ctx, memory, seed).run()
+        stack = stack_of(material, folds)
+        members = {name: predicted(folds, name) for name in config.models}
+        combined: dict[str, Floats] = {
+            way: stack.combine(way, members) for way in ways(stack.classes)
+        }
+        return PoolAnswer(
+            labels=material.targets.labels(combined[config.ensemble]),
+            classes=material.targets.classes,
+            chosen=config.ensemble,
+            members=members,
+            combined=combined,
+            baselines={LABELLER: predicted(folds, LABELLER)} if material.labels_pool else {},
+            pseudo=_pseudo(material, folds),
+            report=describe(material, folds, stack),
+        )
+
+    def _task_identity(self, material: Material, seed: int) -> str:
+        gold = [material.gold, material.matrix.tolist()]
+        rows = [gold, material.texts, material.pool]
+        return fingerprint(["hierarchical-ensemble", self._identity, seed, rows])
+
+
+def _pseudo(material: Material, folds: Sequence[Fold]) -> PseudoLabels | None:
+    found = [(fold, fold.selection) for fold in folds if fold.selection is not None]
+    if not found:
+        return None
+    return PseudoLabels(
+        rows=np.concatenate([material.clean.rows[one.rows] for _, one in found]),
+        outputs=np.concatenate([fold.labels for fold, _ in found]),
+        kept=np.concatenate([one.kept for _, one in found]),
+        tolerance=np.concatenate([np.full(len(one.rows), fold.sigma) for fold, one in found]),
+    )

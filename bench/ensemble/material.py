@@ -1,0 +1,214 @@
+"""The rows of a task: gold, pool and texts to predict, their neighbours and variants."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.ensemble.augment import Augmented, augment, replace_words
+from bench.ensemble.members import Examples
+from bench.ensemble.retrieval import (
+    ABSENT,
+    CleanPool,
+    HeldOut,
+    Neighbours,
+    Vectors,
+    clean_pool,
+    drawn,
+    item_vectors,
+    nearest,
+)
+from bench.ensemble.settings import EnsembleConfig
+from bench.ensemble.targets import Floats, Targets, find_targets
+from bench.errors import CellError
+from bench.fingerprint import canonical_json
+from bench.method import BuildContext, LabelledTexts
+from bench.pool import Item
+
+INNER_FOLDS = 2
+
+
+class Material:
+    """What there is to learn from and to predict.
+
+    The texts to predict, and dev rows, are taken out of the pool; their own retrieved texts are all
+    that they are used for besides. Dev rows are not learnt from.
+
+    Args:
+        config: Settings.
+        ctx: Access to models and data, and progress.
+        texts: What to predict.
+        train: Gold rows.
+        dev: Rows that are held out too, or None.
+        pool: Texts without labels.
+        seed: Seed of everything random.
+
+    Raises:
+        CellError: There are too few gold rows, they have one label only, or a setting is not
+            defined for this kind of labels.
+    """
+
+    def __init__(
+        self,
+        config: EnsembleConfig,
+        ctx: BuildContext,
+        *,
+        texts: Sequence[Item],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        pool: Sequence[Item],
+        seed: int,
+    ) -> None:
+        self.config, self._ctx, self._seed = config, ctx, seed
+        self._encode: Callable[[Sequence[str]], Vectors] = partial(
+            ctx.models.vectors, config.retriever
+        )
+        rows = _first(train.texts, config.gold)
+        self.gold = [tuple(train.texts[row]) for row in rows]
+        labels = [train.labels[row] for row in rows]
+        self.texts = [tuple(item) for item in texts]
+        self.targets: Targets = find_targets(labels)
+        self._check(labels)
+        self.matrix = self.targets.matrix(labels)
+        self._held_out = HeldOut([*self.texts, *(dev.texts if dev else ())])
+        self.clean: CleanPool = clean_pool(pool, self.gold, self._held_out)
+        self.pool = [tuple(pool[row]) for row in self.clean.rows]
+
+    def _check(self, labels: Sequence[Any]) -> None:
+        config, scores = self.config, not self.targets.classes
+        if len(set(labels)) < 2:
+            raise CellError("all gold rows have the same label; there is nothing to learn")
+        if len(labels) < config.folds * INNER_FOLDS:
+            raise CellError(f"{len(labels)} gold rows do not suffice for folds={config.folds}")
+        if scores and config.loss == "ce":
+            raise CellError("loss=ce is for classes, and this task has scores; use loss=mse")
+        if scores and config.ensemble == "logistic":
+            raise CellError("ensemble=logistic is for classes, and this task has scores")
+        if scores and config.pseudo_labels and config.filter in ("confidence", "agree"):
+            raise CellError(
+                f"filter={config.filter} is for classes, and this task has scores; use filter=sigma"
+            )
+
+    @property
+    def labels_pool(self) -> bool:
+        """Whether there are texts to label, and they are to be learnt from."""
+        return self.config.pseudo_labels and bool(self.pool)
+
+    @cached_property
+    def vectors(self) -> tuple[Vectors, Vectors, Vectors]:
+        """Of the gold rows, of the texts to predict, and of the pool."""
+        whole = item_vectors([*self.gold, *self.texts, *self.pool], self._encode)
+        ends = np.cumsum([len(self.gold), len(self.texts)])
+        gold, texts, pool = np.split(whole, ends)
+        return gold, texts, pool
+
+    @cached_property
+    def near_gold(self) -> Neighbours:
+        """Retrieved texts of the gold rows."""
+        gold, _, pool = self.vectors
+        return nearest(gold, pool, self.config.k)
+
+    @cached_property
+    def near_texts(self) -> Neighbours:
+        """Retrieved texts of the texts to predict."""
+        _, texts, pool = self.vectors
+        return nearest(texts, pool, self.config.k)
+
+    @cached_property
+    def augmented(self) -> Augmented:
+        """Variants of the gold rows."""
+        config, ctx = self.config, self._ctx
+        arms: dict[str, Callable[[Sequence[str]], list[str]]] = {}
+        if "syn" in config.arms:
+            from bench.training.views import synonyms
+
+            arms["syn"] = partial(replace_words, table=synonyms(ctx.data), seed=self._seed)
+        if "bt" in config.arms:
+            from bench.ensemble.translate import round_trip
+
+            arms["bt"] = partial(
+                round_trip, models=config.translators, ctx=ctx, max_length=config.max_seq_length
+            )
+        if "ctx" in config.arms:
+            from bench.training.views import fill_masks
+
+            arms["ctx"] = partial(
+                fill_masks,
+                name=config.masked_lm,
+                models=ctx.models,
+                seed=self._seed,
+                max_seq_length=config.max_seq_length,
+                progress=ctx.progress,
+            )
+        return augment(
+            self.gold,
+            self.vectors[0],
+            arms,
+            self._encode,
+            config.least_similarity,
+            self._held_out,
+        )
+
+    def _context(self, near: Neighbours, number: int) -> NDArray[np.intp]:
+        """Texts that others attend to: the retrieved ones, or by the settings others or none."""
+        if self.config.context == "random":
+            queries = len(near.rows)
+            return drawn(queries, len(self.pool), self.config.k, seed_of(self._seed, number))
+        if self.config.context == "none":
+            return np.full_like(near.rows, ABSENT)
+        return near.rows
+
+    @cached_property
+    def gold_examples(self) -> Examples:
+        """Gold rows with their labels."""
+        return Examples(self.gold, self._context(self.near_gold, 1), self.matrix)
+
+    @cached_property
+    def test_examples(self) -> Examples:
+        """Texts to predict."""
+        return Examples(self.texts, self._context(self.near_texts, 2))
+
+    def pool_examples(self, rows: NDArray[np.intp], outputs: Floats | None) -> Examples:
+        """Rows of the pool, each with other rows of it to attend to."""
+        items = [self.pool[row] for row in rows]
+        vectors, k = self.vectors[2], self.config.k
+        if self.config.context == "retrieved":
+            near = nearest(vectors[rows], vectors, k, own=rows).rows
+        elif self.config.context == "random":
+            near = drawn(len(rows), len(self.pool), k, seed_of(self._seed, 3), own=rows)
+        else:
+            near = np.full((len(rows), k), ABSENT, dtype=np.intp)
+        return Examples(items, near, outputs)
+
+    def variants(self, train: NDArray[np.intp]) -> Examples | None:
+        """Variants of some gold rows, with labels and neighbours; None where there are none."""
+        found = self.augmented
+        chosen = np.flatnonzero(np.isin(found.sources, train))
+        if not len(chosen):
+            return None
+        sources = found.sources[chosen]
+        near = self.gold_examples.neighbours[sources]
+        return Examples([found.items[i] for i in chosen], near, self.matrix[sources])
+
+
+def seed_of(seed: int, *names: int) -> int:
+    """A seed of its own for each random step."""
+    return int(np.random.SeedSequence([seed, *names]).generate_state(1)[0] >> 1)
+
+
+def _first(texts: Sequence[Item], limit: int | None) -> list[int]:
+    """Rows to learn from, so many that are the same for every seed, in their order."""
+    rows = range(len(texts))
+    if limit is None or limit >= len(texts):
+        return list(rows)
+    # Not those at the start, which may be the shortest, or of one kind.
+    return sorted(sorted(rows, key=lambda row: _digest(texts[row]))[:limit])
+
+
+def _digest(item: Item) -> str:
+    return hashlib.sha256(canonical_json(list(item)).encode()).hexdigest()

@@ -1,0 +1,242 @@
+"""The whole method: label retrieved texts, train in folds, combine (arXiv 2501.15876)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.ensemble.material import INNER_FOLDS, Material, seed_of
+from bench.ensemble.members import TFIDF, Examples, Member, TfidfMember
+from bench.ensemble.memory import Arrays, Memory
+from bench.ensemble.pseudo_labels import Selection, distinct, select, spread
+from bench.ensemble.settings import OTHERS, PUBLISHED
+from bench.ensemble.stack import Stack
+from bench.ensemble.targets import Floats
+from bench.method import BuildContext
+
+LABELLER = "labeller"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What the models of one fold left.
+
+    Attributes:
+        held: Gold rows that they have not seen, (h,).
+        arrays: Outputs of each model on these rows and on the texts to predict, by name.
+        selection: What its labeller made of retrieved texts, or None.
+        labels: Outputs of the labeller for the rows of the selection, (u, o).
+        sigma: Tolerance of its filter.
+    """
+
+    held: NDArray[np.intp]
+    arrays: Mapping[str, Arrays]
+    selection: Selection | None
+    labels: Floats
+    sigma: float
+
+
+class Training:
+    """Trains the models of every fold.
+
+    Args:
+        material: Rows to learn from and to predict.
+        ctx: Access to bases, device and progress.
+        memory: Where outputs of trained models are kept.
+        seed: Seed of everything random.
+    """
+
+    def __init__(self, material: Material, ctx: BuildContext, memory: Memory, seed: int) -> None:
+        self._rows, self._ctx, self._memory, self._seed = material, ctx, memory, seed
+        self._config, self._targets = material.config, material.targets
+        self._classes = bool(self._targets.classes)
+
+    def run(self) -> list[Fold]:
+        """Train, fold by fold."""
+        strata = self._targets.strata(self._rows.matrix)
+        splits = make_folds(strata, self._config.folds, self._seed)
+        return [self._fold(number, held) for number, held in enumerate(splits)]
+
+    def _fold(self, number: int, held: NDArray[np.intp]) -> Fold:
+        """Train the models of a fold on the other rows, and on what is made of these alone."""
+        train = np.setdiff1d(np.arange(len(self._rows.gold)), held)
+        gold = _taken(self._rows.gold_examples, train)
+        arrays: dict[str, Arrays] = {}
+        labelled, selection, labels, sigma = None, None, np.empty((0, self._targets.width)), 0.0
+        if self._rows.labels_pool:
+            name = f"fold{number}-labeller"
+            found = self._memory.recall(name, partial(self._label, number, train, held))
+            arrays[LABELLER] = found
+            sigma = float(found["spread"][0]) * self._config.sigma_scale
+            selection, labels = self._selected(number, train, found, sigma)
+            if selection.kept.any():
+                kept = selection.kept
+                labelled = self._rows.pool_examples(selection.rows[kept], labels[kept])
+        stages = self._stages(gold, self._rows.variants(train), labelled)
+        for index, name in enumerate(self._config.models):
+            make = partial(
+                self._trained, name, stages, held, seed_of(self._seed, 10, number, index)
+            )
+            arrays[name] = self._memory.recall(f"fold{number}-{_file_name(name)}", make)
+        return Fold(held, arrays, selection, labels, sigma)
+
+    def _stages(
+        self, gold: Examples, variants: Examples | None, labelled: Examples | None
+    ) -> list[Examples]:
+        own = gold if variants is None else gold + variants
+        if labelled is None:
+            return [own]
+        return [own + labelled] if self._config.schedule == "union" else [labelled, own]
+
+    def _label(self, number: int, train: NDArray[np.intp], held: NDArray[np.intp]) -> Arrays:
+        """Train the labeller of a fold; its spread is found in folds of the training rows alone."""
+        gold = _taken(self._rows.gold_examples, train)
+        inner = np.empty((len(train), self._targets.width))
+        splits = make_folds(self._targets.strata(self._rows.matrix[train]), INNER_FOLDS, self._seed)
+        for index, part in enumerate(splits):
+            rest = np.setdiff1d(np.arange(len(train)), part)
+            model = self._labeller()
+            model.fit([_taken(gold, rest)], seed_of(self._seed, 20, number, index))
+            inner[part] = model.predict(_taken(gold, part)).outputs
+        model = self._labeller()
+        model.fit([gold], seed_of(self._seed, 21, number))
+        candidates = self._candidates(number, train)
+        return {
+            "spread": np.array([spread(inner, self._rows.matrix[train], classes=self._classes)]),
+            "pool": model.predict(self._rows.pool_examples(candidates, None)).outputs,
+            "held": model.predict(_taken(self._rows.gold_examples, held)).outputs,
+            "test": model.predict(self._rows.test_examples).outputs,
+        }
+
+    def _candidates(self, number: int, train: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Rows of the pool to label: neighbours of the training rows, or also others at random."""
+        near = distinct(self._rows.near_gold.rows[train])
+        if self._config.snippets == "nearest":
+            return near
+        # All of these could be kept, so that as many at random always suffice.
+        rng = np.random.default_rng(seed_of(self._seed, 22, number))
+        return np.union1d(near, rng.choice(len(self._rows.pool), len(near), replace=False))
+
+    def _selected(
+        self, number: int, train: NDArray[np.intp], found: Arrays, sigma: float
+    ) -> tuple[Selection, Floats]:
+        candidates = self._candidates(number, train)
+        near = self._rows.near_gold.rows[train]
+        outputs = found["pool"]
+        selection = select(
+            near,
+            outputs[np.searchsorted(candidates, distinct(near))],
+            self._rows.matrix[train],
+            self._config.filter,
+            classes=self._classes,
+            sigma=sigma,
+            threshold=self._config.confidence,
+        )
+        if self._config.snippets == "random":
+            rng = np.random.default_rng(seed_of(self._seed, 22, number))
+            others = rng.choice(len(self._rows.pool), len(selection.rows), replace=False)
+            rows = np.sort(others[: int(selection.kept.sum())])
+            selection = replace(selection, rows=rows, kept=np.ones(len(rows), dtype=np.bool_))
+        return selection, outputs[np.searchsorted(candidates, selection.rows)]
+
+    def _trained(
+        self, name: str, stages: Sequence[Examples], held: NDArray[np.intp], seed: int
+    ) -> Arrays:
+        """Train a member, and predict what it has not seen, with retrieved texts and without."""
+        model = self._member(name)
+        model.fit(stages, seed)
+        unseen = _taken(self._rows.gold_examples, held)
+        found = model.predict(unseen)
+        return {
+            "held": found.outputs,
+            "share": found.context_share,
+            "alone": model.predict(unseen.without_context()).outputs,
+            "test": model.predict(self._rows.test_examples).outputs,
+        }
+
+    def _member(self, name: str) -> Member:
+        if name == TFIDF:
+            return TfidfMember(classes=self._classes)
+        from bench.ensemble.context_model import Parts
+
+        config = self._config
+        parts = Parts(config.cross_attention, config.refine_conv, config.attn_pool)
+        return self._neural(name, parts, config.epochs)
+
+    def _labeller(self) -> Member:
+        from bench.ensemble.context_model import Parts
+
+        epochs = self._config.labeller_epochs or self._config.epochs
+        return self._neural(self._config.labeller, Parts(False, False, False), epochs)
+
+    def _neural(self, name: str, parts: Any, epochs: float | None) -> Member:
+        from bench.ensemble.neural import NeuralMember, Recipe
+
+        config = self._config
+        lr, batch_size, published = PUBLISHED.get(name, OTHERS)
+        lr = config.lr or lr
+        recipe = Recipe(
+            base=name,
+            parts=parts,
+            loss=config.loss,
+            lr=lr,
+            head_lr=config.head_lr or lr,
+            batch_size=config.batch_size or batch_size,
+            epochs=epochs or published,
+            weight_decay=config.weight_decay,
+            warmup=config.warmup,
+            max_seq_length=config.max_seq_length,
+        )
+        return NeuralMember(
+            recipe, self._ctx, self._rows.vectors[2], self._targets.width, classes=self._classes
+        )
+
+
+def stack_of(material: Material, folds: Sequence[Fold]) -> Stack:
+    """The members' outputs on gold rows that they have not seen, to learn weights on."""
+    found = {}
+    for name in material.config.models:
+        outputs = np.empty_like(material.matrix)
+        for fold in folds:
+            outputs[fold.held] = fold.arrays[name]["held"]
+        found[name] = outputs
+    penalty = material.config.ridge_lambda or None
+    return Stack(found, material.matrix, bool(material.targets.classes), penalty)
+
+
+def predicted(folds: Sequence[Fold], name: str) -> Floats:
+    """Outputs of a model on the texts to predict, the mean over those of all folds."""
+    return np.asarray(np.mean([fold.arrays[name]["test"] for fold in folds], axis=0))
+
+
+def make_folds(strata: NDArray[np.int64], folds: int, seed: int) -> list[NDArray[np.intp]]:
+    """Rows of each fold, ascending; those of a stratum are spread over the folds.
+
+    scikit-learn's refuses strata that are all smaller than the number of folds, as bins of scores
+    may be.
+
+    Args:
+        strata: Stratum of each row, (n,).
+        folds: Number of folds.
+        seed: Seed of the order within a stratum.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    return [np.sort(order[start::folds]) for start in range(folds)]
+
+
+def _taken(examples: Examples, rows: NDArray[np.intp]) -> Examples:
+    targets = None if examples.targets is None else examples.targets[rows]
+    return Examples([examples.items[row] for row in rows], examples.neighbours[rows], targets)
+
+
+def _file_name(name: str) -> str:
+    # Specs and folders may be longer than names of files may.
+    return hashlib.sha256(name.encode()).hexdigest()[:12]

@@ -1,0 +1,56 @@
+"""Plain fine-tuning: a classifier on an encoder, the baseline of 3-Phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.classifiers.method import SOURCES, ClassifierConfig, ClassifierMethod, Stages
+from bench.classifiers.rows import Rows
+from bench.method import MethodInfo
+
+
+class FineTuning(ClassifierMethod):
+    """Trains two layers and the encoder below them on the labelled rows of each task.
+
+    The paper's own baseline seems to start from random weights; this one starts from the base.
+    """
+
+    info = MethodInfo(
+        name="ft",
+        title="Fine-tuning with a classifier on top",
+        kind="supervised",
+        trains=True,
+        sources=SOURCES,
+    )
+
+    class Config(ClassifierConfig):
+        """Settings; the defaults are those of ``three-phase``.
+
+        In profile ``local`` a training makes the 80 steps of the last phase there.
+        """
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "base": "minilm",
+            "pooling": "mean",
+            "lr": 3e-4,
+            "max_steps": 80,
+            "max_seq_length": 32,
+            "dev_rows": 200,
+        },
+        "smoke": {
+            "base": "minilm-l2",
+            "pooling": "mean",
+            "lr": 1e-3,
+            "max_steps": 10,
+            "max_seq_length": 32,
+            "dev_rows": 50,
+        },
+    }
+
+    def encoder(self, rows: Rows, stages: Stages) -> Path:
+        """The base."""
+        return stages.start(lambda: self.start(stages.ctx))

@@ -1,0 +1,133 @@
+"""An ensemble of encoders that learn from gold, pseudo-labelled and augmented texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.data.access import DataAccess
+from bench.ensemble.settings import EnsembleConfig
+from bench.errors import UsageError
+from bench.method import TORCH_STACK, BuildContext, Method, MethodInfo, ModelAccess
+from bench.spec import MethodSpec
+
+if TYPE_CHECKING:
+    from bench.ensemble.encoder import EnsembleEncoder
+
+TFIDF = "tfidf"
+COMBINING = ("ensemble", "ridge_lambda")
+
+
+class HierarchicalEnsemble(Method):
+    """Predicts on supervised tasks; it learns there, from the task's rows and its pool.
+
+    Retrieved texts of the pool are labelled by a model and filtered, gold texts are varied, and
+    the members learn from all three. They attend to retrieved texts, and a regression on their
+    out-of-fold outputs weighs them.
+    """
+
+    info = MethodInfo(
+        name="hierarchical-ensemble",
+        title="Pseudo-labels, augmentation and a ridge-weighted ensemble with cross-attention",
+        kind="ensemble",
+        paper=(
+            "Optimizing Sentence Embedding with Pseudo-Labeling and Model Ensembles: "
+            "A Hierarchical Framework for Enhanced NLP Tasks"
+        ),
+        arxiv="2501.15876",
+        year=2025,
+        trains=True,
+        requires=(*TORCH_STACK, "scikit-learn"),
+        sources=(
+            "bench.checkpoints",
+            "bench.contamination",
+            "bench.ensemble",
+            "bench.training.views",
+        ),
+    )
+
+    class Config(EnsembleConfig):
+        """Settings, see ``bench.ensemble.settings``."""
+
+    config: Config
+    profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "local": {
+            "models": ("minilm", "minilm-l2", TFIDF),
+            "labeller": "minilm",
+            "masked_lm": "minilm-l2-mlm",
+            "folds": 3,
+            "gold": 1_000,
+            "lr": 2e-4,
+            "head_lr": 1e-3,
+            "batch_size": 32,
+            "epochs": 1,
+            "labeller_epochs": 2,
+            "max_seq_length": 64,
+        },
+        "smoke": {
+            "models": ("minilm-l2", TFIDF),
+            "labeller": "minilm-l2",
+            "retriever": "minilm-l2",
+            "augment": ("syn",),
+            "folds": 2,
+            "gold": 96,
+            "lr": 2e-4,
+            "head_lr": 1e-3,
+            "batch_size": 32,
+            "epochs": 1,
+            "max_seq_length": 32,
+        },
+    }
+
+    @property
+    def base(self) -> str:
+        """The members, as none of them alone is where the training starts from."""
+        return " + ".join(self.config.models)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Transformers of the members, and all other models that take part."""
+        config = self.config
+        others = [config.retriever]
+        if config.pseudo_labels:
+            others.append(config.labeller)
+        if "ctx" in config.arms:
+            others.append(config.masked_lm)
+        neural = [name for name in config.models if name != TFIDF]
+        return tuple(dict.fromkeys([*neural, *others]))
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Identify all models, and the word net of synonyms.
+
+        Raises:
+            UsageError: There is a checkpoint; the method learns on each task anew.
+        """
+        if self.checkpoint is not None:
+            own = MethodSpec(self.info.name, None, (("models", f"({self.checkpoint})"),))
+            raise UsageError(
+                f"{self.info.name}@{self.checkpoint}: there are no checkpoints, as it learns on "
+                f"each task; to name the members, write {own}"
+            )
+        config = self.config
+        found: dict[str, Any] = {name: models.fingerprint(name) for name in self.parents}
+        if "bt" in config.arms:
+            from bench.ensemble.translate import translation_folder
+
+            folders = [translation_folder(one, offline=data.offline) for one in config.translators]
+            found["translators"] = [models.fingerprint(str(folder)) for folder in folders]
+        if "syn" in config.arms:
+            from bench.training.views import SYNSETS
+
+            found["synonyms"] = data.sha256(SYNSETS)
+        return found
+
+    def build(self, ctx: BuildContext) -> EnsembleEncoder:
+        """Make the encoder, which trains when a task asks it to predict."""
+        from bench.build import model_fingerprint
+        from bench.ensemble.encoder import EnsembleEncoder
+
+        # Members are the same however they are combined, and are trained once for all ways.
+        combined = {name: self.Config.model_fields[name].default for name in COMBINING}
+        alike = type(self)(self.config.model_copy(update=combined), profile=self.profile)
+        identity = model_fingerprint(alike, ctx.data, ctx.models, ctx.seed)
+        return EnsembleEncoder(self.config, ctx, identity)

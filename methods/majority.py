@@ -1,0 +1,62 @@
+"""The most frequent label, whatever the text: the floor of a supervised track."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.classifiers.saved import LabelsOnly
+from bench.method import (
+    BuildContext,
+    Label,
+    LabelledTexts,
+    Method,
+    MethodInfo,
+    Probabilities,
+)
+
+
+class MajorityPredictor(LabelsOnly):
+    """Predicts the most frequent training label; of several the one that comes first."""
+
+    def predict(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> list[Label]:
+        """Give every text the same label; one class is enough, and ``dev`` is not used."""
+        return self.predict_proba(texts, train, dev, seed=seed).best()
+
+    def predict_proba(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Probabilities:
+        """Give every text the shares of the training labels."""
+        counts = Counter(train.labels)
+        shares = np.array([*counts.values()], dtype=np.float64) / len(train.labels)
+        return Probabilities([*counts], np.tile(shares, (len(texts), 1)))
+
+
+class Majority(Method):
+    """Learns the shares of the labels and nothing of the texts."""
+
+    info = MethodInfo(
+        name="majority",
+        title="Most frequent label",
+        kind="static",
+        requires=("numpy",),
+        sources=("bench.classifiers.saved",),
+    )
+
+    def build(self, ctx: BuildContext) -> MajorityPredictor:
+        """Make the predictor."""
+        return MajorityPredictor(self.info.name)

@@ -1,0 +1,187 @@
+"""What the ensemble learns from, what it never sees, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.ensemble import members
+from bench.ensemble.pipeline import make_folds
+from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
+from bench.pool import Item
+from bench.record import find_records, read_items, read_record
+from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
+from tests.small import Bench
+
+
+def test_no_test_row_is_in_any_fit(base: Path, fits: list[list[Item]]) -> None:
+    # Invariant 9: the pool holds every test and dev text, as it is and in other letters.
+    train, test, dev = (labelled(rows(part, n)) for part, n in (("t", 20), ("s", 8), ("d", 4)))
+    secret = [text.texts for text in (test, dev)]
+    poison = [(form(item[0]),) for part in secret for item in part for form in (str, str.upper)]
+    clean = labelled(rows("p", 6)).texts
+    answer = built(spec(base, filter="none", k=40)).predict_with_pool(
+        test.texts, train, dev, [*poison, *clean], seed=0
+    )
+    learnt = {item[0].lower() for one in fits for item in one}
+    assert not {item[0].lower() for part in secret for item in part} & learnt
+    assert {item[0] for item in clean} <= learnt
+    assert answer.report["rows"]["removed"]["held_out"] == len(poison)
+
+
+def test_a_fold_learns_from_nothing_that_is_held_out_there(
+    base: Path, fits: list[list[Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.training import views
+
+    monkeypatch.setattr(views, "synonyms", lambda data: {"aaa": ("aab",), "kkk": ("kkj",)})
+    # Rows of a label are held out in the order that their fold is found in.
+    train = labelled(rows("t", 20))
+    strata = np.array([label == "pos" for label in train.labels], dtype=np.int64)
+    held = [{train.texts[row] for row in rows} for rows in make_folds(strata, 2, 0)]
+    monkeypatch.setattr(HierarchicalEnsemble, "inputs", lambda self, data, models: {})
+    ask(built(spec(base, augment="syn", least_similarity=-1)))
+    per_fold = len(fits) // 2
+    assert per_fold == 5
+    names = [{item[0].rpartition(" ")[2] for item in fold} for fold in held]
+    for number, texts in enumerate(fits):
+        here = {item[0].rpartition(" ")[2] for item in texts}
+        assert not here & names[number // per_fold]
+    variants = {item for one in fits for item in one} - {*train.texts}
+    assert any("aab" in item[0] or "kkj" in item[0] for item in variants)
+
+
+def test_labels_of_the_pool_change_the_audit_alone(
+    bench: Bench, base: Path, tmp_path: Path
+) -> None:
+    found = []
+    for name in ("true", "false"):
+        code, _, err = bench(
+            "run",
+            "--suite",
+            suite(tmp_path / name, flip=name == "false"),
+            "--methods",
+            spec(base, filter="agree", models="tfidf"),
+        )
+        assert code == 0, err
+        (path,) = find_records([tmp_path / "results" / "runs" / name])
+        found.append((read_record(path), read_items(path)))
+    (one, items), (two, others) = found
+    np.testing.assert_array_equal(items["words/predicted"], others["words/predicted"])
+    right, wrong = (record.diagnostics["words"]["audit"] for record in (one, two))
+    assert right["kept"] == wrong["kept"] > 0
+    assert right["accuracy"] == pytest.approx(1 - wrong["accuracy"])
+    assert {**one.diagnostics["words"], "audit": 0, "alarms": 0} == {
+        **two.diagnostics["words"],
+        "audit": 0,
+        "alarms": 0,
+    }
+
+
+def test_the_record_and_the_view(bench: Bench, base: Path, tmp_path: Path) -> None:
+    code, out, err = bench(
+        "run", "--suite", suite(tmp_path / "tiny"), "--methods", f"{spec(base)},good"
+    )
+    assert code == 0, err
+    records = {r.method.name: r for r in map(read_record, find_records([tmp_path / "results"]))}
+    entry = records["hierarchical-ensemble"].tasks["words"]
+    assert {"accuracy", "log_loss", "auroc"} <= {*entry.metrics}
+    told = records["hierarchical-ensemble"].diagnostics["words"]
+    assert told["scores"]["ridge"]["accuracy"] == pytest.approx(entry.main)
+    assert told["scores"]["ridge"]["log_loss"] == pytest.approx(entry.metrics["log_loss"], rel=1e-3)
+    assert {*told["scores"]} == {
+        str(base),
+        "tfidf",
+        "ridge",
+        "mean",
+        "best_single",
+        "logistic",
+        "labeller",
+    }
+    assert told["oracle"]["accuracy"] >= max(
+        told["scores"][one]["accuracy"] for one in (str(base), "tfidf")
+    )
+    assert [*told["errors"]] == [f"{base} / tfidf"]
+    assert {*told["attention"]} == {str(base)}
+    assert records["good"].diagnostics == {}
+    assert "hierarchical-ensemble" in out
+    code, out, err = bench("table", "--view", "diagnostics")
+    assert code == 0, err
+    assert "tiny by diagnostics: words" in out
+    assert "oracle" in out
+    code, out, err = bench("table", "--view", "diagnostics", "--format", "markdown")
+    assert (code, "| Method" in out) == (0, True)
+
+
+def test_scores_of_pairs(base: Path) -> None:
+    answer = ask(built(spec(base)), of_pairs=True)
+    assert answer.classes == ()
+    assert all(isinstance(label, float) and np.isfinite(label) for label in answer.labels)
+    assert {name: values.shape for name, values in answer.combined.items()} == dict.fromkeys(
+        ("ridge", "mean", "best_single"), (8, 1)
+    )
+    assert answer.pseudo is not None
+    assert (answer.pseudo.tolerance > 0).all()
+
+
+def test_it_learns(base: Path) -> None:
+    texts = labelled(rows("new", 30))
+    train, pool = labelled(rows("t", 60)), labelled(rows("p", 30))
+    encoder = built(spec(base, epochs=6, lr="5e-3"))
+    answer = encoder.predict_with_pool(texts.texts, train, None, pool.texts, seed=0)
+    for name in (str(base), "tfidf", "labeller"):
+        found = {**answer.members, **answer.baselines}[name].argmax(axis=1)
+        right = [answer.classes[i] == label for i, label in zip(found, texts.labels, strict=True)]
+        assert np.mean(right) > 0.8, name
+    assert answer.pseudo is not None
+    assert answer.report["attention"][str(base)]["share"] > 0
+    assert np.mean([one == two for one, two in zip(answer.labels, texts.labels, strict=True)]) > 0.9
+
+
+def test_nothing_is_trained_twice_and_seeds_repeat(
+    base: Path, fits: list[list[Item]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = spec(base, **UNLABELLED)
+    first = ask(built(text))
+    assert len(fits) == 2 * 2
+    again = ask(built(text))
+    assert len(fits) == 2 * 2
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "other"))
+    anew = ask(built(text))
+    assert len(fits) == 2 * 2 * 2
+    other = ask(built(text, seed=1), seed=1)
+    for one in (again, anew):
+        np.testing.assert_array_equal(one.combined["ridge"], first.combined["ridge"])
+        assert one.report == first.report
+    assert not np.array_equal(other.combined["ridge"], first.combined["ridge"])
+
+
+def test_a_run_that_was_cut_off_goes_on(
+    base: Path, fits: list[list[Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = members.TfidfMember.fit
+
+    def dies(self: Any, stages: Any, seed: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(members.TfidfMember, "fit", dies)
+    with pytest.raises(KeyboardInterrupt):
+        ask(built(spec(base)))
+    assert len(fits) == 4
+    monkeypatch.setattr(members.TfidfMember, "fit", fit)
+    ask(built(spec(base)))
+    assert len(fits) == 10
+
+
+def folds_of(count: int) -> Iterator[np.ndarray]:
+    yield from make_folds(np.arange(count) % 3, 4, 7)
+
+
+def test_folds_hold_every_row_once_and_are_balanced() -> None:
+    found = list(folds_of(48))
+    assert sorted(np.concatenate(found).tolist()) == [*range(48)]
+    assert all(np.bincount(fold % 3).tolist() == [4, 4, 4] for fold in found)
