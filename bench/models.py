@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,7 +208,7 @@ class Models:
             processes=self._processes,
         )
 
-    def seeded(self, seed: int | None) -> Models:
+    def seeded(self, seed: int | None) -> Self:
         """The same with another seed of trained bases; None keeps the one that it has."""
         if seed is None:
             return self

@@ -85,14 +85,14 @@ class SharedModels(Models):
             dist.barrier()
         return found
 
-    def build(self, method: Method) -> Built:
+    def build(self, method: Method, *, seed: int | None = None) -> Built:
         """Load a model that is there.
 
         Raises:
             NeedsModel: It is not.
         """
-        self._require(method)
-        return super().build(method)
+        self.seeded(seed)._require(method)
+        return super().build(method, seed=seed)
 
     def _require(self, method: Method) -> None:
         # Of a method that maps vectors nothing is kept but what it wraps.
