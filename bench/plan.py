@@ -85,9 +85,9 @@ def plan(
     """Resolve every cell of a run, checking names, options, output, data and bases first.
 
     A trained method brings its untrained base along, so that the table can say whether training
-    helped; a supervised suite, to which vectors are no answer, leaves it out. Methods to which
-    seeds do not matter have one cell, with seed 0. After each method that was asked for come the
-    suite's variants of it.
+    helped; a supervised suite, where that predicts nothing of its own, leaves it out. Methods to
+    which seeds do not matter have one cell, with seed 0. After each method that was asked for come
+    the suite's variants of it.
 
     Raises:
         UsageError: Unknown names, bad options, or an output that cannot be written.
