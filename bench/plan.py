@@ -17,7 +17,7 @@ from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
 from bench.errors import BenchError, UsageError
 from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, resolve
-from bench.models import Models
+from bench.models import Models, named_method
 from bench.progress import Progress
 from bench.record import has_failed, read_record, record_path
 from bench.registry import METHODS, method_class, names
@@ -203,6 +203,20 @@ def _models(settings: Settings, seed: int) -> Models:
         progress=settings.progress,
         processes=settings.processes,
     )
+
+
+def encoder_of(cell: Cell, settings: Settings) -> tuple[str, bool]:
+    """Fingerprint of the model that encodes for a cell, and whether it is trained here.
+
+    It is the method's own unless that maps the vectors of another one.
+    """
+    models = _models(settings, cell.seed)
+    method: Method | None = cell.method
+    identity = cell.model_fingerprint
+    while method is not None and method.wraps is not None:
+        identity = models.fingerprint(method.wraps)
+        method = named_method(method.wraps, settings.profile)
+    return identity, method is not None and method.trains
 
 
 def due(cell: Cell, rerun: Rerun) -> bool:
