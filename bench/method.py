@@ -114,6 +114,32 @@ class ProbabilityPredictor(Predictor, Protocol):
         """Learn as ``predict`` does, and tell the probability of every label for each text."""
 
 
+class MostProbable(ABC):
+    """A predictor whose label of a text is the most probable one."""
+
+    @abstractmethod
+    def predict_proba(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Probabilities:
+        """Learn from labelled texts, see ``ProbabilityPredictor``."""
+
+    def predict(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> list[Label]:
+        """Learn from labelled texts, and label others."""
+        return self.predict_proba(texts, train, dev, seed=seed).best()
+
+
 @dataclass(frozen=True)
 class MethodInfo:
     """Facts about a method.

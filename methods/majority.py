@@ -10,27 +10,19 @@ import numpy as np
 from bench.classifiers.saved import LabelsOnly
 from bench.method import (
     BuildContext,
-    Label,
     LabelledTexts,
     Method,
     MethodInfo,
+    MostProbable,
     Probabilities,
 )
 
 
-class MajorityPredictor(LabelsOnly):
-    """Predicts the most frequent training label; of several the one that comes first."""
+class MajorityPredictor(MostProbable, LabelsOnly):
+    """Predicts the most frequent training label; of several the one that comes first.
 
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Give every text the same label; one class is enough, and ``dev`` is not used."""
-        return self.predict_proba(texts, train, dev, seed=seed).best()
+    One class is enough, and dev rows are not used.
+    """
 
     def predict_proba(
         self,

@@ -29,11 +29,11 @@ from bench.data.access import DataAccess
 from bench.files import make_folder_atomic, write_atomic
 from bench.method import (
     BuildContext,
-    Label,
     LabelledTexts,
     Method,
     MethodConfig,
     ModelAccess,
+    MostProbable,
     Probabilities,
 )
 from bench.training.adapter import TRAINER
@@ -196,7 +196,7 @@ class ClassifierMethod(Method):
         return load_folder(last, ctx.device)
 
 
-class TaskClassifiers(LabelsOnly):
+class TaskClassifiers(MostProbable, LabelsOnly):
     """Trains a classifier for each task that asks, or finds the one that was trained before.
 
     Args:
@@ -210,24 +210,6 @@ class TaskClassifiers(LabelsOnly):
         self._models = ctx.models
         self._progress = ctx.progress
 
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Label texts by a classifier trained on ``train`` and stopped by ``dev``.
-
-        Labels that ``train`` does not have are never given. Without dev rows a fifth of the
-        training rows stands in, which nothing else learns from.
-
-        Raises:
-            CellError: Rows hold two texts, or the labels are scores, or all the same.
-        """
-        return self.predict_proba(texts, train, dev, seed=seed).best()
-
     def predict_proba(
         self,
         texts: Sequence[tuple[str, ...]],
@@ -236,10 +218,13 @@ class TaskClassifiers(LabelsOnly):
         *,
         seed: int,
     ) -> Probabilities:
-        """Tell how probable each label of the training rows is.
+        """Tell how probable labels are by a classifier trained on ``train`` and stopped by ``dev``.
+
+        Labels that ``train`` does not have are never given. Without dev rows a fifth of the
+        training rows stands in, which nothing else learns from.
 
         Raises:
-            CellError: As ``predict``.
+            CellError: Rows hold two texts, or the labels are scores, or all the same.
         """
         asked = single_texts(texts)
         rows = make_rows(train, dev, seed=seed, dev_rows=self._method.config.dev_rows)

@@ -16,7 +16,7 @@ import numpy as np
 from bench.classifiers.rows import single_texts
 from bench.errors import CellError, DataError
 from bench.files import write_atomic
-from bench.method import Label, LabelledTexts, Probabilities
+from bench.method import Label, LabelledTexts, MostProbable, Probabilities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class Classifier:
         return Probabilities(self.labels, softmax(np.asarray(logits, dtype=np.float64), axis=1))
 
 
-class SavedClassifier(LabelsOnly):
+class SavedClassifier(MostProbable, LabelsOnly):
     """A classifier that was trained before: training rows are not looked at.
 
     Args:
@@ -86,17 +86,6 @@ class SavedClassifier(LabelsOnly):
         super().__init__(name)
         self._classifier = classifier
 
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Label texts by labels that the classifier was trained on."""
-        return self.predict_proba(texts, train, dev, seed=seed).best()
-
     def predict_proba(
         self,
         texts: Sequence[tuple[str, ...]],
@@ -105,7 +94,7 @@ class SavedClassifier(LabelsOnly):
         *,
         seed: int,
     ) -> Probabilities:
-        """Tell how probable they are.
+        """Tell how probable the labels are that the classifier was trained on.
 
         Raises:
             CellError: Rows hold two texts.

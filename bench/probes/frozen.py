@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from bench.errors import CellError
-from bench.method import Label, LabelledTexts, Probabilities
+from bench.method import Label, LabelledTexts, MostProbable, Probabilities
 from bench.probes import protocols
 from bench.probes.base import Examples, Features, Labels
 from bench.probes.logistic import MAX_ITER, Logistic
@@ -20,7 +20,7 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 Combine = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]]
 
 
-class FrozenClassifier:
+class FrozenClassifier(MostProbable):
     """Logistic regression on the vectors of texts, by the protocol of the frozen track.
 
     The dev rows choose the regularisation, or folds of the training rows where there are none.
@@ -36,17 +36,6 @@ class FrozenClassifier:
         self._combine = combine
         self._folds = folds
 
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Label texts by labels of the training rows; the seed is not used."""
-        return self.predict_proba(texts, train, dev, seed=seed).best()
-
     def predict_proba(
         self,
         texts: Sequence[tuple[str, ...]],
@@ -55,7 +44,7 @@ class FrozenClassifier:
         *,
         seed: int,
     ) -> Probabilities:
-        """Tell how probable each label of the training rows is.
+        """Tell how probable each label of the training rows is; the seed is not used.
 
         Raises:
             CellError: The rows do not suffice for the folds, or are of one label.
