@@ -28,6 +28,7 @@ DEV = "sts/stsb:dev"
 TRAINER = (
     "bench.training.batches",
     "bench.training.checkpoints",
+    "bench.training.finite",
     "bench.training.ranks",
     "bench.training.trainer",
     "bench.training.watching",

@@ -13,7 +13,6 @@ import torch
 from datasets import Dataset
 from sentence_transformers import (
     SentenceTransformer,
-    SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.sentence_transformer.modules import Dense, Dropout
@@ -22,12 +21,12 @@ from torch.nn import functional
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
 
 from bench.classifiers.rows import Examples, Rows
-from bench.errors import CellError
 from bench.files import write_atomic
 from bench.method import BuildContext
 from bench.progress import quiet_libraries
 from bench.training.batches import EpochSampler
 from bench.training.checkpoints import STATE_FILE, resume_point
+from bench.training.finite import FiniteTrainer
 from bench.training.heads import fresh_linear
 from bench.training.memory import keep_freed_memory
 from bench.training.trainer import seed_everything
@@ -154,7 +153,7 @@ def train_classifier(
     model.max_seq_length = settings.max_seq_length
     seed_everything(ctx.seed)
     evaluated = len(rows.dev) > 0
-    trainer = _Trainer(
+    trainer = FiniteTrainer(
         model=model,
         loss=ClassifierLoss(model, encoder if settings.freeze else 0),
         args=_arguments(settings, ctx, len(rows.train), evaluated),
@@ -169,23 +168,6 @@ def train_classifier(
     model.requires_grad_(True)
     _write_summary(ctx, trainer.state, time.perf_counter() - started, len(rows.train))
     return model.eval()
-
-
-class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
-    """Stops at a loss that is not finite, and collects nothing for a model card."""
-
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        result = super().compute_loss(model, inputs, *args, **kwargs)
-        loss = result[0] if isinstance(result, tuple) else result
-        if not torch.isfinite(loss):
-            raise CellError(
-                f"the loss became {loss.item()} at step {self.state.global_step + 1}; "
-                "try a lower lr"
-            )
-        return result
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave it out: it asks the hub about the base model."""
 
 
 class _Stop(TrainerCallback):

@@ -18,13 +18,11 @@ from accelerate.data_loader import (  # type: ignore[import-untyped, import-not-
 from datasets import Dataset
 from sentence_transformers import (
     SentenceTransformer,
-    SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
 from transformers import PrinterCallback, TrainerCallback
 
 from bench.data.rows import Row
-from bench.errors import CellError
 from bench.files import write_atomic
 from bench.method import BuildContext
 from bench.progress import quiet_libraries
@@ -37,6 +35,7 @@ from bench.training.checkpoints import (
     resume_point,
     unfrozen,
 )
+from bench.training.finite import FiniteTrainer
 from bench.training.memory import keep_freed_memory
 from bench.training.ranks import average_gradients, check_shares, is_first, ranks, wait_for_all
 from bench.training.watching import (
@@ -200,8 +199,8 @@ def _agreed_resume_point(folder: Path) -> Path | None:
     return resume_point(folder, (LOSS_FILE, STATE_FILE))
 
 
-class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
-    """Stops at a loss that is not finite, and collects nothing for a model card.
+class _Trainer(FiniteTrainer):
+    """Trains in several processes too, with a method's own batches, and a partly frozen model.
 
     In several processes the batches come divided, and gradients are averaged here. The library's
     wrapper would not do: it leaves out parameters of the loss, and what a loss does with parts of
@@ -253,23 +252,10 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
             return super().get_batch_sampler(*args, **kwargs)
         return GivenBatches(self._batches, *args, **kwargs)
 
-    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        result = super().compute_loss(model, inputs, *args, **kwargs)
-        loss = result[0] if isinstance(result, tuple) else result
-        if not torch.isfinite(loss):
-            raise CellError(
-                f"the loss became {loss.item()} at step {self.state.global_step + 1}; "
-                "try a lower lr"
-            )
-        return result
-
     def _clip_grad_norm(self, model: Any) -> Any:
         """Clip the gradients of model and loss as one; the library leaves the loss's alone."""
         modules = self._modules()
         return self.accelerator.clip_grad_norm_(modules.parameters(), self.args.max_grad_norm)
-
-    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
-        """Leave it out: it asks the hub about the base model."""
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Save all of the model, or of a partly frozen one what is trained.
