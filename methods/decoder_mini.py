@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.files import write_atomic
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from transformers import TrainerState, TrainingArguments
 
 # One sentence in so many is held out.
 _HELD_OUT = 50
+_WEIGHT_DECAY = 0.01
 
 
 class DecoderMini(Method):
@@ -34,9 +30,10 @@ class DecoderMini(Method):
         sources=(
             "bench.checkpoints",
             "bench.data.corpora",
+            "bench.training.arguments",
             "bench.training.causal",
             "bench.training.checkpoints",
-            "bench.training.trainer",
+            "bench.training.language",
         ),
     )
 
@@ -96,10 +93,10 @@ class DecoderMini(Method):
             return ctx.models.load(self.checkpoint)
         from bench.checkpoints import load_folder
         from bench.progress import quiet_libraries
-        from bench.training import causal, trainer, watching
+        from bench.training import causal
+        from bench.training.trainer import seed_everything
 
         quiet_libraries()
-        started = time.perf_counter()
         config = self.config
         sentences = load_corpus(config.corpus, ctx.data, config.sentences).sentences()
         held_out = sentences[::_HELD_OUT]
@@ -107,7 +104,7 @@ class DecoderMini(Method):
         length = config.max_seq_length
         tokenizer = causal.train_tokenizer(learnt, config.vocabulary, length)
         rows = causal.full_rows(causal.join_ids(learnt, tokenizer), length)
-        trainer.seed_everything(ctx.seed)
+        seed_everything(ctx.seed)
         lm = causal.make_llama(
             tokenizer,
             layers=config.layers,
@@ -115,65 +112,30 @@ class DecoderMini(Method):
             heads=config.heads,
             positions=length,
         )
-        state = self._train(lm, rows, ctx)
-        found = causal.perplexity(lm, causal.join_ids(held_out, tokenizer), length)
-        watching.write_summary(ctx.workdir, state, time.perf_counter() - started, len(rows))
-        _add_to_summary(
-            ctx.workdir / watching.SUMMARY_FILE,
-            {"held_out_perplexity": found, "held_out_sentences": len(held_out)},
-        )
+        self._train(lm, rows, causal.join_ids(held_out, tokenizer), len(held_out), ctx)
         folder = ctx.workdir / "decoder"
         lm.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return load_folder(folder, ctx.device, "mean")
 
-    def _train(self, lm: Any, rows: list[list[int]], ctx: BuildContext) -> TrainerState:
+    def _train(
+        self, lm: Any, rows: list[list[int]], held_out: list[int], sentences: int, ctx: BuildContext
+    ) -> None:
         import transformers
 
-        from bench.training import checkpoints, memory, watching
-
-        memory.keep_freed_memory()
-        learner = transformers.Trainer(
-            model=lm,
-            args=self._arguments(ctx),
-            train_dataset=[{"input_ids": row, "labels": row} for row in rows],
-            data_collator=transformers.default_data_collator,
-            callbacks=[watching.ProgressCallback(ctx.progress, "train decoder")],
-        )
-        learner.remove_callback(transformers.PrinterCallback)
-        point = checkpoints.resume_point(ctx.workdir / "checkpoints", (checkpoints.STATE_FILE,))
-        learner.train(resume_from_checkpoint=str(point) if point else None)
-        return learner.state
-
-    def _arguments(self, ctx: BuildContext) -> TrainingArguments:
-        import torch
-        import transformers
+        from bench.training.causal import perplexity
+        from bench.training.language import LanguageSettings, train_language_model
 
         config = self.config
-        cuda = ctx.device.startswith("cuda")
-        return transformers.TrainingArguments(
-            output_dir=str(ctx.workdir / "checkpoints"),
-            seed=ctx.seed,
-            data_seed=ctx.seed,
-            use_cpu=ctx.device == "cpu",
-            bf16=cuda and torch.cuda.is_bf16_supported(),
-            per_device_train_batch_size=config.batch_size,
-            max_steps=config.max_steps,
-            learning_rate=config.lr,
-            warmup_steps=config.max_steps // 20,
-            weight_decay=0.01,
-            optim="adamw_torch_fused",
-            save_strategy="steps",
-            save_steps=100,
-            save_total_limit=2,
-            logging_steps=10,
-            report_to="none",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            dataloader_pin_memory=cuda,
+        train_language_model(
+            lm,
+            [{"input_ids": row, "labels": row} for row in rows],
+            transformers.default_data_collator,
+            LanguageSettings(config.max_steps, config.batch_size, config.lr, _WEIGHT_DECAY),
+            ctx,
+            "train decoder",
+            evaluate=lambda: {
+                "held_out_perplexity": perplexity(lm, held_out, config.max_seq_length),
+                "held_out_sentences": sentences,
+            },
         )
-
-
-def _add_to_summary(path: Path, more: Mapping[str, Any]) -> None:
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    write_atomic(path, json.dumps({**summary, **more}, indent=2).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
-    from transformers import TrainingArguments
 
 _SEED_STRIDE = 1_000_003
 _NOT_MASKED = -100
@@ -33,9 +31,9 @@ class MiniLML2Mlm(Method):
         trains=True,
         sources=(
             "bench.data.corpora",
+            "bench.training.arguments",
             "bench.training.checkpoints",
-            "bench.training.trainer",
-            "bench.training.watching",
+            "bench.training.language",
         ),
     )
 
@@ -80,11 +78,9 @@ class MiniLML2Mlm(Method):
             return ctx.models.load(self.checkpoint)
         import transformers
 
-        from bench.training.checkpoints import STATE_FILE, resume_point
+        from bench.training.language import LanguageSettings, train_language_model
         from bench.training.trainer import seed_everything
-        from bench.training.watching import ProgressCallback, write_summary
 
-        started = time.perf_counter()
         config = self.config
         seed_everything(ctx.seed)
         model = ctx.models.load(config.base, pooling="mean")
@@ -95,22 +91,17 @@ class MiniLML2Mlm(Method):
         mlm = transformers.BertForMaskedLM(bert.config)
         # The head has no use for the pooler, the one part that only the base has.
         mlm.bert.load_state_dict(bert.state_dict(), strict=False)
-        rows = self._rows(model.tokenizer, ctx)
-        trainer = _trainer_class()(
-            model=mlm,
-            args=self._arguments(ctx),
-            train_dataset=rows,
-            data_collator=_Masking(model.tokenizer, config.mask, ctx.seed),
-            callbacks=[ProgressCallback(ctx.progress, "train masked language model")],
+        train_language_model(
+            mlm,
+            self._rows(model.tokenizer, ctx),
+            _Masking(model.tokenizer, config.mask, ctx.seed),
+            LanguageSettings(config.max_steps, config.batch_size, config.lr),
+            ctx,
+            "train masked language model",
+            trainer_class=_trainer_class(),
         )
-        trainer.remove_callback(transformers.PrinterCallback)
-        folder = ctx.workdir / "checkpoints"
-        point = resume_point(folder, (STATE_FILE,))
-        trainer.train(resume_from_checkpoint=str(point) if point else None)
         bert.load_state_dict(mlm.bert.state_dict(), strict=False)
         _save(mlm, model.tokenizer, ctx.workdir / "extra" / "mlm")
-        seconds = time.perf_counter() - started
-        write_summary(ctx.workdir, trainer.state, seconds, len(rows))
         return model.eval()
 
     def _rows(self, tokenizer: Any, ctx: BuildContext) -> list[dict[str, Any]]:
@@ -132,33 +123,6 @@ class MiniLML2Mlm(Method):
             }
             for row in range(len(sentences))
         ]
-
-    def _arguments(self, ctx: BuildContext) -> TrainingArguments:
-        import torch
-        import transformers
-
-        config = self.config
-        cuda = ctx.device.startswith("cuda")
-        return transformers.TrainingArguments(
-            output_dir=str(ctx.workdir / "checkpoints"),
-            seed=ctx.seed,
-            data_seed=ctx.seed,
-            use_cpu=ctx.device == "cpu",
-            bf16=cuda and torch.cuda.is_bf16_supported(),
-            per_device_train_batch_size=config.batch_size,
-            max_steps=config.max_steps,
-            learning_rate=config.lr,
-            warmup_steps=config.max_steps // 20,
-            optim="adamw_torch_fused",
-            save_strategy="steps",
-            save_steps=50,
-            save_total_limit=2,
-            logging_steps=10,
-            report_to="none",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            dataloader_pin_memory=cuda,
-        )
 
 
 class _Masking:

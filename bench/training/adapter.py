@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEV = "sts/stsb:dev"
 TRAINER = (
+    "bench.training.arguments",
     "bench.training.batches",
     "bench.training.checkpoints",
     "bench.training.finite",

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import torch
 from datasets import Dataset
 from sentence_transformers import (
     SentenceTransformer,
@@ -24,6 +23,7 @@ from bench.classifiers.rows import Examples, Rows
 from bench.files import write_atomic
 from bench.method import BuildContext
 from bench.progress import quiet_libraries
+from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import EpochSampler
 from bench.training.checkpoints import STATE_FILE, resume_point
 from bench.training.finite import FiniteTrainer
@@ -162,7 +162,7 @@ def train_classifier(
         callbacks=[ProgressCallback(ctx.progress, "train classifier"), _Stop(settings.epochs)],
     )
     trainer.remove_callback(PrinterCallback)
-    point = resume_point(ctx.workdir / "checkpoints", (STATE_FILE,))
+    point = resume_point(checkpoints_folder(ctx), (STATE_FILE,))
     trainer.train(resume_from_checkpoint=str(point) if point else None)
     # Where it is loaded again, nothing is frozen.
     model.requires_grad_(True)
@@ -211,15 +211,8 @@ def _arguments(
         steps = min(steps, settings.max_steps)
     # Every epoch, but several times where the steps end before there are several epochs.
     every = min(epoch, math.ceil(steps / EVALUATIONS))
-    cuda = ctx.device.startswith("cuda")
-    bf16 = cuda and torch.cuda.is_bf16_supported()
     return SentenceTransformerTrainingArguments(
-        output_dir=str(ctx.workdir / "checkpoints"),
-        seed=ctx.seed,
-        data_seed=ctx.seed,
-        use_cpu=ctx.device == "cpu",
-        bf16=bf16,
-        fp16=cuda and not bf16,
+        **shared_arguments(ctx, every),
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=settings.batch_size,
         batch_sampler=EpochSampler,
@@ -227,20 +220,11 @@ def _arguments(
         learning_rate=settings.lr,
         warmup_steps=math.ceil(steps * WARMUP),
         adam_epsilon=ADAM_EPSILON,
-        optim="adamw_torch_fused",
         eval_strategy="steps" if evaluated else "no",
         eval_steps=every if evaluated else None,
         metric_for_best_model=EVAL_LOSS if evaluated else None,
         greater_is_better=False if evaluated else None,
         load_best_model_at_end=evaluated,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        logging_steps=every,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=cuda,
     )
 
 

@@ -26,6 +26,7 @@ from bench.data.rows import Row
 from bench.files import write_atomic
 from bench.method import BuildContext
 from bench.progress import quiet_libraries
+from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import Batches, EpochSampler, GivenBatches
 from bench.training.checkpoints import (
     LOSS_FILE,
@@ -170,7 +171,7 @@ def train(
         ],
     )
     trainer.remove_callback(PrinterCallback)
-    point = _agreed_resume_point(_folder(ctx))
+    point = _agreed_resume_point(checkpoints_folder(ctx))
     if point:
         checkpoints.load(point)
     if not is_first():
@@ -184,10 +185,6 @@ def train(
         write_summary(ctx.workdir, trainer.state, checkpoints.seconds(), len(pairs))
     wait_for_all()
     return model.eval()
-
-
-def _folder(ctx: BuildContext) -> Path:
-    return ctx.workdir / "checkpoints"
 
 
 def _agreed_resume_point(folder: Path) -> Path | None:
@@ -292,15 +289,8 @@ def _arguments(
     settings: TrainSettings, ctx: BuildContext, steps: int, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
     every = settings.dev_every if evaluated else settings.checkpoint_every
-    cuda = ctx.device.startswith("cuda")
-    bf16 = cuda and torch.cuda.is_bf16_supported()
     arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(_folder(ctx)),
-        seed=ctx.seed,
-        data_seed=ctx.seed,
-        use_cpu=ctx.device == "cpu",
-        bf16=bf16,
-        fp16=cuda and not bf16,
+        **shared_arguments(ctx, every),
         per_device_train_batch_size=settings.batch_size,
         batch_sampler=EpochSampler,
         max_steps=steps,
@@ -309,22 +299,11 @@ def _arguments(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         adam_epsilon=settings.adam_epsilon,
-        optim="adamw_torch_fused",
         eval_strategy="steps" if evaluated else "no",
         eval_steps=every if evaluated else None,
         metric_for_best_model=SPEARMAN if evaluated else None,
         greater_is_better=True if evaluated else None,
         load_best_model_at_end=evaluated,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        save_only_model=False,
-        # Windows of the logged loss end at checkpoints, so that resuming never cuts one.
-        logging_steps=every,
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=cuda,
     )
     # The library switches it on for several processes, whose last batch is divided here.
     arguments.dataloader_drop_last = False

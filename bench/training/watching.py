@@ -90,8 +90,10 @@ class DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-i
         self.max_seq_length = max_seq_length
 
 
-def write_summary(workdir: Path, state: TrainerState, seconds: float, pairs: int) -> None:
-    """Write ``training.json``: steps, seconds, final loss, dev scores and the best step."""
+def write_summary(
+    workdir: Path, state: TrainerState, seconds: float, pairs: int, **more: Any
+) -> None:
+    """Write ``training.json``: steps, seconds, final loss, dev scores, the best step, and more."""
     dev = [
         {"step": entry["step"], "spearman": entry[SPEARMAN]}
         for entry in state.log_history
@@ -105,5 +107,6 @@ def write_summary(workdir: Path, state: TrainerState, seconds: float, pairs: int
         "best_step": max(dev, key=lambda entry: entry["spearman"])["step"] if dev else None,
         "dev": dev,
         "pairs": pairs,
+        **more,
     }
     write_atomic(workdir / SUMMARY_FILE, json.dumps(summary, indent=2).encode())

@@ -18,7 +18,7 @@ from bench.method import resolve
 from bench.methods.decoder_mini import DecoderMini
 from bench.record import find_records, read_record
 from bench.spec import parse_method_spec
-from bench.training import causal, watching
+from bench.training import causal, language, watching
 from tests.small import Bench, write_suite
 
 SENTENCES = [f"The {a} sees a {b}, and the {b} runs." for a in "abcdefghij" for b in "klmnopqrst"]
@@ -134,13 +134,8 @@ def test_stopped_and_run_again(
 ) -> None:
     whole = train(corpus)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "stopped"))
-    arguments, on_step_end = DecoderMini._arguments, watching.ProgressCallback.on_step_end
-
-    def often(self: DecoderMini, ctx: Any) -> Any:
-        found = arguments(self, ctx)
-        found.save_steps = 2
-        return found
-
+    on_step_end = watching.ProgressCallback.on_step_end
+    monkeypatch.setattr(language, "_CHECKPOINT_EVERY", 2)
     steps: list[int] = []
 
     def stopping(self: Any, args: Any, state: Any, control: Any, **given: Any) -> None:
@@ -149,7 +144,6 @@ def test_stopped_and_run_again(
         if len(steps) == 4:
             raise _Stopped
 
-    monkeypatch.setattr(DecoderMini, "_arguments", often)
     monkeypatch.setattr(watching.ProgressCallback, "on_step_end", stopping)
     with pytest.raises(_Stopped):
         train(corpus)
