@@ -21,6 +21,7 @@ class MiniLML2(Method):
         name="minilm-l2",
         title="First two layers of all-MiniLM-L6-v2",
         kind="static",
+        sources=("bench.layers",),
     )
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
@@ -29,9 +30,8 @@ class MiniLML2(Method):
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Cut the layers above the second off."""
+        from bench.layers import cut_layers
+
         model = ctx.models.load("minilm", pooling="mean")
-        transformer: Any = model[0]
-        bert = transformer.auto_model
-        bert.encoder.layer = bert.encoder.layer[:LAYERS]
-        bert.config.num_hidden_layers = LAYERS
+        cut_layers(model, LAYERS)
         return model
