@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import CellError
 from bench.method import Label, LabelledTexts, Probabilities
 
 Item = tuple[str, ...]
@@ -58,6 +59,16 @@ class PoolAnswer:
     baselines: Mapping[str, NDArray[np.float64]]
     pseudo: PseudoLabels | None
     report: Mapping[str, Any]
+
+    def probabilities(self) -> Probabilities:
+        """How probable the labels are.
+
+        Raises:
+            CellError: The labels are scores.
+        """
+        if not self.classes:
+            raise CellError("scores have no probabilities")
+        return Probabilities(self.classes, self.combined[self.chosen])
 
 
 @runtime_checkable
@@ -120,6 +131,5 @@ class PoolReader:
         seed: int,
     ) -> Probabilities:
         """Learn, and tell how probable the labels of texts are."""
-        answer = self._predictor.predict_with_pool(texts, train, dev, self._pool, seed=seed)
-        self.answer = answer
-        return Probabilities(answer.classes, answer.combined[answer.chosen])
+        self.answer = self._predictor.predict_with_pool(texts, train, dev, self._pool, seed=seed)
+        return self.answer.probabilities()

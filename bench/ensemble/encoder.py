@@ -14,7 +14,6 @@ from bench.ensemble.report import describe
 from bench.ensemble.settings import EnsembleConfig
 from bench.ensemble.stack import ways
 from bench.ensemble.targets import Floats
-from bench.errors import CellError
 from bench.fingerprint import fingerprint
 from bench.method import BuildContext, Label, LabelledTexts, Probabilities
 from bench.pool import Item, PoolAnswer, PseudoLabels
@@ -57,10 +56,7 @@ class EnsembleEncoder(LabelsOnly):
         Raises:
             CellError: As ``predict_with_pool``, or the labels are scores.
         """
-        answer = self.predict_with_pool(texts, train, dev, (), seed=seed)
-        if not answer.classes:
-            raise CellError("scores have no probabilities")
-        return Probabilities(answer.classes, answer.combined[answer.chosen])
+        return self.predict_with_pool(texts, train, dev, (), seed=seed).probabilities()
 
     def predict_with_pool(
         self,
