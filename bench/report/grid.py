@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill
 
 import numpy as np
-from tabulate import tabulate
 
 from bench.record import Record
-from bench.report import markdown
-from bench.report.plain import plain
+from bench.report.columns import by_group, grids, heading, label, note, shown_code
 from bench.report.text import Style
 
 _SHADES = "▁▂▃▄▅▆▇█"
@@ -32,22 +29,17 @@ def render(
         style: ``text`` or ``markdown``.
         width: Columns of the terminal, or None for no limit.
     """
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        if record.grid:
-            groups.setdefault(f"{record.method.spec} {record.profile}", []).append(record)
+    groups = by_group([record for record in records if record.grid])
     if not groups:
         return None
-    grids = {name: _means(members) for name, members in groups.items()}
-    values = [value for grid in grids.values() for value in grid.values()]
-    title = f"{suite} by layers and dimensions"
-    parts = [f"### {markdown.escape(title)}" if style == "markdown" else plain(title)]
-    for name, grid in grids.items():
-        parts += [
-            _caption(name, len(groups[name]), style),
-            _table(grid, min(values), max(values), style),
-        ]
-    return "\n\n".join([*parts, _NOTE if width is None else fill(_NOTE, width)])
+    averages = {group: _means(members) for group, members in groups.items()}
+    values = [value for grid in averages.values() for value in grid.values()]
+    parts = [heading(f"{suite} by layers and dimensions", style)]
+    for group, members in groups.items():
+        count = f"{len(members)} seed{'s' * (len(members) > 1)}"
+        parts.append(f"{shown_code(label(group[0], members[0]), style)}, {count}")
+        parts += _table(averages[group], min(values), max(values), style, width)
+    return "\n\n".join([*parts, note(_NOTE, width)])
 
 
 def _means(records: Sequence[Record]) -> dict[tuple[int, int], float]:
@@ -58,25 +50,16 @@ def _means(records: Sequence[Record]) -> dict[tuple[int, int], float]:
     return {cut: float(np.mean(values)) for cut, values in cells.items()}
 
 
-def _caption(name: str, seeds: int, style: Style) -> str:
-    count = f"{seeds} seed{'s' * (seeds > 1)}"
-    return f"{markdown.code(name)}, {count}" if style == "markdown" else f"{plain(name)}, {count}"
-
-
-def _table(grid: dict[tuple[int, int], float], low: float, high: float, style: Style) -> str:
+def _table(
+    grid: dict[tuple[int, int], float], low: float, high: float, style: Style, width: int | None
+) -> list[str]:
     layers = sorted({layer for layer, _ in grid})
     dims = sorted({dim for _, dim in grid}, reverse=True)
     rows = [
         [str(layer), *(_cell(grid.get((layer, dim)), low, high) for dim in dims)]
         for layer in layers
     ]
-    return tabulate(
-        rows,
-        ["Layers", *map(str, dims)],
-        tablefmt="pipe" if style == "markdown" else "simple",
-        colalign=["right"] * (len(dims) + 1),
-        disable_numparse=True,
-    )
+    return grids(rows, ["Layers", *map(str, dims)], style=style, width=width, left=0)
 
 
 def _cell(value: float | None, low: float, high: float) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill
 
 import numpy as np
-from tabulate import tabulate
 
 from bench.record import Record
-from bench.report import markdown
-from bench.report.plain import plain
+from bench.report.columns import by_group, grids, heading, label, note, shown_code, shown_text
 from bench.report.text import Style
 
 _NOTE = (
@@ -32,25 +29,29 @@ def render(
         width: Columns of the terminal, or None for no limit; methods that do not fit come in a
             grid below.
     """
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(f"{record.method.spec}{_scale(record)}", []).append(record)
     rows = _rows(records)
     if not rows:
         return None
-    title = f"{suite} by phenomenon"
-    grids = _grids(rows, groups, style, width)
-    note = _NOTE if width is None else fill(_NOTE, width)
-    return "\n\n".join([_head(title, style), *grids, note])
-
-
-def _head(title: str, style: Style) -> str:
-    return f"### {markdown.escape(title)}" if style == "markdown" else plain(title)
-
-
-def _scale(record: Record) -> str:
-    scale = f" {record.profile}" if record.method.trained else ""
-    return scale if record.limit is None else f"{scale} first {record.limit}"
+    groups = by_group(records)
+    names = [shown_code(label(group[0], of[0]), style) for group, of in groups.items()]
+    cells = [
+        [
+            shown_text(task, style),
+            shown_text(phenomenon, style),
+            str(items),
+            *(_cell(of, task, phenomenon) for of in groups.values()),
+        ]
+        for task, phenomenon, items in rows
+    ]
+    tables = grids(
+        cells,
+        ["Task", "Phenomenon", "Items", *names],
+        style=style,
+        width=width,
+        kept=3,
+        left=2,
+    )
+    return "\n\n".join([heading(f"{suite} by phenomenon", style), *tables, note(_NOTE, width)])
 
 
 def _rows(records: Sequence[Record]) -> list[tuple[str, str, int]]:
@@ -61,55 +62,6 @@ def _rows(records: Sequence[Record]) -> list[tuple[str, str, int]]:
         for name, group in entry.phenomena.items()
     }
     return [(task, name, items) for (task, name), items in found.items()]
-
-
-def _grids(
-    rows: Sequence[tuple[str, str, int]],
-    groups: dict[str, list[Record]],
-    style: Style,
-    width: int | None,
-) -> list[str]:
-    grids: list[str] = []
-    names = list(groups)
-    while names:
-        shown = len(names)
-        text = _grid(rows, groups, names, style)
-        while width is not None and shown > 1 and len(text.splitlines()[0]) > width:
-            shown -= 1
-            text = _grid(rows, groups, names[:shown], style)
-        grids.append(text)
-        names = names[shown:]
-    return grids
-
-
-def _grid(
-    rows: Sequence[tuple[str, str, int]],
-    groups: dict[str, list[Record]],
-    names: Sequence[str],
-    style: Style,
-) -> str:
-    shown = markdown.escape if style == "markdown" else plain
-    cells = [
-        [
-            shown(task),
-            shown(phenomenon),
-            str(items),
-            *(_cell(groups[name], task, phenomenon) for name in names),
-        ]
-        for task, phenomenon, items in rows
-    ]
-    return tabulate(
-        cells,
-        [
-            "Task",
-            "Phenomenon",
-            "Items",
-            *map(markdown.code if style == "markdown" else plain, names),
-        ],
-        tablefmt="pipe" if style == "markdown" else "simple",
-        colalign=["left", "left", "right", *("right" for _ in names)],
-        disable_numparse=True,
-    )
 
 
 def _cell(records: Sequence[Record], task: str, phenomenon: str) -> str:
