@@ -54,6 +54,7 @@ def score_grid(
     return tuple(_scored(cuts, width, cheap, cell.suite, encoded, settings))
 
 
+# To mypy the library's classes are Any where it is not installed, which strict mode refuses.
 class EveryLayer(SentenceTransformer):  # type: ignore[misc, unused-ignore]
     """A model whose vectors are those of all its layers, one after the other.
 

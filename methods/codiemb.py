@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,11 +13,11 @@ from pydantic import Field, model_validator
 
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
-from bench.data.graded import TRAIN, Graded, graded_fingerprint, load_graded
+from bench.data.graded import TRAIN, Graded, graded_fingerprint, load_graded_sets
 from bench.data.retrieval import Query, load_retrieval, retrieval_datasets, retrieval_fingerprint
-from bench.errors import DataError, UsageError
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.adapter import DEV, SOURCES, TrainedConfig, TrainedMethod
+from bench.training.mixture import Mixture
 
 if TYPE_CHECKING:
     import torch
@@ -33,52 +33,6 @@ WARMUP_RATIO = 0.03
 PARAPHRASE = 0.8
 _KEPT = "checkpoints"
 _OF_FUSION = ("fusion", "granularity", "power")
-
-
-@dataclass(frozen=True)
-class Part:
-    """The rows of one set.
-
-    Attributes:
-        start: Number of the first one.
-        count: Rows in an epoch.
-        batch_size: Rows in a batch.
-        redrawn: Whether every epoch has rows of its own, one epoch's behind the other's.
-    """
-
-    start: int
-    count: int
-    batch_size: int
-    redrawn: bool
-
-    def batches(self, epoch: int, generator: np.random.Generator) -> list[list[int]]:
-        """Cut the shuffled rows of an epoch into full batches; what is left over is not used."""
-        first = self.start + epoch * self.count * self.redrawn
-        full = self.count // self.batch_size * self.batch_size
-        order = first + generator.permutation(self.count)[:full]
-        found: list[list[int]] = order.reshape(-1, self.batch_size).tolist()
-        return found
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Rows of all tasks, with the sets that they are of.
-
-    Attributes:
-        rows: Query, positives and hard negatives, or two texts; empty texts fill each row up.
-        labels: The grade of each pair, −1 for rows of retrieval.
-        parts: The sets.
-    """
-
-    rows: list[Texts]
-    labels: list[float]
-    parts: list[Part]
-
-    def batches(self, seed: int, epoch: int) -> list[list[int]]:
-        """Batches of an epoch in random order, each of rows of one set (the dynamic sampler)."""
-        generator = np.random.default_rng((seed, epoch))
-        found = [batch for part in self.parts for batch in part.batches(epoch, generator)]
-        return [found[i] for i in generator.permutation(len(found))]
 
 
 class CoDiEmb(TrainedMethod):
@@ -105,6 +59,7 @@ class CoDiEmb(TrainedMethod):
             "bench.methods.losses.listwise",
             "bench.methods.losses.multi_positive",
             "bench.training.fusion",
+            "bench.training.mixture",
         ),
     )
 
@@ -303,7 +258,7 @@ class CoDiEmb(TrainedMethod):
 
     def _pairs(self, data: DataAccess) -> list[Graded]:
         """Graded pairs of each set; in the naive training those that are positives."""
-        found = graded_sets(data)
+        found = load_graded_sets(data)
         if not self.config.naive:
             return found
         same = [
@@ -319,73 +274,14 @@ class CoDiEmb(TrainedMethod):
             joined = [*chain.from_iterable(queries.values())]
             joined += [Query(one, (two,), ()) for found in pairs for one, two in found.pairs]
             queries, pairs = {"all sets": joined}, []
-        mixture = Mixture([], [], [])
+        mixture = Mixture(config.positives, config.negatives)
         for graded in pairs:
-            self._add_pairs(mixture, graded)
+            mixture.add_pairs(graded, config.sts_batch_size)
         for name, found in queries.items():
-            self._add_queries(mixture, name, found, ctx.seed)
+            mixture.add_queries(
+                name, found, config.batch_size, epochs=math.ceil(config.epochs), seed=ctx.seed
+            )
         return mixture
-
-    def _add_pairs(self, mixture: Mixture, graded: Graded) -> None:
-        size = self.config.sts_batch_size
-        _refuse_less_than_a_batch("graded pairs", len(graded.pairs), "sts_batch_size", size)
-        mixture.parts.append(Part(len(mixture.rows), len(graded.pairs), size, redrawn=False))
-        padding = ("",) * (self.config.positives + self.config.negatives - 1)
-        mixture.rows.extend((*pair, *padding) for pair in graded.pairs)
-        mixture.labels.extend(graded.scores)
-
-    def _add_queries(
-        self, mixture: Mixture, name: str, queries: Sequence[Query], seed: int
-    ) -> None:
-        from bench.methods.losses.multi_positive import RETRIEVAL_LABEL
-
-        config, size = self.config, self.config.batch_size
-        _refuse_less_than_a_batch(f"queries of {name}", len(queries), "batch_size", size)
-        part = Part(len(mixture.rows), len(queries), size, redrawn=True)
-        for epoch in range(math.ceil(config.epochs)):
-            generator = np.random.default_rng((seed, epoch, len(mixture.parts) + 1))
-            for query in queries:
-                positives = _drawn(query.positives, config.positives, generator)
-                negatives = _drawn(query.negatives, config.negatives, generator)
-                mixture.rows.append((query.text, *positives, *negatives))
-                mixture.labels.append(RETRIEVAL_LABEL)
-        mixture.parts.append(part)
-
-
-def graded_sets(data: DataAccess) -> list[Graded]:
-    """Load the graded pairs of each set on its own.
-
-    Raises:
-        DataError: A data set is missing or changed, or a grade is not between 0 and 1.
-    """
-    graded = load_graded(data)
-    of_set: dict[Texts, str] = {}
-    for ref in TRAIN:
-        for row in data.rows(ref):
-            of_set.setdefault((row["sentence1"], row["sentence2"]), ref)
-    found = {ref: Graded([], []) for ref in TRAIN}
-    for pair, score in zip(graded.pairs, graded.scores, strict=True):
-        if not 0 <= score <= 1:
-            where = f"{of_set[pair]}: the grade of {pair!r}"
-            raise DataError(f"{where} is {score}; it has to be between 0 and 1")
-        found[of_set[pair]].pairs.append(pair)
-        found[of_set[pair]].scores.append(score)
-    return [one for one in found.values() if one.pairs]
-
-
-def _drawn(texts: Texts, count: int, generator: np.random.Generator) -> Iterator[str]:
-    """Draw from texts, which are repeated until they suffice; empty ones where there are none."""
-    if not texts:
-        return iter([""] * count)
-    repeated = texts * math.ceil(count / len(texts))
-    return (repeated[i] for i in generator.permutation(len(repeated))[:count])
-
-
-def _refuse_less_than_a_batch(what: str, count: int, option: str, size: int) -> None:
-    if count < size:
-        raise UsageError(
-            f"codiemb: {count} {what} do not fill a batch of {size}; lower {option} or use more"
-        )
 
 
 def _dev_score(model: SentenceTransformer, ctx: BuildContext) -> Callable[[State], float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.data.access import DataAccess
 from bench.data.rows import Row
+from bench.errors import DataError
 from bench.fingerprint import fingerprint
 
 # Lowest and highest score of each set.
@@ -42,16 +43,43 @@ def load_graded(data: DataAccess) -> Graded:
     brought to [0, 1] by the nominal range of their set.
 
     Raises:
-        DataError: A data set is missing or changed.
+        DataError: A data set is missing or changed, or a score is outside its range.
     """
-    tested = {_key(row) for ref in TEST for row in data.rows(ref)}
-    found: dict[tuple[str, ...], tuple[tuple[str, str], float]] = {}
-    for ref, (low, high) in TRAIN.items():
+    sets = load_graded_sets(data)
+    return Graded(
+        [pair for one in sets for pair in one.pairs],
+        [score for one in sets for score in one.scores],
+    )
+
+
+def load_graded_sets(data: DataAccess) -> list[Graded]:
+    """Load what ``load_graded`` does, each set on its own; one of which nothing is left is out.
+
+    Raises:
+        DataError: A data set is missing or changed, or a score is outside its range.
+    """
+    seen = {_key(row) for ref in TEST for row in data.rows(ref)}
+    sets = []
+    for ref, bounds in TRAIN.items():
+        found = Graded([], [])
         for row in data.rows(ref):
-            if (key := _key(row)) not in tested:
-                score = (float(row["score"]) - low) / (high - low)
-                found.setdefault(key, ((row["sentence1"], row["sentence2"]), score))
-    return Graded([pair for pair, _ in found.values()], [score for _, score in found.values()])
+            if (key := _key(row)) not in seen:
+                seen.add(key)
+                found.pairs.append((row["sentence1"], row["sentence2"]))
+                found.scores.append(_on_one_scale(row, bounds, ref))
+        sets.append(found)
+    return [found for found in sets if found.pairs]
+
+
+def _on_one_scale(row: Row, bounds: tuple[float, float], ref: str) -> float:
+    low, high = bounds
+    score = (float(row["score"]) - low) / (high - low)
+    if not 0 <= score <= 1:
+        pair = row["sentence1"], row["sentence2"]
+        raise DataError(
+            f"{ref}: the score of {pair!r} is {row['score']}; it has to be between {low} and {high}"
+        )
+    return score
 
 
 def graded_fingerprint(data: DataAccess) -> str:

@@ -14,8 +14,8 @@ from bench.layers import layer_vectors
 from bench.methods.losses.gather import gather_rows
 from bench.methods.losses.graded import pearson_loss
 from bench.methods.losses.listwise import pro_loss, rank_kl_loss
+from bench.training.mixture import RETRIEVAL_LABEL
 
-RETRIEVAL_LABEL = -1.0
 # Of the authors' code.
 PEARSON_WEIGHT, RANK_KL_WEIGHT, PRO_WEIGHT = 2.0, 5.0, 0.5
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.cache import Cache
 from bench.data.access import DataAccess
-from bench.data.graded import TEST, load_graded
+from bench.data.graded import TEST, Graded, load_graded, load_graded_sets
+from bench.errors import DataError
 
 
 @pytest.mark.data
@@ -24,3 +26,32 @@ def test_pairs_are_new_to_every_test_set(data_folder: Path, tmp_path: Path) -> N
     assert not tested & set(keys)
     assert len(keys) == len(graded.scores) > 9_000
     assert (min(graded.scores), max(graded.scores)) == (0, 1)
+
+
+class Rows:
+    """Sets that are made up: a pair of its own in each, one in all, and no test sets."""
+
+    def __init__(self, score: float = 2.5) -> None:
+        self.score = score
+
+    def rows(self, ref: str) -> list[dict[str, Any]]:
+        """Two pairs, of which the first has the score."""
+        if ref in TEST:
+            return []
+        own = {"sentence1": ref, "sentence2": "own", "score": self.score}
+        return [own, {"sentence1": "in all", "sentence2": "sets", "score": 5}]
+
+
+def test_a_pair_is_kept_in_the_first_of_its_sets() -> None:
+    data: Any = Rows()
+    stsb, sick = ("sts/stsb:train", "own"), ("sts/sick:train", "own")
+    sets = [Graded([stsb, ("in all", "sets")], [0.5, 1.0]), Graded([sick], [0.375])]
+    assert load_graded_sets(data) == sets
+    assert load_graded(data) == Graded([stsb, ("in all", "sets"), sick], [0.5, 1.0, 0.375])
+
+
+@pytest.mark.parametrize("score", [-1.0, 5.5, float("nan")])
+def test_a_score_outside_its_range_is_named(score: float) -> None:
+    data: Any = Rows(score)
+    with pytest.raises(DataError, match=r"stsb:train: the score of \('sts/stsb:train', 'own'\)"):
+        load_graded(data)

@@ -16,14 +16,15 @@ from bench.build import Built
 from bench.data.access import DataAccess
 from bench.data.graded import Graded
 from bench.data.retrieval import Query
-from bench.errors import DataError, UsageError
+from bench.errors import UsageError
 from bench.method import resolve
 from bench.methods import codiemb
-from bench.methods.codiemb import CoDiEmb, Mixture
+from bench.methods.codiemb import CoDiEmb
 from bench.metrics.pearson import pearson
 from bench.models import lineage
 from bench.spec import parse_method_spec
 from bench.training import fusion, trainer
+from bench.training.mixture import Mixture
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert
 
@@ -45,7 +46,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(codiemb, "load_retrieval", lambda name, data, limit: SETS[name][:limit])
     monkeypatch.setattr(codiemb, "retrieval_fingerprint", lambda name, data: name)
-    monkeypatch.setattr(codiemb, "graded_sets", lambda data: GRADED)
+    monkeypatch.setattr(codiemb, "load_graded_sets", lambda data: GRADED)
     monkeypatch.setattr(codiemb, "graded_fingerprint", lambda data: "made up")
     monkeypatch.setattr(DataAccess, "rows", lambda self, ref: DEV_ROWS)
     monkeypatch.setattr(DataAccess, "sha256", lambda self, ref: "made up")
@@ -309,29 +310,3 @@ def test_bad_settings(options: dict[str, Any]) -> None:
         train(options, batch_size=12)
     with pytest.raises(UsageError, match=r"5 graded pairs .*; lower sts_batch_size or use more"):
         train(options, sts_batch_size=6)
-
-
-class Rows:
-    """Graded rows that are made up."""
-
-    def rows(self, ref: str) -> list[dict[str, Any]]:
-        """One pair in each set, and one in both."""
-        own = {"sentence1": ref, "sentence2": "own"}
-        return [own, {"sentence1": "in both", "sentence2": "sets"}]
-
-
-def test_graded_pairs_are_kept_by_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    stsb, sick = ("sts/stsb:train", "own"), ("sts/sick:train", "own")
-    pairs, data = [stsb, ("in both", "sets"), sick], Rows()
-    given: Any = data
-
-    def use(scores: list[float]) -> None:
-        monkeypatch.setattr(codiemb, "load_graded", lambda data: Graded(pairs, scores))
-
-    use([0.0, 0.5, 1.0])
-    assert codiemb.graded_sets(given) == [Graded(pairs[:2], [0.0, 0.5]), Graded([sick], [1.0])]
-    for wrong in (-1.0, 1.2, float("nan")):
-        use([0.0, wrong, 1.0])
-        with pytest.raises(DataError, match=r"stsb:train: the grade of \('in both', 'sets'\)"):
-            codiemb.graded_sets(given)
