@@ -17,7 +17,7 @@ from sentence_transformers import (
 from sentence_transformers.sentence_transformer.modules import Dense, Dropout
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState
+from transformers import PrinterCallback, TrainerState
 
 from bench.classifiers.rows import Examples, Rows
 from bench.files import write_atomic
@@ -30,7 +30,7 @@ from bench.training.finite import FiniteTrainer
 from bench.training.heads import fresh_linear
 from bench.training.memory import keep_freed_memory
 from bench.training.trainer import seed_everything
-from bench.training.watching import SUMMARY_FILE, ProgressCallback
+from bench.training.watching import SUMMARY_FILE, ProgressCallback, StopWhen
 
 if TYPE_CHECKING:
     from bench.classifiers.method import ClassifierConfig
@@ -159,7 +159,12 @@ def train_classifier(
         args=_arguments(settings, ctx, len(rows.train), evaluated),
         train_dataset=_dataset(rows.train),
         eval_dataset=_dataset(rows.dev) if evaluated else None,
-        callbacks=[ProgressCallback(ctx.progress, "train classifier"), _Stop(settings.epochs)],
+        callbacks=[
+            ProgressCallback(ctx.progress, "train classifier"),
+            StopWhen(
+                lambda state: has_to_stop([loss for _, loss in _losses(state)], settings.epochs)
+            ),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     point = resume_point(checkpoints_folder(ctx), (STATE_FILE,))
@@ -168,29 +173,6 @@ def train_classifier(
     model.requires_grad_(True)
     _write_summary(ctx, trainer.state, time.perf_counter() - started, len(rows.train))
     return model.eval()
-
-
-class _Stop(TrainerCallback):
-    """Stops a training by its own history, which every checkpoint carries."""
-
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
-
-    def on_evaluate(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Stop where the losses say so."""
-        self._judge(state, control)
-
-    def on_step_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Likewise after a checkpoint at which it had been stopped."""
-        self._judge(state, control)
-
-    def _judge(self, state: TrainerState, control: TrainerControl) -> None:
-        if has_to_stop([loss for _, loss in _losses(state)], self._epochs):
-            control.should_training_stop = True
 
 
 def _losses(state: TrainerState) -> list[tuple[int, float]]:

@@ -42,8 +42,10 @@ from bench.training.ranks import average_gradients, check_shares, is_first, rank
 from bench.training.watching import (
     SPEARMAN,
     DevEvaluator,
+    LogLastStep,
     ProgressCallback,
-    Schedule,
+    StopWhen,
+    out_of_patience,
     write_summary,
 )
 
@@ -166,7 +168,8 @@ def train(
         callbacks=[
             ProgressCallback(ctx.progress, "train"),
             checkpoints,
-            Schedule(settings.patience if evaluated else 0),
+            LogLastStep(),
+            StopWhen(partial(out_of_patience, patience=settings.patience)),
             *callbacks,
         ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,36 +44,50 @@ class ProgressCallback(TrainerCallback):
         self._progress.advance(state.global_step)
 
 
-class Schedule(TrainerCallback):
-    """Logs the last step, and stops after evaluations without a new best.
-
-    The library's own early stopping forgets its count on resuming; this one reads the history
-    that every checkpoint carries.
-    """
-
-    def __init__(self, patience: int) -> None:
-        self._patience = patience
+class LogLastStep(TrainerCallback):
+    """Logs the last step, whatever the interval of the others."""
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Log the last step."""
+        """Log where it is the last step."""
         if state.global_step >= state.max_steps:
             control.should_log = True
-        self._stop_if_exhausted(state, control)
+
+
+class StopWhen(TrainerCallback):
+    """Stops a training by its own history, which every checkpoint carries.
+
+    The library's early stopping forgets its count on resuming.
+
+    Args:
+        ended: Whether a training is to end with what it has logged so far.
+    """
+
+    def __init__(self, ended: Callable[[TrainerState], bool]) -> None:
+        self._ended = ended
 
     def on_evaluate(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop where the patience is at its end."""
-        self._stop_if_exhausted(state, control)
+        """Stop where the history says so."""
+        self._judge(state, control)
 
-    def _stop_if_exhausted(self, state: TrainerState, control: TrainerControl) -> None:
-        scores = [entry[SPEARMAN] for entry in state.log_history if SPEARMAN in entry]
-        if self._patience and scores:
-            since_best = len(scores) - 1 - scores.index(max(scores))
-            if since_best >= self._patience:
-                control.should_training_stop = True
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Likewise after a checkpoint at which it had been stopped."""
+        self._judge(state, control)
+
+    def _judge(self, state: TrainerState, control: TrainerControl) -> None:
+        if self._ended(state):
+            control.should_training_stop = True
+
+
+def out_of_patience(state: TrainerState, patience: int) -> bool:
+    """Whether so many evaluations on the dev rows came after the best one; never for 0."""
+    scores = [entry[SPEARMAN] for entry in state.log_history if SPEARMAN in entry]
+    return bool(patience and scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
 
 
 class DevEvaluator(EmbeddingSimilarityEvaluator):  # type: ignore[misc, unused-ignore]
