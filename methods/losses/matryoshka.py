@@ -116,11 +116,14 @@ class MatryoshkaLoss(nn.Module):
             labels: What the base gets.
         """
         columns = [self.model(dict(view))["sentence_embedding"] for view in features]
-        dims = _drawn(self._dims, self._dims_per_step, self.draws.next())
+        return self._prefixes(columns, labels, self.draws.next())
+
+    def _prefixes(self, columns: list[Tensor], labels: Tensor, chance: Random) -> Tensor:
+        dims = _drawn(self._dims, self._dims_per_step, chance)
         return prefix_loss(self._base, columns, labels, dims)
 
 
-class Matryoshka2dLoss(nn.Module):
+class Matryoshka2dLoss(MatryoshkaLoss):
     """2D Matryoshka as sentence-transformers trains it, on layers alone.
 
     With M the sum over prefixes, S some of the layers 1 to L - 1, and ω a weight of the layer:
@@ -157,16 +160,11 @@ class Matryoshka2dLoss(nn.Module):
         detached: bool,
         seed: int,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self._base = base
-        self._dims = tuple(dims)
-        self._dims_per_step = dims_per_step
+        super().__init__(model, base, dims, dims_per_step=dims_per_step, seed=seed)
         self._layers_per_step = layers_per_step
         self._layer_weighting = layer_weighting
         self._temperature = temperature
         self._detached = detached
-        self.draws = Draws(seed)
 
     def forward(self, features: Features, labels: Tensor) -> Tensor:
         """Encode the columns once, and compute the loss of the last layer and some others.
@@ -188,10 +186,6 @@ class Matryoshka2dLoss(nn.Module):
             aligned = divergence(torch.cat(layers[layer]), teacher, self._temperature)
             loss = loss + self._temperature * aligned
         return loss
-
-    def _prefixes(self, columns: list[Tensor], labels: Tensor, chance: Random) -> Tensor:
-        dims = _drawn(self._dims, self._dims_per_step, chance)
-        return prefix_loss(self._base, columns, labels, dims)
 
 
 def layer_weight(weighting: LayerWeighting, layer: int) -> float:
