@@ -1,0 +1,120 @@
+"""Files of claims, and records that answer them as a test wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.record import (
+    EncodingEntry,
+    MethodEntry,
+    Record,
+    TaskEntry,
+    Timings,
+    pack_items,
+    record_path,
+    sha256,
+    write_record,
+)
+
+RUNS = Path("results/runs")
+TRAINED = {"sct", "simcse"}
+# Sums, differences and thirds of such numbers are exact, so that margins can be hit.
+NOISE = np.arange(40) / 64
+STEP = 1 / 32
+
+
+def write(
+    spec: str,
+    gain: float | np.ndarray = 0.0,
+    *,
+    folder: Path = RUNS,
+    seed: int = 0,
+    suite: str = "small",
+    profile: str = "local",
+    limit: int | None = None,
+    rows: str = "0",
+    task_gain: float | None = None,
+) -> Path:
+    """Write a record of one task whose scores on all resamples are those of 0.25 and a gain."""
+    average = 0.25 + NOISE + gain
+    pairs = average if task_gain is None else 0.25 + NOISE + task_gain
+    items = {"average/replicates": average, "pairs/replicates": pairs, "pairs/value": NOISE}
+    packed = pack_items(items)
+    trained = spec.partition("[")[0] in TRAINED
+    record = Record(
+        suite=suite,
+        convention="simcse",
+        method=MethodEntry(
+            name=spec.partition("[")[0],
+            spec=spec,
+            title="x",
+            kind="static",
+            checkpoint=None,
+            config={},
+            trained=trained,
+            base="minilm-l2" if trained else None,
+        ),
+        profile=profile,
+        seed=seed,
+        limit=limit,
+        cell_fingerprint=f"{spec}{seed}",
+        model_fingerprint=f"{spec}{seed}",
+        dimension=8,
+        parameters=None,
+        tasks={
+            "pairs": TaskEntry(
+                kind="sts",
+                metric="Spearman",
+                mteb=None,
+                main=float(pairs.mean()),
+                ci95=(0.1, 0.9),
+                metrics={},
+                items=40,
+                data_sha256=rows,
+            )
+        },
+        average=float(average.mean()),
+        average_ci95=(0.1, 0.9),
+        average_of_rounded=float(average.mean()),
+        averaged_tasks=("pairs",),
+        encoding=EncodingEntry(texts=9, distinct=9, encoded=9, tokens=None),
+        timings=Timings(build=0, encode=0, score=0),
+        peak_memory_bytes=0,
+        training=None,
+        versions={},
+        machine={},
+        created="2026-01-01T00:00:00Z",
+        items_sha256=sha256(packed),
+    )
+    path = record_path(folder, suite, f"{spec}-{profile}-{limit}-seed{seed}")
+    write_record(path, record, packed)
+    return path
+
+
+def write_seeds(spec: str, gain: float | np.ndarray = 0.0, seeds: int = 3, **changes: Any) -> None:
+    for seed in range(seeds):
+        write(spec, gain, seed=seed, **changes)
+
+
+TOML = """
+paper = "A Paper"
+arxiv = "2401.00001"
+[[claims]]
+name = "new-above-old"
+claim = "The new one is better."
+source = "Table 1"
+a = "sct"
+b = "simcse"
+suite = "small.toml"
+"""
+
+
+def write_toml(file: str = "paper.toml", **changes: Any) -> Path:
+    """Write a file of one claim with some fields changed."""
+    lines = [line for line in TOML.splitlines() if line.partition(" = ")[0] not in changes]
+    lines += [f"{key} = {value}" for key, value in changes.items() if value is not None]
+    Path(file).write_text("\n".join(lines), encoding="utf-8")
+    return Path(file)
