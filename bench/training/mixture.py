@@ -110,5 +110,5 @@ def _drawn(texts: Texts, count: int, generator: np.random.Generator) -> Iterator
 def _refuse_less_than_a_batch(what: str, count: int, option: str, size: int) -> None:
     if count < size:
         raise UsageError(
-            f"codiemb: {count} {what} do not fill a batch of {size}; lower {option} or use more"
+            f"{count} {what} do not fill a batch of {size}; lower {option} or use more"
         )
