@@ -13,7 +13,7 @@ from bench.method import BuildContext
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.checkpoints import STATE_FILE, resume_point
 from bench.training.memory import keep_freed_memory
-from bench.training.watching import ProgressCallback, write_summary
+from bench.training.watching import LogLastStep, ProgressCallback, write_summary
 
 _WARMUP_SHARE = 20
 _CHECKPOINT_EVERY = 50
@@ -74,7 +74,7 @@ def train_language_model(
         ),
         train_dataset=rows,
         data_collator=collate,
-        callbacks=[ProgressCallback(ctx.progress, label)],
+        callbacks=[ProgressCallback(ctx.progress, label), LogLastStep()],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     point = resume_point(checkpoints_folder(ctx), (STATE_FILE,))

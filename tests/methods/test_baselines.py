@@ -122,6 +122,7 @@ def test_mlm_keeps_a_head_that_shares_the_encoder(tmp_path: Path) -> None:
     built = build(f"minilm-l2-mlm[{options}]", tmp_path)
     assert built.training is not None
     assert built.training["steps"] == 3
+    assert built.training["final_loss"] > 0
     mlm = BertForMaskedLM.from_pretrained(tmp_path / "cache" / "models" / built.fingerprint / "mlm")
     mine = built.encoder[0].auto_model.state_dict()
     for name, tensor in mlm.bert.state_dict().items():
