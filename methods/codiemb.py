@@ -73,6 +73,7 @@ class CoDiEmb(TrainedMethod):
 
         Attributes:
             pooling: Pooling of the base.
+            tasks: What is trained: both, or one alone, to see what it loses to the other.
             retrieval: Sets of queries, see ``bench.data.retrieval``, joined with ``+``.
             queries: Number of queries of each set, all by default.
             positives: Positives P that are drawn for a query in every epoch.
@@ -98,6 +99,7 @@ class CoDiEmb(TrainedMethod):
 
         base: str = "intfloat/multilingual-e5-large-instruct"
         pooling: Literal["cls", "mean"] = "mean"
+        tasks: Literal["both", "retrieval", "sts"] = "both"
         retrieval: str = "wikiqa+trecqa+semeval16_qq+quora"
         queries: int | None = Field(None, gt=0)
         positives: int = Field(2, gt=0)
@@ -150,6 +152,14 @@ class CoDiEmb(TrainedMethod):
         return self.config.gather_sts
 
     @property
+    def _learns_retrieval(self) -> bool:
+        return self.config.tasks != "sts"
+
+    @property
+    def _learns_sts(self) -> bool:
+        return self.config.tasks != "retrieval"
+
+    @property
     def _trained(self) -> str:
         """Spec of the training whose checkpoints are merged."""
         options = self.config.model_dump(exclude_none=True, exclude=set(_OF_FUSION))
@@ -168,8 +178,10 @@ class CoDiEmb(TrainedMethod):
             if self.config.fusion == "greedy":
                 found["dev"] = data.sha256(DEV)
         elif self.trains:
-            found["graded"] = graded_fingerprint(data)
-            found["retrieval"] = retrieval_fingerprint(self.config.retrieval, data)
+            if self._learns_sts:
+                found["graded"] = graded_fingerprint(data)
+            if self._learns_retrieval:
+                found["retrieval"] = retrieval_fingerprint(self.config.retrieval, data)
         return found
 
     @property
@@ -190,8 +202,9 @@ class CoDiEmb(TrainedMethod):
         """Data sets of queries and pairs, where this build trains."""
         if self._merges or not self.trains:
             return ()
-        graded = (ref.partition(":")[0] for ref in TRAIN)
-        return (*retrieval_datasets(self.config.retrieval), *graded)
+        retrieval = retrieval_datasets(self.config.retrieval) if self._learns_retrieval else ()
+        graded = [ref.partition(":")[0] for ref in TRAIN] if self._learns_sts else []
+        return (*retrieval, *graded)
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Train and keep checkpoints, merge those of such a training, or load a model."""
@@ -253,12 +266,14 @@ class CoDiEmb(TrainedMethod):
         )
 
     def _queries(self, data: DataAccess) -> dict[str, list[Query]]:
+        if not self._learns_retrieval:
+            return {}
         names = dict.fromkeys(self.config.retrieval.split("+"))
         return {name: load_retrieval(name, data, self.config.queries) for name in names}
 
     def _pairs(self, data: DataAccess) -> list[Graded]:
         """Graded pairs of each set; in the naive training those that are positives."""
-        found = load_graded_sets(data)
+        found = load_graded_sets(data) if self._learns_sts else []
         if not self.config.naive:
             return found
         same = [

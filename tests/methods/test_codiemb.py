@@ -176,6 +176,29 @@ def test_the_naive_training_mixes_sets_and_keeps_similar_pairs(options: dict[str
     assert not np.allclose(vectors(options, naive=True), vectors(options), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("tasks", "sets", "datasets", "inputs"),
+    [
+        ("retrieval", {"who", "how"}, {"reranking/wikiqa"}, {"retrieval"}),
+        ("sts", {"letters", "x"}, {"sts/stsb", "sts/sick"}, {"graded"}),
+    ],
+)
+def test_one_task_alone_reads_nothing_of_the_other(
+    options: dict[str, Any], tasks: str, sets: set[str], datasets: set[str], inputs: set[str]
+) -> None:
+    alone = mixture(options, tasks=tasks)
+    assert {set_of(row) for row in alone.rows} == sets
+    ctx: Any = Context()
+    learns = method(options, tasks=tasks, fusion="none")
+    texts = {text for row in alone.rows for text in row if text}
+    assert set(learns.training_texts(ctx.data)) == texts
+    models: Any = type("Models", (), {"fingerprint": lambda self, spec: spec})()
+    found = learns.inputs(ctx.data, models)
+    assert found.keys() & {"retrieval", "graded"} == inputs
+    named = method({**options, "retrieval": "wikiqa"}, tasks=tasks, fusion="none")
+    assert set(named.training_datasets()) == datasets
+
+
 def test_training_learns_both_tasks(options: dict[str, Any]) -> None:
     def scores(model: Any) -> tuple[float, float]:
         first, second = (
