@@ -104,6 +104,29 @@ def test_a_task_instead_of_the_average() -> None:
     assert reason(claim(task="none")) == "suite 'small.toml' has no task 'none'; it has: pairs"
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_several_suites_count_the_same(seeds: int) -> None:
+    one = claim(suite="small.toml,other.toml", seeds=seeds)
+    Path("other.toml").write_text(Path("small.toml").read_text().replace('"small"', '"other"'))
+    assert reason(one).startswith("not run: bench run --suite small.toml,other.toml --seeds")
+    gain = np.tile([0.0, STEP], 20)
+    write_seeds("sct", gain, seeds)
+    write_seeds("simcse", 0.0, seeds)
+    assert "--methods 'sct,simcse'" in reason(one)
+    write_seeds("sct", gain + 2 * STEP, seeds, suite="other")
+    write_seeds("simcse", 0.0, seeds, suite="other")
+    found = answer(one)
+    assert (found.answer, found.reason) == ("holds", None)
+    assert found.measured is not None
+    assert found.measured.difference.ci95 == (STEP, 2 * STEP)
+    assert found.measured.difference.delta == pytest.approx(1.5 * STEP)
+    assert found.measured.seeds == (seeds, seeds)
+    told = reason(claim(suite="small.toml,other.toml", task="pairs"))
+    assert told == "task 'pairs' is of one suite; name one in place of small.toml,other.toml"
+    write_seeds("sct", gain, seeds, suite="other", rows="1")
+    assert "their rows differ" in reason(one)
+
+
 def test_specs_match_by_their_canonical_form() -> None:
     write_seeds("sct[epochs=2,queue_size=0]", STEP)
     write_seeds("simcse")

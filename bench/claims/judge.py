@@ -14,7 +14,7 @@ from bench.errors import BenchError, UsageError, first_line
 from bench.method import resolve
 from bench.record import DEFAULT_OUTPUT, Record, read_record
 from bench.registry import METHODS, SUITES, method_class, names
-from bench.spec import parse_method_spec
+from bench.spec import parse_method_spec, split_list
 from bench.suite import AVERAGE, MTEB_PREFIX, Suite, load_suite
 
 if TYPE_CHECKING:
@@ -106,25 +106,32 @@ def _answer(interval: tuple[float, float], margin: float) -> Answer:
     return "does not hold" if interval[1] <= margin else "undecided"
 
 
-def checked_suite(claim: Claim) -> Suite:
-    """Read the suite of a claim.
+def checked_suites(claim: Claim) -> list[Suite]:
+    """Read the suites of a claim.
 
     Raises:
-        UsageError: There is none of that name, it lacks the task, or has no items to compare.
+        UsageError: There is none of that name, it lacks the task, or has no items to compare; or
+            a task is named with several suites.
     """
-    if claim.suite.startswith(MTEB_PREFIX):
-        raise UsageError(
-            f"{claim.suite} is scored by mteb, which tells nothing of items to compare"
-        )
-    if not claim.suite.endswith(".toml"):
-        _check_built(SUITES, "suite", claim.suite)
-    suite = load_suite(claim.suite)
-    tasks = [task.name for task in suite.tasks]
-    if claim.task is not None and claim.task not in tasks:
+    suites = [_checked_suite(name) for name in split_list(claim.suite)]
+    if claim.task is None:
+        return suites
+    if len(suites) > 1:
+        raise UsageError(f"task {claim.task!r} is of one suite; name one in place of {claim.suite}")
+    tasks = [task.name for task in suites[0].tasks]
+    if claim.task not in tasks:
         raise UsageError(
             f"suite {claim.suite!r} has no task {claim.task!r}; it has: {', '.join(tasks)}"
         )
-    return suite
+    return suites
+
+
+def _checked_suite(name: str) -> Suite:
+    if name.startswith(MTEB_PREFIX):
+        raise UsageError(f"{name} is scored by mteb, which tells nothing of items to compare")
+    if not name.endswith(".toml"):
+        _check_built(SUITES, "suite", name)
+    return load_suite(name)
 
 
 def _check_built(group: str, what: str, name: str) -> None:
@@ -170,7 +177,8 @@ def find_part(claim: Claim, suite: str, spec: str, found: Sequence[Found]) -> Pa
 
 
 def _measure(claim: Claim, found: Sequence[Found], output: Path, failure: str | None) -> Measured:
-    parts = find_parts(claim, checked_suite(claim).name, found)
+    suites = [find_parts(claim, suite.name, found) for suite in checked_suites(claim)]
+    parts = [part for pair in suites for part in pair]
     for part in parts:
         _refuse_twice(part)
     if any(part.missing for part in parts):
@@ -179,7 +187,7 @@ def _measure(claim: Claim, found: Sequence[Found], output: Path, failure: str | 
         _refuse_mixed(part)
     trained = [record.method for part in parts for _, record in part.found if record.method.trained]
     return Measured(
-        _difference(claim, parts),
+        _difference(claim, suites),
         (len(parts[0].found), len(parts[1].found)),
         claim.profile if trained else None,
         tuple(dict.fromkeys(method.base for method in trained if method.base is not None)),
@@ -228,12 +236,15 @@ def _not_run(claim: Claim, parts: Sequence[Part], output: Path) -> str:
     return f"not run{lacking}: {command}"
 
 
-def _difference(claim: Claim, parts: tuple[Part, Part]) -> Difference:
+def _difference(claim: Claim, suites: Sequence[tuple[Part, Part]]) -> Difference:
     # Imported late: its statistics take a while, and only claims with records need them.
-    from bench.report.compare import Side, compare
+    from bench.report.compare import Side, compare, difference_of_suites
 
+    sides = [(Side(a.found), Side(b.found)) for a, b in suites]
+    if len(sides) > 1:
+        return difference_of_suites(sides)
     task = claim.task or AVERAGE
-    comparison = compare(Side(parts[0].found), Side(parts[1].found))
+    comparison = compare(*sides[0])
     lines = {line.task: line for line in comparison.lines}
     if task not in lines:
         raise UsageError(

@@ -39,8 +39,8 @@ class Claim(_Table):
         source: Table or figure of the paper.
         a: Spec of the method that is said to score higher.
         b: Spec of the other method.
-        suite: Suite, by name or path.
-        task: Task of the suite; its average where left out.
+        suite: Suite, by name or path; of several, joined with commas, the mean of their averages.
+        task: Task of the one suite; its average where left out.
         profile: Scale of the trainings.
         seeds: Seeds of each training: 0, 1, ...
         published: Difference a − b that the paper prints, where it does.

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.api import make_settings
-from bench.claims.judge import Found, checked_suite, find_part, find_parts, read_all
+from bench.claims.judge import Found, checked_suites, find_part, find_parts, read_all
 from bench.claims.papers import Claim
 from bench.errors import BenchError, CellError, first_line
 from bench.plan import Cell, plan
 from bench.progress import Progress
 from bench.runner import run_cells
 from bench.spec import parse_method_spec
+from bench.suite import Suite
 
 _Key = tuple[str, str, str, int]
 
@@ -50,7 +51,10 @@ class ClaimRuns:
         return reasons
 
     def _run(self, claim: Claim) -> None:
-        suite = checked_suite(claim)
+        for suite in checked_suites(claim):
+            self._run_on(suite, claim)
+
+    def _run_on(self, suite: Suite, claim: Claim) -> None:
         gaps = [part for part in find_parts(claim, suite.name, self.found) if part.missing]
         if not gaps:
             return

@@ -184,9 +184,7 @@ def difference(task: str, a: Side, b: Side) -> Difference:
         ValueError: There are too few items to resample.
     """
     points = (a.points(task), b.points(task))
-    # From the rows alone, so that the order of tasks and methods changes nothing.
-    seed = int(fingerprint([a.first.suite, task])[:8], 16)
-    rng = np.random.default_rng(seed)
+    rng = _generator(a.first.suite, task)
     if len(points[0]) > 1 or len(points[1]) > 1:
         replicates = (a.replicates(task), b.replicates(task))
         return difference_over_seeds(points, replicates, rng, paired=a.models == b.models)
@@ -200,6 +198,43 @@ def difference(task: str, a: Side, b: Side) -> Difference:
         (a.replicates(task)[0], b.replicates(task)[0]),
         items=None if entry is None else (a.values(task), b.values(task)),
     )
+
+
+def difference_of_suites(sides: Sequence[tuple[Side, Side]]) -> Difference:
+    """Compare two methods on the mean of their averages on several suites.
+
+    Args:
+        sides: Both methods on each suite, always with the same seeds of each.
+
+    Raises:
+        UsageError: They were not scored on the same rows by the same protocol.
+        ValueError: There are too few items to resample.
+    """
+    for a, b in sides:
+        _refuse_unlike(a.first, b.first)
+    first, second = zip(*sides, strict=True)
+    points = (_mean_points(first), _mean_points(second))
+    replicates = (_mean_replicates(first), _mean_replicates(second))
+    if len(points[0]) > 1 or len(points[1]) > 1:
+        rng = _generator(*(side.first.suite for side in first), AVERAGE)
+        paired = all(a.models == b.models for a, b in sides)
+        return difference_over_seeds(points, replicates, rng, paired=paired)
+    return difference_of_replicates(
+        (float(points[0][0]), float(points[1][0])), (replicates[0][0], replicates[1][0])
+    )
+
+
+def _mean_points(suites: Sequence[Side]) -> NDArray[np.float64]:
+    return np.asarray(np.mean([side.points(AVERAGE) for side in suites], axis=0))
+
+
+def _mean_replicates(suites: Sequence[Side]) -> NDArray[np.float64]:
+    return np.asarray(np.mean([side.replicates(AVERAGE) for side in suites], axis=0))
+
+
+def _generator(*rows: str) -> np.random.Generator:
+    # From the rows alone, so that the order of tasks and methods changes nothing.
+    return np.random.default_rng(int(fingerprint(list(rows))[:8], 16))
 
 
 def _are_votes(a: Side, b: Side, task: str) -> bool:

@@ -177,6 +177,19 @@ def test_run_goes_on_after_failures(bench: Bench) -> None:
     assert Path("results/baselines/small").is_dir()
 
 
+def test_run_on_several_suites(bench: Bench) -> None:
+    Path("other.toml").write_text(Path("small.toml").read_text().replace('"small"', '"other"'))
+    path = write_claims(("good", "random"), suite="small.toml,other.toml")
+    code, out, err = bench("claims", path, "--run")
+    assert (code, "not run" in out) == (0, False)
+    assert [line for line in err.splitlines() if "seed" in line] == [
+        "small  good  seed 0",
+        "small  random  seed 0",
+        "other  good  seed 0",
+        "other  random  seed 0",
+    ]
+
+
 def test_run_without_data(bench: Bench) -> None:
     code, out, _ = bench("claims", write_claims(("good", "random"), suite="sts7"), "--run")
     assert code == 0
