@@ -135,7 +135,7 @@ class CoDiEmb(TrainedMethod):
             "negatives": 1,
             "batch_size": 32,
             "lr": 2e-4,
-            "epochs": 2,
+            "epochs": 1,
             "max_seq_length": 48,
             "checkpoints": 4,
         },
