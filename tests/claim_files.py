@@ -7,17 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.record import (
-    EncodingEntry,
-    MethodEntry,
-    Record,
-    TaskEntry,
-    Timings,
-    pack_items,
-    record_path,
-    sha256,
-    write_record,
-)
+from tests.records import record_of, task_of, write_in
 
 RUNS = Path("results/runs")
 TRAINED = {"sct", "simcse"}
@@ -42,56 +32,23 @@ def write(
     average = 0.25 + NOISE + gain
     pairs = average if task_gain is None else 0.25 + NOISE + task_gain
     items = {"average/replicates": average, "pairs/replicates": pairs, "pairs/value": NOISE}
-    packed = pack_items(items)
     trained = spec.partition("[")[0] in TRAINED
-    record = Record(
+    task = task_of("sts", float(pairs.mean()), metric="Spearman", items=40, data_sha256=rows)
+    record = record_of(
+        spec,
+        {"pairs": task},
+        items=items,
+        method={"trained": trained, "base": "minilm-l2" if trained else None},
         suite=suite,
         convention="simcse",
-        method=MethodEntry(
-            name=spec.partition("[")[0],
-            spec=spec,
-            title="x",
-            kind="static",
-            checkpoint=None,
-            config={},
-            trained=trained,
-            base="minilm-l2" if trained else None,
-        ),
         profile=profile,
         seed=seed,
         limit=limit,
-        cell_fingerprint=f"{spec}{seed}",
         model_fingerprint=f"{spec}{seed}",
-        dimension=8,
-        parameters=None,
-        tasks={
-            "pairs": TaskEntry(
-                kind="sts",
-                metric="Spearman",
-                mteb=None,
-                main=float(pairs.mean()),
-                ci95=(0.1, 0.9),
-                metrics={},
-                items=40,
-                data_sha256=rows,
-            )
-        },
         average=float(average.mean()),
         average_ci95=(0.1, 0.9),
-        average_of_rounded=float(average.mean()),
-        averaged_tasks=("pairs",),
-        encoding=EncodingEntry(texts=9, distinct=9, encoded=9, tokens=None),
-        timings=Timings(build=0, encode=0, score=0),
-        peak_memory_bytes=0,
-        training=None,
-        versions={},
-        machine={},
-        created="2026-01-01T00:00:00Z",
-        items_sha256=sha256(packed),
     )
-    path = record_path(folder, suite, f"{spec}-{profile}-{limit}-seed{seed}")
-    write_record(path, record, packed)
-    return path
+    return write_in(folder, f"{spec}-{profile}-{limit}-seed{seed}", record, items)
 
 
 def write_seeds(spec: str, gain: float | np.ndarray = 0.0, seeds: int = 3, **changes: Any) -> None:

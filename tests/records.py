@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.record import (
     EncodingEntry,
@@ -13,59 +17,104 @@ from bench.record import (
     TaskEntry,
     Timings,
     pack_items,
+    record_path,
     sha256,
+    write_record,
 )
 from bench.spec import parse_method_spec
 
 KINDS = {"S1": "sts", "S2": "sts", "C": "clustering"}
-NO_ITEMS = pack_items({})
+Items = Mapping[str, NDArray[np.float64]]
+
+
+def record_of(
+    spec: str,
+    tasks: Mapping[str, TaskEntry],
+    *,
+    items: Items | None = None,
+    method: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> Record:
+    """A record of some tasks, whose average is their mean and without interval unless changed.
+
+    Args:
+        spec: Spec of the method.
+        tasks: The tasks, by name.
+        items: What is kept of each item.
+        method: Changes to what the record says of the method.
+        changes: Changes to the record.
+    """
+    mean = sum(task.main for task in tasks.values()) / len(tasks)
+    entry: dict[str, Any] = {
+        "name": parse_method_spec(spec).name,
+        "spec": spec,
+        "title": "x",
+        "kind": "static",
+        "checkpoint": None,
+        "config": {},
+        "trained": False,
+        "base": None,
+    }
+    fields: dict[str, Any] = {
+        "suite": "small",
+        "convention": "senteval",
+        "method": MethodEntry(**entry | dict(method or {})),
+        "profile": "local",
+        "seed": 0,
+        "limit": None,
+        "cell_fingerprint": f"{spec}{changes.get('seed', 0)}",
+        "model_fingerprint": spec,
+        "dimension": 8,
+        "parameters": None,
+        "tasks": dict(tasks),
+        "average": mean,
+        "average_ci95": None,
+        "average_of_rounded": mean,
+        "averaged_tasks": tuple(tasks),
+        "encoding": EncodingEntry(texts=9, distinct=9, encoded=9, tokens=None),
+        "timings": Timings(build=0, encode=0, score=0),
+        "peak_memory_bytes": 0,
+        "training": None,
+        "versions": {},
+        "machine": {},
+        "created": "2026-01-01T00:00:00Z",
+        "items_sha256": sha256(pack_items(items or {})),
+    }
+    return Record(**fields | changes)
+
+
+def task_of(kind: str, main: float, **changes: Any) -> TaskEntry:
+    """What a record says of a task."""
+    fields: dict[str, Any] = {
+        "metric": "x",
+        "mteb": None,
+        "ci95": None,
+        "metrics": {},
+        "items": 9,
+        "data_sha256": "0",
+    }
+    return TaskEntry(kind=kind, main=main, **fields | changes)
+
+
+def write_in(folder: Path, name: str, record: Record, items: Items) -> Path:
+    """Write a record and its items, and return the record's path."""
+    path = record_path(folder, record.suite, name)
+    write_record(path, record, pack_items(items))
+    return path
 
 
 def make_record(
     spec: str,
     scores: Mapping[str, float],
     *,
+    trained: bool = False,
     geometry: Mapping[str, GeometryEntry] | None = None,
     **changes: Any,
 ) -> Record:
     """A record of a suite of the tasks S1, S2 and C, of a method with these options."""
-    parsed = parse_method_spec(spec)
-    options: dict[str, Any] = dict(parsed.options)
+    options = dict(parse_method_spec(spec).options)
     kind = "transform" if "of" in options else "static"
-    trained = changes.pop("trained", False)
-    fixed = {"profile": "local", "seed": 0, "limit": None, "dimension": 8, "suite": "cuts"}
-    entry = {"metric": "x", "mteb": None, "ci95": None, "metrics": {}, "items": 0}
-    return Record(
-        convention="senteval",
-        method=MethodEntry(
-            name=parsed.name,
-            spec=spec,
-            title="x",
-            kind=kind,
-            checkpoint=None,
-            config=options,
-            trained=trained,
-            base=None,
-        ),
-        cell_fingerprint=spec,
-        model_fingerprint=spec,
-        parameters=None,
-        tasks={
-            name: TaskEntry(kind=KINDS[name], main=main, data_sha256="0", **entry)
-            for name, main in scores.items()
-        },
-        average=sum(scores.values()) / len(scores),
-        average_ci95=None,
-        average_of_rounded=0,
-        averaged_tasks=tuple(scores),
-        geometry=dict(geometry or {}),
-        encoding=EncodingEntry(texts=0, distinct=0, encoded=0, tokens=None),
-        timings=Timings(build=0, encode=0, score=0),
-        peak_memory_bytes=0,
-        training=None,
-        versions={},
-        machine={},
-        created="",
-        items_sha256=sha256(NO_ITEMS),
-        **(fixed | changes),
-    )
+    tasks = {name: task_of(KINDS[name], main) for name, main in scores.items()}
+    method = {"kind": kind, "config": options, "trained": trained}
+    fixed = {"suite": "cuts", "geometry": dict(geometry or {})}
+    return record_of(spec, tasks, method=method, **fixed | changes)

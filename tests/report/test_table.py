@@ -15,16 +15,8 @@ from markdown_it import MarkdownIt
 from bench.errors import DataError
 from bench.record import (
     ContaminationEntry,
-    EncodingEntry,
     GroupEntry,
-    MethodEntry,
-    Record,
-    TaskEntry,
     Timings,
-    pack_items,
-    record_path,
-    sha256,
-    write_record,
 )
 from bench.report import phenomena
 from bench.report.flat import to_csv, to_json
@@ -32,69 +24,39 @@ from bench.report.imported import ImportedModel, with_models
 from bench.report.markdown import one_line
 from bench.report.model import load_tables
 from bench.report.text import render
+from tests.records import record_of, task_of, write_in
 
 
 def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
     """Write a record of a suite of two tasks."""
-    seed = changes.pop("seed", 0)
     base = changes.pop("base", None)
-    seen = changes.pop("seen", None)
-    in_domain = changes.pop("in_domain", False)
-    replicates = changes.pop("replicates", average + np.linspace(-0.1, 0.1, 41))
-    packed = pack_items({"average/replicates": replicates})
-    fixed: dict[str, Any] = {
-        "parameters": None,
-        "timings": Timings(build=0, encode=0, score=0),
-        "peak_memory_bytes": 0,
-        "training": None,
+    entry = {"ci95": (0.1, 0.9)}
+    of_first = {
+        "metric": "Spearman",
+        "mteb": "STS12",
+        "phenomena": {"negation": GroupEntry(value=average, items=4)},
+        "contamination": changes.pop("seen", None),
+        "in_domain": changes.pop("in_domain", False),
     }
-    entry = {"ci95": (0.1, 0.9), "metrics": {}, "items": 9, "data_sha256": "0"}
-    record = Record(
-        suite="small",
-        convention=changes.pop("convention", "senteval"),
-        method=MethodEntry(
-            name=spec.partition("[")[0],
-            spec=spec,
-            title="x",
-            kind="static",
-            checkpoint=None,
-            config={},
-            trained=base is not None,
-            base=base,
-        ),
-        profile="local",
-        seed=seed,
-        limit=changes.pop("limit", None),
-        cell_fingerprint=f"{spec}{seed}",
-        model_fingerprint=spec,
-        dimension=8,
-        tasks={
-            "A": TaskEntry(
-                kind="sts",
-                metric="Spearman",
-                mteb="STS12",
-                main=average - 0.05,
-                phenomena={"negation": GroupEntry(value=average, items=4)},
-                contamination=seen,
-                in_domain=in_domain,
-                **entry,
-            ),
-            "B": TaskEntry(kind="reranking", metric="MAP", mteb=None, main=average + 0.05, **entry),
+    items = {
+        "average/replicates": changes.pop("replicates", average + np.linspace(-0.1, 0.1, 41)),
+    }
+    fixed = {
+        "average": average,
+        "average_ci95": (average - 0.095, average + 0.095),
+        "average_of_rounded": average,
+    }
+    record = record_of(
+        spec,
+        {
+            "A": task_of("sts", average - 0.05, **entry, **of_first),
+            "B": task_of("reranking", average + 0.05, metric="MAP", **entry),
         },
-        average=average,
-        average_ci95=(average - 0.095, average + 0.095),
-        average_of_rounded=average,
-        averaged_tasks=("A", "B"),
-        encoding=EncodingEntry(texts=9, distinct=9, encoded=9, tokens=None),
-        versions={},
-        machine={},
-        created="2026-01-01T00:00:00Z",
-        items_sha256=sha256(packed),
-        **(fixed | changes),
+        items=items,
+        method={"trained": base is not None, "base": base},
+        **fixed | changes,
     )
-    path = record_path(folder, "small", f"{spec}-{seed}")
-    write_record(path, record, packed)
-    return path
+    return write_in(folder, f"{spec}-{record.seed}", record, items)
 
 
 @pytest.fixture
