@@ -136,7 +136,7 @@ class Conan(TrainedMethod):
             "batch_size": 16,
             "check_every": 20,
             "epochs": 3,
-            "lr": 2e-4,
+            "lr": 5e-4,
             "max_seq_length": 32,
             "dev_every": 50,
         },
