@@ -205,6 +205,7 @@ def test_damaged_items() -> None:
         ({"a": "none[of=minilm]"}, "method 'none' is not built yet"),
         ({"b": "none"}, "method 'none' is not built yet"),
         ({"suite": "none"}, "suite 'none' is not built yet"),
+        ({"suite": " , "}, "' , ' names no suite; bench list suites shows what there is"),
         ({"suite": "none.toml"}, "suite file none.toml does not exist"),
         ({"suite": "two.toml"}, "'two.toml' stands for several suites: sts7, sts-mini"),
         ({"suite": "mteb:[STS12]"}, "mteb:[STS12] is scored by mteb"),

@@ -110,10 +110,12 @@ def checked_suites(claim: Claim) -> list[Suite]:
     """Read the suites of a claim.
 
     Raises:
-        UsageError: There is none of that name, it lacks the task, or has no items to compare; or
-            a task is named with several suites.
+        UsageError: None is named, there is none of that name, it lacks the task, or has no items
+            to compare; or a task is named with several suites.
     """
     suites = [_checked_suite(name) for name in split_list(claim.suite)]
+    if not suites:
+        raise UsageError(f"{claim.suite!r} names no suite; bench list suites shows what there is")
     if claim.task is None:
         return suites
     if len(suites) > 1:
