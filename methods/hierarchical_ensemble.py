@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.data.access import DataAccess
-from bench.ensemble.settings import EnsembleConfig
+from bench.ensemble.settings import TFIDF, EnsembleConfig
 from bench.errors import UsageError
 from bench.method import TORCH_STACK, BuildContext, Method, MethodInfo, ModelAccess
 from bench.spec import MethodSpec
 
 if TYPE_CHECKING:
     from bench.ensemble.encoder import EnsembleEncoder
-
-TFIDF = "tfidf"
-COMBINING = ("ensemble", "ridge_lambda")
 
 
 class HierarchicalEnsemble(Method):
@@ -123,11 +120,17 @@ class HierarchicalEnsemble(Method):
 
     def build(self, ctx: BuildContext) -> EnsembleEncoder:
         """Make the encoder, which trains when a task asks it to predict."""
-        from bench.build import model_fingerprint
         from bench.ensemble.encoder import EnsembleEncoder
 
-        # Members are the same however they are combined, and are trained once for all ways.
-        combined = {name: self.Config.model_fields[name].default for name in COMBINING}
-        alike = type(self)(self.config.model_copy(update=combined), profile=self.profile)
-        identity = model_fingerprint(alike, ctx.data, ctx.models, ctx.seed)
-        return EnsembleEncoder(self.config, ctx, identity)
+        return EnsembleEncoder(
+            self.config,
+            ctx,
+            members=self._identity(self.config.of_members(), ctx),
+            labeller=self._identity(self.config.of_labeller(), ctx),
+        )
+
+    def _identity(self, config: EnsembleConfig, ctx: BuildContext) -> str:
+        from bench.build import model_fingerprint
+
+        alike = type(self)(config, profile=self.profile)
+        return model_fingerprint(alike, ctx.data, ctx.models, ctx.seed)

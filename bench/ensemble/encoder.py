@@ -25,12 +25,16 @@ class EnsembleEncoder(LabelsOnly):
     Args:
         config: Settings.
         ctx: Access to models and data, device and progress.
-        identity: Fingerprint of the settings, the bases and the code.
+        members: Fingerprint of what the members depend on: settings, bases and code.
+        labeller: The same of the labeller.
     """
 
-    def __init__(self, config: EnsembleConfig, ctx: BuildContext, identity: str) -> None:
+    def __init__(
+        self, config: EnsembleConfig, ctx: BuildContext, *, members: str, labeller: str
+    ) -> None:
         super().__init__("hierarchical-ensemble")
-        self._config, self._ctx, self._identity = config, ctx, identity
+        self._config, self._ctx = config, ctx
+        self._members, self._labeller = members, labeller
 
     def predict(
         self,
@@ -79,28 +83,32 @@ class EnsembleEncoder(LabelsOnly):
         if "bt" in config.augment and not config.translators:
             ctx.progress.note("  augment: bt is left out, as translators names no models")
         material = Material(config, ctx, texts=texts, train=train, dev=dev, pool=pool, seed=seed)
-        memory = Memory(ctx.models.kept(self._task_identity(material, seed)))
-        folds = Training(material, ctx, memory, seed).run()
+        members, labeller = (
+            Memory(ctx.models.kept(_task_identity(identity, material, seed)))
+            for identity in (self._members, self._labeller)
+        )
+        folds = Training(material, ctx, members, labeller, seed).run()
         stack = stack_of(material, folds)
-        members = {name: predicted(folds, name) for name in config.models}
+        outputs = {name: predicted(folds, name) for name in config.models}
         combined: dict[str, Floats] = {
-            way: stack.combine(way, members) for way in ways(stack.classes)
+            way: stack.combine(way, outputs) for way in ways(stack.classes)
         }
         return PoolAnswer(
             labels=material.targets.labels(combined[config.ensemble]),
             classes=material.targets.classes,
             chosen=config.ensemble,
-            members=members,
+            members=outputs,
             combined=combined,
             baselines={LABELLER: predicted(folds, LABELLER)} if material.labels_pool else {},
             pseudo=_pseudo(material, folds),
             report=describe(material, folds, stack),
         )
 
-    def _task_identity(self, material: Material, seed: int) -> str:
-        gold = [material.gold, material.matrix.tolist()]
-        rows = [gold, material.texts, material.pool]
-        return fingerprint(["hierarchical-ensemble", self._identity, seed, rows])
+
+def _task_identity(identity: str, material: Material, seed: int) -> str:
+    gold = [material.gold, material.matrix.tolist()]
+    rows = [gold, material.texts, material.pool]
+    return fingerprint(["hierarchical-ensemble", identity, seed, rows])
 
 
 def _pseudo(material: Material, folds: Sequence[Fold]) -> PseudoLabels | None:

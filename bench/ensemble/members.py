@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bench.ensemble.targets import Floats
 from bench.pool import Item
 
-TFIDF = "tfidf"
 FEATURES = 50_000
 
 

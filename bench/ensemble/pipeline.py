@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.ensemble.material import INNER_FOLDS, Material, seed_of
-from bench.ensemble.members import TFIDF, Examples, Member, TfidfMember
+from bench.ensemble.members import Examples, Member, TfidfMember
 from bench.ensemble.memory import Arrays, Memory
 from bench.ensemble.pseudo_labels import Selection, distinct, select, spread
-from bench.ensemble.settings import OTHERS, PUBLISHED
+from bench.ensemble.settings import OTHERS, PUBLISHED, TFIDF
 from bench.ensemble.stack import Stack
 from bench.ensemble.targets import Floats
 from bench.method import BuildContext
@@ -48,12 +48,21 @@ class Training:
     Args:
         material: Rows to learn from and to predict.
         ctx: Access to bases, device and progress.
-        memory: Where outputs of trained models are kept.
+        members: Where outputs of the members are kept.
+        labeller: Where those of the labellers are.
         seed: Seed of everything random.
     """
 
-    def __init__(self, material: Material, ctx: BuildContext, memory: Memory, seed: int) -> None:
-        self._rows, self._ctx, self._memory, self._seed = material, ctx, memory, seed
+    def __init__(
+        self,
+        material: Material,
+        ctx: BuildContext,
+        members: Memory,
+        labeller: Memory,
+        seed: int,
+    ) -> None:
+        self._rows, self._ctx, self._seed = material, ctx, seed
+        self._members, self._labels = members, labeller
         self._config, self._targets = material.config, material.targets
         self._classes = bool(self._targets.classes)
 
@@ -70,8 +79,7 @@ class Training:
         arrays: dict[str, Arrays] = {}
         labelled, selection, labels, sigma = None, None, np.empty((0, self._targets.width)), 0.0
         if self._rows.labels_pool:
-            name = f"fold{number}-labeller"
-            found = self._memory.recall(name, partial(self._label, number, train, held))
+            found = self._labels.recall(f"fold{number}", partial(self._label, number, train, held))
             arrays[LABELLER] = found
             sigma = float(found["spread"][0]) * self._config.sigma_scale
             selection, labels = self._selected(number, train, found, sigma)
@@ -83,7 +91,7 @@ class Training:
             make = partial(
                 self._trained, name, stages, held, seed_of(self._seed, 10, number, index)
             )
-            arrays[name] = self._memory.recall(f"fold{number}-{_file_name(name)}", make)
+            arrays[name] = self._members.recall(f"fold{number}-{_file_name(name)}", make)
         return Fold(held, arrays, selection, labels, sigma)
 
     def _stages(

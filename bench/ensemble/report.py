@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.ensemble.material import Material
-from bench.ensemble.members import TFIDF
 from bench.ensemble.pipeline import Fold
 from bench.ensemble.pseudo_labels import DEFINITIONS
+from bench.ensemble.settings import TFIDF
 from bench.ensemble.stack import Stack
 from bench.metrics.spearman import spearman
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,6 +20,22 @@ PUBLISHED = {
     "microsoft/deberta-large": (9e-6, 3, 4.0),
 }
 OTHERS = (2e-5, 16, 3.0)
+TFIDF = "tfidf"
+_COMBINING = ("ensemble", "ridge_lambda")
+# What members learn from and are built of, besides their names and the arms of augmentation.
+_OF_MEMBERS = (
+    "filter",
+    "sigma_scale",
+    "confidence",
+    "masked_lm",
+    "translators",
+    "least_similarity",
+    "cross_attention",
+    "context",
+    "refine_conv",
+    "attn_pool",
+    "schedule",
+)
 
 
 class EnsembleConfig(MethodConfig):
@@ -126,3 +143,16 @@ class EnsembleConfig(MethodConfig):
     def arms(self) -> tuple[str, ...]:
         """Arms of augmentation that there are models for."""
         return tuple(arm for arm in self.augment if arm != "bt" or self.translators)
+
+    def of_members(self) -> Self:
+        """The same for all ways to combine the members, which are trained once for all of them."""
+        return self._by_default(_COMBINING)
+
+    def of_labeller(self) -> Self:
+        """The same for all that the labeller has no part in; it is trained once for all of it."""
+        alike = self._by_default((*_COMBINING, *_OF_MEMBERS))
+        return alike.model_copy(update={"models": (TFIDF,), "augment": ()})
+
+    def _by_default(self, names: Sequence[str]) -> Self:
+        fields = type(self).model_fields
+        return self.model_copy(update={name: fields[name].default for name in names})

@@ -160,6 +160,27 @@ def test_nothing_is_trained_twice_and_seeds_repeat(
     assert not np.array_equal(other.combined["ridge"], first.combined["ridge"])
 
 
+def test_the_labeller_is_shared_by_what_it_has_no_part_in(
+    base: Path, fits: list[list[Item]]
+) -> None:
+    first = ask(built(spec(base, filter="agree")))
+    # In either fold a labeller, two more for its tolerance, and two members.
+    assert len(fits) == 2 * 5
+    for options in (
+        {"filter": "none", "cross_attention": "false"},
+        {"filter": "confidence", "confidence": 0.5, "context": "random", "refine_conv": "false"},
+        {"models": "tfidf", "schedule": "pretrain_then_gold", "sigma_scale": 2},
+    ):
+        fits.clear()
+        other = ask(built(spec(base, **options)))
+        assert len(fits) == 2 * len(other.members)
+        np.testing.assert_array_equal(other.baselines["labeller"], first.baselines["labeller"])
+    for options in ({"snippets": "random"}, {"labeller_epochs": 1}, {"lr": "2e-3"}, {"k": 3}):
+        fits.clear()
+        ask(built(spec(base, filter="agree", **options)))
+        assert len(fits) == 2 * 5
+
+
 def test_a_run_that_was_cut_off_goes_on(
     base: Path, fits: list[list[Item]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
