@@ -264,7 +264,7 @@ def test_a_suite_without_the_track(bench: Bench) -> None:
     code, _, err = bench("run", "--suite", "sts7", "--track", "supervised", "--methods", "tfidf")
     assert code == 2
     assert "suite 'sts7' has no supervised track" in err
-    assert "choose intent" in err
+    assert "choose imbalance, intent-short, intent, or name" in err
     assert len(err.strip().splitlines()) == 1
 
 
