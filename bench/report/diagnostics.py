@@ -59,22 +59,23 @@ def render(
 
 def _task(task: str, records: Sequence[Record], style: Style, width: int | None) -> list[str]:
     rows: list[dict[str, str]] = []
-    alarms: list[str] = []
+    # Ways to combine the same members share alarms.
+    alarms: dict[str, list[str]] = {}
     for group in by_group(records).values():
         name = label(group[0].method.spec, group[0])
         found = [record.diagnostics[task] for record in group]
         rows.append({"Method": shown_code(name, style), **_row(found, style)})
-        alarms += [
-            f"{shown_code(name, style)}, seed {record.seed}: {shown_text(alarm, style)}"
-            for record, one in zip(group, found, strict=True)
-            for alarm in one.get("alarms", ())
-        ]
+        for record, one in zip(group, found, strict=True):
+            for alarm in one.get("alarms", ()):
+                raised = alarms.setdefault(shown_text(alarm, style), [])
+                raised.append(f"{shown_code(name, style)}, seed {record.seed}")
     headers = list(dict.fromkeys(column for row in rows for column in row))
     cells = [[row.get(column, "") for column in headers] for row in rows]
     shown = grids(cells, headers, style=style, width=width)
     if alarms:
         bullet = "- " if style == "markdown" else "! "
-        shown.append("\n".join(note(bullet + alarm, width) for alarm in alarms))
+        lines = [f"{bullet}{alarm}: {'; '.join(raised)}" for alarm, raised in alarms.items()]
+        shown.append("\n".join(note(line, width) for line in lines))
     return shown
 
 
