@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import DataError
 from bench.files import write_atomic
 from bench.record import Record
-from bench.report import markdown
+from bench.report import diagnostics, markdown
 from bench.report.model import Found, Table, make_table, read_suites
 from bench.report.plain import plain
 from bench.report.text import render
@@ -54,8 +54,10 @@ def _holds(path: Path, text: str) -> bool:
 
 def _leaderboard(table: Table, found: Found) -> str:
     records = [record for _, record in found]
+    members = diagnostics.render(table.suite, records, style="markdown")
     parts = [
         render(table, style="markdown"),
+        *([members] if members is not None else []),
         "Measured by",
         "\n".join(f"    {command}" for command in _commands(table, records)),
         "\n".join(["with", "", *(f"- {setup}" for setup in _setups(records))]),

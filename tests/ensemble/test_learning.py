@@ -115,6 +115,10 @@ def test_the_record_and_the_view(bench: Bench, base: Path, tmp_path: Path) -> No
     assert "oracle" in out
     code, out, err = bench("table", "--view", "diagnostics", "--format", "markdown")
     assert (code, "| Method" in out) == (0, True)
+    code, _, err = bench("table", "results/runs", "--write")
+    assert code == 0, err
+    page = (tmp_path / "results" / "leaderboards" / "tiny.md").read_text()
+    assert "### tiny by diagnostics: words" in page
 
 
 def test_scores_of_pairs(base: Path) -> None:
