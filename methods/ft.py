@@ -28,16 +28,17 @@ class FineTuning(ClassifierMethod):
     class Config(ClassifierConfig):
         """Settings; the defaults are those of ``three-phase``.
 
-        In profile ``local`` a training makes the 80 steps of the last phase there.
+        In profile ``local`` a training makes the 200 steps of the last phase there.
         """
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {
-            "base": "minilm",
+            "base": "minilm-l2",
             "pooling": "mean",
             "lr": 3e-4,
-            "max_steps": 80,
+            "head_lr": 3e-3,
+            "max_steps": 200,
             "max_seq_length": 32,
             "dev_rows": 200,
         },

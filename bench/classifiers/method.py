@@ -59,6 +59,8 @@ class ClassifierConfig(MethodConfig):
         pooling: Pooling that a method is rebuilt with and a bare transformer gets; a saved
             sentence transformer keeps its own.
         lr: Peak learning rate of the classifier; it falls linearly to zero.
+        head_lr: That of the two new layers alone, None for the same. In a few hundred steps new
+            layers learn little at a rate that an encoder stands.
         epochs: Most passes over the training rows.
         max_steps: Most steps, or -1.
         batch_size: Rows in a batch.
@@ -71,6 +73,7 @@ class ClassifierConfig(MethodConfig):
     base: str = "roberta-base"
     pooling: Literal["cls", "mean", "max"] = "cls"
     lr: float = Field(1e-5, gt=0)
+    head_lr: float | None = Field(None, gt=0)
     epochs: int = Field(70, gt=0)
     max_steps: int = Field(-1, ge=-1)
     batch_size: int = Field(32, gt=1)

@@ -153,10 +153,11 @@ def train_classifier(
     model.max_seq_length = settings.max_seq_length
     seed_everything(ctx.seed)
     evaluated = len(rows.dev) > 0
+    rates = _rates(settings.head_lr, encoder, len(model))
     trainer = FiniteTrainer(
         model=model,
         loss=ClassifierLoss(model, encoder if settings.freeze else 0),
-        args=_arguments(settings, ctx, len(rows.train), evaluated),
+        args=_arguments(settings, ctx, len(rows.train), evaluated, rates),
         train_dataset=_dataset(rows.train),
         eval_dataset=_dataset(rows.dev) if evaluated else None,
         callbacks=[
@@ -184,8 +185,20 @@ def _dataset(examples: Examples) -> Dataset:
     return Dataset.from_dict({"text": list(examples.texts), "label": list(examples.classes)})
 
 
+def _rates(head_lr: float | None, encoder: int, modules: int) -> dict[str, float]:
+    """Learning rate of the head, by a pattern of the names that its parameters have in the loss."""
+    if head_lr is None:
+        return {}
+    head = "|".join(str(number) for number in range(encoder, modules))
+    return {rf"^model\.({head})\.": head_lr}
+
+
 def _arguments(
-    settings: ClassifierConfig, ctx: BuildContext, rows: int, evaluated: bool
+    settings: ClassifierConfig,
+    ctx: BuildContext,
+    rows: int,
+    evaluated: bool,
+    rates: dict[str, float],
 ) -> SentenceTransformerTrainingArguments:
     epoch = math.ceil(rows / settings.batch_size)
     steps = epoch * settings.epochs
@@ -200,6 +213,7 @@ def _arguments(
         batch_sampler=EpochSampler,
         max_steps=steps,
         learning_rate=settings.lr,
+        learning_rate_mapping=rates,
         warmup_steps=math.ceil(steps * WARMUP),
         adam_epsilon=ADAM_EPSILON,
         eval_strategy="steps" if evaluated else "no",

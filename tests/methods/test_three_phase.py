@@ -158,6 +158,18 @@ def test_the_encoder_is_trained_unless_frozen(
     assert same(before, after) == freeze
 
 
+def test_the_head_may_have_a_rate_of_its_own(base: Path, stages: list[Stage]) -> None:
+    fresh = load_folder(base, "cpu", "mean")
+    add_head(fresh, len(LETTERS), "relu", 0)
+    for options, moved in (({}, False), ({"head_lr": 1e-2}, True)):
+        folder = fitted(spec("ft", base, lr=1e-30, max_steps=2, **options), made(40))
+        for number in (3, 5):
+            found = load_folder(folder, "cpu")[number].linear.weight
+            assert torch.equal(found, fresh[number].linear.weight) != moved
+    for _, before, after in stages:
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-20)
+
+
 def test_a_frozen_encoder_drops_nothing_while_the_head_is_trained(base: Path) -> None:
     model = load_folder(base, "cpu", "mean")
     add_head(model, 3, "relu", 0)
