@@ -62,13 +62,13 @@ def _task(task: str, records: Sequence[Record], style: Style, width: int | None)
     # Ways to combine the same members share alarms.
     alarms: dict[str, list[str]] = {}
     for group in by_group(records).values():
-        name = label(group[0].method.spec, group[0])
+        name = shown_code(label(group[0].method.spec, group[0]), style)
         found = [record.diagnostics[task] for record in group]
-        rows.append({"Method": shown_code(name, style), **_row(found, style)})
+        rows.append({"Method": name, **_row(found, style)})
         for record, one in zip(group, found, strict=True):
             for alarm in one.get("alarms", ()):
                 raised = alarms.setdefault(shown_text(alarm, style), [])
-                raised.append(f"{shown_code(name, style)}, seed {record.seed}")
+                raised.append(f"{name}, seed {record.seed}")
     headers = list(dict.fromkeys(column for row in rows for column in row))
     cells = [[row.get(column, "") for column in headers] for row in rows]
     shown = grids(cells, headers, style=style, width=width)
