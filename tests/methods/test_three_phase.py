@@ -308,6 +308,28 @@ def test_classes_are_learned_and_the_classifier_is_one_folder(base: Path, tmp_pa
         predictor(f"ft@{base}")
 
 
+def contrast(folder: Path, rows: LabelledTexts) -> float:
+    """Mean cosine of two texts of one class, less that of two classes."""
+    vectors = load_folder(folder, "cpu").encode(
+        [text for (text,) in rows.texts], normalize_embeddings=True
+    )
+    cosines = vectors @ vectors.T
+    labels = np.array(rows.labels)
+    one, other = np.triu_indices(len(labels), 1)
+    alike = labels[one] == labels[other]
+    return float(cosines[one, other][alike].mean() - cosines[one, other][~alike].mean())
+
+
+# §12, the mechanism
+def test_pairs_pull_classes_apart(base: Path) -> None:
+    options = {"phases": "cl+ft", "keep_encoder": True, "cl_steps": 40, "shuffles": 8}
+    train, new = made(60), made(40, seed=1)
+    text = spec("three-phase", base, separator="/", **options)
+    encoder = fitted(text, train) / "encoder"
+    assert contrast(encoder, train) - contrast(base, train) > 0.2
+    assert contrast(encoder, new) > contrast(base, new)
+
+
 def test_a_training_that_was_cut_off_goes_on(
     base: Path, stages: list[Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
