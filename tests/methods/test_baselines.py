@@ -11,7 +11,8 @@ from bench.build import Built, build_encoder
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
-from bench.method import resolve
+from bench.method import LabelledTexts, resolve
+from bench.methods.majority import MajorityPredictor
 from bench.models import Models
 from bench.progress import Silent
 from bench.registry import method_class
@@ -128,3 +129,13 @@ def test_mlm_keeps_a_head_that_shares_the_encoder(tmp_path: Path) -> None:
     for name, tensor in mlm.bert.state_dict().items():
         np.testing.assert_array_equal(tensor.numpy(), mine[name].numpy(), err_msg=name)
     assert mlm.cls.predictions.decoder.weight is mlm.bert.embeddings.word_embeddings.weight
+
+
+def test_the_majority() -> None:
+    train = LabelledTexts([("a",), ("b", "c"), ("",)], ["x", "y", "y"])
+    majority = MajorityPredictor("majority")
+    assert majority.predict([("q",), ("",)], train, None, seed=0) == ["y", "y"]
+    given = majority.predict_proba([("q",)], train, None, seed=0)
+    assert (given.labels, given.values.tolist()) == (["x", "y"], [[1 / 3, 2 / 3]])
+    alone = LabelledTexts([("a",)], [7])
+    assert majority.predict([("q",)], alone, None, seed=0) == [7]
