@@ -57,7 +57,10 @@ def log_losses(values: NDArray[np.float64], gold: NDArray[np.int64]) -> NDArray[
 
 
 def auroc_replicates(
-    values: NDArray[np.float64], gold: NDArray[np.int64], counts: NDArray[np.int16]
+    values: NDArray[np.float64],
+    gold: NDArray[np.int64],
+    counts: NDArray[np.int16],
+    fold: NDArray[np.intp] | None = None,
 ) -> NDArray[np.float64]:
     """Area under the ROC curve of resamples: mean over classes of each against the others.
 
@@ -68,10 +71,18 @@ def auroc_replicates(
         values: Probabilities of shape (n, K).
         gold: Numbers of the right classes, (n,).
         counts: Resampling counts of shape (R, n).
+        fold: Which of several models gave the probabilities of each row, (n,), for the mean over
+            models. They are not to be ranked together: a model that was held more rows of a class
+            has learned from fewer of them, and thinks it less likely just where it is frequent.
 
     Returns:
         Float64 of shape (R,), NaN where no class counts.
     """
+    if fold is not None:
+        parts = [fold == number for number in np.unique(fold)]
+        each = [auroc_replicates(values[one], gold[one], counts[:, one]) for one in parts]
+        means = np.stack(each, axis=1)
+        return _mean(means, np.isfinite(means))
     found = [_auroc(values[:, number], gold == number, counts) for number in np.unique(gold)]
     areas = np.stack(found, axis=1)
     return _mean(areas, np.isfinite(areas))

@@ -294,9 +294,9 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
             given = vectors[PROBABILITIES]
             losses = log_losses(given, gold)
             found["log_loss"] = float(losses.mean()), mean_replicates(losses, counts)
-            if len(np.unique(gold)) > 1:
-                area = float(auroc_replicates(given, gold, once)[0])
-                found["auroc"] = area, auroc_replicates(given, gold, counts)
+            area = float(auroc_replicates(given, gold, once, vectors.get(FOLD))[0])
+            if np.isfinite(area):
+                found["auroc"] = area, auroc_replicates(given, gold, counts, vectors.get(FOLD))
         return found
 
 

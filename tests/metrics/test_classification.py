@@ -64,3 +64,19 @@ def test_areas_at_the_edge() -> None:
     assert auroc_replicates(sure[::-1], gold, once)[0] == 0
     assert auroc_replicates(np.full((4, 2), 0.5), gold, once)[0] == 0.5
     assert np.isnan(auroc_replicates(sure, np.zeros(4, int), once)[0])
+
+
+def test_models_of_folds_are_not_ranked_together() -> None:
+    # Shares of the other folds' labels, as a classifier has that never looks at a text.
+    gold = np.array([0] * 12 + [1])
+    fold = np.arange(13) % 3
+    rare = np.array([gold[fold != one].mean() for one in fold])
+    values = np.stack([1 - rare, rare], axis=1)
+    counts = resample_counts(13, np.random.default_rng(0), 50)
+    assert auroc_replicates(values, gold, counts[:1] * 0 + 1)[0] < 0.2
+    found = auroc_replicates(values, gold, counts, fold)
+    assert {*found[np.isfinite(found)]} == {0.5}
+    # Where only one class is left, in all folds, there is no area.
+    np.testing.assert_array_equal(np.isnan(found), counts[:, 12] == 0)
+    with_one = auroc_replicates(VALUES, GOLD, COUNTS, np.zeros(ROWS, int))
+    np.testing.assert_array_equal(with_one, auroc_replicates(VALUES, GOLD, COUNTS))

@@ -15,6 +15,7 @@ from bench import registry
 from bench.cli.run import _supervised
 from bench.errors import CellError, UsageError
 from bench.method import LabelledTexts, Probabilities
+from bench.methods.majority import MajorityPredictor
 from bench.probes import senteval_relatedness
 from bench.record import Record, find_records, read_items, read_record
 from bench.suite import ClassificationSpec, RelatednessSpec, load_suite
@@ -210,6 +211,13 @@ def test_rows_without_a_split_are_labelled_in_folds() -> None:
     assert score.main == pytest.approx(np.mean([gold[found["fold"] == k].mean() for k in range(4)]))
     with pytest.raises(CellError, match=r"^task T: no folds"):
         classification(["a", "b", "b"], folds=4).predictions(told, 0)
+
+
+def test_a_floor_in_folds_ranks_nothing() -> None:
+    task = classification(["a"] * 11 + ["b"] * 4, folds=3)
+    found = task.predictions(MajorityPredictor("majority"), 0)
+    assert len({*found["probabilities"][:, 0]}) == 2
+    assert task.score(found, 0).metrics["auroc"] == 0.5
 
 
 @pytest.mark.parametrize(
