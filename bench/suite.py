@@ -98,6 +98,10 @@ class _TaskSpec(_Table):
         """Columns that its rows must have, by the kind's own names."""
         return self.required
 
+    def optional_columns(self, part: str) -> tuple[str, ...]:
+        """Those of them that rows of a part may lack."""
+        return ()
+
 
 class StsSpec(_TaskSpec):
     """Semantic textual similarity.
@@ -118,8 +122,10 @@ class _Trained(_TaskSpec):
         train: Rows to fit the probe on; without them the scored rows are split into folds.
         dev: Rows to choose its regularisation on; without them folds of the training rows.
         pool: Rows whose texts methods of the supervised track may learn from, not their labels:
-            these only tell how well such a method labels them itself.
+            where there are any, these only tell how well such a method labels them itself.
     """
+
+    target: ClassVar[str] = "label"
 
     train: Data | None = None
     dev: Data | None = None
@@ -129,6 +135,10 @@ class _Trained(_TaskSpec):
         """Test rows, those to train and choose on, and the pool."""
         found = {"test": self.data, "train": self.train, "dev": self.dev, "pool": self.pool}
         return {part: data for part, data in found.items() if data is not None}
+
+    def optional_columns(self, part: str) -> tuple[str, ...]:
+        """Labels or scores of the pool."""
+        return (self.target,) if part == "pool" else ()
 
     @model_validator(mode="after")
     def _pool_has_readers(self) -> _Trained:
@@ -225,6 +235,7 @@ class RelatednessSpec(_Trained):
     """
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
+    target: ClassVar[str] = "score"
     kind: Literal["relatedness"]
     classes: int = Field(5, gt=1)
     track: Literal["frozen", "supervised"] = "frozen"
@@ -264,6 +275,10 @@ class MtebSpec(_Table):
 
     def row_columns(self) -> tuple[str, ...]:
         """None that are checked here."""
+        return ()
+
+    def optional_columns(self, part: str) -> tuple[str, ...]:
+        """None, likewise."""
         return ()
 
 

@@ -82,20 +82,33 @@ class DataAccess:
         sums = [self._identity(ref) for ref in refs]
         return "+".join(sums) + (f"#{refs[0].part}" if refs[0].part else "")
 
-    def table(self, path: Path, columns: Sequence[str], rename: Mapping[str, str]) -> list[Row]:
+    def table(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        rename: Mapping[str, str],
+        optional: Sequence[str] = (),
+    ) -> list[Row]:
         """Read any file of rows with some columns.
 
         Args:
             path: JSON lines, CSV, TSV or Parquet.
             columns: Columns that every row must have.
             rename: Column to the name that it has in the file, where they differ.
+            optional: Those of the columns that become None where a row has none.
 
         Raises:
             DataError: The file is missing or damaged, or lacks a column.
         """
-        return renamed(read_table(path), columns, rename, str(path))
+        return renamed(read_table(path), columns, rename, str(path), optional)
 
-    def table_sha256(self, path: Path, columns: Sequence[str], rename: Mapping[str, str]) -> str:
+    def table_sha256(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        rename: Mapping[str, str],
+        optional: Sequence[str] = (),
+    ) -> str:
         """Identify the rows of any file, as ``rows:checksum`` over the columns.
 
         Raises:
@@ -105,10 +118,11 @@ class DataAccess:
             raise DataError(f"{path}: no such file; the suite names it as its data")
 
         def summarise(path: Path) -> str:
-            rows = self.table(path, columns, rename)
+            rows = self.table(path, columns, rename, optional)
             return f"{len(rows)}:{rows_sha256(rows, columns)}"
 
-        tag = f"rows[{','.join(columns)}]{canonical_json(dict(rename))}"
+        missing = f"?[{','.join(optional)}]" if optional else ""
+        tag = f"rows[{','.join(columns)}]{canonical_json(dict(rename))}{missing}"
         return self._hashes.sha256(path, tag, summarise)
 
     def hub_file(self, hub: HubSource, split: str, config: str | None = None) -> Path:

@@ -81,7 +81,11 @@ def read_table(path: Path) -> list[Row]:
 
 
 def renamed(
-    rows: Iterable[Row], columns: Sequence[str], rename: Mapping[str, str], label: str
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    rename: Mapping[str, str],
+    label: str,
+    optional: Sequence[str] = (),
 ) -> list[Row]:
     """Give columns the names that a task knows them by; all other columns stay.
 
@@ -90,12 +94,15 @@ def renamed(
         columns: Columns that every row must have in the end.
         rename: Column to the name that it has in the rows, where they differ.
         label: What the rows are called in an error.
+        optional: Those of the columns that become None where a row has none.
 
     Raises:
         DataError: A row lacks a column.
     """
     found = []
-    for number, row in enumerate(rows, 1):
+    absent = {rename.get(column, column): None for column in optional}
+    for number, given in enumerate(rows, 1):
+        row = {**absent, **given}
         names = {column: rename.get(column, column) for column in columns}
         missing = [name for name in names.values() if name not in row]
         if missing:

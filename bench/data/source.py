@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.data.access import DataAccess
@@ -26,11 +25,12 @@ def part_rows(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> li
     Raises:
         DataError: They are missing, changed, or lack a column.
     """
-    data, columns = task.parts()[part], task.row_columns()
+    data, columns, optional = task.parts()[part], task.row_columns(), task.optional_columns(part)
     if isinstance(data, str):
         label = f"task {task.name}: {data}"
-        return renamed(access.rows(data), columns, task.columns, label)
-    return access.table(_path(data, suite.path.parent, access), columns, task.columns)
+        return renamed(access.rows(data), columns, task.columns, label, optional)
+    path = _path(data, suite.path.parent, access)
+    return access.table(path, columns, task.columns, optional)
 
 
 def part_sha256(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> str:
@@ -42,7 +42,7 @@ def part_sha256(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> 
     data = task.parts()[part]
     if isinstance(data, str):
         return access.sha256(data)
-    return _table_sha256(data, suite.path.parent, task.row_columns(), task.columns, access)
+    return _table_sha256(data, suite.path.parent, task, part, access)
 
 
 def task_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str:
@@ -60,12 +60,13 @@ def task_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str:
 def _table_sha256(
     data: FileData | HubData | MtebData,
     folder: Path,
-    columns: Sequence[str],
-    rename: Mapping[str, str],
+    task: TaskSpec,
+    part: str,
     access: DataAccess,
 ) -> str:
     path = _path(data, folder, access)
-    count, _, sha256 = access.table_sha256(path, columns, rename).partition(":")
+    found = access.table_sha256(path, task.row_columns(), task.columns, task.optional_columns(part))
+    count, _, sha256 = found.partition(":")
     if isinstance(data, FileData):
         if data.rows is not None and data.rows != int(count):
             raise DataError(f"{path} has {count} rows, the suite expects {data.rows}")

@@ -25,21 +25,25 @@ MIN_ACCURACY = 0.85
 MIN_PRECISION = 0.90
 
 
-def diagnose(answer: PoolAnswer, gold: Sequence[Label], pool: Sequence[Label]) -> dict[str, Any]:
+def diagnose(
+    answer: PoolAnswer, gold: Sequence[Label], pool: Sequence[Label | None]
+) -> dict[str, Any]:
     """Describe an answer as JSON values.
 
     Args:
         answer: Predictions of n texts, and what they are made of.
         gold: Labels of these texts.
-        pool: Labels of all rows of the pool.
+        pool: Labels of all rows of the pool, None where they are not known.
 
     Returns:
-        The method's own report; ``audit`` of the pseudo-labels, ``errors`` of each two members,
-        ``scores`` of members, combinations and baselines, ``oracle``, and ``alarms``.
+        The method's own report; ``audit`` of the pseudo-labels whose truth is known, ``errors`` of
+        each two members, ``scores`` of members, combinations and baselines, ``oracle``, and
+        ``alarms``.
     """
     found = dict(answer.report)
-    if answer.pseudo is not None:
-        found["audit"] = audit(answer.pseudo, answer.classes, pool)
+    known = None if answer.pseudo is None else _known(answer.pseudo, pool)
+    if known is not None and len(known.rows):
+        found["audit"] = audit(known, answer.classes, pool)
     truth = _Truth(answer.classes, gold)
     found["errors"] = {
         f"{one} / {two}": truth.compare(answer.members[one], answer.members[two])
@@ -53,16 +57,28 @@ def diagnose(answer: PoolAnswer, gold: Sequence[Label], pool: Sequence[Label]) -
     return found
 
 
-def audit(pseudo: PseudoLabels, classes: Sequence[Label], pool: Sequence[Label]) -> dict[str, Any]:
+def _known(pseudo: PseudoLabels, pool: Sequence[Label | None]) -> PseudoLabels:
+    """Those whose true label is known."""
+    known = np.array([pool[row] is not None for row in pseudo.rows], dtype=np.bool_)
+    return PseudoLabels(**{name: values[known] for name, values in vars(pseudo).items()})
+
+
+def audit(
+    pseudo: PseudoLabels, classes: Sequence[Label], pool: Sequence[Label | None]
+) -> dict[str, Any]:
     """Compare pseudo-labels with true ones: is the filter's choice that of the right labels?
 
     A class is right where it is the true one, a score where it is no further from the true one than
     the filter's tolerance.
 
     Args:
-        pseudo: The pseudo-labels.
+        pseudo: The pseudo-labels, of rows whose label is known.
         classes: Classes in the order of the outputs; none for scores.
         pool: Labels of all rows of the pool.
+
+    Returns:
+        Counts and shares; ``recall`` and ``f1`` are None where all are kept, as without a choice
+        they say nothing of a filter.
     """
     true = [pool[row] for row in pseudo.rows]
     found: dict[str, Any] = {}
@@ -75,8 +91,9 @@ def audit(pseudo: PseudoLabels, classes: Sequence[Label], pool: Sequence[Label])
         found["rmse_kept"] = _root_mean_square(distance[pseudo.kept])
         found["rmse_rejected"] = _root_mean_square(distance[~pseudo.kept])
     kept, hits = pseudo.kept, float((right & pseudo.kept).sum())
-    precision, recall = _ratio(hits, kept.sum()), _ratio(hits, right.sum())
-    both = (precision or 0) + (recall or 0)
+    precision = _ratio(hits, kept.sum())
+    recall = None if kept.all() else _ratio(hits, right.sum())
+    both = (precision or 0) + (recall or 0) if recall is not None else 0
     return found | {
         "labelled": len(right),
         "kept": int(kept.sum()),

@@ -73,7 +73,8 @@ class SupervisedTask(Task[Spec]):
         """Hold what a method made of the pool, and of the scored rows, against their labels."""
         from bench.tasks.diagnostics import diagnose
 
-        labels = [self._label(row) for row in self._pool]
+        target = self.spec.target
+        labels = [None if row[target] is None else self._label(row) for row in self._pool]
         return diagnose(answer, self._labelled("test").labels, labels)
 
     def texts(self) -> Mapping[str, Column]:

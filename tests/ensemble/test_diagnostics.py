@@ -69,8 +69,22 @@ def test_the_audit_of_scores_and_of_nothing() -> None:
     found = audit(pseudo, (), [2.0, 1.5])
     assert (found["accuracy_kept"], found["accuracy_rejected"]) == (1, 0)
     assert (found["rmse_kept"], found["rmse_rejected"]) == (0.5, 2.0)
+    # Without a choice there is nothing that a filter would have recalled.
+    everything = audit(replace(pseudo, kept=np.ones(2, bool)), (), [2.0, 1.5])
+    assert (everything["precision"], everything["recall"], everything["f1"]) == (0.5, None, None)
     nothing = audit(replace(pseudo, kept=np.zeros(2, bool)), (), [2.0, 1.5])
     assert (nothing["accuracy_kept"], nothing["rmse_kept"], nothing["f1"]) == (None, None, None)
+
+
+def test_rows_whose_truth_is_not_known_are_left_out() -> None:
+    given = answer(pseudo=two_classes())
+    gold = ["n", "p", "n", "p"]
+    some = diagnose(given, gold, [None, "p", "n", None])["audit"]
+    # Rows 1 and 2, of which the first is kept, and wrong.
+    assert (some["labelled"], some["kept"], some["accuracy"]) == (2, 1, 0.5)
+    none = diagnose(given, gold, [None] * 4)
+    assert "audit" not in none
+    assert not any("pseudo-labels" in alarm for alarm in none["alarms"])
 
 
 def answer(**changes: Any) -> PoolAnswer:

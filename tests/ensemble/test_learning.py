@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def test_labels_of_the_pool_change_the_audit_alone(
         "audit": 0,
         "alarms": 0,
     }
+
+
+@pytest.mark.parametrize("column", ["label", None])
+def test_a_pool_may_have_no_labels(
+    bench: Bench, base: Path, tmp_path: Path, column: str | None
+) -> None:
+    path = suite(tmp_path / "bare")
+    pool = path.with_name("pool.jsonl")
+    bare = [{"text": row["text"]} | ({column: None} if column else {}) for row in rows("pool", 16)]
+    pool.write_text("".join(json.dumps(row) + "\n" for row in bare))
+    code, _, err = bench("run", "--suite", path, "--methods", spec(base, models="tfidf"))
+    assert code == 0, err
+    (found,) = find_records([tmp_path / "results" / "runs" / "bare"])
+    told = read_record(found).diagnostics["words"]
+    assert told["pseudo_labels"]["kept"] > 0
+    assert "audit" not in told
 
 
 def test_the_record_and_the_view(bench: Bench, base: Path, tmp_path: Path) -> None:
