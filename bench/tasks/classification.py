@@ -51,12 +51,24 @@ class _ProbeTask(Task[Spec]):
     def __init__(
         self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
+        for name, rows in parts.items():
+            self._check_values(spec, name, rows)
         if convention != "mteb":
             parts = {name: sorted(rows, key=self._senteval_key) for name, rows in parts.items()}
         super().__init__(spec, parts, convention)
         labels = {row["label"] for rows in self.parts.values() for row in rows}
         self._classes = {label: i for i, label in enumerate(sorted(labels, key=_label_key))}
         self._check()
+
+    def _check_values(self, spec: Spec, part: str, rows: Sequence[Row]) -> None:
+        for number, row in enumerate(rows, 1):
+            wrong = [column for column in self.text_columns if not isinstance(row[column], str)]
+            wrong += ["label"] if row["label"] is None else []
+            if wrong:
+                raise CellError(
+                    f"task {spec.name}: row {number} of {part} has {row[wrong[0]]!r} as "
+                    f"{wrong[0]!r}; give it a value, or leave the row out"
+                )
 
     def _check(self) -> None:
         where = f"task {self.spec.name}"

@@ -161,6 +161,11 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
     ) -> None:
         super().__init__(spec, parts, convention)
         self._gold = self._labels(self.rows)
+        # A float is a score to methods, so that a class which is one goes by its text.
+        self._names = {
+            label: str(label) if isinstance(label, float) else label for label in self._classes
+        }
+        self._numbered = {name: self._classes[label] for label, name in self._names.items()}
 
     def notes(self) -> Sequence[str]:
         """Labels of scored rows that no training row has."""
@@ -228,11 +233,13 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
             given = predictor.predict_proba(texts, train, dev, seed=seed)
         except CellError as error:
             raise self._wrong(str(error)) from None
-        values = self._probabilities(given, len(texts))
-        return {PREDICTED: self._numbers(given.best()), PROBABILITIES: values}
+        self._check_probabilities(given, len(texts))
+        return {
+            PREDICTED: self._numbers(given.best()),
+            PROBABILITIES: self._all_classes(given),
+        }
 
-    def _probabilities(self, given: Probabilities, rows: int) -> NDArray[np.float64]:
-        """Probabilities of all classes (n, K), 0 of those that the method does not know."""
+    def _check_probabilities(self, given: Probabilities, rows: int) -> None:
         values = given.values
         if values.shape != (rows, len(given.labels)):
             raise self._wrong(
@@ -241,18 +248,26 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
             )
         if not (np.abs(values.sum(axis=1) - 1) < _ROUNDING).all() or (values < 0).any():
             raise self._wrong("predict_proba returned rows that are no probabilities")
-        found = np.zeros((rows, len(self._classes)))
-        found[:, self._numbers(given.labels)] = values
+
+    def _all_classes(self, given: Probabilities) -> NDArray[np.float64]:
+        """Probabilities of all classes (n, K), 0 of those that the method does not know."""
+        # A saved classifier may know labels that no row here has; the others share what is left.
+        known = [column for column, label in enumerate(given.labels) if label in self._numbered]
+        values = given.values[:, known]
+        if len(known) < len(given.labels):
+            values = values / values.sum(axis=1, keepdims=True)
+        found = np.zeros((len(values), len(self._classes)))
+        found[:, self._numbers([given.labels[column] for column in known])] = values
         return found
 
     def _label(self, row: Row) -> Label:
         label: Label = row["label"]
-        return label
+        return self._names.get(label, label)
 
     def _numbers(self, labels: Sequence[Label]) -> NDArray[np.int64]:
-        if unknown := [label for label in labels if label not in self._classes]:
+        if unknown := [label for label in labels if label not in self._numbered]:
             raise self._wrong(f"predict returned {unknown[0]!r}, which is no label there")
-        return np.array([self._classes[label] for label in labels], dtype=np.int64)
+        return np.array([self._numbered[label] for label in labels], dtype=np.int64)
 
     def _unseen(self) -> NDArray[np.bool_]:
         """Scored rows (n,) whose label a method can never have learned."""

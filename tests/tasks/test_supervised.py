@@ -236,6 +236,32 @@ def test_probabilities_that_are_none(labels: list[str], values: list[float], mes
         task.predictions(Told(labels, values), 0)
 
 
+def test_classes_that_are_floats_are_no_scores() -> None:
+    task = classification([1.5, 2.0, 1.5], train=[1.5, 2, 2.0])
+    told = Told(["2.0", "1.5"], [0.6, 0.4])
+    found = task.predictions(told, 0)
+    # 2 and 2.0 are one class.
+    ((_, train, *_),) = told.learnt
+    assert train.labels == ["1.5", "2.0", "2.0"]
+    assert task.score(found, 0).main == pytest.approx(1 / 3)
+
+
+def test_labels_of_a_classifier_that_these_rows_lack() -> None:
+    task = classification(["a"], train=["a", "b"])
+    found = task.predictions(Told(["a", "b", "z"], [0.4, 0.2, 0.4]), 0)
+    np.testing.assert_allclose(found["probabilities"], [[2 / 3, 1 / 3]])
+
+
+@pytest.mark.parametrize("column", ["text", "label"])
+def test_values_that_are_missing(column: str) -> None:
+    spec = ClassificationSpec.model_validate({"name": "T", "kind": "classification", "data": "x"})
+    rows = [{"text": "x", "label": "a"}, {"text": "y", "label": "b", column: None}]
+    for track in ("frozen", "supervised"):
+        one = spec.model_copy(update={"track": track})
+        with pytest.raises(CellError, match=rf"T: row 2 of test has None as '{column}'"):
+            task_class(one)(one, {"test": rows}, "senteval")
+
+
 def test_a_method_that_cannot_learn_says_so_in_one_line() -> None:
     class Cannot(Told):
         def predict_proba(self, texts, train, dev, *, seed):
