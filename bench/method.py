@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import UsageError
+from bench.errors import CellError, UsageError
 from bench.registry import did_you_mean
 from bench.spec import MethodSpec
 
@@ -51,6 +51,22 @@ class LabelledTexts:
 
     texts: Sequence[tuple[str, ...]]
     labels: Sequence[Label]
+
+    def classes(self) -> tuple[Label, ...]:
+        """The distinct labels, numbers before texts and each in order.
+
+        Raises:
+            CellError: The labels are scores, or all the same.
+        """
+        found = set(self.labels)
+        if any(isinstance(label, float) for label in found):
+            raise CellError("the labels are scores, and this method tells classes apart")
+        if len(found) < 2:
+            raise CellError(
+                f"all {len(self.labels)} training rows have the label {self.labels[0]!r}; "
+                "a classifier needs two"
+            )
+        return tuple(sorted(found, key=lambda label: (isinstance(label, str), label)))
 
 
 @runtime_checkable

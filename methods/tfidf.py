@@ -11,18 +11,20 @@ from pydantic import Field
 
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
+from bench.errors import CellError
 from bench.method import (
     BuildContext,
-    Label,
     LabelledTexts,
     Method,
     MethodConfig,
     MethodInfo,
     ModelAccess,
+    MostProbable,
+    Probabilities,
 )
 
 
-class TfidfEncoder:
+class TfidfEncoder(MostProbable):
     """A fitted scikit-learn pipeline; a text without known n-grams becomes zeros.
 
     Args:
@@ -36,26 +38,34 @@ class TfidfEncoder:
         """Encode texts."""
         return np.asarray(self._pipeline.transform(list(texts)), dtype=np.float32)
 
-    def predict(
+    def predict_proba(
         self,
         texts: Sequence[tuple[str, ...]],
         train: LabelledTexts,
         dev: LabelledTexts | None,
         *,
         seed: int,
-    ) -> list[Label]:
+    ) -> Probabilities:
         """Label texts by logistic regression on weights fitted to the training texts, not reduced.
 
         The strength of its regularisation is scikit-learn's default; ``dev`` is not used.
+
+        Raises:
+            CellError: The labels are scores or all the same, or no training text has letters.
         """
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
 
         weights = type(self._pipeline[0])(**self._pipeline[0].get_params())
         model = make_pipeline(weights, LogisticRegression(max_iter=1000, random_state=seed))
-        model.fit([" ".join(one) for one in train.texts], list(train.labels))
-        found: list[Label] = model.predict([" ".join(one) for one in texts]).tolist()
-        return found
+        labels = train.classes()
+        number = {label: i for i, label in enumerate(labels)}
+        numbers = [number[label] for label in train.labels]
+        try:
+            model.fit([" ".join(one) for one in train.texts], numbers)
+        except ValueError as error:
+            raise CellError(f"tfidf cannot learn these rows: {error}") from error
+        return Probabilities(labels, model.predict_proba([" ".join(one) for one in texts]))
 
 
 class Tfidf(Method):

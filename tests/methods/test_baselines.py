@@ -10,7 +10,7 @@ import pytest
 from bench.build import Built, build_encoder
 from bench.cache import Cache
 from bench.data.access import DataAccess
-from bench.errors import DataError, UsageError
+from bench.errors import CellError, DataError, UsageError
 from bench.method import LabelledTexts, resolve
 from bench.methods.majority import MajorityPredictor
 from bench.models import Models
@@ -139,3 +139,21 @@ def test_the_majority() -> None:
     assert (given.labels, given.values.tolist()) == (["x", "y"], [[1 / 3, 2 / 3]])
     alone = LabelledTexts([("a",)], [7])
     assert majority.predict([("q",)], alone, None, seed=0) == [7]
+
+
+def test_tfidf_labels_and_says_what_it_cannot(tmp_path: Path) -> None:
+    tfidf = build("tfidf", tmp_path).encoder
+    texts = [("aaa aab",), ("baa aaa",), ("kkk kkj",), ("jkk kkk",)]
+    # Labels of several types keep their type.
+    train = LabelledTexts(texts, ["1", "1", 1, 1])
+    given = tfidf.predict_proba(texts, train, None, seed=0)
+    assert list(given.labels) == [1, "1"]
+    assert tfidf.predict(texts, train, None, seed=0) == ["1", "1", 1, 1]
+    np.testing.assert_allclose(given.values.sum(axis=1), 1)
+    for rows, labels, message in (
+        (texts, [1.0, 2.5, 3.0, 1.0], "the labels are scores"),
+        (texts, ["a"] * 4, "all 4 training rows have the label 'a'"),
+        ([("",)] * 4, ["a", "a", "b", "b"], "tfidf cannot learn these rows: empty vocabulary"),
+    ):
+        with pytest.raises(CellError, match=message):
+            tfidf.predict(texts, LabelledTexts(rows, labels), None, seed=0)
