@@ -87,12 +87,12 @@ class Models:
             seed: For a method: its seed and that of every base it trains, by default the build's.
 
         Raises:
-            DataError: There is no such model.
+            DataError: There is no such model, or its tokenizer has no token to pad with.
             UsageError: The method is not a transformer, or is fitted to each task.
         """
         method = self._method(name)
         if method is None:
-            return load_folder(self._folder(name), self._device, pooling)
+            return _padding(load_folder(self._folder(name), self._device, pooling), name)
         from sentence_transformers import SentenceTransformer
 
         built = self.seeded(seed).build(method)
@@ -269,6 +269,16 @@ class Models:
         if hub is None:
             raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
         return snapshot(hub[1], hub[2], self._offline)
+
+
+def _padding(model: SentenceTransformer, name: str) -> SentenceTransformer:
+    """Let a decoder pad with the token that ends a text; what is padded is masked."""
+    tokenizer: Any = getattr(model[0], "tokenizer", None)
+    if getattr(tokenizer, "pad_token", "") is None:
+        if tokenizer.eos_token is None:
+            raise DataError(f"the tokenizer of {name} has no token to pad with and none that ends")
+        tokenizer.pad_token = tokenizer.eos_token
+    return model
 
 
 def method_spec(name: str) -> MethodSpec | None:

@@ -24,7 +24,7 @@ from bench.models import Models, lineage
 from bench.progress import Silent
 from bench.registry import method_class
 from bench.spec import parse_method_spec
-from tests.tiny import pooler_outputs, tiny_bert, tiny_sentence_transformer
+from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
 
 TEXTS = ["one", "another one", "a third"]
 
@@ -72,6 +72,19 @@ def test_saved_folder_keeps_its_pooling(tmp_path: Path) -> None:
     loaded = _models(tmp_path).load(str(folder), pooling="cls")
     assert loaded[1].pooling_mode == "mean"
     np.testing.assert_array_equal(loaded.encode(TEXTS), model.encode(TEXTS))
+
+
+def test_a_decoder_pads_with_what_ends_a_text(tmp_path: Path) -> None:
+    folder = tiny_decoder(tmp_path / "decoder", "llama")
+    model = _models(tmp_path).load(str(folder))
+    together = model.encode(["a kettle and a dog", "a"])
+    alone = [model.encode([text])[0] for text in ("a kettle and a dog", "a")]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    settings = folder / "tokenizer_config.json"
+    known = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**known, "eos_token": None}))
+    with pytest.raises(DataError, match="has no token to pad with"):
+        _models(tmp_path).load(str(folder))
 
 
 def test_methods_are_rebuilt_with_a_pooling(tmp_path: Path) -> None:
