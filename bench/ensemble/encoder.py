@@ -9,9 +9,9 @@ import numpy as np
 from bench.classifiers.saved import LabelsOnly
 from bench.ensemble.material import Material
 from bench.ensemble.memory import Memory
-from bench.ensemble.pipeline import LABELLER, Fold, Training, predicted, stack_of
+from bench.ensemble.pipeline import Fold, Training, predicted, stack_of
 from bench.ensemble.report import describe
-from bench.ensemble.settings import EnsembleConfig
+from bench.ensemble.settings import LABELLER, EnsembleConfig
 from bench.ensemble.stack import ways
 from bench.ensemble.targets import Floats
 from bench.fingerprint import fingerprint
@@ -83,8 +83,9 @@ class EnsembleEncoder(LabelsOnly):
         if "bt" in config.augment and not config.translators:
             ctx.progress.note("  augment: bt is left out, as translators names no models")
         material = Material(config, ctx, texts=texts, train=train, dev=dev, pool=pool, seed=seed)
+        rows = material.fingerprint()
         members, labeller = (
-            Memory(ctx.models.kept(_task_identity(identity, material, seed)))
+            Memory(ctx.models.kept(fingerprint(["hierarchical-ensemble", identity, seed, rows])))
             for identity in (self._members, self._labeller)
         )
         folds = Training(material, ctx, members, labeller, seed).run()
@@ -103,12 +104,6 @@ class EnsembleEncoder(LabelsOnly):
             pseudo=_pseudo(material, folds),
             report=describe(material, folds, stack),
         )
-
-
-def _task_identity(identity: str, material: Material, seed: int) -> str:
-    gold = [material.gold, material.matrix.tolist()]
-    rows = [gold, material.texts, material.pool]
-    return fingerprint(["hierarchical-ensemble", identity, seed, rows])
 
 
 def _pseudo(material: Material, folds: Sequence[Fold]) -> PseudoLabels | None:

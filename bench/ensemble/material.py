@@ -26,7 +26,7 @@ from bench.ensemble.retrieval import (
 from bench.ensemble.settings import EnsembleConfig
 from bench.ensemble.targets import Floats, Targets, find_targets
 from bench.errors import CellError
-from bench.fingerprint import canonical_json
+from bench.fingerprint import canonical_json, fingerprint
 from bench.method import BuildContext, LabelledTexts
 from bench.pool import Item
 
@@ -75,7 +75,8 @@ class Material:
         self.targets: Targets = find_targets(labels)
         self._check(labels)
         self.matrix = self.targets.matrix(labels)
-        self._held_out = HeldOut([*self.texts, *(dev.texts if dev else ())])
+        self._dev = [tuple(item) for item in dev.texts] if dev else []
+        self._held_out = HeldOut([*self.texts, *self._dev])
         self.clean: CleanPool = clean_pool(pool, self.gold, self._held_out)
         self.pool = [tuple(pool[row]) for row in self.clean.rows]
 
@@ -93,6 +94,11 @@ class Material:
             raise CellError(
                 f"filter={config.filter} is for classes, and this task has scores; use filter=sigma"
             )
+
+    def fingerprint(self) -> str:
+        """Identify all rows; those of dev too, as no variant may be one of them."""
+        gold = [self.gold, self.matrix.tolist()]
+        return fingerprint([gold, self.texts, self._dev, self.pool])
 
     @property
     def labels_pool(self) -> bool:

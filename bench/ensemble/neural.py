@@ -30,6 +30,8 @@ from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 
 PREDICT_BATCH = 128
+# Some tokenizers make no token of an empty text, and nothing can be pooled then.
+EMPTY = "."
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class NeuralMember:
         keep_freed_memory()
         transformers.set_seed(seed)
         encoder, self._tokenizer = _transformer(self._recipe.base, self._ctx)
+        # Again, as a base that is a method may just have been trained, or lay in the cache.
+        transformers.set_seed(seed)
         width = self._snippets.shape[1]
         self._model = ContextModel(encoder, width, self._outputs, self._recipe.parts)
         self._model.to(self._ctx.device)
@@ -139,7 +143,10 @@ class NeuralMember:
         ]
 
     def _tokens(self, items: Sequence[Item]) -> dict[str, list[list[int]]]:
-        columns = [list(column) for column in zip(*items, strict=True)]
+        columns = [
+            [text if text.strip() else EMPTY for text in column]
+            for column in zip(*items, strict=True)
+        ]
         limit = self._recipe.max_seq_length
         return dict(self._tokenizer(*columns, truncation=True, max_length=limit))
 

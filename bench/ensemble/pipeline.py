@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,11 @@ from bench.ensemble.material import INNER_FOLDS, Material, seed_of
 from bench.ensemble.members import Examples, Member, TfidfMember
 from bench.ensemble.memory import Arrays, Memory
 from bench.ensemble.pseudo_labels import Selection, distinct, select, spread
-from bench.ensemble.settings import OTHERS, PUBLISHED, TFIDF
+from bench.ensemble.settings import LABELLER, OTHERS, PUBLISHED, TFIDF
 from bench.ensemble.stack import Stack
 from bench.ensemble.targets import Floats
+from bench.fingerprint import fingerprint
 from bench.method import BuildContext
-
-LABELLER = "labeller"
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,14 @@ class Training:
         arrays: dict[str, Arrays] = {}
         labelled, selection, labels, sigma = None, None, np.empty((0, self._targets.width)), 0.0
         if self._rows.labels_pool:
-            found = self._labels.recall(f"fold{number}", partial(self._label, number, train, held))
-            arrays[LABELLER] = found
+            candidates = self._candidates(number, train)
+            # Vectors that round otherwise may retrieve other texts than those that were labelled.
+            name = f"fold{number}-{fingerprint(candidates.tolist())}"
+            label = partial(self._label, number, train, held, candidates)
+            arrays[LABELLER] = found = self._labels.recall(name, label)
             sigma = float(found["spread"][0]) * self._config.sigma_scale
-            selection, labels = self._selected(number, train, found, sigma)
+            selection = self._selected(number, train, candidates, found["pool"], sigma)
+            labels = found["pool"][np.searchsorted(candidates, selection.rows)]
             if selection.kept.any():
                 kept = selection.kept
                 labelled = self._rows.pool_examples(selection.rows[kept], labels[kept])
@@ -102,7 +105,13 @@ class Training:
             return [own]
         return [own + labelled] if self._config.schedule == "union" else [labelled, own]
 
-    def _label(self, number: int, train: NDArray[np.intp], held: NDArray[np.intp]) -> Arrays:
+    def _label(
+        self,
+        number: int,
+        train: NDArray[np.intp],
+        held: NDArray[np.intp],
+        candidates: NDArray[np.intp],
+    ) -> Arrays:
         """Train the labeller of a fold; its spread is found in folds of the training rows alone."""
         gold = _taken(self._rows.gold_examples, train)
         inner = np.empty((len(train), self._targets.width))
@@ -114,7 +123,6 @@ class Training:
             inner[part] = model.predict(_taken(gold, part)).outputs
         model = self._labeller()
         model.fit([gold], seed_of(self._seed, 21, number))
-        candidates = self._candidates(number, train)
         return {
             "spread": np.array([spread(inner, self._rows.matrix[train], classes=self._classes)]),
             "pool": model.predict(self._rows.pool_examples(candidates, None)).outputs,
@@ -132,11 +140,14 @@ class Training:
         return np.union1d(near, rng.choice(len(self._rows.pool), len(near), replace=False))
 
     def _selected(
-        self, number: int, train: NDArray[np.intp], found: Arrays, sigma: float
-    ) -> tuple[Selection, Floats]:
-        candidates = self._candidates(number, train)
+        self,
+        number: int,
+        train: NDArray[np.intp],
+        candidates: NDArray[np.intp],
+        outputs: Floats,
+        sigma: float,
+    ) -> Selection:
         near = self._rows.near_gold.rows[train]
-        outputs = found["pool"]
         selection = select(
             near,
             outputs[np.searchsorted(candidates, distinct(near))],
@@ -146,12 +157,12 @@ class Training:
             sigma=sigma,
             threshold=self._config.confidence,
         )
-        if self._config.snippets == "random":
-            rng = np.random.default_rng(seed_of(self._seed, 22, number))
-            others = rng.choice(len(self._rows.pool), len(selection.rows), replace=False)
-            rows = np.sort(others[: int(selection.kept.sum())])
-            selection = replace(selection, rows=rows, kept=np.ones(len(rows), dtype=np.bool_))
-        return selection, outputs[np.searchsorted(candidates, selection.rows)]
+        if self._config.snippets == "nearest":
+            return selection
+        rng = np.random.default_rng(seed_of(self._seed, 22, number))
+        others = rng.choice(len(self._rows.pool), len(selection.rows), replace=False)
+        rows = np.sort(others[: int(selection.kept.sum())])
+        return Selection(rows, np.ones(len(rows), dtype=np.bool_), len(rows), len(rows))
 
     def _trained(
         self, name: str, stages: Sequence[Examples], held: NDArray[np.intp], seed: int

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.ensemble.material import Material
 from bench.ensemble.pipeline import Fold
-from bench.ensemble.pseudo_labels import DEFINITIONS
+from bench.ensemble.pseudo_labels import DEFINITIONS, Filter
 from bench.ensemble.settings import TFIDF
 from bench.ensemble.stack import Stack
 from bench.metrics.spearman import spearman
@@ -67,9 +67,12 @@ def _histogram(similarity: NDArray[np.float64]) -> list[int]:
 
 def _pseudo_labels(material: Material, folds: Sequence[Fold]) -> dict[str, Any]:
     chosen = [fold.selection for fold in folds if fold.selection is not None]
+    # The filter only says how many texts are drawn at random.
+    way: Filter = "none" if material.config.snippets == "random" else material.config.filter
     found: dict[str, Any] = {
-        "filter": material.config.filter,
-        "definition": DEFINITIONS[material.config.filter],
+        "snippets": material.config.snippets,
+        "filter": way,
+        "definition": DEFINITIONS[way],
         "tolerance": [fold.sigma for fold in folds],
         "pairs": sum(one.pairs for one in chosen),
         "kept_pairs": sum(one.kept_pairs for one in chosen),

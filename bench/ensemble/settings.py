@@ -21,6 +21,9 @@ PUBLISHED = {
 }
 OTHERS = (2e-5, 16, 3.0)
 TFIDF = "tfidf"
+LABELLER = "labeller"
+# What is reported beside the members, by name.
+RESERVED = ("ridge", "mean", "best_single", "logistic", LABELLER)
 _COMBINING = ("ensemble", "ridge_lambda")
 # What members learn from and are built of, besides their names and the arms of augmentation.
 _OF_MEMBERS = (
@@ -133,6 +136,8 @@ class EnsembleConfig(MethodConfig):
     def _fits(self) -> EnsembleConfig:
         if not self.models or len(set(self.models)) != len(self.models):
             raise ValueError("models: name one at least, and none twice")
+        if taken := [name for name in self.models if name in RESERVED]:
+            raise ValueError(f"models: {taken[0]} names a part of the report; write ./{taken[0]}")
         if len(set(self.augment)) != len(self.augment):
             raise ValueError("augment: name no arm twice")
         if len(self.translators) not in (0, 2):

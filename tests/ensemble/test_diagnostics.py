@@ -132,6 +132,13 @@ def test_a_label_that_no_gold_row_has_is_wrong() -> None:
     assert np.isfinite(found["scores"]["good"]["log_loss"])
 
 
+def test_a_single_text_has_no_correlation() -> None:
+    one = {"good": np.array([[0.9, 0.1]]), "bad": np.array([[0.6, 0.4]])}
+    found = diagnose(answer(members=one, combined={}, baselines={}, pseudo=None), ["n"], [])
+    assert found["errors"]["good / bad"]["pearson"] is None
+    assert found["scores"]["good"]["accuracy"] == 1
+
+
 def test_scores_have_an_oracle_too() -> None:
     members = {"a": np.array([[1.0], [5.0], [2.0]]), "b": np.array([[3.0], [2.0], [2.5]])}
     given = answer(

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from bench.ensemble import members
+from bench.ensemble import material, members, neural
 from bench.ensemble.pipeline import make_folds
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.pool import Item
 from bench.record import find_records, read_items, read_record
 from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
 from tests.small import Bench
+from tests.tiny import tiny_decoder
 
 
 def test_no_test_row_is_in_any_fit(base: Path, fits: list[list[Item]]) -> None:
@@ -200,6 +203,67 @@ def test_the_labeller_is_shared_by_what_it_has_no_part_in(
         fits.clear()
         ask(built(spec(base, filter="agree", **options)))
         assert len(fits) == 2 * 5
+
+
+def test_dev_rows_are_part_of_what_is_learnt(base: Path, fits: list[list[Item]]) -> None:
+    train, texts, pool, dev = (labelled(rows(part, 12)) for part in "tspd")
+    encoder = built(spec(base, **UNLABELLED))
+    for held_out, trained in ((None, 4), (dev, 4), (dev, 0)):
+        fits.clear()
+        encoder.predict_with_pool(texts.texts, train, held_out, pool.texts, seed=0)
+        assert len(fits) == trained
+
+
+def test_labels_are_those_of_the_texts_that_are_retrieved(
+    base: Path, fits: list[list[Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = spec(base, filter="agree", models="tfidf")
+    ask(built(text))
+    found = material.nearest
+
+    def others(queries: Any, pool: Any, k: int, own: Any = None) -> Any:
+        near = found(queries, pool, k, own)
+        return replace(near, rows=(near.rows + 1) % len(pool))
+
+    monkeypatch.setattr(material, "nearest", others)
+    fits.clear()
+    ask(built(spec(base, filter="none", models="tfidf")))
+    # Two members and six labellers: those of before have labelled other texts.
+    assert len(fits) == 2 + 6
+
+
+def test_what_loading_a_base_draws_changes_nothing(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = spec(base, **UNLABELLED)
+    first = ask(built(text))
+    load = neural._transformer
+
+    def trains_first(*given: Any) -> Any:
+        torch.rand(7)
+        return load(*given)
+
+    monkeypatch.setattr(neural, "_transformer", trains_first)
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "other"))
+    again = ask(built(text))
+    np.testing.assert_array_equal(again.combined["ridge"], first.combined["ridge"])
+
+
+def test_random_texts_are_chosen_by_no_filter(base: Path) -> None:
+    answer = ask(built(spec(base, snippets="random")))
+    told = answer.report["pseudo_labels"]
+    assert (told["snippets"], told["filter"]) == ("random", "none")
+    assert told["pairs"] == told["kept_pairs"] == told["kept"] == told["distinct"] > 0
+
+
+@pytest.mark.parametrize("attn_pool", ["true", "false"])
+def test_decoders_learn_and_label_empty_texts(tmp_path: Path, attn_pool: str) -> None:
+    # Without a token to pad with, and none at the start: an empty text has no tokens at all.
+    folder = tiny_decoder(tmp_path / "decoder", "qwen2", bos=False)
+    train = labelled([*rows("t", 12), {"text": "", "label": "neg"}])
+    encoder = built(spec(folder, attn_pool=attn_pool, **UNLABELLED))
+    answer = encoder.predict_with_pool([("",), ("aaa",)], train, None, [], seed=0)
+    assert np.isfinite(answer.combined["ridge"]).all()
 
 
 def test_a_run_that_was_cut_off_goes_on(

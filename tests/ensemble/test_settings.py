@@ -101,6 +101,7 @@ def test_rows_of_one_label(base: Path) -> None:
         ("hierarchical-ensemble@some/model", UsageError, r"write hierarchical-ensemble\[models="),
         ("hierarchical-ensemble[models=(a,a)]", UsageError, "none twice"),
         ("hierarchical-ensemble[models=()]", UsageError, "name one at least"),
+        ("hierarchical-ensemble[models=(mean,tfidf)]", UsageError, r"write \./mean"),
         ("hierarchical-ensemble[translators=one]", UsageError, "there and back"),
         ("hierarchical-ensemble[augment=(syn,xyz)]", UsageError, "augment"),
         ("hierarchical-ensemble[models=no/such]", DataError, "no/such"),
