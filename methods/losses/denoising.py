@@ -5,6 +5,7 @@ The loss is sentence-transformers' own, the noise is drawn here.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,8 +90,14 @@ def denoising_loss(model: SentenceTransformer, folder: Path, seed: int) -> Denoi
     transformer: Any = model.transformers_model
     transformer.config._name_or_path = str(folder)
     try:
-        return DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
+        loss = DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
     except ValueError as error:
-        raise CellError(
-            f"the base cannot be a decoder ({first_line(error)}); leave out denoising, phases=cl+ft"
-        ) from None
+        raise _no_decoder(first_line(error)) from None
+    # Others take the vector without a word, and tell the text from its own words alone.
+    if "encoder_hidden_states" not in inspect.signature(loss.decoder.forward).parameters:
+        raise _no_decoder(f"{type(loss.decoder).__name__} has no cross-attention")
+    return loss
+
+
+def _no_decoder(reason: str) -> CellError:
+    return CellError(f"the base cannot be a decoder ({reason}); leave out denoising, phases=cl+ft")

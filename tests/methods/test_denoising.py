@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.losses import CosineSimilarityLo
 from bench.checkpoints import load_folder
 from bench.errors import CellError
 from bench.methods.losses.denoising import denoising_loss
-from tests.tiny import tiny_bert
+from tests.tiny import tiny_bert, tiny_decoder
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,10 @@ def test_a_base_that_cannot_be_a_decoder(base: Path, tmp_path: Path) -> None:
     config.write_text(config.read_text().replace('"bert"', '"mpnet"'))
     with pytest.raises(CellError, match=r"cannot be a decoder.*phases=cl\+ft"):
         denoising_loss(model, tmp_path / "odd", 0)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+def test_decoders_that_would_pass_the_vector_by(tmp_path: Path, kind: str) -> None:
+    folder = tiny_decoder(tmp_path / kind, kind)
+    with pytest.raises(CellError, match=r"cannot be a decoder \(.*has no cross-attention"):
+        denoising_loss(load_folder(folder, "cpu", "mean"), folder, 0)
