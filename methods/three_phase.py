@@ -86,7 +86,9 @@ class ThreePhase(ClassifierMethod):
             min_ratio: r, repetitions below which a class stays as it is; with
                 ``max_ratio=1,min_ratio=1`` all do.
             stop_words: Whether classes that are repeated have texts without stop words added.
-            separator: What separates the levels of a label, e.g. ``LOC:city``, or nothing.
+            separator: What separates the levels of labels that have any, e.g. the colon of
+                ``LOC:city``. As many pairs of each cosine are kept as the rarest has, so that one
+                of half alike labels alone leaves next to none.
             extra_dense: Another layer and tanh behind the pooling in all phases, of which the paper
                 speaks and which its code does not have.
             keep_encoder: Keep the encoder after phase 2 in the folder of the classifier, as
@@ -107,7 +109,7 @@ class ThreePhase(ClassifierMethod):
         max_ratio: int = Field(4, ge=1)
         min_ratio: float = Field(1.5, ge=1)
         stop_words: bool = True
-        separator: str = ":"
+        separator: str = ""
         extra_dense: bool = False
         keep_encoder: bool = False
 

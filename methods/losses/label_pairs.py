@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -179,9 +180,13 @@ def draw_pairs(
     left, right = (
         np.concatenate([rng.permutation(len(texts)) for _ in range(times)]) for _ in range(2)
     )
+    met = [*zip(left.tolist(), right.tolist(), strict=True)]
+    if all(texts[one] == texts[two] for one, two in met):
+        # Few texts may have met none but themselves.
+        met = [*combinations({text: row for row, text in enumerate(texts)}.values(), 2)]
     depth = max(map(len, paths))
     found: dict[frozenset[str], tuple[tuple[str, str], float]] = {}
-    for one, two in zip(left.tolist(), right.tolist(), strict=True):
+    for one, two in met:
         key = frozenset((texts[one], texts[two]))
         if len(key) == 2 and key not in found:
             found[key] = (texts[one], texts[two]), cosine_of(paths[one], paths[two], depth)

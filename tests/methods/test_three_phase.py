@@ -83,8 +83,7 @@ def test_joint_training_with_one_term_is_that_of_the_term(
     monkeypatch.setattr("bench.training.classifier.train_classifier", stopped)
     for one in ("joint", phases):
         with pytest.raises(KeyboardInterrupt):
-            # One level of labels, so that there are as many pairs as texts.
-            fitted(spec("three-phase", base, phases=one, separator=""), made(40))
+            fitted(spec("three-phase", base, phases=one), made(40))
     (_, before, joint), (_, _, alone) = stages
     assert same(joint, alone)
     assert not same(joint, before)
@@ -143,17 +142,24 @@ def contrast(folder: Path, rows: LabelledTexts) -> float:
 def test_pairs_pull_classes_apart(base: Path) -> None:
     options = {"phases": "cl+ft", "keep_encoder": True, "cl_steps": 40, "shuffles": 8}
     train, new = made(60), made(40, seed=1)
-    text = spec("three-phase", base, separator="/", **options)
+    text = spec("three-phase", base, **options)
     encoder = fitted(text, train) / "encoder"
     assert contrast(encoder, train) - contrast(base, train) > 0.2
     assert contrast(encoder, new) > contrast(base, new)
 
 
+def test_two_texts_are_a_pair_for_every_seed() -> None:
+    rows = make_rows(LabelledTexts([("book a table",), ("play music",)], ["x", "y"]), None, seed=0)
+    method = ThreePhase(ThreePhase.Config(shuffles=1))
+    for seed in range(20):
+        assert method.pairs(rows, seed).cosines == [0]
+
+
 def test_hierarchical_labels_are_half_alike(base: Path) -> None:
     rows = make_rows(made(100), None, seed=0)
-    levels = ThreePhase(ThreePhase.Config())
+    levels = ThreePhase(ThreePhase.Config(separator=":"))
     assert Counter(levels.pairs(rows, 0).cosines).keys() == {0.0, 0.5, 1.0}
-    flat = ThreePhase(ThreePhase.Config(separator=""))
+    flat = ThreePhase(ThreePhase.Config())
     assert Counter(flat.pairs(rows, 0).cosines).keys() == {0.0, 1.0}
 
 
