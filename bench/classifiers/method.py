@@ -26,6 +26,7 @@ from bench.classifiers.saved import (
     write_labels,
 )
 from bench.data.access import DataAccess
+from bench.errors import UsageError
 from bench.files import make_folder_atomic, write_atomic
 from bench.method import (
     BuildContext,
@@ -182,8 +183,17 @@ class ClassifierMethod(Method):
         """Train what comes before the classifier, if anything; the folder of the encoder."""
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
-        """Model that the first training starts from."""
-        return ctx.models.load(self.config.base, pooling=self.config.pooling)
+        """Model that the first training starts from.
+
+        Raises:
+            UsageError: The base is no transformer.
+        """
+        model = ctx.models.load(self.config.base, pooling=self.config.pooling)
+        if getattr(model[0], "auto_model", None) is None:
+            raise UsageError(f"base {self.config.base!r} is not a transformer; name another one")
+        # Training puts no prompt before a text, and labelling would.
+        model.prompts, model.default_prompt_name = {}, None
+        return model
 
     def _train(self, rows: Rows, ctx: BuildContext) -> SentenceTransformer:
         from bench.checkpoints import load_folder

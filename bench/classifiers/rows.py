@@ -67,7 +67,7 @@ def make_rows(
     Raises:
         CellError: Rows hold two texts, or the labels are scores, or all the same.
     """
-    labels = _checked_labels(train)
+    labels = train.classes()
     number = {label: i for i, label in enumerate(labels)}
     whole = _numbered(train, number)
     if dev is None:
@@ -117,18 +117,6 @@ def stratified_split(
     for one in rows.values():
         held.update(rng.permutation(one)[: int(share * len(one) + 0.5)].tolist())
     return [row for row in range(len(labels)) if row not in held], sorted(held)
-
-
-def _checked_labels(train: LabelledTexts) -> tuple[Label, ...]:
-    found = set(train.labels)
-    if any(isinstance(label, float) for label in found):
-        raise CellError("the labels are scores, and this method tells classes apart")
-    if len(found) < 2:
-        raise CellError(
-            f"all {len(train.labels)} training rows have the label {train.labels[0]!r}; "
-            "a classifier needs two"
-        )
-    return tuple(sorted(found, key=lambda label: (isinstance(label, str), label)))
 
 
 def _numbered(rows: LabelledTexts, number: dict[Label, int]) -> Examples:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from bench.method import BuildContext
 from bench.progress import quiet_libraries
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import EpochSampler
-from bench.training.checkpoints import STATE_FILE, resume_point
+from bench.training.checkpoints import LOSS_FILE, STATE_FILE, LossCheckpoints, resume_point
 from bench.training.finite import FiniteTrainer
 from bench.training.heads import fresh_linear
 from bench.training.memory import keep_freed_memory
@@ -147,32 +146,36 @@ def train_classifier(
     """
     quiet_libraries()
     keep_freed_memory()
-    started = time.perf_counter()
     encoder = len(model)
     add_head(model, len(rows.labels), settings.activation, ctx.seed)
     model.max_seq_length = settings.max_seq_length
     seed_everything(ctx.seed)
     evaluated = len(rows.dev) > 0
     rates = _rates(settings.head_lr, encoder, len(model))
+    loss = ClassifierLoss(model, encoder if settings.freeze else 0)
+    checkpoints = LossCheckpoints(model, loss)
     trainer = FiniteTrainer(
         model=model,
-        loss=ClassifierLoss(model, encoder if settings.freeze else 0),
+        loss=loss,
         args=_arguments(settings, ctx, len(rows.train), evaluated, rates),
         train_dataset=_dataset(rows.train),
         eval_dataset=_dataset(rows.dev) if evaluated else None,
         callbacks=[
             ProgressCallback(ctx.progress, "train classifier"),
+            checkpoints,
             StopWhen(
                 lambda state: has_to_stop([loss for _, loss in _losses(state)], settings.epochs)
             ),
         ],
     )
     trainer.remove_callback(PrinterCallback)
-    point = resume_point(checkpoints_folder(ctx), (STATE_FILE,))
+    point = resume_point(checkpoints_folder(ctx), (LOSS_FILE, STATE_FILE))
+    if point:
+        checkpoints.load(point)
     trainer.train(resume_from_checkpoint=str(point) if point else None)
     # Where it is loaded again, nothing is frozen.
     model.requires_grad_(True)
-    _write_summary(ctx, trainer.state, time.perf_counter() - started, len(rows.train))
+    _write_summary(ctx, trainer.state, checkpoints.seconds(), len(rows.train))
     return model.eval()
 
 

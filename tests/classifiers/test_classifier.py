@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,13 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import TrainerState
 
 from bench.api import build_method
 from bench.checkpoints import load_folder
 from bench.classifiers.rows import make_rows, stratified_split
 from bench.classifiers.saved import load_classifier
-from bench.errors import CellError, DataError
+from bench.errors import CellError, DataError, UsageError
 from bench.method import LabelledTexts
+from bench.training.checkpoints import LossCheckpoints
 from bench.training.classifier import ClassifierLoss, add_head, has_to_stop, train_classifier
 from tests.labelled import (
     LETTERS,
@@ -232,3 +239,61 @@ def test_rows_that_cannot_be_learned(
         predictor(spec("three-phase", base)).predict(
             texts, LabelledTexts(texts, labels), None, seed=0
         )
+
+
+def test_a_prompt_of_the_base_is_left_out(base: Path, tmp_path: Path) -> None:
+    model = load_folder(base, "cpu", "mean")
+    model.prompts, model.default_prompt_name = {"query": "zzz qqq zzz "}, "query"
+    model.save_pretrained(str(tmp_path / "prompted"), create_model_card=False)
+    train = made(40)
+    found = []
+    for start in (base, tmp_path / "prompted"):
+        encoder = predictor(spec("ft", start, max_steps=2))
+        found.append(encoder.predict_proba(train.texts, train, None, seed=0).values)
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_base_that_is_no_transformer(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "aaa": 1}, unk_token="[UNK]"))
+    static = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=4)])
+    static.save_pretrained(str(tmp_path / "static"), create_model_card=False)
+    train = made(10)
+    with pytest.raises(UsageError, match="static' is not a transformer"):
+        predictor(spec("ft", tmp_path / "static")).predict(train.texts, train, None, seed=0)
+
+
+def test_a_checkpoint_that_was_not_written_whole(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, train = spec("ft", base, epochs=3, dev_rows=8), made(60)
+    expected = predictor(text).predict_proba(train.texts, train, None, seed=0)
+    (whole,) = folders()
+    spent = json.loads((whole / "training.json").read_text())["stages"]["ft"]["seconds"]
+    shutil.rmtree(whole)
+    # The disk is full while the state of the second checkpoint is written.
+    written: list[str] = []
+    save = TrainerState.save_to_json
+
+    def full(self: TrainerState, path: str) -> None:
+        written.append(path)
+        if len(written) == 2:
+            Path(path).touch()
+            raise KeyboardInterrupt
+        save(self, path)
+
+    with monkeypatch.context() as cut:
+        cut.setattr(TrainerState, "save_to_json", full)
+        with pytest.raises(KeyboardInterrupt):
+            predictor(text).predict(train.texts, train, None, seed=0)
+    before = LossCheckpoints.load
+
+    def slower(self: LossCheckpoints, checkpoint: Path) -> None:
+        before(self, checkpoint)
+        self._earlier += 1000
+
+    monkeypatch.setattr(LossCheckpoints, "load", slower)
+    found = predictor(text).predict_proba(train.texts, train, None, seed=0)
+    np.testing.assert_array_equal(found.values, expected.values)
+    (again,) = folders()
+    report = json.loads((again / "training.json").read_text())["stages"]["ft"]
+    assert report["seconds"] > 1000 > spent
