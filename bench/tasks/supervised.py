@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
+from bench.contamination import normalise
 from bench.data.rows import Row
 from bench.errors import CellError
 from bench.method import (
@@ -86,8 +87,16 @@ class SupervisedTask(Task[Spec]):
         return []
 
     def notes(self) -> Sequence[str]:
-        """What is to be said before a method is asked."""
-        return []
+        """What is to be said before a method is asked: training rows that are scored too."""
+        train = self._texts(self.parts.get("train", ()))
+        scored = {_letters(item) for item in self._texts(self.rows)} - {()}
+        shared = sum(_letters(item) in scored for item in train)
+        if not shared:
+            return []
+        return [
+            f"{self.spec.name}: {shared:,} of {len(train):,} training rows are test rows too, but "
+            "for case and punctuation; they are kept, as the split has them"
+        ]
 
     @abstractmethod
     def probe(self, embed: Embed) -> Predictor:
@@ -168,14 +177,15 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
         self._numbered = {name: self._classes[label] for label, name in self._names.items()}
 
     def notes(self) -> Sequence[str]:
-        """Labels of scored rows that no training row has."""
-        unseen = self._unseen()
+        """Training rows that are scored too, and labels of scored rows that no training row has."""
+        told, unseen = [*super().notes()], self._unseen()
         if not unseen.any():
-            return []
+            return told
         labels = [label for label, number in self._classes.items() if number in self._gold[unseen]]
         return [
+            *told,
             f"{self.spec.name}: {int(unseen.sum())} of {len(unseen)} test rows have a label that "
-            f"no training row has, and count as wrong: {', '.join(map(str, labels))}"
+            f"no training row has, and count as wrong: {', '.join(map(str, labels))}",
         ]
 
     def probe(self, embed: Embed) -> Predictor:
@@ -340,6 +350,12 @@ class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], RelatednessTask
             CellError: All predictions are equal.
         """
         return self._score_of(vectors[PREDICTED], "the method", seed)
+
+
+def _letters(item: Item) -> Item:
+    """Letters and digits of a row's texts, in any order of these; empty where one has none."""
+    found = sorted(normalise(text) for text in item)
+    return tuple(found) if all(found) else ()
 
 
 def _taken(whole: LabelledTexts, rows: NDArray[np.intp]) -> LabelledTexts:

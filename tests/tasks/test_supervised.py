@@ -191,6 +191,18 @@ def test_labels_that_no_training_row_has() -> None:
     assert classification(["a"], train=["a", "b"]).notes() == []
 
 
+def test_training_rows_that_are_scored_too_are_told() -> None:
+    spec = ClassificationSpec.model_validate(
+        {"name": "T", "kind": "classification", "data": "x", "train": "y", "track": "supervised"}
+    )
+    test = [{"text": text, "label": label} for text, label in (("Tea, now!", "a"), ("!", "b"))]
+    train = [{"text": text, "label": "a"} for text in ("tea now", "Tea now?", "?", "coffee")]
+    train[-1]["label"] = "b"
+    task = task_class(spec)(spec, {"test": test, "train": train}, "senteval")
+    (note,) = task.notes()
+    assert note.startswith("T: 2 of 4 training rows are test rows too")
+
+
 def test_rows_without_a_split_are_labelled_in_folds() -> None:
     labels = ["a", "b"] * 10 + ["lone"]
     task = classification(labels, folds=4)
