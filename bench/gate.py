@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.errors import UsageError
-from bench.record import Group, Record, find_records, read_record
+from bench.record import Group, Record, find_records, has_failed, read_record
 from bench.report import markdown
 from bench.report.compare import LEVEL, Line, Side, compare
 from bench.suite import AVERAGE
@@ -81,14 +81,16 @@ def check(
         The checks, and warnings about times and about what is not judged.
 
     Raises:
-        UsageError: A method of the baseline was not run, runs are unlike, or no suite has a task
-            that is named.
+        UsageError: A method of the baseline was not run or failed, runs are unlike, no suite has a
+            task that is named, or nothing can be judged.
+        DataError: A record is damaged or there twice.
     """
     new, old = _by_key(now), _by_key(baseline)
     if not old:
         raise UsageError("the baseline holds no records; point --baseline to a folder that does")
     if not old.keys() & new.keys() and partial:
         raise UsageError("nothing of the baseline was run; name its suites and methods")
+    _refuse_failed(now)
     checks: list[Check] = []
     warnings: list[str] = []
     for key, found in old.items():
@@ -113,7 +115,17 @@ def check(
         warnings += warning
     if unknown := set(bounds) - {one.task for one in checks} - {TIME}:
         raise UsageError(f"--fail-on names no task of the baseline: {', '.join(sorted(unknown))}")
+    if not checks:
+        raise UsageError(f"nothing could be judged: {'; '.join(warnings)}")
     return checks, warnings
+
+
+def _refuse_failed(now: Sequence[Path]) -> None:
+    for path in now:
+        if has_failed(path):
+            raise UsageError(
+                f"{path} is of an earlier run than the last one, which failed; run that cell again"
+            )
 
 
 def _by_key(paths: Sequence[Path]) -> dict[tuple[str, *Group], list[tuple[Path, Record]]]:

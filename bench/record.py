@@ -253,19 +253,27 @@ def read_record(path: Path) -> Record:
         raise DataError(f"{path}: not a record: {place} {first['msg'].lower()}") from None
 
 
-def read_items(path: Path) -> dict[str, NDArray[Any]]:
+def read_items(path: Path, expected: str | None = None) -> dict[str, NDArray[Any]]:
     """Read the per-item arrays of the record at ``path``.
 
+    Args:
+        path: Path of the record.
+        expected: Checksum that the record has of them, or None to read any.
+
     Raises:
-        DataError: The file is missing or damaged.
+        DataError: The file is missing or damaged, or of another run than the record.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    place = _items_path(path)
     try:
-        return dict(load(_items_path(path).read_bytes()))
+        content = place.read_bytes()
+        if expected is not None and sha256(content) != expected:
+            raise DataError(f"{place}: not the items of {path.name}; run that cell again")
+        return dict(load(content))
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{_items_path(path)}: cannot be read: {error}") from None
+        raise DataError(f"{place}: cannot be read: {error}") from None
 
 
 def write_failure(path: Path, failure: Failure) -> None:
@@ -282,7 +290,7 @@ def find_records(folders: Sequence[Path]) -> list[Path]:
     """Paths of all records below some folders, ``results/runs`` where none is named, sorted.
 
     Raises:
-        DataError: A folder does not exist.
+        DataError: A folder does not exist, or a file cannot be read.
     """
     found: set[Path] = set()
     for folder in folders or (DEFAULT_OUTPUT,):
@@ -293,12 +301,15 @@ def find_records(folders: Sequence[Path]) -> list[Path]:
 
 
 def _is_record(path: Path) -> bool:
-    if path.name.startswith(".") or path.name.endswith(".failed.json"):
+    if path.name.startswith(".") or path.name.endswith(".failed.json") or not path.is_file():
         return False
     try:
         content = json.loads(path.read_bytes())
-    except ValueError:
-        return False
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        # A damaged record is one still: left out in silence, its method would not be judged.
+        return _items_path(path).is_file()
     return isinstance(content, dict) and "cell_fingerprint" in content
 
 

@@ -196,7 +196,7 @@ def test_damaged_items() -> None:
     write_seeds("simcse")
     broken = next(RUNS.rglob("simcse*seed2*.safetensors"))
     broken.write_bytes(b"")
-    assert reason(claim()).startswith(f"{broken}: cannot be read")
+    assert reason(claim()).startswith(f"{broken}: not the items of {broken.name.split('.')[0]}")
 
 
 @pytest.mark.parametrize(

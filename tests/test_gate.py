@@ -182,3 +182,49 @@ def test_bounds() -> None:
         "STS12": 0.005,
         "time": 0.25,
     }
+
+
+def test_a_cell_that_is_there_twice_is_not_averaged(bench: Bench, baseline: Path) -> None:
+    run(bench, 5.0, "now")
+    code, _, err = bench("gate", "now", "base", "--baseline", baseline)
+    assert code == 4
+    assert "words (seed 0) on words is both in" in err
+
+
+def test_a_damaged_baseline_is_not_left_out(bench: Bench, baseline: Path) -> None:
+    run(bench, 5.0, "now")
+    (record,) = baseline.rglob("*seed0.json")
+    record.write_text(record.read_text()[:200])
+    code, _, err = bench("gate", "now", "--baseline", baseline)
+    assert code == 4
+    assert f"{record}: not a record" in err
+
+
+def test_items_of_another_run_are_refused(bench: Bench, baseline: Path) -> None:
+    run(bench, 5.0, "now")
+    (items,) = Path("now").rglob("*.safetensors")
+    shutil.copy(next(baseline.rglob("*.safetensors")), items)
+    code, _, err = bench("gate", "now", "--baseline", baseline)
+    assert code == 4
+    assert "not the items of" in err
+
+
+def test_a_cell_whose_last_run_failed_is_not_judged(bench: Bench, baseline: Path) -> None:
+    run(bench, 0.0, "now")
+    (record,) = Path("now").rglob("*seed0.json")
+    record.with_suffix(".failed.json").write_text("{}")
+    assert bench("gate", "now", "--baseline", baseline)[0] == 2
+    code, _, err = bench("gate", "now", "--baseline", baseline, "--bisect")
+    assert code == 125
+    assert "is of an earlier run than the last one, which failed" in err
+
+
+def test_what_judges_nothing_does_not_pass(bench: Bench, baseline: Path) -> None:
+    run(bench, 0.0, "now")
+    (record,) = Path("now").rglob("*seed0.json")
+    content = json.loads(record.read_text())
+    content["machine"]["processor"] = "another"
+    record.write_text(json.dumps(content))
+    code, _, err = bench("gate", "now", "--baseline", baseline, "--fail-on", "time:25")
+    assert code == 2
+    assert "nothing could be judged" in err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -181,12 +180,8 @@ def find_part(claim: Claim, suite: str, spec: str, found: Sequence[Found]) -> Pa
 def _measure(claim: Claim, found: Sequence[Found], output: Path, failure: str | None) -> Measured:
     suites = [find_parts(claim, suite.name, found) for suite in checked_suites(claim)]
     parts = [part for pair in suites for part in pair]
-    for part in parts:
-        _refuse_twice(part)
     if any(part.missing for part in parts):
         raise UsageError(failure or _not_run(claim, parts, output))
-    for part in parts:
-        _refuse_mixed(part)
     trained = [record.method for part in parts for _, record in part.found if record.method.trained]
     return Measured(
         _difference(claim, suites),
@@ -194,29 +189,6 @@ def _measure(claim: Claim, found: Sequence[Found], output: Path, failure: str | 
         claim.profile if trained else None,
         tuple(dict.fromkeys(method.base for method in trained if method.base is not None)),
     )
-
-
-def _refuse_twice(part: Part) -> None:
-    for (path, record), (other, again) in pairwise(part.found):
-        if record.seed == again.seed:
-            raise UsageError(
-                f"{part.spec} (seed {record.seed}) on {record.suite} is both in {path} and in "
-                f"{other}; name --records that hold it once"
-            )
-
-
-def _refuse_mixed(part: Part) -> None:
-    for (_, record), (_, other) in pairwise(part.found):
-        if _circumstances(record) != _circumstances(other):
-            raise UsageError(
-                f"seeds {record.seed} and {other.seed} of {part.spec} on {record.suite} differ in "
-                "settings, base or rows; run both again by the same command"
-            )
-
-
-def _circumstances(record: Record) -> tuple[object, ...]:
-    rows = [(name, task.data_sha256) for name, task in record.tasks.items()]
-    return record.convention, record.method.config, record.method.base, rows
 
 
 def _not_run(claim: Claim, parts: Sequence[Part], output: Path) -> str:
@@ -244,7 +216,10 @@ def _difference(claim: Claim, suites: Sequence[tuple[Part, Part]]) -> Difference
 
     sides = [(Side(a.found), Side(b.found)) for a, b in suites]
     if len(sides) > 1:
-        return difference_of_suites(sides)
+        try:
+            return difference_of_suites(sides)
+        except ValueError as error:
+            raise UsageError(f"the suites have too few items: {error}") from None
     task = claim.task or AVERAGE
     comparison = compare(*sides[0])
     lines = {line.task: line for line in comparison.lines}

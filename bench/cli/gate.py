@@ -27,9 +27,9 @@ DEFAULT_BOUNDS = "avg:0"
 )
 def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool) -> int:
     """Fail if the records below FOLDERS [results/runs] are worse than those of a baseline."""
-    from bench.record import find_records
-
     try:
+        from bench.record import find_records
+
         return judge(find_records(folders), baseline, bounds)
     except Exception as error:
         # Not only what is expected: a crash would exit with 1, which says that a commit is bad.

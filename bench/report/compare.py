@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 from bench.fingerprint import fingerprint
 from bench.record import Record, read_items
 from bench.report.plain import plain
@@ -78,11 +79,17 @@ class Side:
 
     Args:
         found: Records, with their paths.
+
+    Raises:
+        DataError: A seed is there twice, seeds differ in settings or rows, or the items are not
+            those of their record.
     """
 
     def __init__(self, found: Sequence[tuple[Path, Record]]) -> None:
+        _refuse_twice(found)
+        _refuse_mixed(found)
         self.records = [record for _, record in found]
-        self._items = [read_items(path) for path, _ in found]
+        self._items = [read_items(path, record.items_sha256) for path, record in found]
 
     @property
     def first(self) -> Record:
@@ -119,6 +126,30 @@ class Side:
     def values(self, task: str) -> NDArray[np.float64]:
         """Mean over seeds of each item's value, (n,)."""
         return np.asarray(np.mean([items[f"{task}/value"] for items in self._items], axis=0))
+
+
+def _refuse_twice(found: Sequence[tuple[Path, Record]]) -> None:
+    first: dict[int, Path] = {}
+    for path, record in found:
+        if (other := first.setdefault(record.seed, path)) != path:
+            raise DataError(
+                f"{record.method.spec} (seed {record.seed}) on {record.suite} is both in {other} "
+                f"and in {path}; name a folder that has it once"
+            )
+
+
+def _refuse_mixed(found: Sequence[tuple[Path, Record]]) -> None:
+    for (_, record), (_, other) in pairwise(found):
+        if _circumstances(record) != _circumstances(other):
+            raise DataError(
+                f"seeds {record.seed} and {other.seed} of {record.method.spec} on {record.suite} "
+                "differ in settings, base or rows; run both again by the same command"
+            )
+
+
+def _circumstances(record: Record) -> tuple[object, ...]:
+    rows = [(name, task.data_sha256) for name, task in record.tasks.items()]
+    return record.convention, record.method.config, record.method.base, rows
 
 
 def compare(a: Side, b: Side) -> Comparison:

@@ -136,6 +136,7 @@ def make_table(suite: str, found: Found) -> Table:
     """
     first = found[0][1]
     groups = _groups(suite, found)
+    sides = {key: Side(group) for key, group in groups.items()}
     averages = {key: _mean_average(group) for key, group in groups.items()}
     bases = {record.method.base for _, record in found if record.method.trained}
     rows = {key: _row(group, averages, bases) for key, group in groups.items()}
@@ -145,7 +146,7 @@ def make_table(suite: str, found: Found) -> Table:
         averaged_tasks=first.averaged_tasks,
         metrics={name: entry.metric for name, entry in first.tasks.items()},
         mteb={name: entry.mteb for name, entry in first.tasks.items() if entry.mteb},
-        rows=order_rows(_ranked(rows, groups)),
+        rows=order_rows(_ranked(rows, sides)),
     )
 
 
@@ -165,14 +166,7 @@ def _groups(suite: str, found: Found) -> dict[Group, list[tuple[Path, Record]]]:
     for path, record in found:
         if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
             raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
-        group = groups.setdefault(record.group, [])
-        for other_path, other in group:
-            if other.seed == record.seed:
-                raise DataError(
-                    f"{other_path} and {path} both hold {record.method.spec} with seed "
-                    f"{record.seed} on {suite}; name a folder that has one of them"
-                )
-        group.append((path, record))
+        groups.setdefault(record.group, []).append((path, record))
     return groups
 
 
@@ -239,8 +233,7 @@ def _costs(records: Sequence[Record]) -> Costs:
     )
 
 
-def _ranked(rows: Mapping[Group, Row], groups: Mapping[Group, Found]) -> list[Row]:
-    sides = {key: Side(group) for key, group in groups.items()}
+def _ranked(rows: Mapping[Group, Row], sides: Mapping[Group, Side]) -> list[Row]:
     by_base: dict[str, list[Group]] = {}
     for key, row in rows.items():
         by_base.setdefault(row.base, []).append(key)

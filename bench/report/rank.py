@@ -23,12 +23,13 @@ def ranks(sides: Sequence[Side]) -> list[int | None]:
         sides: Methods scored on the same suite.
 
     Returns:
-        Ranks in the same order; None for what has no items to resample, or was scored on other
-        rows than the first.
+        Ranks in the same order; None for what has no items to resample or too few of them, or was
+        scored on other rows than most, of all rows if any was.
     """
     found: list[int | None] = [None] * len(sides)
-    members = [i for i, side in enumerate(sides) if _key(side.first) == _key(sides[0].first)]
-    members = [i for i in members if sides[i].first.average_ci95 is not None]
+    keys = [_key(side.first) for side in sides]
+    rows = max(keys, key=lambda key: (key[0] is None, keys.count(key)))
+    members = [i for i, key in enumerate(keys) if key == rows and _can_be_resampled(sides[i])]
     pairs = list(combinations(members, 2))
     differences = [difference(AVERAGE, sides[i], sides[j]) for i, j in pairs]
     adjusted = benjamini_hochberg(np.array([one.p for one in differences]))
@@ -39,6 +40,12 @@ def ranks(sides: Sequence[Side]) -> list[int | None]:
             worse = j if one.delta > 0 else i
             found[worse] = (found[worse] or 0) + 1
     return found
+
+
+def _can_be_resampled(side: Side) -> bool:
+    if side.first.average_ci95 is None:
+        return False
+    return bool(np.isfinite(side.replicates(AVERAGE)).all())
 
 
 def _key(record: Record) -> tuple[object, ...]:

@@ -180,6 +180,27 @@ def test_rows_of_another_limit_are_not_ranked(tmp_path: Path) -> None:
     assert [(row.spec, row.rank) for row in table.rows] == [("a", 1), ("b", None)]
 
 
+def test_a_partial_row_takes_no_rank_from_the_others(tmp_path: Path) -> None:
+    partial = write(tmp_path, "a", 0.4, limit=10)
+    whole = [write(tmp_path, "b", 0.6), write(tmp_path, "c", 0.5)]
+    (table,) = load_tables([partial, *whole])
+    assert [(row.spec, row.rank) for row in table.rows] == [("b", 1), ("c", 2), ("a", None)]
+
+
+def test_a_row_with_too_few_items_is_not_ranked(tmp_path: Path) -> None:
+    few = write(tmp_path, "a", 0.6, replicates=np.where(np.arange(1000) % 9, 0.6, np.nan))
+    (table,) = load_tables([few, write(tmp_path, "b", 0.5)])
+    assert [(row.spec, row.rank) for row in table.rows] == [("a", None), ("b", 1)]
+    assert "60.00" in render(table)
+
+
+def test_seeds_on_other_rows_are_refused(tmp_path: Path) -> None:
+    found = [write(tmp_path, "a", 0.5, seed=seed) for seed in (0, 1)]
+    found[1].write_text(found[1].read_text().replace('"data_sha256": "', '"data_sha256": "f'))
+    with pytest.raises(DataError, match="seeds 0 and 1 of a on small differ in settings, base or"):
+        load_tables(found)
+
+
 def test_in_domain_tasks_are_marked(tmp_path: Path) -> None:
     path = write(tmp_path, "a", 0.5, base="b", in_domain=True)
     text = render(load_tables([path])[0])
@@ -189,7 +210,7 @@ def test_in_domain_tasks_are_marked(tmp_path: Path) -> None:
 
 def test_the_same_cell_twice_is_refused(tmp_path: Path) -> None:
     found = [write(tmp_path / name, "a", 0.5) for name in ("one", "other")]
-    with pytest.raises(DataError, match="both hold a with seed 0 on small"):
+    with pytest.raises(DataError, match=r"a \(seed 0\) on small is both in .*has it once"):
         load_tables(found)
 
 
