@@ -13,6 +13,7 @@ from bench.files import is_file, is_folder
 
 if TYPE_CHECKING:
     from bench.report.compare import Side
+    from bench.suite import Suite
 
 
 @click.command("compare")
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folders of records [results/runs].",
 )
-@click.option("--suite", help="Only this suite.")
+@click.option("--suite", help="Only this suite: its name or TOML file.")
 @click.option("--profile", help="Only records of this profile.")
 @click.option("--items", type=click.IntRange(min=1), help="Also show the items that differ most.")
 @click.option("--data", help="Data folder for the texts of --items [$BENCH_DATA].")
@@ -40,8 +41,11 @@ def command(
 ) -> None:
     """Compare A with B: method specs, records (.json), or folders that hold one method each."""
     from bench.report.compare import compare, render
+    from bench.suite import load_suite
 
-    sides = [_sides(one, folders, suite, profile) for one in (a, b)]
+    own = load_suite(suite) if suite is not None and suite.endswith(".toml") else None
+    name = suite if own is None else own.name
+    sides = [_sides(one, folders, name, profile) for one in (a, b)]
     shared = [name for name in sides[0] if name in sides[1]]
     if not shared:
         raise DataError(f"{a} and {b} share no suite; 'bench run' them on the same one first")
@@ -49,7 +53,7 @@ def command(
         one, other = sides[0][name], sides[1][name]
         click.echo(render(compare(one, other)) + "\n")
         if items:
-            click.echo(_changes(name, one, other, items, data) + "\n")
+            click.echo(_changes(own or _registered(name), one, other, items, data) + "\n")
 
 
 def _sides(
@@ -71,21 +75,36 @@ def _sides(
             groups.setdefault(record.group, []).append((path, record))
     for name, groups in found.items():
         if len(groups) > 1:
-            several = ", ".join(" ".join(map(str, key[:2])) for key in groups)
+            several = ", ".join(_called(*key) for key in groups)
             raise UsageError(
-                f"{wanted} is not one method on {name}: {several}; name a spec and --profile"
+                f"{wanted} is not one method on {name}: {several}; name a spec and --profile, or "
+                "a record's file"
             )
     if not found:
         raise DataError(f"no records of {wanted}; 'bench table' shows what there is")
     return {name: Side(next(iter(groups.values()))) for name, groups in found.items()}
 
 
-def _changes(suite: str, a: Side, b: Side, count: int, data: str | None) -> str:
+def _called(spec: str, profile: str, limit: int | None) -> str:
+    return f"{spec} {profile}" + (f" --limit {limit}" if limit is not None else "")
+
+
+def _registered(name: str) -> Suite:
+    from bench.suite import load_suite
+
+    try:
+        return load_suite(name)
+    except UsageError:
+        raise UsageError(
+            f"--items needs the rows of {name}, which is not registered; name its file by --suite"
+        ) from None
+
+
+def _changes(suite: Suite, a: Side, b: Side, count: int, data: str | None) -> str:
     from bench.api import make_settings
     from bench.report.changes import render_changes
-    from bench.suite import load_suite
     from bench.tasks.loading import load_tasks
 
     settings = make_settings(profile=a.first.profile, data=data)
-    tasks = load_tasks(load_suite(suite), settings.data, a.first.limit)
+    tasks = load_tasks(suite, settings.data, a.first.limit)
     return render_changes(a, b, tasks, count)

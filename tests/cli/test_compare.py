@@ -108,3 +108,12 @@ def test_one_training_is_a_model_and_no_method(bench: Bench) -> None:
     assert "One training" in out
     _, out, _ = bench("compare", "minilm", "minilm-l2", "--runs", folder)
     assert "One training" not in out
+
+
+@pytest.mark.usefixtures("runs")
+def test_items_of_a_suite_of_ones_own(bench: Bench) -> None:
+    code, _, err = bench("compare", "good", "random", "--items", "2")
+    assert code == 2
+    assert "--items needs the rows of small, which is not registered; name its file" in err
+    code, out, err = bench("compare", "good", "random", "--items", "2", "--suite", "small.toml")
+    assert (code, "The 2 items that differ most" in out) == (0, True), err
