@@ -43,18 +43,24 @@ class VectorStore:
         keys = [_key(text) for text in texts]
         packed = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), -1)
         content = save({"keys": packed, "vectors": np.ascontiguousarray(vectors)})
-        name = hashlib.sha256(content).hexdigest()[:32]
-        write_atomic(self._folder / f"{name}.safetensors", content)
+        write_atomic(self._folder / _name(content), content)
         self._known.update(zip(keys, vectors, strict=True))
 
     def _read(self, path: Path) -> None:
         try:
-            shard = load(path.read_bytes())
+            content = path.read_bytes()
+            if _name(content) != path.name:
+                raise ValueError("not the bytes that the shard is named by")
+            shard = load(content)
             keys = [row.tobytes() for row in shard["keys"]]
             self._known.update(zip(keys, shard["vectors"], strict=True))
         except (SafetensorError, KeyError, ValueError):
             # A damaged shard costs time, not correctness: its texts are encoded again.
             path.unlink(missing_ok=True)
+
+
+def _name(content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
 
 
 def _key(text: str) -> bytes:

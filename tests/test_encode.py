@@ -1,5 +1,6 @@
 """The encoding plan and the vector store."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +55,12 @@ def test_nothing_is_encoded_again_and_never_across_models_or_roles(tmp_path: Pat
         assert (result.vectors["t", "a"][:, 2] == (column.role == "query")).all()
 
 
-def test_a_damaged_shard_is_encoded_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b[:-5] + b"wrong"])
+def test_a_damaged_shard_is_encoded_again(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     columns = {("t", "a"): Column(["one", "three"])}
     first = _encode(Lengths(), columns, tmp_path)
     (shard,) = tmp_path.rglob("*.safetensors")
-    shard.write_bytes(shard.read_bytes()[:-5])
+    shard.write_bytes(damage(shard.read_bytes()))
     again = _encode(Lengths(), columns, tmp_path)
     assert again.encoded == 2
     assert np.array_equal(again.vectors["t", "a"], first.vectors["t", "a"])
