@@ -170,6 +170,7 @@ class MethodInfo:
         trains: Whether ``build`` trains when no checkpoint is given.
         requires: Distributions whose version changes the vectors.
         sources: Modules besides the adapter whose code changes the vectors.
+        loads_checkpoints: Whether ``build`` heeds a checkpoint; by default it does where it trains.
     """
 
     name: str
@@ -181,6 +182,7 @@ class MethodInfo:
     trains: bool = False
     requires: tuple[str, ...] = TORCH_STACK
     sources: tuple[str, ...] = ()
+    loads_checkpoints: bool | None = None
 
 
 class MethodConfig(BaseModel):
@@ -355,8 +357,9 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
     """Make the method of a spec: defaults, then the profile, then the spec's own options.
 
     Raises:
-        UsageError: The method has no such option, or a value does not fit it.
+        UsageError: The method has no such option or no checkpoints, or a value does not fit it.
     """
+    _refuse_ignored(cls.info, spec)
     values: dict[str, Any] = dict(cls.profiles.get(profile, {}))
     fields = cls.Config.model_fields
     for key, value in spec.options:
@@ -370,3 +373,12 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "options"
         raise UsageError(f"{spec}: {place}: {first['msg'].lower()}") from None
+
+
+def _refuse_ignored(info: MethodInfo, spec: MethodSpec) -> None:
+    """Refuse a checkpoint that would be left aside; transforms say themselves what to write."""
+    loads = info.trains if info.loads_checkpoints is None else info.loads_checkpoints
+    if spec.checkpoint is not None and not loads and info.kind != "transform":
+        raise UsageError(
+            f"{spec}: {spec.name} has no checkpoints; to load one, write sbert@{spec.checkpoint}"
+        )

@@ -25,6 +25,7 @@ class SBert(Method):
         paper="Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks",
         arxiv="1908.10084",
         year=2019,
+        loads_checkpoints=True,
     )
 
     class Config(MethodConfig):
