@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from bench.data.access import rows_summary
 from bench.data.catalog import SplitRef, catalog
 from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
+from bench.data.values import checked
 from bench.errors import DataError, UsageError
-from bench.fingerprint import canonical_json
 from bench.registry import did_you_mean
 from bench.suite import FileData, OwnSpec
 
 _SPECS = {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in get_args(OwnSpec)}
 KINDS = tuple(_SPECS)
-_LISTS = {"positive", "negative"}
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _NAME = re.compile(rf"({_PART}/{_PART}):({_PART})")
 
@@ -85,47 +83,7 @@ def _table(source: Path, columns: Sequence[str], rename: Mapping[str, str]) -> l
         {column: value for column, value in row.items() if column not in dropped}
         for row in renamed(read_table(source), columns, rename, str(source))
     ]
-    if not rows:
-        raise DataError(f"{source} has no rows")
-    for number, row in enumerate(rows, 1):
-        try:
-            row.update({column: _value(column, row[column]) for column in columns})
-            canonical_json(row).encode()
-        except ValueError as error:
-            raise DataError(f"{source}: row {number}: {error}; mend the table") from None
-    return rows
-
-
-def _value(column: str, value: Any) -> Any:
-    if column == "score":
-        return _number(value)
-    if column == "label":
-        if not isinstance(value, str | int | float) or value == "":
-            raise ValueError("label is missing")
-        return value
-    if column in _LISTS and not isinstance(value, list):
-        raise ValueError(f"{column} is not a list of texts")
-    for text in value if column in _LISTS else [value]:
-        if not isinstance(text, str):
-            raise ValueError(f"{column} is not a text: {text!r}")
-        if not text.strip():
-            raise ValueError(f"{column} is an empty text")
-    return value
-
-
-def _number(value: Any) -> int | float:
-    # One cell without a number makes texts of the whole column of a CSV file.
-    number = value if isinstance(value, int | float) else _parsed(value)
-    if not math.isfinite(number):
-        raise ValueError(f"score is not a number: {value!r}")
-    return number
-
-
-def _parsed(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+    return checked(rows, columns, str(source))
 
 
 def _refuse_unlike_catalog(source: Path, ref: SplitRef, rows: list[Row]) -> None:

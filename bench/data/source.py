@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.data.access import DataAccess
 from bench.data.catalog import HubSource
 from bench.data.rows import Row, renamed
+from bench.data.values import checked
 from bench.errors import DataError
 from bench.suite import Data, FileData, HubData, MtebData, MtebSpec, Suite, TaskSpec
 
@@ -23,14 +24,19 @@ def part_rows(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> li
     """Read the rows of one part of a task, under the kind's own column names.
 
     Raises:
-        DataError: They are missing, changed, or lack a column.
+        DataError: They are missing, changed, or lack a column; or a value in a user's own file is
+            not what its column holds.
     """
     data, columns, optional = task.parts()[part], task.row_columns(), task.optional_columns(part)
     if isinstance(data, str):
         label = f"task {task.name}: {data}"
         return renamed(access.rows(data), columns, task.columns, label, optional)
     path = _path(data, suite.path.parent, access)
-    return access.table(path, columns, task.columns, optional)
+    rows = access.table(path, columns, task.columns, optional)
+    if not isinstance(data, FileData):
+        return rows
+    # Blank texts are a task's own to refuse, as some score them.
+    return checked(rows, columns, str(path), optional=optional, blank=True)
 
 
 def part_sha256(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> str:

@@ -38,6 +38,13 @@ class RerankingTask(Task[RerankingSpec]):
         self, spec: RerankingSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         super().__init__(spec, parts, convention)
+        for number, row in enumerate(self.rows, 1):
+            for column in ("positive", "negative"):
+                if not isinstance(row[column], list):
+                    raise CellError(
+                        f"task {spec.name}: {column} of row {number} is no list of texts; "
+                        "CSV cannot hold one, JSON lines and Parquet can"
+                    )
         self._kept = [row for row in self.rows if self._is_kept(row)]
         if not self._kept:
             raise CellError(f"task {spec.name}: no query has a positive and a negative")
