@@ -48,7 +48,7 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 )
 @click.option("--offline", is_flag=True, help="Never ask the hub.")
 @click.option(
-    "--limit", type=click.IntRange(min=2), help="Only the first rows of each task (partial)."
+    "--limit", type=click.IntRange(min=2), help="Only so many rows of each task (partial)."
 )
 @click.option(
     "--baseline",

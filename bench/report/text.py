@@ -102,8 +102,8 @@ def _marks(table: Table) -> list[str]:
     if any(row.imported for row in table.rows):
         lines.append(f"{IMPORTED} from result files of mteb, not measured here.")
     if limits := sorted({row.limit for row in table.rows if row.limit is not None}):
-        first = ", ".join(map(str, limits))
-        lines.append(f"{PARTIAL} partial: only the first {first} rows of each task.")
+        some = ", ".join(map(str, limits))
+        lines.append(f"{PARTIAL} partial: only {some} rows of each task.")
     return lines
 
 

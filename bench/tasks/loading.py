@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.data.access import DataAccess
+from bench.data.rows import Row
 from bench.data.source import available_parts, part_rows
 from bench.suite import Suite
 from bench.tasks import Task, task_class
@@ -16,7 +17,7 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
     Args:
         suite: The suite.
         data: Access to rows.
-        limit: Rows of each part of a task, or None for all.
+        limit: Rows of each part of a task, spread over all of them, or None for all.
 
     Raises:
         DataError: Rows are missing or changed.
@@ -25,6 +26,13 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
     loaded = []
     for spec in suite.tasks:
         roles = available_parts(spec, data)
-        parts = {part: part_rows(suite, spec, part, data)[:limit] for part in roles}
+        parts = {part: _spread(part_rows(suite, spec, part, data), limit) for part in roles}
         loaded.append(task_class(spec)(spec, parts, suite.convention))
     return loaded
+
+
+def _spread(rows: list[Row], limit: int | None) -> list[Row]:
+    # Not the first ones: many files are sorted by label.
+    if limit is None or limit >= len(rows):
+        return rows
+    return [rows[i * len(rows) // limit] for i in range(limit)]
