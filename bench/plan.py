@@ -19,7 +19,7 @@ from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, resolve
 from bench.models import Models, named_method
 from bench.progress import Progress
-from bench.record import has_failed, read_record, record_path
+from bench.record import has_failed, read_items, read_record, record_path
 from bench.registry import METHODS, method_class, names
 from bench.spec import MethodSpec, parse_method_spec, wrapping
 from bench.suite import MtebSpec, Suite
@@ -94,6 +94,7 @@ def plan(
         DataError: Data or checkpoints are missing or changed.
     """
     _check_output(settings.output)
+    suites = _distinct(suites)
     if settings.limit is not None and any(_by_mteb(suite) for suite in suites):
         raise UsageError("--limit does not apply to tasks that mteb scores")
     wanted = {str(spec): spec for spec in specs}.values()
@@ -109,6 +110,15 @@ def plan(
             for seed in range(seeds if method.seeded else 1):
                 cells.append(_cell(suite, identity, spec, method, seed, settings))
     return cells
+
+
+def _distinct(suites: Sequence[Suite]) -> list[Suite]:
+    found: dict[str, Suite] = {}
+    for suite in suites:
+        first = found.setdefault(suite.name, suite)
+        if (first.path, first.definition()) != (suite.path, suite.definition()):
+            raise UsageError(f"two suites are called {suite.name}; run one after the other")
+    return [*found.values()]
 
 
 def _with_bases(
@@ -229,7 +239,9 @@ def due(cell: Cell, rerun: Rerun) -> bool:
 def is_complete(cell: Cell) -> bool:
     """Whether the record of a cell is there and of the same fingerprint."""
     try:
-        return read_record(cell.path).cell_fingerprint == cell.fingerprint
+        record = read_record(cell.path)
+        read_items(cell.path, record.items_sha256)
+        return record.cell_fingerprint == cell.fingerprint
     except (OSError, BenchError):
         return False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -273,7 +273,7 @@ def read_items(path: Path, expected: str | None = None) -> dict[str, NDArray[Any
             raise DataError(f"{place}: not the items of {path.name}; run that cell again")
         return dict(load(content))
     except (OSError, SafetensorError) as error:
-        raise DataError(f"{place}: cannot be read: {error}") from None
+        raise DataError(f"{place}: cannot be read: {error}; run that cell again") from None
 
 
 def write_failure(path: Path, failure: Failure) -> None:
@@ -303,14 +303,27 @@ def find_records(folders: Sequence[Path]) -> list[Path]:
 def _is_record(path: Path) -> bool:
     if path.name.startswith(".") or path.name.endswith(".failed.json") or not path.is_file():
         return False
+    if _items_path(path).is_file():
+        # A damaged record is one still: left out in silence, its method would not be judged.
+        return True
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        # A damaged record is one still: left out in silence, its method would not be judged.
-        return _items_path(path).is_file()
+        return False
     return isinstance(content, dict) and "cell_fingerprint" in content
+
+
+def without_repeats(found: Iterable[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
+    """Leave out what an untrained method did under one more profile, which changes nothing."""
+    profiles: dict[str, str] = {}
+    return [
+        (path, record)
+        for path, record in found
+        if record.method.trained
+        or profiles.setdefault(record.cell_fingerprint, record.profile) == record.profile
+    ]
 
 
 def _items_path(path: Path) -> Path:

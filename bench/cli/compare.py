@@ -59,7 +59,7 @@ def command(
 def _sides(
     wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
 ) -> dict[str, Side]:
-    from bench.record import Group, Record, find_records, read_record
+    from bench.record import Group, Record, find_records, read_record, without_repeats
     from bench.report.compare import Side
     from bench.spec import parse_method_spec
 
@@ -67,10 +67,10 @@ def _sides(
     paths = [place] if file else find_records([place] if folder else folders)
     spec = None if file or folder else str(parse_method_spec(wanted))
     found: dict[str, dict[Group, list[tuple[Path, Record]]]] = {}
-    for path in paths:
-        record = read_record(path)
-        fits = spec in (None, record.method.spec) and suite in (None, record.suite)
-        if fits and profile in (None, record.profile):
+    records = [(path, read_record(path)) for path in paths]
+    asked = [one for one in records if profile in (None, one[1].profile)]
+    for path, record in without_repeats(asked):
+        if spec in (None, record.method.spec) and suite in (None, record.suite):
             groups = found.setdefault(record.suite, {})
             groups.setdefault(record.group, []).append((path, record))
     for name, groups in found.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import DataError
-from bench.record import Group, Interval, Record, read_record
+from bench.record import Group, Interval, Record, read_record, without_repeats
 from bench.report.compare import Side
 from bench.report.published import Published, find_published
 from bench.report.rank import ranks
@@ -122,8 +122,7 @@ def read_suites(paths: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
         DataError: A record is damaged.
     """
     by_suite: dict[str, list[tuple[Path, Record]]] = {}
-    for path in paths:
-        record = read_record(path)
+    for path, record in without_repeats((path, read_record(path)) for path in paths):
         by_suite.setdefault(record.suite, []).append((path, record))
     return by_suite
 

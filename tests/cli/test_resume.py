@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bench.record import find_records, read_items
 from tests.small import Bench
 
 ROOT = Path(__file__).parents[2]
@@ -137,3 +139,27 @@ def test_kill_during_training_equals_never_killed(
     assert bench("cache", "clear", "--yes")[0] == 0
     assert bench(*arguments, "--rerun", "all")[0] == 0
     assert resumed.read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"x")])
+def test_a_cell_without_its_items_is_run_again(
+    bench: Bench, suite: Path, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    run = ("run", "--suite", suite, "--methods", "good")
+    assert bench(*run)[0] == 0
+    (items,) = (tmp_path / "results").rglob("*.items.safetensors")
+    content = items.read_bytes()
+    damage(items)
+    code, _, err = bench("table")
+    assert (code, "run that cell again" in err) == (4, True)
+    assert bench(*run)[0] == 0
+    assert items.read_bytes() == content
+
+
+def test_rows_of_a_limit_are_spread_over_all(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    code, out, err = bench("run", "--suite", suite, "--methods", "good", "--limit", "10")
+    assert code == 0, err
+    assert "partial: only 10 rows of each task" in out
+    (path,) = find_records([tmp_path / "results"])
+    # Scores are i modulo 6 of row i: of every third row 0 and 3 alone.
+    assert {*read_items(path)["pairs/gold"].tolist()} == {0, 3}

@@ -91,3 +91,14 @@ def test_committed_pages_are_those_of_the_committed_records(verb: str) -> None:
     command = [Path(sys.executable).parent / "bench", verb, "--check"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_an_untrained_method_of_two_profiles_is_one_row(bench: Bench, suite: Path) -> None:
+    for profile in ("smoke", "local"):
+        code, _, err = bench("run", "--suite", suite, "--methods", "good", "--profile", profile)
+        assert code == 0, err
+    out = bench("table")[1]
+    assert out.count("good") == 1
+    code, out, err = bench("compare", "good", "good")
+    assert code == 0, err
+    assert bench("compare", "good", "good", "--profile", "local")[0] == 0
