@@ -19,7 +19,7 @@ from bench.record import DEFAULT_OUTPUT, Record, find_records, read_record
 from bench.registry import method_class
 from bench.report.model import Table, load_tables
 from bench.runner import Outcome, run_cells
-from bench.spec import parse_method_spec
+from bench.spec import parse_method_spec, split_list
 from bench.suite import load_suites
 
 if TYPE_CHECKING:
@@ -58,13 +58,15 @@ def make_settings(
     """Fill in what the caller left open from the environment.
 
     Raises:
-        UsageError: Unknown profile, a data folder that does not exist, or processes that a
-            device does not allow.
+        UsageError: Unknown profile, a data folder that does not exist, a cache that is no folder,
+            or processes that a device does not allow.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
     check_processes(processes, device or "cpu")
     cache = Cache(default_root())
+    if cache.root.exists() and not cache.root.is_dir():
+        raise UsageError(f"the cache {cache.root} is no folder; set BENCH_CACHE to one")
     return Settings(
         profile=profile,
         device=device or "cpu",
@@ -81,7 +83,7 @@ def make_settings(
 
 def run(  # noqa: PLR0913 - keywords that all have defaults
     suite: str | Sequence[str] = "mini",
-    methods: Sequence[str] = ("random", "tfidf", "minilm"),
+    methods: str | Sequence[str] = ("random", "tfidf", "minilm"),
     *,
     seeds: int = 1,
     profile: str = "local",
@@ -99,7 +101,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
 
     Args:
         suite: Name or TOML path of one suite or several.
-        methods: Method specs, e.g. ``["sct", "simcse[lr=1e-4]"]``.
+        methods: Method specs, e.g. ``["sct", "simcse[lr=1e-4]"]`` or ``"sct,simcse"``.
         seeds: Number of seeds of each trained method: 0, 1, ...
         profile: ``smoke``, ``local`` or ``paper``.
         device: Torch device; the CPU by default.
@@ -130,7 +132,10 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     )
     wanted = [suite] if isinstance(suite, str) else suite
     suites = [one for name in wanted for one in load_suites(name)]
-    specs = [parse_method_spec(text) for text in methods]
+    named = split_list(methods) if isinstance(methods, str) else methods
+    if not named:
+        raise UsageError("no methods are named; 'bench list methods' shows them")
+    specs = [parse_method_spec(text) for text in named]
     outcome = run_cells(plan(suites, specs, seeds, settings), settings)
     return RunResult(outcome.paths, outcome.failures)
 

@@ -75,6 +75,8 @@ def method_class(name: str) -> type[Method]:
 
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise UsageError(f"method {name!r}: {entry.value} is not a subclass of bench.method.Method")
+    if missing := sorted(loaded.__abstractmethods__):
+        raise UsageError(f"method {name!r}: {entry.value} has no {' and no '.join(missing)}")
     return loaded
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.api import make_settings
 from bench.encode import encode_columns
+from bench.errors import DataError, UsageError
 from bench.method import PROFILES, Method, resolve
 from bench.plan import Settings, build
 from bench.progress import Progress
@@ -64,7 +65,13 @@ def check_method(
     with tempfile.TemporaryDirectory() as folder:
         settings = make_settings(profile="smoke", output=folder, data=data, progress=progress)
         method = resolve(cls, parsed, "smoke")
-        yield from _check_vectors(method, settings, Path(folder))
+        try:
+            yield from _check_vectors(method, settings, Path(folder))
+        except (UsageError, DataError):
+            raise
+        except Exception as error:
+            # Whatever a method raises is a finding about it.
+            yield Finding(f"it builds and encodes: {type(error).__name__}: {error}", False)
 
 
 def _check_vectors(method: Method, settings: Settings, folder: Path) -> Iterator[Finding]:

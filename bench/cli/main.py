@@ -60,6 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except BenchError as error:
         return _fail(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_USAGE
     except click.ClickException as error:
         return _fail(error.format_message(), EXIT_USAGE)
     return result if isinstance(result, int) else EXIT_OK

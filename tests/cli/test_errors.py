@@ -27,6 +27,7 @@ def _last_line(text: str) -> str:
         (["--rerun", "never"], 2, "'never' is not one of"),
         (["--suite", "sts7", "--methods", "good"], 4, "pass --data FOLDER"),
         (["--methods", "sbert@nobody/nothing", "--offline"], 4, "nobody/nothing"),
+        (["--methods", "minilm@nobody/nothing"], 2, "minilm has no checkpoints"),
     ],
 )
 def test_nothing_runs(
@@ -104,3 +105,55 @@ def test_table_without_records(bench: Bench) -> None:
     code, _, err = bench("table")
     assert code == 4
     assert "bench run" in err
+
+
+def test_without_a_verb_the_help_is_shown(bench: Bench) -> None:
+    code, out, err = bench()
+    assert (code, out) == (2, "")
+    assert "\nCommands:\n" in err
+
+
+def test_a_cache_that_is_a_file(
+    bench: Bench, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))
+    code, _, err = bench("run", "--suite", suite, "--methods", "good")
+    assert code == 2
+    assert "is no folder; set BENCH_CACHE to one" in err
+
+
+def test_a_suite_named_twice_is_run_once(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    code, out, err = bench("run", "--suite", f"{suite},{suite}", "--methods", "good")
+    assert code == 0, err
+    assert out.count("good") == 1
+    (tmp_path / "other").mkdir()
+    other = write_suite(tmp_path / "other")
+    code, _, err = bench("run", "--suite", f"{suite},{other}", "--methods", "good")
+    assert code == 2
+    assert "two suites are called small" in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "row", "message"),
+    [
+        ("sts", "sentence1\tsentence2\tscore", "a\tb\thigh", "row 2: score is not a number"),
+        ("sts", "sentence1\tsentence2\tscore", "a\tb\tnan", "row 2: score is not a number"),
+        ("clustering", "text\tlabel", "a\t", "row 2: label is missing"),
+        ("reranking", "query\tpositive\tnegative", "a\tb\tc", "row 1: positive is not a list"),
+    ],
+)
+def test_values_of_own_rows(
+    bench: Bench, tmp_path: Path, kind: str, columns: str, row: str, message: str
+) -> None:
+    fine = {"sts": "a\tb\t1", "clustering": "a\tx", "reranking": "a\tb\tc"}[kind]
+    (tmp_path / "rows.tsv").write_text(f"{columns}\n{fine}\n{row}\n")
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'name = "own"\ntitle = "x"\nconvention = "senteval"\naverage = ["t"]\n[[tasks]]\n'
+        f'name = "t"\nkind = "{kind}"\ndata = {{ file = "rows.tsv" }}\n'
+    )
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 4
+    assert message in err
+    assert "rows.tsv" in err
