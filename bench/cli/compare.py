@@ -81,7 +81,8 @@ def _sides(
                 "a record's file"
             )
     if not found:
-        raise DataError(f"no records of {wanted}; 'bench table' shows what there is")
+        where = f" on {suite}" if suite is not None else ""
+        raise DataError(f"no records of {wanted}{where}; 'bench table' shows what there is")
     return {name: Side(next(iter(groups.values()))) for name, groups in found.items()}
 
 

@@ -37,4 +37,8 @@ def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
         )
     click.echo(f"{len(written)} task results written below {to}")
     if left_out:
-        click.echo(f"{left_out} scores left out: partial, or not by MTEB's convention", err=True)
+        click.echo(
+            f"{left_out} scores left out: partial, not by MTEB's convention, or of a task that "
+            "the suite gives no name in mteb",
+            err=True,
+        )

@@ -90,7 +90,8 @@ def command(
     else:
         texts = _view(view, paths, suite, results, style, plot)
     if not texts:
-        raise DataError("no records found to show; 'bench run' writes them")
+        where = f" of suite {suite}" if suite is not None else ""
+        raise DataError(f"no records{where} found to show; 'bench run' writes them")
     for text in texts:
         click.echo(text if style in {"csv", "json"} else text + "\n")
     return EXIT_OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,6 +60,8 @@ class Row:
         contaminated: Share of a task's test texts that were in the training text, by task, where
             there are any.
         in_domain: Tasks of data sets that the training drew on.
+        other_rows: Whether all rows of its data were scored, but other ones than in most rows of
+            the table, as where the data were changed since.
     """
 
     spec: str
@@ -80,6 +83,7 @@ class Row:
     imported: bool = False
     contaminated: dict[str, float] = field(default_factory=dict)
     in_domain: tuple[str, ...] = ()
+    other_rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,11 @@ def make_table(suite: str, found: Found) -> Table:
     sides = {key: Side(group) for key, group in groups.items()}
     averages = {key: _mean_average(group) for key, group in groups.items()}
     bases = {record.method.base for _, record in found if record.method.trained}
-    rows = {key: _row(group, averages, bases) for key, group in groups.items()}
+    others = _on_other_rows(sides)
+    rows = {
+        key: replace(_row(group, averages, bases), other_rows=key in others)
+        for key, group in groups.items()
+    }
     return Table(
         suite=suite,
         convention=first.convention,
@@ -167,6 +175,16 @@ def _groups(suite: str, found: Found) -> dict[Group, list[tuple[Path, Record]]]:
             raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
         groups.setdefault(record.group, []).append((path, record))
     return groups
+
+
+def _on_other_rows(sides: Mapping[Group, Side]) -> set[Group]:
+    scored = {
+        key: tuple(task.data_sha256 for task in side.first.tasks.values())
+        for key, side in sides.items()
+        if side.first.limit is None
+    }
+    most = Counter(scored.values()).most_common(1)
+    return {key for key, rows in scored.items() if rows != most[0][0]}
 
 
 def _order(row: Row) -> float:

@@ -21,6 +21,7 @@ IMPORTED = "†"
 CONTAMINATED = "‡"
 IN_DOMAIN = "°"
 PARTIAL = "*"
+OTHER_ROWS = "≠"
 _FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 _LEFT = {"Method", "Base", "Profile"}
 _OPTIONAL = ("Rank", "±", "95% CI", "Published", "Train s", "Texts/s", "Memory")
@@ -34,6 +35,7 @@ _LATEX = {
     IMPORTED: r"$^\dagger$",
     CONTAMINATED: r"$^\ddagger$",
     IN_DOMAIN: r"$^\circ$",
+    OTHER_ROWS: r"$\neq$",
 }
 
 
@@ -104,6 +106,8 @@ def _marks(table: Table) -> list[str]:
     if limits := sorted({row.limit for row in table.rows if row.limit is not None}):
         some = ", ".join(map(str, limits))
         lines.append(f"{PARTIAL} partial: only {some} rows of each task.")
+    if any(row.other_rows for row in table.rows):
+        lines.append(f"{OTHER_ROWS} scored on other rows than most here; run all again.")
     return lines
 
 
@@ -205,7 +209,8 @@ class _Grid:
 
 
 def _row_marks(row: Row) -> list[str]:
-    return [BELOW_BASE] * row.below_base + [IMPORTED] * row.imported + [PARTIAL] * bool(row.limit)
+    marks = [BELOW_BASE] * row.below_base + [IMPORTED] * row.imported
+    return marks + [PARTIAL] * bool(row.limit) + [OTHER_ROWS] * row.other_rows
 
 
 def _score(row: Row, task: str) -> str:

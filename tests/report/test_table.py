@@ -187,6 +187,17 @@ def test_a_partial_row_takes_no_rank_from_the_others(tmp_path: Path) -> None:
     assert [(row.spec, row.rank) for row in table.rows] == [("b", 1), ("c", 2), ("a", None)]
 
 
+def test_a_row_on_other_data_is_marked(tmp_path: Path) -> None:
+    found = [write(tmp_path, spec, 0.5) for spec in "abc"]
+    found[0].write_text(found[0].read_text().replace('"data_sha256": "', '"data_sha256": "f'))
+    (table,) = load_tables(found)
+    assert {row.spec for row in table.rows if row.other_rows} == {"a"}
+    text = render(table)
+    assert "a ≠" in text
+    assert "≠ scored on other rows than most here; run all again." in text
+    assert r"a $\neq$" in render(table, style="latex")
+
+
 def test_a_row_with_too_few_items_is_not_ranked(tmp_path: Path) -> None:
     few = write(tmp_path, "a", 0.6, replicates=np.where(np.arange(1000) % 9, 0.6, np.nan))
     (table,) = load_tables([few, write(tmp_path, "b", 0.5)])

@@ -1,0 +1,21 @@
+"""The Python interface of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.errors import UsageError
+from tests import stub_methods
+from tests.small import write_suite
+
+
+def test_methods_may_be_one_text(tmp_path: Path) -> None:
+    stub_methods.register()
+    suite = str(write_suite(tmp_path))
+    result = bench.run(suite, "good2,good[count=2]", output=tmp_path / "out")
+    assert [one.method.spec for one in result.records()] == ["good2", "good[count=2]"]
+    with pytest.raises(UsageError, match="no methods are named"):
+        bench.run(suite, [], output=tmp_path / "out")
