@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from tabulate import tabulate
 
 from bench.cache import Cache, default_root
+from bench.cli.terminal import listing
 from bench.errors import EXIT_INTERRUPTED, EXIT_OK, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def list_data(data: str | None) -> None:
         here = [place for place, root in places.items() if (root / ref.filename).is_file()]
         count = f"{dataset.splits[ref.split].rows:,}"
         rows.append([str(ref), count, dataset.licence, source, here[0] if here else NONE])
-    _print(rows, ["Data", "Rows", "Licence", "Source", "Here"])
+    click.echo(listing(rows, ["Data", "Rows", "Licence", "Source", "Here"]))
 
 
 @command.command("fetch")
@@ -81,7 +81,7 @@ def fetch(
         [str(ref), "fetched" if ref in wanted else "present", str(folder / ref.filename)]
         for ref in refs
     ]
-    _print(rows, ["Data", "Status", "Path"])
+    click.echo(listing(rows, ["Data", "Status", "Path"]))
     return EXIT_OK
 
 
@@ -119,7 +119,7 @@ def verify(names: tuple[str, ...], data: str | None) -> None:
         for done, ref in enumerate(refs, 1):
             rows += _findings(ref, roots)
             bar.advance(done)
-    _print(rows, ["Data", "Status", "Path"])
+    click.echo(listing(rows, ["Data", "Status", "Path"]))
     fine = {"ok"} if names else {"ok", "missing"}
     if bad := [name for name, status, _ in rows if status not in fine]:
         raise DataError(f"{len(bad)} of {len(rows)} are wrong or missing, see above; get them anew")
@@ -200,7 +200,3 @@ def _writing(folder: Path) -> Iterator[None]:
         raise UsageError(
             f"{folder} cannot be written: {error.strerror}; choose another --to"
         ) from None
-
-
-def _print(rows: list[list[str]], headers: list[str]) -> None:
-    click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import click
-from tabulate import tabulate
 
 from bench import registry
+from bench.cli.terminal import listing
 from bench.errors import UsageError
+
+OWN = "sentence-bench"
 
 
 @click.command("list")
@@ -16,7 +18,7 @@ from bench.errors import UsageError
 def command(what: str) -> None:
     """List methods, suites or data sets."""
     rows, headers = {"methods": _methods, "suites": _suites, "data": _data}[what]()
-    click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    click.echo(listing(rows, headers))
 
 
 def _methods() -> tuple[list[list[str]], list[str]]:
@@ -51,7 +53,8 @@ def _row(group: str, name: str, row: Callable[[str], list[str]]) -> list[str]:
     except UsageError as error:
         # A broken package of another author must not hide all the others.
         found = [name, "", "", str(error), *([""] if group == registry.METHODS else [])]
-    return [*found, registry.owner(group, name)]
+    owner = registry.owner(group, name)
+    return [*found, "" if owner == OWN else owner]
 
 
 def _data() -> tuple[list[list[str]], list[str]]:

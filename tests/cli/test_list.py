@@ -28,3 +28,16 @@ def test_a_broken_method_does_not_hide_the_others(
     (row,) = [line for line in out.splitlines() if line.startswith("broken ")]
     assert "cannot be loaded: No module named 'no_such_module'" in row
     assert any(line.startswith("simcse ") for line in out.splitlines())
+
+
+@pytest.mark.parametrize("what", ["methods", "suites", "data"])
+def test_lists_are_wrapped_between_words(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    wide = bench("list", what)[1]
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    narrow = bench("list", what)[1]
+    assert max(map(len, narrow.splitlines())) <= 120
+    # No word is lost or broken.
+    assert {*wide.replace("-", " ").split()} <= {*narrow.replace("-", " ").split()}
