@@ -198,6 +198,11 @@ class Record(_Part):
         return self.method.spec, self.profile, self.limit
 
     @property
+    def scored_rows(self) -> tuple[str, ...]:
+        """Checksum of the rows of each task."""
+        return tuple(task.data_sha256 for task in self.tasks.values())
+
+    @property
     def texts_per_second(self) -> float | None:
         """Distinct texts encoded in a second, or None where the store held some of them."""
         encoded, seconds = self.encoding.encoded, self.timings.encode

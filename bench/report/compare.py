@@ -148,7 +148,7 @@ def _refuse_mixed(found: Sequence[tuple[Path, Record]]) -> None:
 
 
 def _circumstances(record: Record) -> tuple[object, ...]:
-    rows = [(name, task.data_sha256) for name, task in record.tasks.items()]
+    rows = [*record.tasks], record.scored_rows
     return record.convention, record.method.config, record.method.base, rows
 
 
@@ -187,7 +187,7 @@ def _refuse_unlike(a: Record, b: Record) -> None:
         ("convention", lambda record: record.convention),
         ("limit", lambda record: record.limit),
         ("tasks", lambda record: list(record.tasks)),
-        ("rows", lambda record: [task.data_sha256 for task in record.tasks.values()]),
+        ("rows", lambda record: record.scored_rows),
     ]
     for name, fact in facts:
         if fact(a) != fact(b):

@@ -179,9 +179,7 @@ def _groups(suite: str, found: Found) -> dict[Group, list[tuple[Path, Record]]]:
 
 def _on_other_rows(sides: Mapping[Group, Side]) -> set[Group]:
     scored = {
-        key: tuple(task.data_sha256 for task in side.first.tasks.values())
-        for key, side in sides.items()
-        if side.first.limit is None
+        key: side.first.scored_rows for key, side in sides.items() if side.first.limit is None
     }
     most = Counter(scored.values()).most_common(1)
     return {key for key, rows in scored.items() if rows != most[0][0]}

@@ -49,4 +49,4 @@ def _can_be_resampled(side: Side) -> bool:
 
 
 def _key(record: Record) -> tuple[object, ...]:
-    return record.limit, *(task.data_sha256 for task in record.tasks.values())
+    return record.limit, *record.scored_rows
