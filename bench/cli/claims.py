@@ -11,7 +11,8 @@ import click
 
 from bench.cli.table import BASELINES
 from bench.cli.terminal import terminal_width
-from bench.errors import EXIT_OK, EXIT_STALE, UsageError
+from bench.cli.writing import writing
+from bench.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
     from bench.claims.judge import Found
@@ -99,10 +100,8 @@ def _maker(files: Sequence[Path], folders: Sequence[Path], to: Path) -> str:
 def _write(to: Path, text: bytes) -> int:
     from bench.files import write_atomic
 
-    try:
+    with writing(to):
         write_atomic(to, text)
-    except OSError as error:
-        raise UsageError(f"{to} cannot be written: {error.strerror}; choose another --to") from None
     click.echo(to)
     return EXIT_OK
 

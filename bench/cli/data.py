@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import click
 
 from bench.cache import Cache, default_root
 from bench.cli.terminal import listing
+from bench.cli.writing import writing
 from bench.errors import EXIT_INTERRUPTED, EXIT_OK, DataError, UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def fetch(
     if wanted and not yes and not _agreed():
         click.echo("bench: nothing was fetched", err=True)
         return EXIT_INTERRUPTED
-    with Bar() as bar, _writing(folder):
+    with Bar() as bar, writing(folder):
         Fetcher(folder, mirror=mirror, progress=bar).fetch(wanted)
     rows = [
         [str(ref), "fetched" if ref in wanted else "present", str(folder / ref.filename)]
@@ -153,7 +153,7 @@ def import_table(
         raise UsageError(f"{family!r} is no kind of task; pass --kind, one of: {', '.join(KINDS)}")
     wanted = row_columns(kind or family)
     folder = _target(to)
-    with _writing(folder):
+    with writing(folder):
         data = convert(file, ref, wanted, _rename(columns, wanted), folder)
     click.echo(_task(short, kind or family, data))
 
@@ -190,13 +190,3 @@ def _places(data: str | None) -> dict[str, Path]:
 def _target(to: str | None) -> Path:
     folder = to or os.environ.get("BENCH_DATA")
     return Path(folder) if folder else Cache(default_root()).data
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be written: {error.strerror}; choose another --to"
-        ) from None

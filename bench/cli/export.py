@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from bench.cli.writing import writing
+
 
 @click.command("export")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
@@ -21,15 +23,13 @@ import click
 )
 def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
     """Write the records below FOLDERS [results/runs] in the form of another tool."""
-    from bench.errors import DataError, UsageError
+    from bench.errors import DataError
     from bench.integrations.mteb_results import export
     from bench.record import find_records, read_record
 
     paths = find_records(folders)
-    try:
+    with writing(to):
         written, left_out = export(map(read_record, paths), to)
-    except OSError as error:
-        raise UsageError(f"{to} cannot be written: {error.strerror}; choose another --to") from None
     if not written:
         raise DataError(
             "nothing to export: only whole tasks that equal mteb's count, "

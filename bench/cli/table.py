@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bench.cli.terminal import terminal_width
+from bench.cli.writing import writing
 from bench.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:
 
     texts = leaderboard.leaderboards(paths)
     if action == "write":
-        for path in leaderboard.write(texts, folder):
+        with writing(folder, "--leaderboards"):
+            written = leaderboard.write(texts, folder)
+        for path in written:
             click.echo(path)
         return EXIT_OK
     found = leaderboard.stale(texts, folder)

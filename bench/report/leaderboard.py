@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.errors import DataError, UsageError
+from bench.errors import DataError
 from bench.files import write_atomic
 from bench.record import Record
 from bench.report import diagnostics, markdown
@@ -37,16 +37,9 @@ def leaderboards(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def write(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write leaderboards into a folder, and return their paths.
-
-    Raises:
-        UsageError: The folder cannot be written.
-    """
-    try:
-        for name, text in texts.items():
-            write_atomic(folder / name, text.encode())
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}") from None
+    """Write leaderboards into a folder, and return their paths."""
+    for name, text in texts.items():
+        write_atomic(folder / name, text.encode())
     return [folder / name for name in texts]
 
 
