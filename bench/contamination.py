@@ -34,6 +34,14 @@ class TrainingText:
         )
 
 
+def row_key(texts: Iterable[str]) -> tuple[str, ...]:
+    """The same for rows whose texts differ in case, punctuation or their order alone.
+
+    A text without letters and digits, of which nothing would be left, counts as it is.
+    """
+    return tuple(sorted(normalise(text) or text for text in texts))
+
+
 def normalise(text: str) -> str:
     """Keep letters and digits, in lower case, words apart by one space."""
     return _NOT_LETTERS.sub(" ", text.lower()).strip()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contamination import normalise
+from bench.contamination import normalise, row_key
 from bench.pool import Item
 
 Vectors = NDArray[np.float32]
@@ -69,11 +69,11 @@ def clean_pool(pool: Sequence[Item], gold: Sequence[Item], held_out: HeldOut) ->
         gold: Those that labels are known of.
         held_out: Those of the test and dev rows.
     """
-    known, seen = {_key(item) for item in gold}, set[Item]()
+    known, seen = {row_key(item) for item in gold}, set[Item]()
     rows: list[int] = []
     removed = {"held_out": 0, "gold": 0, "repeated": 0}
     for row, item in enumerate(pool):
-        key = _key(item)
+        key = row_key(item)
         if item in held_out:
             removed["held_out"] += 1
         elif key in known:
@@ -90,10 +90,6 @@ def _forms(text: str) -> list[tuple[str, str]]:
     # Of a text of punctuation alone nothing is left that could be compared.
     short = normalise(text)
     return [("exact", text), *([("normalised", short)] if short else [])]
-
-
-def _key(item: Item) -> Item:
-    return tuple(sorted(normalise(text) or text for text in item))
 
 
 def item_vectors(items: Sequence[Item], encode: Callable[[Sequence[str]], Vectors]) -> Vectors:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from bench.contamination import normalise
+from bench.contamination import row_key
 from bench.data.rows import Row
 from bench.errors import CellError
 from bench.method import (
@@ -89,8 +89,8 @@ class SupervisedTask(Task[Spec]):
     def notes(self) -> Sequence[str]:
         """What is to be said before a method is asked: training rows that are scored too."""
         train = self._texts(self.parts.get("train", ()))
-        scored = {_letters(item) for item in self._texts(self.rows)} - {()}
-        shared = sum(_letters(item) in scored for item in train)
+        scored = {row_key(item) for item in self._texts(self.rows)}
+        shared = sum(row_key(item) in scored for item in train)
         if not shared:
             return []
         return [
@@ -350,12 +350,6 @@ class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], RelatednessTask
             CellError: All predictions are equal.
         """
         return self._score_of(vectors[PREDICTED], "the method", seed)
-
-
-def _letters(item: Item) -> Item:
-    """Letters and digits of a row's texts, in any order of these; empty where one has none."""
-    found = sorted(normalise(text) for text in item)
-    return tuple(found) if all(found) else ()
 
 
 def _taken(whole: LabelledTexts, rows: NDArray[np.intp]) -> LabelledTexts:
