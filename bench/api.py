@@ -65,8 +65,6 @@ def make_settings(
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
     check_processes(processes, device or "cpu")
     cache = Cache(default_root())
-    if cache.root.exists() and not cache.root.is_dir():
-        raise UsageError(f"the cache {cache.root} is no folder; set BENCH_CACHE to one")
     return Settings(
         profile=profile,
         device=device or "cpu",

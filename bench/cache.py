@@ -7,14 +7,22 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import UsageError
 from bench.fingerprint import FileHashes
 
 
 def default_root() -> Path:
-    """``$BENCH_CACHE``, else ``$XDG_CACHE_HOME/bench``, else ``~/.cache/bench``."""
-    if explicit := os.environ.get("BENCH_CACHE"):
-        return Path(explicit)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bench"
+    """``$BENCH_CACHE``, else ``$XDG_CACHE_HOME/bench``, else ``~/.cache/bench``.
+
+    Raises:
+        UsageError: There is something else than a folder.
+    """
+    explicit = os.environ.get("BENCH_CACHE")
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = Path(explicit) if explicit else shared / "bench"
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"the cache {root} is no folder; set BENCH_CACHE to one")
+    return root
 
 
 @dataclass(frozen=True)

@@ -237,11 +237,13 @@ def due(cell: Cell, rerun: Rerun) -> bool:
 
 
 def is_complete(cell: Cell) -> bool:
-    """Whether the record of a cell is there and of the same fingerprint."""
+    """Whether the record of a cell is there with its items, and of the same fingerprint."""
     try:
         record = read_record(cell.path)
+        if record.cell_fingerprint != cell.fingerprint:
+            return False
         read_items(cell.path, record.items_sha256)
-        return record.cell_fingerprint == cell.fingerprint
+        return True
     except (OSError, BenchError):
         return False
 

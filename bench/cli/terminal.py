@@ -19,29 +19,33 @@ def terminal_width(page: int = PAGE) -> int:
 
 def listing(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     """Render a table of texts; on a terminal its widest columns are wrapped, between words."""
-    columns = [*zip(*rows, strict=True)] if rows else [()] * len(headers)
-    # The library keeps two columns more for a header.
-    least = [len(header) + _GAP for header in headers]
-    widths = [max([low, *map(len, texts)]) for low, texts in zip(least, columns, strict=True)]
-    words = [
-        max([low, *(len(word) for text in texts for word in text.split())])
-        for low, texts in zip(least, columns, strict=True)
-    ]
-    limits: list[int | None] = [None] * len(widths)
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    while room is not None and sum(widths) + _GAP * (len(widths) - 1) > room:
-        spare = [i for i, width in enumerate(widths) if width > words[i]]
-        if not spare:
-            break
-        widest = max(spare, key=lambda i: widths[i])
-        widths[widest] -= 1
-        limits[widest] = widths[widest]
     return tabulate(
         rows,
         headers,
         tablefmt="simple",
         disable_numparse=True,
-        maxcolwidths=limits,
+        maxcolwidths=_limits(rows, headers) if rows and sys.stdout.isatty() else None,
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _limits(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> list[int | None]:
+    """Widths of the columns to wrap for the terminal, none below its longest word."""
+    # The library keeps two columns more for a header.
+    least = [len(header) + _GAP for header in headers]
+    columns = [*zip(*rows, strict=True)]
+    whole = [max([low, *map(len, texts)]) for low, texts in zip(least, columns, strict=True)]
+    words = [
+        max([low, *(len(word) for text in texts for word in text.split())])
+        for low, texts in zip(least, columns, strict=True)
+    ]
+    widths = [*whole]
+    room = terminal_width() - _GAP * (len(widths) - 1)
+    while sum(widths) > room:
+        spare = [i for i, width in enumerate(widths) if width > words[i]]
+        if not spare:
+            break
+        widths[max(spare, key=lambda i: widths[i])] -= 1
+    # Only of these: the library reads numbers in a column that has a width.
+    return [width if width < all_of else None for width, all_of in zip(widths, whole, strict=True)]
