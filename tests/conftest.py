@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bench.cli.main import main
 from tests import stub_methods
 from tests.small import Bench
+
+if TYPE_CHECKING:
+    from tests.labelled import Stage
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -48,3 +52,25 @@ def bench(
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that no other test has written to."""
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BERT, saved as what a base is."""
+    from tests.tiny import tiny_bert
+
+    return tiny_bert(tmp_path_factory.mktemp("base") / "tiny")
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
+    """What each training of a classifier started from and left."""
+    from tests.labelled import note_stages
+
+    return note_stages(monkeypatch)

@@ -33,30 +33,13 @@ from tests.labelled import (
     fitted,
     folders,
     made,
-    note_stages,
     predictor,
     same,
     spec,
     stopped,
 )
-from tests.tiny import tiny_bert
 
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT, saved as what a base is."""
-    return tiny_bert(tmp_path_factory.mktemp("base") / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def stages(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
-    """What each training started from and left."""
-    return note_stages(monkeypatch)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 # 3-Phase, §10.6

@@ -16,12 +16,6 @@ from bench.methods.losses.denoising import denoising_loss
 from tests.tiny import tiny_bert, tiny_decoder
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT, saved as what a base is."""
-    return tiny_bert(tmp_path_factory.mktemp("base") / "tiny")
-
-
 # §10.2
 def denoiser(folder: Path) -> tuple[SentenceTransformer, Any]:
     model = load_folder(folder, "cpu", "mean")
