@@ -12,8 +12,8 @@ class Progress(Protocol):
     def start(self, label: str, total: int) -> None:
         """Begin ``total`` units of work under a label."""
 
-    def advance(self, done: int) -> None:
-        """Set how many units of the current work are done."""
+    def advance(self, done: int, label: str | None = None) -> None:
+        """Set how many units of the current work are done, and what it is called from now on."""
 
     def note(self, message: str) -> None:
         """Tell something once."""
@@ -25,7 +25,7 @@ class Silent:
     def start(self, label: str, total: int) -> None:
         """Ignore the start."""
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, label: str | None = None) -> None:
         """Ignore the count."""
 
     def note(self, message: str) -> None:

@@ -7,8 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from bench.data.sources import FilesSource
 from bench.errors import UsageError
 from bench.registry import suite_path
 from bench.spec import MethodSpec, wrapping
@@ -68,7 +78,22 @@ class MtebData(_Table):
     split: str
 
 
-Data = str | FileData | HubData | MtebData
+def _data_kind(given: Any) -> str:
+    if isinstance(given, str):
+        return "name"
+    keys = given if isinstance(given, Mapping) else type(given).model_fields
+    kinds = {"url": "files", "files": "files", "hub": "hub", "mteb": "mteb"}
+    return next((kind for key, kind in kinds.items() if key in keys), "file")
+
+
+Data = Annotated[
+    Annotated[str, Tag("name")]
+    | Annotated[FileData, Tag("file")]
+    | Annotated[FilesSource, Tag("files")]
+    | Annotated[HubData, Tag("hub")]
+    | Annotated[MtebData, Tag("mteb")],
+    Discriminator(_data_kind),
+]
 
 
 class _TaskSpec(_Table):
@@ -77,7 +102,8 @@ class _TaskSpec(_Table):
     Attributes:
         name: Name and column of the task.
         data: Rows to score: ``family/set:split`` of datasets.toml (splits joined by ``+``), a
-            file, a data set on the hub, or the rows of a task of mteb.
+            file, public files at pinned addresses (see ``bench.data.sources.FilesSource``), a data
+            set on the hub, or the rows of a task of mteb.
         columns: The kind's column to the name that it has in the data, where they differ.
         mteb: Name of the task of mteb with the same rows and, in a suite of convention ``mteb``,
             the same scores; ``bench export`` writes them under this name.

@@ -41,10 +41,10 @@ class Bar:
         if not sys.stderr.isatty():
             self.note(f"  {label}: {total}")
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, label: str | None = None) -> None:
         """Move the bar."""
         if self._task is not None:
-            self._progress.update(self._task, completed=done)
+            self._progress.update(self._task, completed=done, description=label)
 
     def note(self, message: str) -> None:
         """Print a line above the bar."""

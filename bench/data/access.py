@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench.data.catalog import Dataset, HubSource, SplitRef, catalog, parse_refs
-from bench.data.rows import (
-    Row,
-    read_rows,
-    read_table,
-    renamed,
-    row_digest,
-    rows_sha256,
-    write_rows,
-)
-from bench.errors import DataError, UsageError, first_line
+from bench.data.catalog import SplitRef, catalog, parse_refs
+from bench.data.download import check_mirror
+from bench.data.fetch import Fetcher, Table
+from bench.data.hub import fetch_hub_file, hub_file, load_from_hub
+from bench.data.places import embedded, locate, mismatch, rows_summary
+from bench.data.rows import Row, read_rows, read_table, renamed, row_digest, rows_sha256, write_rows
+from bench.data.sources import FilesSource, HubSource
+from bench.errors import DataError, UsageError
+from bench.files import write_atomic
 from bench.fingerprint import FileHashes, canonical_json, fingerprint
+from bench.progress import Progress, Silent
 
 
 def find_folder(given: str | Path | None) -> Path | None:
@@ -29,8 +28,19 @@ def find_folder(given: str | Path | None) -> Path | None:
     """
     folder = given or os.environ.get("BENCH_DATA")
     if folder and not Path(folder).is_dir():
-        raise UsageError(f"data folder {folder} does not exist; mend --data or BENCH_DATA")
+        raise UsageError(f"data folder {folder} does not exist; correct --data or BENCH_DATA")
     return Path(folder) if folder else None
+
+
+def find_mirror(given: str | None) -> str | None:
+    """Mirror that is given, else that of ``BENCH_MIRROR``, else None.
+
+    Raises:
+        UsageError: It is no address.
+    """
+    mirror = given or os.environ.get("BENCH_MIRROR") or None
+    check_mirror(mirror)
+    return mirror
 
 
 def is_offline(asked: bool) -> bool:
@@ -40,22 +50,60 @@ def is_offline(asked: bool) -> bool:
 
 
 class DataAccess:
-    """Access to the data sets of the catalog.
+    """Access to the data sets of the catalog, and to others that suites name.
+
+    What is in none of the places is fetched into the cache.
 
     Args:
         folder: Data folder, ``<family>/<set>/<split>.jsonl.gz``, or None.
-        cache: Folder for rows fetched from the hub, in the same form.
+        cache: Folder for what was fetched, in the same form.
         hashes: Checksums of files seen before.
-        offline: Never ask the hub.
+        offline: Never ask the network.
+        mirror: Address that stands in for scheme and host of public files, or None.
+        progress: Told of downloads.
     """
 
     def __init__(
-        self, folder: Path | None, cache: Path, hashes: FileHashes, *, offline: bool
+        self,
+        folder: Path | None,
+        cache: Path,
+        hashes: FileHashes,
+        *,
+        offline: bool,
+        mirror: str | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.folder = folder
-        self._cache = cache
-        self._hashes = hashes
+        self.cache = cache
         self.offline = offline
+        self.mirror = mirror
+        self.hashes = hashes
+        self.progress = progress or Silent()
+
+    @property
+    def roots(self) -> list[Path]:
+        """Folders that are searched, first things first."""
+        return [*([self.folder] if self.folder else []), self.cache, embedded()]
+
+    @property
+    def may_fetch(self) -> bool:
+        """Whether files may be fetched: with a network, or from a folder that stands in for it."""
+        return not self.offline or (self.mirror or "").startswith("file://")
+
+    def fetcher(self, to: Path | None = None) -> Fetcher:
+        """What fetches into a folder, by default the cache."""
+        return Fetcher(
+            to or self.cache,
+            roots=self.roots,
+            work=self.cache,
+            mirror=self.mirror,
+            offline=self.offline,
+            progress=self.progress,
+        )
+
+    def locate(self, ref: SplitRef) -> Path | None:
+        """File of a split, or None where it is in none of the places."""
+        return locate(ref, self.roots)
 
     def rows(self, text: str) -> list[Row]:
         """Read all rows of ``family/set:split[+split][#part]``, in the file's order.
@@ -123,20 +171,35 @@ class DataAccess:
 
         missing = f"?[{','.join(optional)}]" if optional else ""
         tag = f"rows[{','.join(columns)}]{canonical_json(dict(rename))}{missing}"
-        return self._hashes.sha256(path, tag, summarise)
+        return self.hashes.sha256(path, tag, summarise)
 
-    def hub_file(self, hub: HubSource, split: str, config: str | None = None) -> Path:
-        """Fetch all rows of a data set on the hub once, into the cache.
+    @staticmethod
+    def hub_name(hub: HubSource, split: str) -> str:
+        """Path below a data folder of rows on the hub."""
+        return f"hub/{fingerprint([hub.hub, hub.revision, split, hub.config])}.jsonl.gz"
+
+    @staticmethod
+    def mteb_name(task: str, revision: str, split: str) -> str:
+        """Path below a data folder of rows that mteb loads."""
+        return f"mteb/{fingerprint([task, revision, split])}.jsonl.gz"
+
+    @staticmethod
+    def hub_cache(root: Path) -> Path:
+        """Cache of the hub below a data folder."""
+        return root / "hub-cache"
+
+    def hub_file(self, hub: HubSource, split: str, to: Path | None = None) -> Path:
+        """Fetch all rows of a data set on the hub once, by default into the cache.
 
         Raises:
             DataError: It cannot be fetched.
         """
-        name = fingerprint([hub.path, hub.revision, split, config])
-        label = f"{hub.path}@{hub.revision[:8]}:{split}"
-        return self._cached(f"hub/{name}", label, lambda: load_from_hub(label, hub, split, config))
+        label = f"{hub.hub}@{hub.revision[:8]}:{split}"
+        name = self.hub_name(hub, split)
+        return self._once(name, label, lambda: load_from_hub(label, hub, split), to)
 
-    def mteb_file(self, task: str, revision: str, split: str) -> Path:
-        """Have mteb load all rows of one of its tasks once, into the cache.
+    def mteb_file(self, task: str, revision: str, split: str, to: Path | None = None) -> Path:
+        """Have mteb load all rows of one of its tasks once, by default into the cache.
 
         Raises:
             DataError: They cannot be loaded.
@@ -147,113 +210,98 @@ class DataAccess:
 
             return load_rows(task, revision, split)
 
-        name = fingerprint([task, revision, split])
-        return self._cached(f"mteb/{name}", f"{task}:{split} of mteb", load)
+        name = self.mteb_name(task, revision, split)
+        return self._once(name, f"{task}:{split} of mteb", load, to)
 
-    def _cached(self, name: str, label: str, load: Callable[[], list[Row]]) -> Path:
-        path = self._cache / f"{name}.jsonl.gz"
-        if not path.is_file():
+    def files_table(self, source: FilesSource, label: str) -> Path:
+        """Fetch all rows of public files that a suite names once, into the cache.
+
+        Raises:
+            DataError: They cannot be fetched.
+        """
+        table = Table(label, source)
+        found = self.kept(table.filename)
+        if found is not None:
+            return found
+        if not self.may_fetch:
+            raise DataError(f"{label} is not here, and offline, so it was not fetched")
+        self.fetcher().fetch([], [table])
+        return self.cache / table.filename
+
+    def find_corpus(self, repository: str, filename: str) -> Path | None:
+        """Find a file of a data set on the hub in the places, or in the hub's own cache."""
+        return hub_file(repository, filename, [*map(self.hub_cache, self.roots), None])
+
+    def corpus_file(self, repository: str, filename: str) -> Path:
+        """Fetch a file of a data set on the hub once; its commit is that of the first time.
+
+        Raises:
+            DataError: It cannot be fetched.
+        """
+        found = self.find_corpus(repository, filename)
+        if found is None and self.offline:
+            raise DataError(
+                f"{filename} of {repository} is not here, and offline, so it was not fetched"
+            )
+        return found or fetch_hub_file(repository, filename, self.hub_cache(self.cache))
+
+    def kept(self, name: str) -> Path | None:
+        """A file by its path below the places, or None."""
+        return next((root / name for root in self.roots if (root / name).is_file()), None)
+
+    def _once(self, name: str, label: str, load: Callable[[], list[Row]], to: Path | None) -> Path:
+        found = self.kept(name)
+        if found is None:
             if self.offline:
                 raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
-            write_rows(path, load())
-        return path
+            found = (to or self.cache) / name
+            write_rows(found, load())
+        elif to is not None and not found.is_relative_to(to):
+            write_atomic(to / name, found.read_bytes())
+        return found
 
     def has(self, text: str) -> bool:
-        """Whether ``family/set:split[+split]`` is in the data folder or the cache."""
-        return all(self._local(ref) is not None for ref in parse_refs(text))
+        """Whether ``family/set:split[+split]`` is in one of the places."""
+        return all(self.locate(ref) is not None for ref in parse_refs(text))
 
     def file_sha256(self, path: Path) -> str:
         """Identify any file by its bytes."""
-        return self._hashes.sha256(path)
+        return self.hashes.sha256(path)
 
     def _identity(self, ref: SplitRef) -> str:
         dataset = catalog()[ref.dataset]
         _, sha256 = self._verified(ref)
-        if dataset.url is None or dataset.splits[ref.split].sha256 is not None:
+        if dataset.splits[ref.split].sha256 is not None:
             return sha256
         # The rows' own checksum stays in: it alone tells when someone edits the fetched file.
-        return f"{dataset.url.sha256}:{ref.split}:{sha256}"
+        pinned = "+".join(dict.fromkeys(one.sha256 for one in dataset.pinned_files(ref.split)))
+        return f"{pinned}:{ref.split}:{sha256}"
 
     def _verified(self, ref: SplitRef) -> tuple[Path, str]:
-        dataset = catalog()[ref.dataset]
-        path = self._find(ref, dataset)
-        summary = partial(rows_summary, columns=dataset.columns)
-        found = self._hashes.sha256(path, f"rows[{','.join(dataset.columns)}]", summary)
-        if wrong := _mismatch(found, ref):
-            raise DataError(f"{ref}: {path} has {wrong}; its rows were changed, get it anew")
+        columns = catalog()[ref.dataset].columns
+        path = self.locate(ref) or self._fetched(ref)
+        summary = partial(rows_summary, columns=columns)
+        found = self.hashes.sha256(path, f"rows[{','.join(columns)}]", summary)
+        if wrong := mismatch(found, ref):
+            raise DataError(
+                f"{ref}: {path} has {wrong}; its rows were changed, delete it to have it "
+                "downloaded again"
+            )
         return path, found.partition(":")[2]
 
-    def _find(self, ref: SplitRef, dataset: Dataset) -> Path:
-        return self._local(ref) or self._fetch(ref, dataset)
-
-    def _local(self, ref: SplitRef) -> Path | None:
-        roots = [root for root in (self.folder, self._cache) if root is not None]
-        paths = (root / ref.filename for root in roots)
-        return next((path for path in paths if path.is_file()), None)
-
-    def _fetch(self, ref: SplitRef, dataset: Dataset) -> Path:
-        split = dataset.splits[ref.split]
-        where = f"{self.folder / ref.filename} does not exist" if self.folder else "no data folder"
-        how = f"pass --data FOLDER (or set BENCH_DATA) with {ref.filename} in it"
-        if dataset.url is not None:
-            raise DataError(f"{ref}: {where}; run 'bench data fetch {ref.dataset}', or {how}")
-        if dataset.hub is None or split.hub_split is None:
-            raise DataError(f"{ref}: {where}, and no hub copy is known; {how}")
-        if self.offline:
+    def _fetched(self, ref: SplitRef) -> Path:
+        if not self.may_fetch:
+            where = f"not in {self.folder} nor" if self.folder else "not"
             raise DataError(
-                f"{ref}: {where}, and offline, so {dataset.hub.path} was not fetched; {how}"
+                f"{ref} is {where} in the cache, and offline, so it was not fetched; run 'bench "
+                f"data fetch {ref}' with a network, or pass --data FOLDER (or set BENCH_DATA) "
+                f"with {ref.filename} in it"
             )
-        try:
-            rows = load_from_hub(str(ref), dataset.hub, split.hub_split)
-        except DataError as error:
-            raise DataError(f"{error}; {how}") from None
-        path = self._cache / ref.filename
-        write_rows(path, renamed(rows, dataset.columns, {}, str(ref)))
-        return path
-
-
-def rows_summary(path: Path, columns: Sequence[str]) -> str:
-    """Count and checksum of the rows of a file of JSON lines, as ``rows:checksum``.
-
-    Raises:
-        DataError: The file is damaged, or a row lacks a column.
-    """
-    try:
-        rows = read_rows(path)
-        return f"{len(rows)}:{rows_sha256(rows, columns)}"
-    except KeyError as error:
-        raise DataError(f"{path}: a row has no column {error}") from None
-
-
-def state(path: Path, ref: SplitRef) -> str:
-    """Compare a file with the catalog, afresh: ``ok``, ``missing``, or ``wrong: …``."""
-    if not path.is_file():
-        return "missing"
-    try:
-        wrong = _mismatch(rows_summary(path, catalog()[ref.dataset].columns), ref)
-    except DataError as error:
-        wrong = str(error).removeprefix(f"{path}: ")
-    return f"wrong: {wrong}" if wrong else "ok"
-
-
-def _mismatch(found: str, ref: SplitRef) -> str:
-    count, _, sha256 = found.partition(":")
-    return catalog()[ref.dataset].splits[ref.split].mismatch(int(count), sha256)
-
-
-def load_from_hub(label: str, hub: HubSource, split: str, config: str | None = None) -> list[Row]:
-    """Read all rows of a pinned data set on the hub.
-
-    Raises:
-        DataError: It cannot be fetched.
-    """
-    import datasets
-
-    try:
-        loaded = datasets.load_dataset(hub.path, config, revision=hub.revision, split=split)
-    except Exception as error:
-        raise DataError(f"{label}: {hub.path} cannot be fetched: {first_line(error)}") from None
-    return [dict(row) for row in loaded]
+        self.fetcher().fetch([ref])
+        found = self.locate(ref)
+        if found is None:
+            raise AssertionError(f"{ref} was fetched and is not there")
+        return found
 
 
 def in_fixed_split(row: Row, columns: Sequence[str], part: str) -> bool:

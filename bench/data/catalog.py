@@ -5,13 +5,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
-from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from bench.data.sources import FilesSource, RemoteFile, Sha256, Source, offers
 from bench.errors import UsageError
 from bench.registry import did_you_mean
 
@@ -22,58 +22,17 @@ class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HubSource(_Table):
-    """A data set on the hub, pinned."""
-
-    path: str
-    revision: str
-
-    @property
-    def name(self) -> str:
-        """What lists call it."""
-        return self.path
-
-    @property
-    def address(self) -> str:
-        """Where exactly it is."""
-        return f"{self.path}@{self.revision[:8]} on the hub"
-
-
-class UrlSource(_Table):
-    """A file or zip archive, pinned by the checksum of its bytes."""
-
-    url: Annotated[str, Field(pattern=r"^https://")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-    @property
-    def name(self) -> str:
-        """What lists call it."""
-        return urlsplit(self.url).netloc
-
-    @property
-    def address(self) -> str:
-        """Where exactly it is."""
-        return self.url
-
-
 class Split(_Table):
     """What is known of one split.
 
     Attributes:
         rows: Number of rows.
-        sha256: Checksum over the canonical rows; that of a URL's file can stand in for it.
-        hub_split: Its name on the hub.
-        member: Its path in the zip archive of a URL.
-        columns: Column to the name that it has in the file of a URL, where they differ.
-        skip: Column in the file of a URL to the values whose rows are dropped.
+        sha256: Checksum over the canonical rows; where there is none, those of the files of its
+            source stand in for it.
     """
 
     rows: int
-    sha256: str | None = None
-    hub_split: str | None = None
-    member: Annotated[str, Field(pattern=r"\.jsonl$")] | None = None
-    columns: Mapping[str, str] = Field(default_factory=dict)
-    skip: Mapping[str, tuple[str | int, ...]] = Field(default_factory=dict)
+    sha256: Sha256 | None = None
 
     def mismatch(self, rows: int, sha256: str) -> str:
         """Say how rows differ from what is known, or return an empty string."""
@@ -85,31 +44,53 @@ class Split(_Table):
 
 
 class Dataset(_Table):
-    """A data set: licence, the columns that count, its splits, and at most one source."""
+    """A data set: licence, the columns that count, its splits, and where they can be had.
+
+    Attributes:
+        licence: Licence or terms, as the source states them.
+        columns: Columns that the checksums are over.
+        splits: Its splits.
+        sources: Tried in this order; none for a set that comes with the package.
+    """
 
     licence: str
     columns: tuple[str, ...]
     splits: Mapping[str, Split]
-    hub: HubSource | None = None
-    url: UrlSource | None = None
-
-    @property
-    def source(self) -> HubSource | UrlSource | None:
-        """Where it can be fetched."""
-        return self.hub or self.url
+    sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
     def _pinned(self) -> Dataset:
-        if self.hub and self.url:
-            raise ValueError("hub and url exclude each other")
         for name, split in self.splits.items():
-            if (split.hub_split is None) != (self.hub is None):
-                raise ValueError(f"split {name}: hub and hub_split go together")
-            if self.url is None and split.sha256 is None:
-                raise ValueError(f"split {name}: without a url it needs a sha256")
-            if self.url is None and (split.member or split.columns or split.skip):
-                raise ValueError(f"split {name}: member, columns and skip need a url")
+            if split.sha256 is None and not self.pinned_files(name):
+                raise ValueError(f"split {name}: without files it needs a sha256")
+        for source in self.sources:
+            if unknown := set(source.splits or ()) - set(self.splits):
+                raise ValueError(f"a source has an unknown split {min(unknown)!r}")
         return self
+
+    def source_of(self, split: str) -> Source | None:
+        """The first source that has a split."""
+        return next((source for source in self.sources if offers(source, split)), None)
+
+    def pinned_files(self, split: str) -> tuple[RemoteFile, ...]:
+        """The files of the first source of files that has a split."""
+        for source in self.sources:
+            if isinstance(source, FilesSource) and offers(source, split):
+                return source.files_of(split)
+        return ()
+
+
+class Catalog(_Table):
+    """All known data sets.
+
+    Attributes:
+        datasets: Data sets by name.
+        evaluation: Splits that methods are scored on, and their columns of text: training sets
+            that are made of others hold none of these texts.
+    """
+
+    datasets: dict[str, Dataset]
+    evaluation: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -135,11 +116,18 @@ class SplitRef:
         return f"{self.dataset}/{self.split}.jsonl.gz"
 
 
+def catalog() -> dict[str, Dataset]:
+    """All known data sets by name."""
+    return read_catalog().datasets
+
+
 @cache
-def catalog() -> Mapping[str, Dataset]:
-    """All known data sets."""
+def read_catalog() -> Catalog:
+    """``suites/datasets.toml``."""
     text = (files("bench.suites") / "datasets.toml").read_text(encoding="utf-8")
-    return {name: Dataset.model_validate(table) for name, table in tomllib.loads(text).items()}
+    tables = tomllib.loads(text)
+    evaluation = tables.pop("evaluation")
+    return Catalog.model_validate({"datasets": tables, "evaluation": evaluation})
 
 
 def parse_refs(text: str) -> list[SplitRef]:
@@ -160,16 +148,36 @@ def parse_refs(text: str) -> list[SplitRef]:
 
 
 def parse_names(names: Iterable[str]) -> list[SplitRef]:
-    """Splits of ``family/set:split``, or of ``family/set`` all, each once.
+    """Splits by ``family/set:split``, all of ``family/set``, of a pattern (``sts/*``), or ``all``.
 
     Raises:
-        UsageError: The data set or a split is not in the catalog.
+        UsageError: The data set or a split is not in the catalog, or a pattern fits nothing.
     """
     found: list[SplitRef] = []
     for name in names:
-        text = name if ":" in name else f"{name}:{'+'.join(_splits(name, name))}"
-        found += [SplitRef(ref.dataset, ref.split) for ref in parse_refs(text)]
+        for one in _matching(name):
+            text = one if ":" in one else f"{one}:{'+'.join(_splits(one, one))}"
+            found += [SplitRef(ref.dataset, ref.split) for ref in parse_refs(text)]
     return list(dict.fromkeys(found))
+
+
+def _matching(name: str) -> list[str]:
+    if name == "all":
+        return list(catalog())
+    if not any(mark in name for mark in "*?["):
+        return [name]
+    pattern, _, split = name.partition(":")
+    found = [one for one in catalog() if fnmatchcase(one, pattern)]
+    if split:
+        found = [
+            f"{one}:{own}"
+            for one in found
+            for own in catalog()[one].splits
+            if fnmatchcase(own, split)
+        ]
+    if not found:
+        raise UsageError(f"{name!r} fits no data set; 'bench data list' shows the known ones")
+    return found
 
 
 def _splits(name: str, text: str) -> Mapping[str, Split]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from bench.data.access import rows_summary
 from bench.data.catalog import SplitRef, catalog
+from bench.data.places import rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
 from bench.data.values import checked
 from bench.errors import DataError, UsageError

@@ -1,47 +1,84 @@
-"""Fetching data sets of the catalog into a folder; nothing is kept whose checksum is wrong."""
+"""Fetching data sets: from the first source whose rows have the checksum of the catalog.
+
+What others are made of is fetched too, into the cache. A set that cannot be had is named in the
+end, and the others are there then. Nothing is kept whose checksum is wrong.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import tempfile
-import urllib.request
-import zipfile
+import errno
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPException
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import urlsplit
 
-from bench.data.access import load_from_hub
-from bench.data.catalog import SplitRef, UrlSource, catalog
-from bench.data.rows import Row, read_table, renamed, rows_sha256, write_rows
-from bench.errors import DataError, UsageError
+from filelock import FileLock, Timeout
+
+from bench.data.catalog import Dataset, SplitRef, catalog, parse_refs, read_catalog
+from bench.data.download import Downloads, megabytes
+from bench.data.formats import LocalFile
+from bench.data.hub import load_from_hub
+from bench.data.places import locate, state
+from bench.data.rows import Row, read_rows, renamed, rows_sha256, write_rows
+from bench.data.sources import (
+    FilesSource,
+    HubSource,
+    MadeSource,
+    RemoteFile,
+    Source,
+    offers,
+    total_bytes,
+)
+from bench.data.steps import Context, apply_steps, text_key
+from bench.errors import DataError
+from bench.fingerprint import fingerprint
 from bench.progress import Progress
 
-MB = 1_000_000
-_TIMEOUT_SECONDS = 60
+_DOWNLOADS = "downloads"
 
 
-def check_fetchable(refs: Iterable[SplitRef], *, mirror: str | None, offline: bool) -> None:
-    """Check that all can be fetched, without fetching.
+@dataclass(frozen=True)
+class Table:
+    """Rows of public files that a suite names itself.
 
-    Raises:
-        UsageError: The mirror is no address.
-        DataError: A data set has no source, or its source needs the network while offline.
+    Attributes:
+        label: What they are called in an error.
+        source: The files.
     """
-    if mirror is not None and not mirror.startswith(("http://", "https://", "file://")):
-        raise UsageError(f"mirror {mirror!r} is no address; use http://, https:// or file://")
-    for ref in refs:
-        source = catalog()[ref.dataset].source
-        if source is None:
-            raise _no_source(ref)
-        pinned = isinstance(source, UrlSource)
-        if offline and not (pinned and (mirror or "").startswith("file://")):
-            how = "allow the network" + (", or pass --mirror file:///FOLDER" if pinned else "")
-            raise DataError(f"{ref}: offline, so {source.address} was not fetched; {how}")
+
+    label: str
+    source: FilesSource
+
+    @property
+    def filename(self) -> str:
+        """Path below a data folder: by all that decides the rows."""
+        return f"files/{fingerprint(self.source.model_dump(mode='json'))}.jsonl.gz"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What has to be fetched for some splits, each after what it is made of.
+
+    Attributes:
+        splits: Splits that are not here: those asked for, and those that they are made of.
+        files: Public files of the first source of each.
+        hub: Splits whose first source is the hub, which does not tell sizes.
+        unknown: Splits without a source.
+    """
+
+    splits: list[SplitRef] = field(default_factory=list)
+    files: list[RemoteFile] = field(default_factory=list)
+    hub: list[SplitRef] = field(default_factory=list)
+    unknown: list[SplitRef] = field(default_factory=list)
+
+    @property
+    def size(self) -> str:
+        """How much is downloaded, in words."""
+        count = len({file.sha256 for file in self.files})
+        words = f"{megabytes(total_bytes(self.files))} in {count} files" if count else ""
+        hub = f"{len(self.hub)} splits from the hub" if self.hub else ""
+        return " and ".join(filter(None, [words, hub])) or "nothing"
 
 
 class Fetcher:
@@ -49,129 +86,257 @@ class Fetcher:
 
     Args:
         to: Folder that gets ``<family>/<set>/<split>.jsonl.gz``.
-        mirror: Address that stands in for scheme and host of pinned URLs, or None; see
-            ``check_fetchable``.
-        progress: Told of each download.
+        roots: Folders that may hold what others are made of.
+        work: Folder for downloads, and for what others are made of and nobody asked for.
+        mirror: Address that stands in for scheme and host of public files, or None; with one,
+            files are tried before the hub.
+        offline: Never ask the hub.
+        progress: Told of licences, downloads, and of sources that fail.
     """
 
-    def __init__(self, to: Path, *, mirror: str | None, progress: Progress) -> None:
+    def __init__(
+        self,
+        to: Path,
+        *,
+        roots: Sequence[Path],
+        work: Path,
+        mirror: str | None,
+        offline: bool,
+        progress: Progress,
+    ) -> None:
         self._to = to
+        self._roots = list(dict.fromkeys([to, *roots, work]))
+        self._work = work
         self._mirror = mirror
+        self._offline = offline
         self._progress = progress
+        self._asked: frozenset[SplitRef] = frozenset()
+        self._read: tuple[object, list[Row]] = (None, [])
 
-    def fetch(self, refs: Iterable[SplitRef]) -> None:
-        """Fetch splits; the file of a URL is downloaded once for all its splits.
+    def order(self, refs: Iterable[SplitRef]) -> Order:
+        """What fetching some splits would download."""
+        order = Order()
+        for ref in refs:
+            self._add(SplitRef(ref.dataset, ref.split), order)
+        return order
+
+    def fetch(self, refs: Iterable[SplitRef], tables: Sequence[Table] = ()) -> None:
+        """Fetch splits, and tables of suites.
 
         Raises:
-            DataError: A source cannot be read, or differs from the catalog.
+            DataError: Some cannot be had, or differ from the catalog; all others are there.
         """
-        by_dataset: dict[str, list[SplitRef]] = {}
-        for ref in refs:
-            by_dataset.setdefault(ref.dataset, []).append(ref)
-        for name, wanted in by_dataset.items():
-            url = catalog()[name].url
-            if url is None:
-                for ref in wanted:
-                    self._write(ref, _hub_rows(ref))
-            else:
-                self._from_url(url, wanted)
-
-    def _from_url(self, source: UrlSource, refs: Sequence[SplitRef]) -> None:
-        with self._downloaded(source) as path:
-            for ref in refs:
-                self._write(ref, list(_file_rows(path, ref)))
-
-    def _write(self, ref: SplitRef, rows: list[Row]) -> None:
-        dataset = catalog()[ref.dataset]
-        found = rows_sha256(rows, dataset.columns)
-        if wrong := dataset.splits[ref.split].mismatch(len(rows), found):
-            raise DataError(f"{ref}: the source has {wrong}; it was changed, nothing was written")
-        write_rows(self._to / ref.filename, rows)
+        wanted = [SplitRef(ref.dataset, ref.split) for ref in refs]
+        self._asked = frozenset(wanted)
+        folder = self._work / _DOWNLOADS
+        with _space(folder), self._alone(folder):
+            self._copy(wanted)
+            order = self.order(wanted)
+            tables = [one for one in tables if not (self._to / one.filename).is_file()]
+            self._announce(order, tables)
+            downloads = Downloads(folder, mirror=self._mirror, progress=self._progress)
+            with downloads.running():
+                files = [file for table in tables for file in table.source.files]
+                downloads.start([*order.files, *files])
+                failed = self._make_all(order, downloads) | self._make_tables(tables, downloads)
+                downloads.remove()
+        if failed:
+            raise DataError(_summary(failed))
 
     @contextmanager
-    def _downloaded(self, source: UrlSource) -> Iterator[Path]:
-        address = self._address(source)
-        self._to.mkdir(parents=True, exist_ok=True)
-        # The end of the name tells how to read the file.
-        suffix = f"-{Path(urlsplit(source.url).path).name}"
-        handle, temporary = tempfile.mkstemp(dir=self._to, prefix=".", suffix=suffix)
+    def _alone(self, folder: Path) -> Iterator[None]:
+        """Keep another run from fetching the same at the same time."""
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
         try:
-            with os.fdopen(handle, "wb") as stream:
-                sha256 = self._copy(address, stream)
-            if sha256 != source.sha256:
-                raise DataError(
-                    f"{address} has checksum {sha256[:12]}…, expected {source.sha256[:12]}…; "
-                    "it was changed or cut short, nothing was kept"
-                )
-            yield Path(temporary)
+            lock.acquire(blocking=False)
+        except Timeout:
+            self._progress.note("  another run fetches data; waiting for it")
+            lock.acquire()
+        try:
+            yield
         finally:
-            Path(temporary).unlink(missing_ok=True)
+            lock.release()
 
-    def _address(self, source: UrlSource) -> str:
-        if self._mirror is None:
-            return source.url
-        return (
-            self._mirror.rstrip("/") + urlsplit(source.url)._replace(scheme="", netloc="").geturl()
-        )
+    def _copy(self, refs: Iterable[SplitRef]) -> None:
+        """Take what lies elsewhere on this machine from there."""
+        for ref in refs:
+            path = locate(ref, self._roots[1:])
+            if path is not None and not self._has(ref) and state(path, ref) == "ok":
+                write_rows(self._to / ref.filename, read_rows(path))
 
-    def _copy(self, address: str, stream: BinaryIO) -> str:
-        digest = hashlib.sha256()
-        for chunk in self._chunks(address):
-            digest.update(chunk)
-            stream.write(chunk)
-        return digest.hexdigest()
+    def _add(self, ref: SplitRef, order: Order) -> None:
+        """Add a split and what it is made of, unless it is here."""
+        if ref in order.splits or self._has(ref):
+            return
+        source = next(iter(self._sources(ref)), None)
+        if isinstance(source, MadeSource | FilesSource):
+            for other in self._needs(source):
+                self._add(other, order)
+        if isinstance(source, FilesSource):
+            order.files.extend(source.files_of(ref.split))
+        elif isinstance(source, HubSource):
+            order.hub.append(ref)
+        elif source is None:
+            order.unknown.append(ref)
+        order.splits.append(ref)
 
-    def _chunks(self, address: str) -> Iterator[bytes]:
-        try:
-            # The catalog allows https only, check_fetchable knows the schemes of mirrors.
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-                size = int(response.headers.get("Content-Length") or 0)
-                self._progress.start(f"{address}, MB", size // MB + 1)
-                done = 0
-                while chunk := response.read(MB):
-                    yield chunk
-                    done += len(chunk)
-                    self._progress.advance(done // MB + 1)
-        except (OSError, ValueError, HTTPException) as error:
-            raise DataError(
-                f"{address} cannot be fetched: {error}; check the network, or pass --mirror URL"
-            ) from None
+    def _has(self, ref: SplitRef) -> bool:
+        if ref in self._asked:
+            # What was asked for by name is replaced where it was changed.
+            return state(self._to / ref.filename, ref) == "ok"
+        return locate(ref, self._roots) is not None
+
+    def _needs(self, source: MadeSource | FilesSource) -> list[SplitRef]:
+        """Splits that a source reads besides its own files."""
+        parts = source.made_from if isinstance(source, MadeSource) else ()
+        texts = [part.rows for part in parts]
+        texts += [text for step in source.steps for text in step.refs]
+        if any(step.reads_evaluation for step in source.steps):
+            texts += read_catalog().evaluation
+        return [ref for text in texts for ref in parse_refs(text)]
+
+    def _sources(self, ref: SplitRef) -> list[Source]:
+        known = [one for one in catalog()[ref.dataset].sources if offers(one, ref.split)]
+        if self._offline:
+            known = [one for one in known if not isinstance(one, HubSource)]
+        if self._mirror:
+            known.sort(key=lambda source: isinstance(source, HubSource))
+        return known
+
+    def _announce(self, order: Order, tables: Sequence[Table]) -> None:
+        """Say what is downloaded and under which licence, a line a set."""
+        own = dict.fromkeys(ref.dataset for ref in order.splits if ref in self._asked)
+        others = dict.fromkeys(ref.dataset for ref in order.splits if ref.dataset not in own)
+        for name in own:
+            self._announce_set(name)
+        if others:
+            self._progress.note("  and what these are made of, or must hold no text of:")
+        for name in others:
+            self._announce_set(name)
+        for table in tables:
+            self._progress.note(f"  {table.label}: its licence is for you to look up")
+        if order.splits:
+            self._progress.note(f"  downloading {order.size}, {len(order.splits)} splits")
+
+    def _announce_set(self, name: str) -> None:
+        dataset = catalog()[name]
+        origins = dict.fromkeys(source.address for source in dataset.sources[:1])
+        self._progress.note(f"  {name}: {dataset.licence}; {', '.join(origins) or 'no source'}")
+
+    def _make_all(self, order: Order, downloads: Downloads) -> dict[str, str]:
+        """Make the splits; why some could not be made, by their names."""
+        failed: dict[str, str] = {}
+        for ref in order.splits:
+            try:
+                self._make(ref, downloads)
+            except DataError as error:
+                failed[str(ref)] = str(error)
+        return failed
+
+    def _make(self, ref: SplitRef, downloads: Downloads) -> None:
+        dataset, reasons = catalog()[ref.dataset], []
+        for source in self._sources(ref):
+            try:
+                rows = self._rows(source, ref, dataset, downloads)
+                _refuse_other(rows, ref, dataset)
+            except DataError as error:
+                reasons.append(str(error))
+                self._progress.note(f"  {ref}: {error}")
+                continue
+            to = self._to if ref in self._asked else self._work
+            write_rows(to / ref.filename, rows)
+            return
+        raise DataError("; ".join(reasons) or "no source is known")
+
+    def _make_tables(self, tables: Sequence[Table], downloads: Downloads) -> dict[str, str]:
+        failed = {}
+        for table in tables:
+            try:
+                rows = self._file_rows(table.source, table.source.files, "", downloads)
+                write_rows(self._to / table.filename, rows)
+            except DataError as error:
+                failed[table.label] = str(error)
+        return failed
+
+    def _rows(
+        self, source: Source, ref: SplitRef, dataset: Dataset, downloads: Downloads
+    ) -> list[Row]:
+        if isinstance(source, HubSource):
+            rows = load_from_hub(str(ref), source, source.splits[ref.split])
+            return renamed(rows, dataset.columns, {}, str(ref))
+        if isinstance(source, FilesSource):
+            return self._file_rows(source, source.files_of(ref.split), ref.split, downloads)
+        return apply_steps(self._parts(source), source.steps, self._context(ref.split))
+
+    def _file_rows(
+        self,
+        source: FilesSource,
+        files: Sequence[RemoteFile],
+        split: str,
+        downloads: Downloads,
+    ) -> list[Row]:
+        local = [LocalFile(downloads.get(one), one.name, one.member, one.row) for one in files]
+        # Splits of one dictionary, say, are made of the same files.
+        if self._read[0] != local:
+            self._read = (local, list(source.read.read(local)))
+        return apply_steps(self._read[1], source.steps, self._context(split))
+
+    def _parts(self, source: MadeSource) -> Iterator[Row]:
+        for part in source.made_from:
+            extra = {} if part.source is None else {"source": part.source}
+            for row in self._other(part.rows):
+                yield {new: row[old] for new, old in part.columns.items()} | extra
+
+    def _context(self, split: str) -> Context:
+        return Context(split, self._other, lambda: self._evaluation)
+
+    def _other(self, text: str) -> list[Row]:
+        """Rows of a set that another is made of, verified."""
+        rows = []
+        for ref in parse_refs(text):
+            path = locate(ref, self._roots)
+            if path is None:
+                raise DataError(f"it is made of {ref}, which could not be fetched")
+            if (found := state(path, ref)) != "ok":
+                raise DataError(f"it is made of {ref}: {path} is {found}")
+            rows += read_rows(path)
+        return rows
+
+    @cached_property
+    def _evaluation(self) -> frozenset[str]:
+        """Keys of the texts of all evaluation splits."""
+        found = set()
+        for text, columns in read_catalog().evaluation.items():
+            for row in self._other(text):
+                for value in (row[name] for name in columns):
+                    texts = value if isinstance(value, list) else [value]
+                    found |= {text_key(one) for one in texts}
+        return frozenset(found)
 
 
-def _no_source(ref: SplitRef) -> DataError:
-    return DataError(
-        f"{ref} cannot be fetched: no source is known; "
-        f"pass --data FOLDER (or set BENCH_DATA) with {ref.filename} in it"
-    )
-
-
-def _hub_rows(ref: SplitRef) -> list[Row]:
-    dataset = catalog()[ref.dataset]
-    split = dataset.splits[ref.split].hub_split
-    if dataset.hub is None or split is None:
-        raise _no_source(ref)
-    return renamed(load_from_hub(str(ref), dataset.hub, split), dataset.columns, {}, str(ref))
-
-
-def _file_rows(path: Path, ref: SplitRef) -> Iterator[Row]:
-    dataset = catalog()[ref.dataset]
-    split = dataset.splits[ref.split]
-    rows = read_table(path) if split.member is None else _member_rows(path, split.member)
-    names = {column: split.columns.get(column, column) for column in dataset.columns}
-    for number, row in enumerate(rows, 1):
-        try:
-            if not any(row[column] in values for column, values in split.skip.items()):
-                yield {column: row[name] for column, name in names.items()}
-        except KeyError as error:
-            raise DataError(f"{ref}: row {number} of the source has no column {error}") from None
-
-
-def _member_rows(path: Path, member: str) -> Iterator[Row]:
-    # Read as a stream: a path from the archive is never written.
+def _refuse_other(rows: list[Row], ref: SplitRef, dataset: Dataset) -> None:
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(member) as lines:
-            for line in lines:
-                if line.strip():
-                    yield json.loads(line)
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        raise DataError(f"{path}: {member} cannot be read: {error}") from None
+        found = rows_sha256(rows, dataset.columns)
+    except KeyError as error:
+        raise DataError(f"the source has no column {error}") from None
+    if wrong := dataset.splits[ref.split].mismatch(len(rows), found):
+        raise DataError(f"the source has {wrong}; it was changed, nothing was written")
+
+
+@contextmanager
+def _space(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DataError(
+            f"{folder}: {error.strerror}; make room, the same command goes on"
+        ) from None
+
+
+def _summary(failed: dict[str, str]) -> str:
+    first = next(iter(failed))
+    names = ", ".join(failed)
+    return f"{len(failed)} could not be fetched ({names}): {first}: {failed[first]}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.data.access import DataAccess
-from bench.data.catalog import HubSource
 from bench.data.rows import Row, renamed
+from bench.data.sources import FilesSource, HubSource
 from bench.data.values import checked
 from bench.errors import DataError
 from bench.suite import Data, FileData, HubData, MtebData, MtebSpec, Suite, TaskSpec
+
+OtherData = FileData | FilesSource | HubData | MtebData
 
 
 def available_parts(task: TaskSpec, access: DataAccess) -> dict[str, Data]:
@@ -31,9 +33,9 @@ def part_rows(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> li
     if isinstance(data, str):
         label = f"task {task.name}: {data}"
         return renamed(access.rows(data), columns, task.columns, label, optional)
-    path = _path(data, suite.path.parent, access)
+    path = _path(data, suite.path.parent, task, access)
     rows = access.table(path, columns, task.columns, optional)
-    if not isinstance(data, FileData):
+    if not isinstance(data, FileData | FilesSource):
         return rows
     # Blank texts are a task's own to refuse, as some score them.
     return checked(rows, columns, str(path), optional=optional, blank=True)
@@ -63,14 +65,23 @@ def task_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str:
     return ",".join(sums)
 
 
+def ask_for_rows(suite: Suite, task: TaskSpec, access: DataAccess) -> None:
+    """Ask for all rows that a task reads, wherever they are, without reading them."""
+    for data in available_parts(task, access).values():
+        if isinstance(data, str):
+            access.sha256(data)
+        else:
+            _path(data, suite.path.parent, task, access)
+
+
 def _table_sha256(
-    data: FileData | HubData | MtebData,
+    data: OtherData,
     folder: Path,
     task: TaskSpec,
     part: str,
     access: DataAccess,
 ) -> str:
-    path = _path(data, folder, access)
+    path = _path(data, folder, task, access)
     found = access.table_sha256(path, task.row_columns(), task.columns, task.optional_columns(part))
     count, _, sha256 = found.partition(":")
     if isinstance(data, FileData):
@@ -84,10 +95,12 @@ def _table_sha256(
     return sha256
 
 
-def _path(data: FileData | HubData | MtebData, folder: Path, access: DataAccess) -> Path:
+def _path(data: OtherData, folder: Path, task: TaskSpec, access: DataAccess) -> Path:
     if isinstance(data, FileData):
         return folder / data.file
     if isinstance(data, MtebData):
         return access.mteb_file(data.mteb, data.revision, data.split)
-    hub = HubSource(path=data.hub, revision=data.revision)
-    return access.hub_file(hub, data.split, data.config)
+    if isinstance(data, FilesSource):
+        return access.files_table(data, f"task {task.name}: {data.address}")
+    hub = HubSource(hub=data.hub, revision=data.revision, config=data.config)
+    return access.hub_file(hub, data.split)

@@ -46,9 +46,9 @@ class Reporter:
         """Begin a task."""
         self._send("start", label, total)
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, label: str | None = None) -> None:
         """Tell how much of it is done."""
-        self._send("advance", done)
+        self._send("advance", done, label)
 
     def note(self, message: str) -> None:
         """Tell something once."""

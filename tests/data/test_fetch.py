@@ -1,8 +1,9 @@
-"""Fetching: what is pinned arrives unchanged, and nothing else stays."""
+"""Fetching: rows come from the first source that has the right ones, and nothing else stays."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,20 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from bench.data.access import DataAccess, state
-from bench.data.catalog import Dataset, SplitRef, catalog, parse_names
-from bench.data.fetch import Fetcher
+from bench.data.access import DataAccess
+from bench.data.catalog import SplitRef, catalog, parse_names
+from bench.data.fetch import Fetcher, Table
+from bench.data.places import state
 from bench.data.rows import read_rows, rows_sha256, write_rows
+from bench.data.sources import FilesSource
 from bench.errors import DataError, UsageError
 from bench.fingerprint import FileHashes
 from bench.progress import Silent
-from tests.data.mirror import ADDRESS, COLUMNS, NAME, ROWS, add, archive, dataset, files, put, serve
+from tests.data.mirror import AT, COLUMNS, NAME, ROWS, add, archive, dataset, files, put, source
 
 TRAIN = SplitRef(NAME, "train")
 TEST = SplitRef(NAME, "test")
+PINNED = {"rows": 2, "sha256": rows_sha256(ROWS, list(COLUMNS))}
 TABLES = {
     "made.csv": lambda frame, path: frame.to_csv(path, index=False),
     "made.tsv": lambda frame, path: frame.to_csv(path, index=False, sep="\t"),
@@ -28,136 +32,231 @@ TABLES = {
 }
 
 
-def _fetch(tmp_path: Path, *refs: SplitRef, mirror: str | None = None) -> Path:
-    to = tmp_path / "to"
-    Fetcher(to, mirror=mirror or f"file://{tmp_path}", progress=Silent()).fetch(refs)
-    return to
+class Notes(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
 
 
-def _plain(content: Path, **split: Any) -> Dataset:
-    sha256 = put(content.parents[1], content.read_bytes(), content.name)
-    address = ADDRESS.replace("made.zip", content.name)
-    return dataset(
-        sha256, url={"url": address, "sha256": sha256}, splits={"test": {"rows": 2, **split}}
-    )
+def fetcher(folder: Path, progress: Silent | None = None, **changes: Any) -> Fetcher:
+    """A fetcher from the files below a folder into its folder ``to``."""
+    given = {"roots": [], "work": folder / "work", "mirror": f"file://{folder}", "offline": False}
+    return Fetcher(folder / "to", progress=progress or Silent(), **{**given, **changes})
+
+
+def fetch(folder: Path, *refs: SplitRef, tables: Sequence[Table] = (), **changes: Any) -> Path:
+    """Fetch from the files below a folder."""
+    fetcher(folder, **changes).fetch(refs, tables)
+    return folder / "to"
 
 
 def test_splits_of_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(monkeypatch, dataset(put(tmp_path, archive())))
-    to = _fetch(tmp_path, TRAIN, TEST)
+    to = fetch(tmp_path, TRAIN, TEST)
     assert files(to) == [f"{NAME}/test.jsonl.gz", f"{NAME}/train.jsonl.gz"]
     assert read_rows(to / TRAIN.filename) == read_rows(to / TEST.filename) == ROWS
-    # The member ../test.jsonl was written nowhere.
+    # The member ../test.jsonl was written nowhere, and the archive is not kept.
     assert len(files(tmp_path)) == 3
 
 
-def test_an_archive_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(monkeypatch, dataset(put(tmp_path, archive())))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serve(tmp_path) as (address, asked):
-        to = _fetch(tmp_path, TRAIN, TEST, mirror=f"{address}/")
-    assert asked == ["/files/made.zip"]
-    assert read_rows(to / TRAIN.filename) == ROWS
-
-
 @pytest.mark.parametrize("name", TABLES)
-def test_a_plain_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    raw = [{"a": row["premise"], **row, "extra": 1} for row in ROWS]
+def test_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = tmp_path / "files" / name
     path.parent.mkdir()
-    TABLES[name](pd.DataFrame(raw).drop(columns="premise"), path)
-    add(monkeypatch, _plain(path, columns={"premise": "a"}))
-    assert read_rows(_fetch(tmp_path, TEST) / TEST.filename) == ROWS
+    TABLES[name](pd.DataFrame([{**row, "extra": 1} for row in ROWS]), path)
+    sha256 = put(tmp_path, path.read_bytes(), name)
+    own = {"at": AT, "files": [{"url": name, "sha256": sha256}]}
+    add(monkeypatch, dataset("0" * 64, sources=[own], splits={"test": PINNED}))
+    rows = read_rows(fetch(tmp_path, TEST) / TEST.filename)
+    assert [{column: row[column] for column in COLUMNS} for row in rows] == ROWS
 
 
 @pytest.mark.parametrize("content", [archive() + b"x", archive()[:-1], b""])
-def test_a_wrong_checksum_leaves_nothing(
+def test_wrong_bytes_leave_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     add(monkeypatch, dataset(put(tmp_path, archive())))
     put(tmp_path, content)
-    with pytest.raises(DataError, match=r"made.zip has checksum .*…, expected .*nothing was kept"):
-        _fetch(tmp_path, TRAIN)
+    with pytest.raises(DataError, match=r"made.zip has another checksum than .*nothing was kept"):
+        fetch(tmp_path, TRAIN)
     assert files(tmp_path) == ["files/made.zip"]
 
 
 @pytest.mark.parametrize(
-    ("split", "message"),
+    ("split", "own", "message"),
     [
-        ({"rows": 3}, "2 rows, expected 3"),
-        ({"sha256": "0" * 64}, "checksum"),
-        ({"member": "made/none.jsonl"}, "made/none.jsonl cannot be read"),
-        ({"columns": {}}, "row 1 of the source has no column 'premise'"),
+        ({"rows": 3}, {}, "2 rows, expected 3"),
+        ({"sha256": "0" * 64}, {}, "checksum"),
+        ({}, {"read": {"format": "json"}}, "row has no column 'label'"),
+        ({}, {"read": {"format": "json", "names": {"label": "x"}}}, "line 1 has no column 'x'"),
+        ({}, {"steps": [{"step": "number", "column": "label", "type": "int"}]}, "row 1: label is"),
     ],
 )
 def test_rows_unlike_the_catalog_are_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: dict[str, Any], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    split: dict[str, Any],
+    own: dict[str, Any],
+    message: str,
 ) -> None:
-    facts = {"rows": 2, "member": "made/train.jsonl", "columns": COLUMNS}
-    facts |= {"skip": {"gold_label": ["-"]}, **split}
-    add(monkeypatch, dataset(put(tmp_path, archive()), splits={"train": facts}))
+    sources = [source(put(tmp_path, archive()), **own)]
+    splits = {"train": {"rows": 2, **split}, "test": {"rows": 2}}
+    add(monkeypatch, dataset("0" * 64, sources=sources, splits=splits))
     with pytest.raises(DataError, match=message):
-        _fetch(tmp_path, TRAIN)
-    assert files(tmp_path) == ["files/made.zip"]
+        fetch(tmp_path, TRAIN)
+    assert files(tmp_path / "to") == []
 
 
-def test_what_is_not_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    add(monkeypatch, dataset(put(tmp_path, b"no zip")))
-    with pytest.raises(DataError, match=r"train\.jsonl cannot be read: File is not a zip"):
-        _fetch(tmp_path, TRAIN)
+@pytest.mark.parametrize(
+    ("member", "content", "message"),
+    [
+        ("made/none.jsonl", archive(), r"made.zip: made/none.jsonl cannot be read: .*no item"),
+        ("made/train.jsonl", b"no zip", r"train\.jsonl cannot be read: File is not a zip"),
+    ],
+)
+def test_a_damaged_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str, content: bytes, message: str
+) -> None:
+    file = {"url": "made.zip", "sha256": put(tmp_path, content), "member": member}
+    add(monkeypatch, dataset("0" * 64, sources=[source("0" * 64, files=[file])]))
+    with pytest.raises(DataError, match=message):
+        fetch(tmp_path, TRAIN)
 
 
-def test_an_address_without_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_source_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = source(put(tmp_path, archive()))
+    absent = source("0" * 64, at="https://made.example.org/nowhere/")
+    put(tmp_path, b"not these", "other.zip")
+    wrong = source("1" * 64)
+    wrong["files"] = [{**file, "url": "other.zip"} for file in wrong["files"]]
+    add(monkeypatch, dataset("0" * 64, sources=[absent, wrong, right]))
+    notes = Notes()
+    to = fetch(tmp_path, TRAIN, progress=notes)
+    assert read_rows(to / TRAIN.filename) == ROWS
+    failed = [line for line in notes.said if "cannot be fetched" in line or "checksum" in line]
+    assert ["nowhere/made.zip" in failed[0], "files/other.zip" in failed[1]] == [True, True]
+
+
+def test_what_cannot_be_had_is_named_and_the_rest_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(monkeypatch, dataset(put(tmp_path, archive())))
+    add(monkeypatch, dataset("0" * 64, sources=[], splits={"test": PINNED}), "nli/nowhere")
+    made = {"made_from": [{"rows": "nli/nowhere:test", "columns": {"label": "label"}}]}
+    add(monkeypatch, dataset("0" * 64, sources=[made], splits={"test": PINNED}), "nli/of_it")
+    with pytest.raises(DataError) as raised:
+        fetch(tmp_path, SplitRef("nli/of_it", "test"), TRAIN)
+    assert str(raised.value).startswith("2 could not be fetched (nli/nowhere:test, nli/of_it:test)")
+    assert "no source is known" in str(raised.value)
+    assert files(tmp_path / "to") == [TRAIN.filename]
+
+
+def test_a_set_is_made_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(monkeypatch, dataset(put(tmp_path, archive())))
+    columns = {"premise": "hypothesis", "hypothesis": "premise", "label": "label"}
+    swapped = [{new: row[old] for new, old in columns.items()} for row in ROWS]
+    split = {"rows": 4, "sha256": rows_sha256(swapped * 2, list(COLUMNS))}
+    made = {"made_from": [{"rows": f"{NAME}:train+test", "columns": columns, "source": "a"}]}
+    add(monkeypatch, dataset("0" * 64, sources=[made], splits={"all": split}), "nli/swapped")
+    ref = SplitRef("nli/swapped", "all")
+    to = fetch(tmp_path, ref)
+    assert read_rows(to / ref.filename) == [{**row, "source": "a"} for row in swapped * 2]
+    # What it is made of is kept for the next time, apart from what was asked for.
+    assert files(to) == [ref.filename]
+    assert files(tmp_path / "work") == [TEST.filename, TRAIN.filename]
+    write_rows(tmp_path / "work" / TEST.filename, ROWS[:1])
+    (to / ref.filename).unlink()
+    with pytest.raises(DataError, match=r"made of nli/made:test: .* is wrong: 1 rows, expected 2"):
+        fetch(tmp_path, ref)
+
+
+def test_what_lies_elsewhere_is_taken_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add(monkeypatch, dataset("0" * 64))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with (
-        serve(tmp_path) as (address, _),
-        pytest.raises(DataError, match=r"made.zip cannot be fetched: .*404"),
-    ):
-        _fetch(tmp_path, TRAIN, mirror=address)
-    for mirror in (address, "http://[", f"file://{tmp_path}"):
-        with pytest.raises(DataError, match="cannot be fetched"):
-            _fetch(tmp_path, TRAIN, mirror=mirror)
-    assert files(tmp_path) == []
+    write_rows(tmp_path / "here" / TRAIN.filename, ROWS)
+    to = fetch(tmp_path, TRAIN, roots=[tmp_path / "here"])
+    assert read_rows(to / TRAIN.filename) == ROWS
 
 
-def test_a_query_stays_part_of_the_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sha256 = put(tmp_path, archive())
-    add(monkeypatch, dataset(sha256, url={"url": f"{ADDRESS}?v=1", "sha256": sha256}))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serve(tmp_path) as (address, asked):
-        _fetch(tmp_path, TRAIN, mirror=address)
-    assert asked == ["/files/made.zip?v=1"]
+def test_a_mirror_of_files_comes_before_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = {"hub": "org/name", "revision": "0" * 40, "splits": {"train": "train"}}
+    sources = [hub, source(put(tmp_path, archive()))]
+    add(monkeypatch, dataset("0" * 64, sources=sources))
+    asked = []
+    monkeypatch.setattr(
+        "bench.data.fetch.load_from_hub", lambda *given: asked.append(given) or ROWS
+    )
+    assert read_rows(fetch(tmp_path, TRAIN) / TRAIN.filename) == ROWS
+    assert asked == []
+    (tmp_path / "to" / TRAIN.filename).unlink()
+    fetch(tmp_path, TRAIN, mirror=None)
+    assert [given[2] for given in asked] == ["train"]
 
 
 def test_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub's loader, on a folder in place of a repository."""
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hf")
-    hub = tmp_path / "hub"
-    hub.mkdir()
-    (hub / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    split = {"rows": 2, "sha256": rows_sha256(ROWS, list(COLUMNS)), "hub_split": "validation"}
-    source = {"path": str(hub), "revision": "0" * 40}
-    add(monkeypatch, dataset("0" * 64, url=None, hub=source, splits={"test": split}))
-    assert read_rows(_fetch(tmp_path, TEST) / TEST.filename) == ROWS
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    (folder / "validation.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    hub = {"hub": str(folder), "revision": "0" * 40, "splits": {"test": "validation"}}
+    add(monkeypatch, dataset("0" * 64, sources=[hub], splits={"test": PINNED}))
+    assert read_rows(fetch(tmp_path, TEST) / TEST.filename) == ROWS
+
+
+def test_offline_the_hub_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = {"hub": "org/name", "revision": "0" * 40, "splits": {"test": "test"}}
+    add(monkeypatch, dataset("0" * 64, sources=[hub], splits={"test": PINNED}))
+    monkeypatch.setattr("bench.data.fetch.load_from_hub", lambda *_: pytest.fail("asked"))
+    with pytest.raises(DataError, match="no source"):
+        fetch(tmp_path, TEST, offline=True)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"url": None},
-        {"url": {"url": "http://example.org/x.zip", "sha256": "0" * 64}},
-        {"url": {"url": ADDRESS, "sha256": "0"}},
-        {"hub": {"path": "a/b", "revision": "c"}},
-        {"url": None, "splits": {"test": {"rows": 1, "sha256": "0" * 64, "member": "x.jsonl"}}},
-        {"url": None, "splits": {"test": {"rows": 1, "sha256": "0" * 64, "hub_split": "test"}}},
-        {"splits": {"test": {"rows": 1, "member": "x.exe"}}},
+        {"sources": []},
+        {"sources": [source("0" * 64, at="http://example.org/")]},
+        {"sources": [source("0" * 64, at="")]},
+        {"sources": [source("0")]},
+        {"sources": [source("0" * 64, read={"format": "no such"})]},
+        {"sources": [source("0" * 64, files=[])]},
+        {"sources": [source("0" * 64)], "splits": {"train": {"rows": 1}}},
+        {"sources": [{"hub": "a/b", "splits": {"train": "train"}}]},
+        {"sources": [{"made_from": []}]},
     ],
 )
 def test_entries_that_are_not_pinned_are_refused(changes: dict[str, Any]) -> None:
     dataset("0" * 64)
     with pytest.raises(ValidationError):
         dataset("0" * 64, **changes)
+
+
+def test_addresses_are_relative_to_that_of_their_source() -> None:
+    given = {"url": "a folder/x.tsv?raw=1", "sha256": "0" * 64}
+    one = FilesSource.model_validate({"at": "https://example.org/y/", "files": [given]})
+    assert one.files[0].url == "https://example.org/y/a%20folder/x.tsv?raw=1"
+    own = {**given, "url": "https://example.org/x.csv"}
+    alone = FilesSource.model_validate(own)
+    assert [file.url for file in alone.files] == ["https://example.org/x.csv"]
+    assert alone == FilesSource.model_validate({"files": [own]})
+
+
+def test_tables_of_suites(tmp_path: Path) -> None:
+    sha256 = put(tmp_path, b"a,b\nx,1\n", "own.csv")
+    table = Table("task own", FilesSource.model_validate({"url": f"{AT}own.csv", "sha256": sha256}))
+    to = fetch(tmp_path, tables=[table])
+    assert read_rows(to / table.filename) == [{"a": "x", "b": 1}]
+    other = Table("task own", FilesSource.model_validate({"url": f"{AT}no.csv", "sha256": sha256}))
+    with pytest.raises(DataError, match=r"1 could not be fetched \(task own\): .*no\.csv"):
+        fetch(tmp_path, tables=[table, other])
 
 
 def test_the_real_archive_is_in_the_catalog() -> None:
@@ -167,18 +266,23 @@ def test_the_real_archive_is_in_the_catalog() -> None:
         "dev": 9842,
         "test": 9824,
     }
-    assert all(split.skip == {"gold_label": ("-",)} for split in snli.splits.values())
-    assert snli.source is not None
-    assert snli.source.name == "nlp.stanford.edu"
 
 
 def test_names() -> None:
     refs = parse_names(["nli/snli", "nli/snli:test", "sts/sts12:test"])
     assert [str(ref) for ref in refs] == ["nli/snli:dev", "nli/snli:test", "sts/sts12:test"]
+    assert [str(ref) for ref in parse_names(["sts/sts1[23]", "sts/*b:d*"])] == [
+        "sts/sts12:test",
+        "sts/sts13:test",
+        "sts/stsb:dev",
+    ]
+    assert len(parse_names(["all"])) == sum(len(one.splits) for one in catalog().values())
     with pytest.raises(UsageError, match="did you mean 'nli/snli'"):
         parse_names(["nli/snlli"])
     with pytest.raises(UsageError, match="has no split 'train'"):
         parse_names(["nli/snli:train"])
+    with pytest.raises(UsageError, match="'sst/\\*' fits no data set"):
+        parse_names(["sst/*"])
 
 
 def test_rows_are_identified_by_archive_split_and_content(
@@ -187,11 +291,11 @@ def test_rows_are_identified_by_archive_split_and_content(
     sha256 = put(tmp_path, archive())
     add(monkeypatch, dataset(sha256))
     access = DataAccess(
-        tmp_path / "to", tmp_path / "cache", FileHashes(tmp_path / "h.json"), offline=False
+        tmp_path / "to", tmp_path / "cache", FileHashes(tmp_path / "h.json"), offline=True
     )
-    with pytest.raises(DataError, match=rf"run 'bench data fetch {NAME}', or pass --data"):
+    with pytest.raises(DataError, match=rf"run 'bench data fetch {NAME}:train' with a network, or"):
         access.rows(f"{NAME}:train")
-    to = _fetch(tmp_path, TRAIN, TEST)
+    to = fetch(tmp_path, TRAIN, TEST)
     assert access.rows(f"{NAME}:train") == ROWS
     first = access.sha256(f"{NAME}:train")
     assert first.startswith(f"{sha256}:train:")
@@ -203,9 +307,24 @@ def test_rows_are_identified_by_archive_split_and_content(
         access.sha256(f"{NAME}:train")
 
 
+def test_what_is_missing_is_fetched_when_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(monkeypatch, dataset(put(tmp_path, archive())))
+    access = DataAccess(
+        None,
+        tmp_path / "cache",
+        FileHashes(tmp_path / "h.json"),
+        offline=False,
+        mirror=f"file://{tmp_path}",
+    )
+    assert access.rows(f"{NAME}:train") == ROWS
+    assert files(tmp_path / "cache") == [TRAIN.filename]
+
+
 def test_state_of_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(monkeypatch, dataset(put(tmp_path, archive())))
-    path = _fetch(tmp_path, TRAIN) / TRAIN.filename
+    path = fetch(tmp_path, TRAIN) / TRAIN.filename
     content = path.read_bytes()
     assert state(path, TRAIN) == "ok"
     for damaged in (content[:-9], content[:30] + b"\xff" * 20 + content[50:], b"x", b""):

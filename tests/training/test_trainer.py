@@ -40,7 +40,7 @@ class Dies(Silent):
     def __init__(self, at: int | None) -> None:
         self._at = at
 
-    def advance(self, done: int) -> None:
+    def advance(self, done: int, label: str | None = None) -> None:
         if done == self._at:
             raise Killed
 
