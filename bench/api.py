@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from bench.build import Built
 from bench.cache import Cache, default_root
-from bench.data.access import DataAccess, find_folder, is_offline
+from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.encode import TEXTS_PER_BATCH
 from bench.errors import UsageError
 from bench.method import PROFILES, resolve
 from bench.plan import Rerun, Settings, build, plan
 from bench.processes import check_processes
 from bench.progress import Progress, Silent
+from bench.provision import fetch_command, provide
 from bench.record import DEFAULT_OUTPUT, Record, find_records, read_record
 from bench.registry import method_class
 from bench.report.model import Table, load_tables
@@ -49,6 +50,7 @@ def make_settings(
     output: str | Path = DEFAULT_OUTPUT,
     data: str | Path | None = None,
     offline: bool = False,
+    mirror: str | None = None,
     rerun: Rerun = "missing",
     limit: int | None = None,
     batch_size: int = TEXTS_PER_BATCH,
@@ -58,20 +60,29 @@ def make_settings(
     """Fill in what the caller left open from the environment.
 
     Raises:
-        UsageError: Unknown profile, a data folder that does not exist, a cache that is no folder,
-            or processes that a device does not allow.
+        UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
+            address, a cache that is no folder, or processes that a device does not allow.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
     check_processes(processes, device or "cpu")
     cache = Cache(default_root())
+    progress = progress or Silent()
+    access = DataAccess(
+        find_folder(data),
+        cache.data,
+        cache.hashes(),
+        offline=is_offline(offline),
+        mirror=find_mirror(mirror),
+        progress=progress,
+    )
     return Settings(
         profile=profile,
         device=device or "cpu",
         output=Path(output),
         cache=cache,
-        data=DataAccess(find_folder(data), cache.data, cache.hashes(), offline=is_offline(offline)),
-        progress=progress or Silent(),
+        data=access,
+        progress=progress,
         rerun=rerun,
         limit=limit,
         batch_size=batch_size,
@@ -89,6 +100,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     output: str | Path = DEFAULT_OUTPUT,
     data: str | Path | None = None,
     offline: bool = False,
+    mirror: str | None = None,
     rerun: Rerun = "missing",
     limit: int | None = None,
     batch_size: int = TEXTS_PER_BATCH,
@@ -96,6 +108,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     progress: Progress | None = None,
 ) -> RunResult:
     """Train or load methods, evaluate them on suites, write records.
+
+    Data that is not on this machine is fetched into the cache first.
 
     Args:
         suite: Name or TOML path of one suite or several.
@@ -105,7 +119,9 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         device: Torch device; the CPU by default.
         output: Folder of the records.
         data: Data folder; ``BENCH_DATA`` by default.
-        offline: Never ask the hub.
+        offline: Never ask the network.
+        mirror: Address that stands in for scheme and host of public files; ``BENCH_MIRROR`` by
+            default.
         rerun: ``missing``, ``failed`` or ``all``.
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch.
@@ -122,6 +138,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         output=output,
         data=data,
         offline=offline,
+        mirror=mirror,
         rerun=rerun,
         limit=limit,
         batch_size=batch_size,
@@ -134,6 +151,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     if not named:
         raise UsageError("no methods are named; 'bench list methods' shows them")
     specs = [parse_method_spec(text) for text in named]
+    provide(suites, specs, settings, fetch_command(wanted, named, profile))
     outcome = run_cells(plan(suites, specs, seeds, settings), settings)
     return RunResult(outcome.paths, outcome.failures)
 
@@ -156,7 +174,7 @@ def build_method(
         profile: ``smoke``, ``local`` or ``paper``.
         device: Torch device; the CPU by default.
         data: Data folder; ``BENCH_DATA`` by default.
-        offline: Never ask the hub.
+        offline: Never ask the network.
         processes: Processes of the training.
 
     Returns:
@@ -170,6 +188,7 @@ def build_method(
         profile=profile, device=device, data=data, offline=offline, processes=processes
     )
     spec = parse_method_spec(method)
+    provide([], [spec], settings, fetch_command([], [method], profile))
     return build(resolve(method_class(spec.name), spec, profile), seed, settings), settings
 
 

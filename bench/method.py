@@ -352,6 +352,18 @@ class Method(ABC):
 
         return corpus_datasets(name)
 
+    def training_revisions(self, data: DataAccess) -> Mapping[str, str]:
+        """Commit of each data set on the hub that the build itself learns from, by its id.
+
+        By default those of ``config.corpus``, where the settings name one, or none.
+        """
+        name: str | None = getattr(self.config, "corpus", None)
+        if name is None or self.checkpoint is not None:
+            return {}
+        from bench.data.corpora import corpus_revisions
+
+        return corpus_revisions(name, data)
+
 
 def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
     """Make the method of a spec: defaults, then the profile, then the spec's own options.

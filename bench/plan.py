@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
-from bench.data.source import task_sha256
+from bench.data.needs import Needs
+from bench.data.source import ask_for_rows, task_sha256
 from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
 from bench.errors import BenchError, UsageError
 from bench.fingerprint import fingerprint, source_fingerprint, versions
@@ -34,6 +35,7 @@ SCORING = (
     "bench.geometry",
 )
 BRIDGE = "bench.integrations"
+Outline = list[tuple[Suite, list[tuple[MethodSpec, Method]]]]
 
 
 @dataclass(frozen=True)
@@ -93,23 +95,75 @@ def plan(
         UsageError: Unknown names, bad options, or an output that cannot be written.
         DataError: Data or checkpoints are missing or changed.
     """
-    _check_output(settings.output)
-    suites = _distinct(suites)
-    if settings.limit is not None and any(_by_mteb(suite) for suite in suites):
-        raise UsageError("--limit does not apply to tasks that mteb scores")
-    wanted = {str(spec): spec for spec in specs}.values()
-    asked = [(spec, resolve(method_class(spec.name), spec, settings.profile)) for spec in wanted]
-    with_bases = _with_bases(asked, settings.profile)
+    check(suites, settings)
     cells = []
-    for suite in suites:
+    for suite, rows in outline(suites, specs, settings.profile):
         identity = _suite_identity(suite, settings)
-        rows = _with_variants(
-            suite, asked if _is_supervised(suite) else with_bases, asked, settings.profile
-        )
         for spec, method in rows:
             for seed in range(seeds if method.seeded else 1):
                 cells.append(_cell(suite, identity, spec, method, seed, settings))
     return cells
+
+
+def check(suites: Sequence[Suite], settings: Settings) -> None:
+    """Check what needs no data.
+
+    Raises:
+        UsageError: Two suites of one name, a limit that a task cannot have, or an output that
+            cannot be written.
+    """
+    _check_output(settings.output)
+    if settings.limit is not None and any(_by_mteb(suite) for suite in _distinct(suites)):
+        raise UsageError("--limit does not apply to tasks that mteb scores")
+
+
+def outline(suites: Sequence[Suite], specs: Sequence[MethodSpec], profile: str) -> Outline:
+    """The suites of a run, each with its methods, before any data is read.
+
+    Raises:
+        UsageError: Unknown names, or bad options.
+    """
+    wanted = {str(spec): spec for spec in specs}.values()
+    asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in wanted]
+    with_bases = _with_bases(asked, profile)
+    return [
+        (
+            suite,
+            _with_variants(suite, asked if _is_supervised(suite) else with_bases, asked, profile),
+        )
+        for suite in _distinct(suites)
+    ]
+
+
+def find_needs(suites: Sequence[Suite], specs: Sequence[MethodSpec], settings: Settings) -> Needs:
+    """What a run reads and is not on this machine.
+
+    The run is planned with an access that reads nothing and notes all it is asked for, so that
+    suites and methods, bases and corpora say what they need in one place alone.
+
+    Raises:
+        UsageError: Unknown names, or bad options.
+        DataError: A checkpoint or a file is missing.
+    """
+    needs = Needs(settings.data)
+    note_needs(needs, suites, specs, settings)
+    return needs
+
+
+def note_needs(
+    needs: Needs, suites: Sequence[Suite], specs: Sequence[MethodSpec], settings: Settings
+) -> None:
+    """Ask an access that notes it for all that a run reads, see ``find_needs``."""
+    methods = {
+        str(spec): resolve(method_class(spec.name), spec, settings.profile) for spec in specs
+    }
+    for suite, rows in outline(suites, specs, settings.profile):
+        for task in suite.tasks:
+            ask_for_rows(suite, task, needs)
+        methods |= {str(spec): method for spec, method in rows}
+    models = _models(replace(settings, data=needs), seed=0)
+    for method in methods.values():
+        model_fingerprint(method, needs, models, 0)
 
 
 def _distinct(suites: Sequence[Suite]) -> list[Suite]:

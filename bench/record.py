@@ -159,7 +159,8 @@ class Record(_Part):
 
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
     where the system can tell (Linux), else of the process so far. ``diagnostics`` has what a method
-    that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``.
+    that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``. ``revisions`` has
+    the commit of each data set on the hub that was trained on, by its id.
     """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
@@ -187,6 +188,7 @@ class Record(_Part):
     timings: Timings
     peak_memory_bytes: int
     training: dict[str, Any] | None
+    revisions: dict[str, str] = {}
     versions: dict[str, str]
     machine: dict[str, str]
     created: str

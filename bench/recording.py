@@ -240,6 +240,11 @@ def make_record(
         timings=timings,
         peak_memory_bytes=environment.peak_memory_bytes(),
         training=built.training,
+        revisions={
+            name: commit
+            for one in lineage(method)
+            for name, commit in one.training_revisions(settings.data).items()
+        },
         versions=environment.package_versions(),
         machine=environment.machine(settings.device),
         created=environment.now(),

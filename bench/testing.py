@@ -16,6 +16,7 @@ from bench.errors import DataError, UsageError
 from bench.method import PROFILES, Method, resolve
 from bench.plan import Settings, build
 from bench.progress import Progress
+from bench.provision import fetch_command, provide
 from bench.registry import method_class
 from bench.spec import parse_method_spec
 from bench.tasks.base import Column
@@ -66,6 +67,7 @@ def check_method(
         settings = make_settings(profile="smoke", output=folder, data=data, progress=progress)
         method = resolve(cls, parsed, "smoke")
         try:
+            provide([], [parsed], settings, fetch_command([], [spec], "smoke"))
             yield from _check_vectors(method, settings, Path(folder))
         except (UsageError, DataError):
             raise

@@ -87,6 +87,10 @@ class Whitening(Transform):
         """Likewise."""
         return () if self.config.fit == "test" else super().training_datasets()
 
+    def training_revisions(self, data: DataAccess) -> Mapping[str, str]:
+        """Those of the corpus, which ``fit=test`` does not read."""
+        return {} if self.config.fit == "test" else super().training_revisions(data)
+
     def link(self, ctx: BuildContext) -> Link:
         """The whitening that the settings name."""
         config = self.config

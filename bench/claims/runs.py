@@ -12,6 +12,7 @@ from bench.claims.papers import Claim
 from bench.errors import BenchError, CellError, first_line
 from bench.plan import Cell, plan
 from bench.progress import Progress
+from bench.provision import fetch_command, provide
 from bench.runner import run_cells
 from bench.spec import parse_method_spec
 from bench.suite import Suite
@@ -64,6 +65,8 @@ class ClaimRuns:
         specs = [parse_method_spec(part.spec) for part in gaps]
         # A claim names all methods that it is about.
         alone = suite.model_copy(update={"variants": ()})
+        command = fetch_command([suite.name], [str(spec) for spec in specs], claim.profile)
+        provide([alone], specs, settings, command)
         cells = plan([alone], specs, claim.seeds, settings)
         outcome = run_cells([cell for cell in cells if self._due(cell, claim)], settings)
         self.found += read_all(outcome.paths)

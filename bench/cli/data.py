@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,18 @@ import click
 from bench.cache import Cache, default_root
 from bench.cli.terminal import listing
 from bench.cli.writing import writing
-from bench.errors import EXIT_INTERRUPTED, EXIT_OK, DataError, UsageError
+from bench.errors import EXIT_OK, DataError, UsageError
+from bench.spec import split_list
 
 if TYPE_CHECKING:
     from bench.data.catalog import SplitRef
+    from bench.data.needs import Needs
     from bench.suite import FileData
 
 NONE = "–"
+MB = 1_000_000
+_WIDTH = 80
+_LINE = "{:<45} {:>8} {:>6} {:<9} {:<8}"
 _TO_HELP = "Data folder to write to [$BENCH_DATA, else the cache]."
 _DATA_HELP = "Data folder [$BENCH_DATA]."
 
@@ -33,74 +38,152 @@ def command() -> None:
 @command.command("list")
 @click.option("--data", help=_DATA_HELP)
 def list_data(data: str | None) -> None:
-    """List data sets: rows, licence, source, and where they are here now."""
-    from bench.data.catalog import catalog, parse_names
+    """List data sets: licence, rows, size, source, and where they are here now."""
+    click.echo(overview(data))
+
+
+def overview(data: str | None) -> str:
+    """The data sets, a licence a set and a line a split, in 80 columns.
+
+    Raises:
+        UsageError: The data folder does not exist.
+    """
+    from bench.data.catalog import SplitRef, catalog
+    from bench.data.places import locate
+    from bench.data.sources import split_bytes
 
     places = _places(data)
-    rows = []
-    for ref in parse_names(catalog()):
-        dataset = catalog()[ref.dataset]
-        source = dataset.source.name if dataset.source else NONE
-        here = [place for place, root in places.items() if (root / ref.filename).is_file()]
-        count = f"{dataset.splits[ref.split].rows:,}"
-        rows.append([str(ref), count, dataset.licence, source, here[0] if here else NONE])
-    click.echo(listing(rows, ["Data", "Rows", "Licence", "Source", "Here"]))
+    lines = [_LINE.format("Data", "Rows", "MB", "Source", "Here"), "-" * _WIDTH]
+    for name, dataset in catalog().items():
+        lines += _wrapped(f"{name}: {dataset.licence}")
+        for split, facts in dataset.splits.items():
+            ref = SplitRef(name, split)
+            here = [place for place, root in places.items() if locate(ref, [root])]
+            source = dataset.source_of(split)
+            size = split_bytes(source, split) if source else None
+            lines.append(
+                _LINE.format(
+                    f"  {ref}",
+                    f"{facts.rows:,}",
+                    "" if size is None else f"{max(size / MB, 0.1):.1f}",
+                    source.kind if source else "package" if "package" in here else "no source",
+                    here[0] if here else NONE,
+                )
+            )
+    lines += _imported(places)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="    ")
+
+
+def _imported(places: Mapping[str, Path]) -> list[str]:
+    """Sets of the data folder and the cache that the catalog does not know."""
+    from bench.data.catalog import SplitRef, catalog
+    from bench.data.rows import read_rows
+
+    lines = []
+    for place, root in places.items():
+        for path in sorted(root.glob("*/*/*.jsonl.gz")):
+            family, name, file = path.relative_to(root).parts
+            ref = SplitRef(f"{family}/{name}", file.removesuffix(".jsonl.gz"))
+            known = catalog().get(ref.dataset)
+            if known is not None and ref.split in known.splits:
+                continue
+            try:
+                rows = f"{len(read_rows(path)):,}"
+            except DataError:
+                rows = "damaged"
+            size = f"{path.stat().st_size / MB:.1f}"
+            lines.append(_LINE.format(f"  {ref}", rows, size, "imported", place))
+    return ["imported, not in the catalog", *lines] if lines else []
 
 
 @command.command("fetch")
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.option("--suite", "-s", help="Also what these suites need, comma-separated.")
+@click.option("--methods", "-m", help="Also what these methods need, comma-separated.")
+@click.option("--profile", default="local", help="Profile of the methods [local].")
 @click.option("--to", help=_TO_HELP)
-@click.option("--yes", is_flag=True, help="Agree to the licences without being asked.")
+@click.option("--yes", is_flag=True, hidden=True, help="Accepted; nobody is asked.")
 @click.option(
     "--mirror",
-    help="Address that stands in for scheme and host of pinned URLs, e.g. http://127.0.0.1:8000 "
-    "or file:///folder; checksums guard it. For the hub, set HF_ENDPOINT.",
+    help="Address that stands in for scheme and host of public files, e.g. http://127.0.0.1:8000 "
+    "or file:///folder; checksums guard it [$BENCH_MIRROR]. For the hub, set HF_ENDPOINT.",
 )
 @click.option("--offline", is_flag=True, help="Never ask the network.")
 def fetch(
-    names: tuple[str, ...], to: str | None, yes: bool, mirror: str | None, offline: bool
+    names: tuple[str, ...],
+    suite: str | None,
+    methods: str | None,
+    profile: str,
+    to: str | None,
+    yes: bool,
+    mirror: str | None,
+    offline: bool,
 ) -> int:
-    """Fetch data sets, NAME being family/set or family/set:split, once you agree to the licence."""
-    from bench.cli.bar import Bar
-    from bench.data.access import is_offline, state
-    from bench.data.catalog import parse_names
-    from bench.data.fetch import Fetcher, check_fetchable
+    """Download data sets, for machines without a network, say.
 
-    refs = parse_names(names)
+    NAME is family/set, family/set:split, a pattern such as 'sts/*', corpus:wiki1m, or all. Licences
+    are printed first.
+    """
+    from bench import api
+    from bench.cli.bar import Bar
+    from bench.data.needs import Needs
+    from bench.plan import note_needs
+    from bench.spec import parse_method_spec
+    from bench.suite import load_suites
+
+    if not names and not suite and not methods:
+        raise UsageError("name data sets, or pass --suite and --methods; see 'bench data list'")
     folder = _target(to)
-    found = {ref: state(folder / ref.filename, ref) for ref in refs}
-    wanted = [ref for ref in refs if found[ref] != "ok"]
-    check_fetchable(wanted, mirror=mirror, offline=is_offline(offline))
-    _show(wanted, found)
-    if wanted and not yes and not _agreed():
-        click.echo("bench: nothing was fetched", err=True)
-        return EXIT_INTERRUPTED
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    suites = [one for name in split_list(suite or "") for one in load_suites(name)]
+    specs = [parse_method_spec(text) for text in split_list(methods or "")]
     with Bar() as bar, writing(folder):
-        Fetcher(folder, mirror=mirror, progress=bar).fetch(wanted)
-    rows = [
-        [str(ref), "fetched" if ref in wanted else "present", str(folder / ref.filename)]
-        for ref in refs
-    ]
-    click.echo(listing(rows, ["Data", "Status", "Path"]))
+        settings = api.make_settings(profile=profile, offline=offline, mirror=mirror, progress=bar)
+        needs = Needs(settings.data, places=[folder, embedded()])
+        _note_names(names, needs)
+        note_needs(needs, suites, specs, settings)
+        for ref, wrong in needs.refuse_changed().items():
+            bar.note(f"{ref} is here, but {wrong}; it will be replaced")
+        if needs and not settings.data.may_fetch:
+            raise DataError(
+                f"{', '.join(needs.labels[:3])}: offline, so {needs.size} were not downloaded; "
+                "allow the network, or pass --mirror file:///FOLDER"
+            )
+        missing = [*needs.labels]
+        try:
+            needs.fetch(folder)
+        finally:
+            click.echo(_outcome(needs, missing, folder))
     return EXIT_OK
 
 
-def _show(wanted: Sequence[SplitRef], found: Mapping[SplitRef, str]) -> None:
-    from bench.data.catalog import catalog
+def _note_names(names: Sequence[str], needs: Needs) -> None:
+    from bench.data.catalog import parse_names
+    from bench.data.corpora import NAMES, corpus_fingerprint
 
-    for ref in wanted:
-        if found[ref] != "missing":
-            click.echo(f"{ref} is here, but {found[ref]}; it will be replaced", err=True)
-    for name in dict.fromkeys(ref.dataset for ref in wanted):
-        dataset = catalog()[name]
-        address = dataset.source.address if dataset.source else NONE
-        click.echo(f"{name}\n  licence: {dataset.licence}\n  source: {address}", err=True)
+    for name in names:
+        kind, colon, corpus = name.partition(":")
+        if kind != "corpus" or not colon:
+            needs.ask(parse_names([name]))
+        elif corpus in NAMES:
+            corpus_fingerprint(corpus, needs)
+        else:
+            raise UsageError(f"unknown corpus {corpus!r}; choose {', '.join(NAMES)}")
 
 
-def _agreed() -> bool:
-    if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask whether you agree; pass --yes if you do")
-    return click.confirm("Do you agree to the licences, and fetch?", err=True)
+def _outcome(needs: Needs, missing: Sequence[str], folder: Path) -> str:
+    """A line for each that was asked for: present, fetched or failed."""
+    left = needs.labels
+    rows = []
+    for label in dict.fromkeys([*map(str, needs.asked), *missing]):
+        status = "failed" if label in left else "fetched" if label in missing else "present"
+        rows.append([label, status])
+    return f"{listing(rows, ['Data', 'Status'])}\nin {folder}"
 
 
 @command.command("verify")
@@ -122,13 +205,16 @@ def verify(names: tuple[str, ...], data: str | None) -> None:
     click.echo(listing(rows, ["Data", "Status", "Path"]))
     fine = {"ok"} if names else {"ok", "missing"}
     if bad := [name for name, status, _ in rows if status not in fine]:
-        raise DataError(f"{len(bad)} of {len(rows)} are wrong or missing, see above; get them anew")
+        raise DataError(
+            f"{len(bad)} of {len(rows)} are wrong or missing, see above; download them again with "
+            "'bench data fetch'"
+        )
 
 
 def _findings(ref: SplitRef, roots: Sequence[Path]) -> list[list[str]]:
-    from bench.data.access import state
+    from bench.data.places import locate, state
 
-    paths = [root / ref.filename for root in roots if (root / ref.filename).is_file()]
+    paths = [path for root in roots if (path := locate(ref, [root])) is not None]
     found = [[str(ref), state(path, ref), str(path)] for path in paths]
     return found or [[str(ref), "missing", NONE]]
 
@@ -179,12 +265,19 @@ def _task(name: str, kind: str, data: FileData) -> str:
     )
 
 
+def embedded() -> Path:
+    """Folder of the sets that come with the package."""
+    from bench.data import places
+
+    return places.embedded()
+
+
 def _places(data: str | None) -> dict[str, Path]:
     from bench.data.access import find_folder
 
     folder = find_folder(data)
-    given = {"data folder": folder} if folder else {}
-    return {**given, "cache": Cache(default_root()).data}
+    given = {"folder": folder} if folder else {}
+    return {**given, "cache": Cache(default_root()).data, "package": embedded()}
 
 
 def _target(to: str | None) -> Path:

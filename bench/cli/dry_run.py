@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.plan import Cell, Settings, due, encoder_of
+from bench.data.needs import Needs
+from bench.plan import Cell, Outline, Settings, check, due, encoder_of, find_needs, outline, plan
+from bench.spec import MethodSpec
+from bench.suite import Suite
 from bench.tasks import SupervisedTask
 from bench.tasks.loading import load_tasks
 
@@ -13,7 +16,30 @@ _TRAINING_SECONDS = {"smoke": 20, "local": 150, "paper": 4 * 3600}
 _TEXTS_PER_SECOND = 400
 
 
-def describe(cells: Sequence[Cell], settings: Settings) -> str:
+def describe(
+    suites: Sequence[Suite], specs: Sequence[MethodSpec], seeds: int, settings: Settings
+) -> str:
+    """Say what a run would download, or, where all is here, what it would do."""
+    check(suites, settings)
+    if needs := find_needs(suites, specs, settings):
+        return _downloads(needs, outline(suites, specs, settings.profile), seeds)
+    return _work(plan(suites, specs, seeds, settings), settings)
+
+
+def _downloads(needs: Needs, rows: Outline, seeds: int) -> str:
+    """What is missing; texts and trainings can be counted once it is here."""
+    cells = [
+        f"{suite.name}  {spec}  seed {seed}"
+        for suite, methods in rows
+        for spec, method in methods
+        for seed in range(seeds if method.seeded else 1)
+    ]
+    lines = [*cells, *(f"to download  {label}" for label in needs.labels)]
+    lines.append(f"{len(cells)} cells at most, {needs.size} to download first")
+    return "\n".join(lines)
+
+
+def _work(cells: Sequence[Cell], settings: Settings) -> str:
     """Count cells, trainings and texts, and estimate the minutes on two CPU cores.
 
     What several cells share counts once: a model that is trained, and the texts of a suite that

@@ -17,7 +17,12 @@ OWN = "sentence-bench"
 @click.argument("what", type=click.Choice(["methods", "suites", "data"]))
 def command(what: str) -> None:
     """List methods, suites or data sets."""
-    rows, headers = {"methods": _methods, "suites": _suites, "data": _data}[what]()
+    if what == "data":
+        from bench.cli.data import overview
+
+        click.echo(overview(None))
+        return
+    rows, headers = {"methods": _methods, "suites": _suites}[what]()
     click.echo(listing(rows, headers))
 
 
@@ -55,14 +60,3 @@ def _row(group: str, name: str, row: Callable[[str], list[str]]) -> list[str]:
         found = [name, "", "", str(error), *([""] if group == registry.METHODS else [])]
     owner = registry.owner(group, name)
     return [*found, "" if owner == OWN else owner]
-
-
-def _data() -> tuple[list[list[str]], list[str]]:
-    from bench.data.catalog import catalog
-
-    rows = [
-        [f"{name}:{split}", f"{facts.rows:,}", dataset.licence]
-        for name, dataset in catalog().items()
-        for split, facts in dataset.splits.items()
-    ]
-    return rows, ["Data", "Rows", "Licence"]

@@ -46,7 +46,8 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     default="missing",
     help="Cells to run: those without a record, those that failed last, or all.",
 )
-@click.option("--offline", is_flag=True, help="Never ask the hub.")
+@click.option("--offline", is_flag=True, help="Never ask the network.")
+@click.option("--mirror", help="Address in place of the hosts of public files [$BENCH_MIRROR].")
 @click.option(
     "--limit", type=click.IntRange(min=2), help="Only so many rows of each task (partial)."
 )
@@ -72,6 +73,7 @@ def command(
     output: str,
     rerun: str,
     offline: bool,
+    mirror: str | None,
     limit: int | None,
     baseline: Path | None,
     bounds: str,
@@ -84,6 +86,7 @@ def command(
     from bench import api
     from bench.cli.bar import Bar
     from bench.plan import plan
+    from bench.provision import fetch_command, provide
     from bench.runner import run_cells
     from bench.spec import parse_method_spec
     from bench.suite import load_suites
@@ -94,26 +97,30 @@ def command(
     if track == "supervised":
         wanted = [_supervised(name) for name in wanted]
     suites = [one for name in wanted for one in load_suites(name)]
-    specs = [parse_method_spec(text) for text in split_list(methods or DEFAULT_METHODS)]
+    named = split_list(methods or DEFAULT_METHODS)
+    specs = [parse_method_spec(text) for text in named]
+    profile = profile or ("local" if suite else "smoke")
     with Bar() as bar:
         settings = api.make_settings(
-            profile=profile or ("local" if suite else "smoke"),
+            profile=profile,
             device=device,
             output=output,
             data=data,
             offline=offline,
+            mirror=mirror,
             rerun=rerun,  # type: ignore[arg-type]  # click checked the choice
             limit=limit,
             batch_size=batch_size,
             processes=processes,
             progress=bar,
         )
-        cells = plan(suites, specs, seeds, settings)
         if dry_run:
             from bench.cli.dry_run import describe
 
-            click.echo(describe(cells, settings))
+            click.echo(describe(suites, specs, seeds, settings))
             return 0
+        provide(suites, specs, settings, fetch_command(wanted, named, profile))
+        cells = plan(suites, specs, seeds, settings)
         outcome = run_cells(cells, settings)
     _print_tables(outcome.paths)
     for failure in outcome.failures:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.data.access import DataAccess, in_fixed_split
 from bench.data.catalog import catalog
+from bench.data.hub import commit_of
 from bench.errors import DataError
 from bench.fingerprint import canonical_json, fingerprint
 
@@ -97,7 +98,7 @@ def corpus_fingerprint(name: str, data: DataAccess) -> str:
     if name == "pydoc":
         return f"python-{platform.python_version()}"
     if name in _HUB:
-        return fingerprint(_HUB[name])
+        return fingerprint([*_HUB[name], corpus_revisions(name, data)])
     if name in _PARTS:
         return fingerprint([data.sha256(ref) for ref in _PARTS[name]])
     return data.file_sha256(_existing(Path(name)))
@@ -106,6 +107,23 @@ def corpus_fingerprint(name: str, data: DataAccess) -> str:
 def corpus_datasets(name: str) -> tuple[str, ...]:
     """Data sets of datasets.toml that a corpus draws on, ``family/set``."""
     return tuple(ref.partition(":")[0] for ref in _PARTS.get(name, ()))
+
+
+def corpus_revisions(name: str, data: DataAccess) -> Mapping[str, str]:
+    """Commit of the data set on the hub that a corpus is a file of, by its id.
+
+    Raises:
+        DataError: The file is not here, and cannot be fetched.
+    """
+    if name not in _HUB:
+        return {}
+    repository, filename = _HUB[name]
+    return {repository: commit_of(_from_hub(name, data), filename)}
+
+
+def corpus_refs(name: str) -> tuple[str, ...]:
+    """Splits of datasets.toml that a corpus draws on, ``family/set:split[+split]``."""
+    return _PARTS.get(name, ())
 
 
 _PARTS: Mapping[str, tuple[str, ...]] = {
@@ -168,19 +186,13 @@ def _nli(data: DataAccess) -> Iterator[Texts]:
 
 
 def _from_hub(name: str, data: DataAccess) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    repository, filename = _HUB[name]
     try:
-        path = hf_hub_download(
-            repository, filename, repo_type="dataset", local_files_only=data.offline
-        )
-    except Exception as error:
+        return data.corpus_file(*_HUB[name])
+    except DataError as error:
         raise DataError(
-            f"corpus {name!r}: {repository} cannot be fetched ({type(error).__name__}); "
-            "allow the hub, or choose corpus=FILE"
+            f"corpus {name!r}: {error}; run 'bench data fetch corpus:{name}' with a network, or "
+            "choose corpus=FILE"
         ) from None
-    return Path(path)
 
 
 def _from_file(path: Path) -> Iterator[Texts]:
@@ -241,3 +253,4 @@ _SOURCES: Mapping[str, Callable[[DataAccess], Iterator[Texts]]] = {
     "wiki1m": _wiki1m,
     "nli": _nli,
 }
+NAMES = (*_PARTS, *_HUB)

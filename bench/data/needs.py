@@ -1,0 +1,164 @@
+"""What would be read and is not here: an access that reads nothing, for planning with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from bench.data.access import DataAccess
+from bench.data.catalog import SplitRef, parse_refs
+from bench.data.fetch import Table
+from bench.data.hub import fetch_hub_file
+from bench.data.places import state
+from bench.data.sources import FilesSource, HubSource
+from bench.errors import DataError
+
+
+class Needs(DataAccess):
+    """Notes what is asked for and is in none of the places, in place of reading it.
+
+    Identities that it gives stand for nothing. Files that suites and methods name by path are left
+    alone.
+
+    Args:
+        data: The access that can fetch what is missing.
+        places: Folders that count as here, by default those of the access.
+    """
+
+    def __init__(self, data: DataAccess, places: Sequence[Path] | None = None) -> None:
+        super().__init__(
+            data.folder,
+            data.cache,
+            data.hashes,
+            offline=data.offline,
+            mirror=data.mirror,
+            progress=data.progress,
+        )
+        self._data = data
+        self._places = data.roots if places is None else [*places]
+        self.asked: list[SplitRef] = []
+        self._changed: dict[SplitRef, str] = {}
+        self._tables: list[Table] = []
+        self._others: dict[str, Callable[[DataAccess, Path], Path]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.labels)
+
+    @property
+    def roots(self) -> list[Path]:
+        """Folders that count as here."""
+        return self._places
+
+    @property
+    def splits(self) -> list[SplitRef]:
+        """Splits that are missing, or whose copy is refused."""
+        return [ref for ref in self.asked if self._is_missing(ref)]
+
+    @property
+    def tables(self) -> list[Table]:
+        """Tables of public files that are missing."""
+        return [one for one in self._tables if self.kept(one.filename) is None]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of all that is missing."""
+        return [*map(str, self.splits), *(one.label for one in self.tables), *self._others]
+
+    @property
+    def size(self) -> str:
+        """How much would be downloaded, in words."""
+        order = self._data.fetcher().order(self.splits)
+        order.files.extend(file for table in self.tables for file in table.source.files)
+        others = f"{len(self._others)} from the hub" if self._others else ""
+        words = order.size if order.files or order.hub else ""
+        return " and ".join(filter(None, [words, others])) or "nothing"
+
+    def refuse_changed(self) -> dict[SplitRef, str]:
+        """Compare all that is here with the catalog, and count as missing what differs.
+
+        Returns:
+            How each of these differs.
+        """
+        for ref in self.asked:
+            path = self.locate(ref)
+            if path is not None and (found := state(path, ref)) != "ok":
+                self._changed[ref] = found
+        return self._changed
+
+    def _is_missing(self, ref: SplitRef) -> bool:
+        path = self.locate(ref)
+        return path is None or (ref in self._changed and state(path, ref) != "ok")
+
+    def ask(self, refs: Iterable[SplitRef]) -> None:
+        """Ask for splits."""
+        for ref in refs:
+            whole = SplitRef(ref.dataset, ref.split)
+            if whole not in self.asked:
+                self.asked.append(whole)
+
+    def fetch(self, to: Path | None = None) -> None:
+        """Fetch it all into a folder, by default the cache.
+
+        Raises:
+            DataError: Some cannot be had; all others are there.
+        """
+        failed = []
+        try:
+            if self.splits or self.tables:
+                self._data.fetcher(to).fetch(self.splits, self.tables)
+        except DataError as error:
+            failed.append(str(error))
+        for label, load in [*self._others.items()]:
+            self._data.progress.note(f"  {label}: from the hub")
+            try:
+                load(self._data, to or self._data.cache)
+                del self._others[label]
+            except DataError as error:
+                failed.append(str(error))
+        if failed:
+            raise DataError("; ".join(failed))
+
+    def sha256(self, text: str) -> str:
+        """Note splits that are not here."""
+        self.ask(parse_refs(text))
+        return text
+
+    def hub_file(self, hub: HubSource, split: str, to: Path | None = None) -> Path:
+        """Note rows on the hub that are not here."""
+        name = self.hub_name(hub, split)
+
+        def load(data: DataAccess, folder: Path) -> Path:
+            return data.hub_file(hub, split, folder)
+
+        if self.kept(name) is None:
+            self._others[f"{hub.hub}@{hub.revision[:8]}:{split}"] = load
+        return Path(name)
+
+    def mteb_file(self, task: str, revision: str, split: str, to: Path | None = None) -> Path:
+        """Note rows of a task of mteb that are not here."""
+        name = self.mteb_name(task, revision, split)
+
+        def load(data: DataAccess, folder: Path) -> Path:
+            return data.mteb_file(task, revision, split, folder)
+
+        if self.kept(name) is None:
+            self._others[f"{task}:{split} of mteb"] = load
+        return Path(name)
+
+    def files_table(self, source: FilesSource, label: str) -> Path:
+        """Note rows of public files that are not here."""
+        table = Table(label, source)
+        if table not in self._tables:
+            self._tables.append(table)
+        return Path(table.filename)
+
+    def corpus_file(self, repository: str, filename: str) -> Path:
+        """Note a file on the hub that is not here."""
+        found = self.find_corpus(repository, filename)
+
+        def load(data: DataAccess, folder: Path) -> Path:
+            return fetch_hub_file(repository, filename, data.hub_cache(folder))
+
+        if found is None:
+            self._others[f"{filename} of {repository}"] = load
+        return found or Path("hub") / filename
