@@ -65,13 +65,17 @@ def overview(data: str | None) -> str:
                 _LINE.format(
                     f"  {ref}",
                     f"{facts.rows:,}",
-                    "" if size is None else f"{max(size / MB, 0.1):.1f}",
+                    _megabytes(size),
                     source.kind if source else "package" if "package" in here else "no source",
                     here[0] if here else NONE,
                 )
             )
     lines += _imported(places)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{max(size / MB, 0.1):.1f}"
 
 
 def _wrapped(text: str) -> list[str]:
@@ -95,7 +99,7 @@ def _imported(places: Mapping[str, Path]) -> list[str]:
                 rows = f"{len(read_rows(path)):,}"
             except DataError:
                 rows = "damaged"
-            size = f"{path.stat().st_size / MB:.1f}"
+            size = _megabytes(path.stat().st_size)
             lines.append(_LINE.format(f"  {ref}", rows, size, "imported", place))
     return ["imported, not in the catalog", *lines] if lines else []
 

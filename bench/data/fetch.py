@@ -76,9 +76,16 @@ class Order:
     def size(self) -> str:
         """How much is downloaded, in words."""
         count = len({file.sha256 for file in self.files})
-        words = f"{megabytes(total_bytes(self.files))} in {count} files" if count else ""
-        hub = f"{len(self.hub)} splits from the hub" if self.hub else ""
+        unknown = "" if all(file.bytes for file in self.files) else " (some sizes are not known)"
+        size = f"{megabytes(total_bytes(self.files))} in {plural(count, 'file')}{unknown}"
+        words = size if count else ""
+        hub = f"{plural(len(self.hub), 'split')} from the hub" if self.hub else ""
         return " and ".join(filter(None, [words, hub])) or "nothing"
+
+
+def plural(count: int, noun: str) -> str:
+    """A number and its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class Fetcher:
@@ -217,7 +224,9 @@ class Fetcher:
         for table in tables:
             self._progress.note(f"  {table.label}: its licence is for you to look up")
         if order.splits:
-            self._progress.note(f"  downloading {order.size}, {len(order.splits)} splits")
+            self._progress.note(
+                f"  downloading {order.size} for {plural(len(order.splits), 'split')}"
+            )
 
     def _announce_set(self, name: str) -> None:
         dataset = catalog()[name]

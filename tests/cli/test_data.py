@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from bench.data.rows import read_rows, rows_sha256, write_rows
 from bench.data.source import task_sha256
 from bench.fingerprint import FileHashes
 from bench.suite import load_suite
-from tests.data.mirror import NAME, ROWS, add, archive, dataset, files, put, serve
+from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, files, put, serve
 from tests.small import Bench
 
 TRAIN = f"{NAME}/train.jsonl.gz"
@@ -38,14 +37,9 @@ RENAMES = ["--column", "sentence1=a", "--column", "sentence2=b", "--column", "sc
 CHANGED = [ROWS[0], {**ROWS[1], "hypothesis": "changed"}]
 
 
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
-    """A server with the archive of a data set of the catalog, and what it was asked for."""
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A server with the archive of a data set of the catalog."""
     add(monkeypatch, dataset(put(tmp_path / "served", archive())))
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -57,37 +51,32 @@ def _cells(table: str) -> list[list[str]]:
     return [line.split() for line in table.splitlines()[2:]]
 
 
-def test_fetch_once(bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path) -> None:
-    address, asked = mirror
-    arguments = ("data", "fetch", NAME, "--to", "to", "--yes", "--mirror", address)
+def test_fetch_once(bench: Bench, mirror: Served, tmp_path: Path) -> None:
+    arguments = ("data", "fetch", NAME, "--to", "to", "--mirror", mirror.address)
     code, out, err = bench(*arguments)
     assert code == 0
-    assert _cells(out) == [
-        [f"{NAME}:train", "fetched", f"to/{TRAIN}"],
-        [f"{NAME}:test", "fetched", f"to/{TEST}"],
-    ]
-    assert "licence: CC0 for tests" in err and "made.example.org" in err
+    assert _cells(out) == [[f"{NAME}:train", "fetched"], [f"{NAME}:test", "fetched"], ["in", "to"]]
+    assert f"{NAME}: CC0 for tests; made.example.org/files/made.zip" in err
     assert read_rows(tmp_path / "to" / TRAIN) == ROWS
-    code, out, err = bench(*arguments)
+    code, out, err = bench(*arguments, "--yes")
     assert (code, err) == (0, "")
-    assert [status for _, status, _ in _cells(out)] == ["present", "present"]
-    assert asked == ["/files/made.zip"]
+    assert [cells[1] for cells in _cells(out)] == ["present", "present", "to"]
+    assert mirror.paths == ["/files/made.zip"]
 
 
-def test_fetch_mends_what_is_wrong(
-    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path
-) -> None:
+def test_fetch_replaces_what_is_wrong(bench: Bench, mirror: Served, tmp_path: Path) -> None:
     write_rows(tmp_path / "to" / TRAIN, ROWS[:1])
-    code, _, err = bench("data", "fetch", NAME, "--to", "to", "--yes", "--mirror", mirror[0])
+    code, _, err = bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror.address)
     assert code == 0
     assert f"{NAME}:train is here, but wrong: 1 rows, expected 2" in err
     assert read_rows(tmp_path / "to" / TRAIN) == ROWS
 
 
 def test_fetch_goes_to_the_data_folder_or_the_cache(
-    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, mirror: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("data", "fetch", f"{NAME}:train", "--yes", "--mirror", mirror[0])
+    monkeypatch.setenv("BENCH_MIRROR", mirror.address)
+    arguments = ("data", "fetch", f"{NAME}:train")
     bench(*arguments)
     assert (tmp_path / "cache" / "data" / TRAIN).is_file()
     monkeypatch.setenv("BENCH_DATA", "mine")
@@ -95,53 +84,61 @@ def test_fetch_goes_to_the_data_folder_or_the_cache(
     assert (tmp_path / "mine" / TRAIN).is_file()
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 130), ("", 130)])
-def test_the_licence_is_agreed_to_first(
-    bench: Bench,
-    mirror: tuple[str, list[str]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    answer: str,
-    code: int,
+def test_the_licence_comes_before_the_first_byte(
+    bench: Bench, mirror: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", _Terminal(f"{answer}\n"))
-    got, out, err = bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror[0])
-    assert got == code
-    assert err.index("licence: CC0 for tests") < err.index("Do you agree")
-    assert (tmp_path / "to" / TRAIN).exists() == (code == 0)
-    if code:
-        assert (out, mirror[1]) == ("", [])
-        assert err.endswith("bench: nothing was fetched\n")
+    asked_at: list[int] = []
+
+    def note(_self: object, message: str) -> None:
+        if "CC0 for tests" in message:
+            asked_at.append(len(mirror.asked))
+
+    monkeypatch.setattr("bench.cli.bar.Bar.note", note)
+    assert bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror.address)[0] == 0
+    assert asked_at == [0]
 
 
-def test_a_wrong_archive_leaves_nothing(
-    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path
-) -> None:
+def test_a_wrong_archive_leaves_nothing(bench: Bench, mirror: Served, tmp_path: Path) -> None:
     put(tmp_path / "served", b"something else")
-    code, out, err = bench("data", "fetch", NAME, "--to", "to", "--yes", "--mirror", mirror[0])
-    assert (code, out) == (4, "")
+    code, out, err = bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror.address)
+    assert code == 4
+    assert [cells[1] for cells in _cells(out)] == ["failed", "failed", "to"]
     assert "nothing was kept" in err
     assert files(tmp_path / "to") == []
+
+
+def test_fetch_goes_on_after_what_cannot_be_had(
+    bench: Bench, mirror: Served, tmp_path: Path
+) -> None:
+    arguments = ("data", "fetch", "sts/sick:trial", NAME, "--to", "to", "--mirror", mirror.address)
+    code, out, err = bench(*arguments)
+    assert code == 4
+    assert [cells[1] for cells in _cells(out)] == ["failed", "fetched", "fetched", "to"]
+    assert "bench: 1 could not be fetched (sts/sick:trial): " in err.splitlines()[-1]
+    assert "SICK_trial.txt cannot be fetched: 404" in err.splitlines()[-1]
+    assert files(tmp_path / "to") == [TEST, TRAIN]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([NAME], 2, "pass --yes if you do"),
-        ([NAME, "--yes", "--mirror", "ftp://host"], 2, "no address; use http://"),
-        ([NAME, "--yes", "--offline"], 4, "pass --mirror file:///FOLDER"),
-        ([NAME, "--yes", "--offline", "--mirror", "http://127.0.0.1:1"], 4, "offline, so https://"),
-        (["sts/sts12", "--yes", "--offline"], 4, "offline, so mteb/sts12-sts@a0d554a6"),
-        ([NAME, "sts/sick:test", "--yes"], 4, "with sts/sick/test.jsonl.gz in it"),
+        ([NAME, "--mirror", "ftp://host"], 2, "no address; use http://"),
+        ([NAME, "--offline"], 4, "pass --mirror file:///FOLDER"),
+        ([NAME, "--offline", "--mirror", "http://127.0.0.1:1"], 4, f"{NAME}:train, {NAME}:test: "),
+        (["sts/sts12", "--offline"], 4, "offline, so 0.4 MB in 10 files were not downloaded"),
         (["sts/sick12"], 2, "did you mean"),
+        (["sst/*"], 2, "'sst/*' fits no data set"),
         ([f"{NAME}:dev"], 2, "has no split 'dev'; it has: train, test"),
-        ([NAME, "--yes", "--to", "file"], 2, "file cannot be written"),
-        ([], 2, "Missing argument"),
+        (["corpus:wiki"], 2, "unknown corpus 'wiki'; choose "),
+        ([NAME, "--to", "file"], 2, "file cannot be written"),
+        ([], 2, "name data sets, or pass --suite and --methods"),
+        (["--suite", "sts8"], 2, "did you mean"),
+        (["--methods", "sct[x=1]"], 2, "has no option 'x'"),
     ],
 )
 def test_what_cannot_be_fetched(
     bench: Bench,
-    mirror: tuple[str, list[str]],
+    mirror: Served,
     tmp_path: Path,
     arguments: list[str],
     code: int,
@@ -151,38 +148,40 @@ def test_what_cannot_be_fetched(
     got, out, err = bench("data", "fetch", *arguments)
     assert (got, out) == (code, "")
     assert message in err.splitlines()[-1]
-    assert mirror[1] == []
+    assert mirror.asked == []
 
 
 @pytest.mark.parametrize("variable", ["BENCH_OFFLINE", "HF_HUB_OFFLINE"])
 def test_offline_takes_a_folder_only(
     bench: Bench,
-    mirror: tuple[str, list[str]],
+    mirror: Served,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
 ) -> None:
     monkeypatch.setenv(variable, "1")
-    arguments = ("data", "fetch", NAME, "--yes", "--to", "to", "--mirror")
-    assert bench(*arguments, mirror[0])[0] == 4
+    arguments = ("data", "fetch", NAME, "--to", "to", "--mirror")
+    assert bench(*arguments, mirror.address)[0] == 4
     assert bench(*arguments, f"file://{tmp_path}/served")[0] == 0
     assert read_rows(tmp_path / "to" / TEST) == ROWS
 
 
-def test_list_says_where_data_is(
-    bench: Bench, mirror: tuple[str, list[str]], tmp_path: Path
-) -> None:
+def test_list_says_where_data_is(bench: Bench, mirror: Served, tmp_path: Path) -> None:
     write_rows(tmp_path / "mine" / TRAIN, ROWS)
+    write_rows(tmp_path / "mine" / "sts/own/test.jsonl.gz", STS)
     write_rows(tmp_path / "cache" / "data" / TEST, ROWS)
     code, out, _ = bench("data", "list", "--data", "mine")
     assert code == 0
-    lines = {cells[0]: cells for cells in _cells(out)}
-    assert lines[f"{NAME}:train"][1:] == (
-        ["2", "CC0", "for", "tests", "made.example.org", "data", "folder"]
-    )
-    assert lines[f"{NAME}:test"][-2:] == ["made.example.org", "cache"]
-    assert lines["sts/sick:test"][-2:] == ["–", "–"]
-    assert lines["sts/sts12:test"][-2:] == ["mteb/sts12-sts", "–"]
+    lines = {cells[0]: cells for cells in _cells(out) if cells}
+    assert lines[f"{NAME}:"] == [f"{NAME}:", "CC0", "for", "tests"]
+    assert lines[f"{NAME}:train"][1:] == ["2", "files", "folder"]
+    assert lines[f"{NAME}:test"][1:] == ["2", "files", "cache"]
+    assert lines["sts/sick:test"][1:] == ["4,927", "0.6", "files", "–"]
+    assert lines["unlabeled/mix:train"][1:] == ["264,581", "made", "–"]
+    assert lines["classification/snips_builtin_2016:all"][1:] == ["328", "package", "package"]
+    assert lines["sts/own:test"][1:] == ["2", "0.1", "imported", "folder"]
+    assert "no source" not in out
+    assert max(map(len, out.splitlines())) <= 80
     assert bench("data", "list", "--data", "nowhere")[0] == 2
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from bench.data import access
 from bench.record import Record, find_records, read_record
+from tests.data.mirror import AT, put
 from tests.small import Bench, write_suite
 
 HEAD = 'name = "own"\ntitle = "x"\nconvention = "simcse"\naverage = ["pairs"]\n[[tasks]]\n'
@@ -57,8 +60,8 @@ def test_hub(
 ) -> None:
     asked = []
 
-    def fetch(label: str, hub: access.HubSource, split: str, config: str | None = None):
-        asked.append((hub.path, hub.revision, split, config))
+    def fetch(label: str, hub: access.HubSource, split: str) -> list[Any]:
+        asked.append((hub.hub, hub.revision, split, hub.config))
         return rows.to_dict("records")
 
     monkeypatch.setattr(access, "load_from_hub", fetch)
@@ -67,7 +70,7 @@ def test_hub(
     path.write_text(HEAD + TASK + f"data = {data}\n" + COLUMNS)
     code, out, err = bench("run", "--suite", path, "--methods", "good")
     assert (code, out) == (4, "")
-    assert "org/mine@abc:test is not in the cache and offline" in err
+    assert "org/mine@abc:test (1 from the hub): not here, and offline" in err
     monkeypatch.delenv("HF_HUB_OFFLINE")
     run(bench, tmp_path, data)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -82,3 +85,40 @@ def test_a_missing_column_is_named(bench: Bench, tmp_path: Path, rows: pd.DataFr
     code, _, err = bench("run", "--suite", path, "--methods", "good")
     assert code == 4
     assert "no column 'rating'; it has: a, b" in err
+
+
+def test_public_files_of_a_suite(
+    bench: Bench, tmp_path: Path, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = rows.to_csv(index=False, header=False, sep="\t").encode()
+    sha256 = put(tmp_path / "served", lines, "mine.tsv")
+    read = 'format = "tsv", columns = ["a", "b", "rating"]'
+    data = f'{{ url = "{AT}mine.tsv", sha256 = "{sha256}", read = {{ {read} }} }}'
+    monkeypatch.setenv("BENCH_MIRROR", f"file://{tmp_path}/served")
+    record = run(bench, tmp_path, data)
+    shutil.rmtree(tmp_path / "served")
+    assert bench("run", "--suite", tmp_path / "own.toml", "--methods", "good2")[0] == 0
+    monkeypatch.delenv("BENCH_MIRROR")
+    known = write_suite(tmp_path)
+    bench("run", "--suite", known, "--methods", "good", "--output", tmp_path / "known")
+    (expected,) = map(read_record, find_records([tmp_path / "known"]))
+    assert record.average == expected.average
+
+
+def test_public_files_that_changed(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path / "served", b"a\tb\t1\n", "mine.tsv")
+    path = tmp_path / "own.toml"
+    path.write_text(f'{HEAD}{TASK}data = {{ url = "{AT}mine.tsv", sha256 = "{"0" * 64}" }}\n')
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 4
+    assert "offline, so not fetched; run 'bench data fetch --suite" in err
+    monkeypatch.setenv("BENCH_MIRROR", f"file://{tmp_path}/served")
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 4
+    assert "files/mine.tsv has another checksum than 000000000000…" in err
+    path.write_text(f'{HEAD}{TASK}data = {{ url = "http://x/mine.tsv", sha256 = "{"0" * 64}" }}\n')
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 2
+    assert "own.toml: key 'tasks.0.sts.data.files': value error, 'http://x/mine.tsv' is no" in err
