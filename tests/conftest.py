@@ -32,8 +32,15 @@ def data_folder() -> Path:
     """The data folder, or a skip that says how to get it."""
     folder = os.environ.get("BENCH_DATA")
     if not folder or not (Path(folder) / "sts").is_dir():
-        pytest.skip("needs BENCH_DATA, a folder with sts/<set>/<split>.jsonl.gz")
+        pytest.skip("needs data: bench data fetch all --to FOLDER, then BENCH_DATA=FOLDER")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what reads the data folder, so that it can be run by itself."""
+    for item in items:
+        if "data_folder" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
 
 
 @pytest.fixture

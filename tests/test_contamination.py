@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +49,6 @@ def test_the_record_says_what_training_saw(bench: Bench, tmp_path: Path) -> None
     assert "‡ training text holds up to" in out
 
 
-@pytest.mark.data
 def test_tasks_of_the_data_sets_that_training_drew_on(
     bench: Bench, tmp_path: Path, data_folder: Path
 ) -> None:

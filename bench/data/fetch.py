@@ -75,12 +75,16 @@ class Order:
     @property
     def size(self) -> str:
         """How much is downloaded, in words."""
-        count = len({file.sha256 for file in self.files})
-        unknown = "" if all(file.bytes for file in self.files) else " (some sizes are not known)"
-        size = f"{megabytes(total_bytes(self.files))} in {plural(count, 'file')}{unknown}"
-        words = size if count else ""
-        hub = f"{plural(len(self.hub), 'split')} from the hub" if self.hub else ""
-        return " and ".join(filter(None, [words, hub])) or "nothing"
+        known = {file.sha256 for file in self.files if file.bytes}
+        unknown = {file.sha256 for file in self.files} - known
+        words = [
+            f"{megabytes(total_bytes(self.files))} in {plural(len(known), 'file')}"
+            if known
+            else "",
+            f"{plural(len(unknown), 'file')} of unknown size" if unknown else "",
+            f"{plural(len(self.hub), 'split')} from the hub" if self.hub else "",
+        ]
+        return " and ".join(filter(None, words)) or "nothing"
 
 
 def plural(count: int, noun: str) -> str:

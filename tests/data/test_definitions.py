@@ -129,7 +129,6 @@ def test_no_words_have_no_tokens(tmp_path: Path) -> None:
     assert word_ids([], tokenizer) == {}
 
 
-@pytest.mark.data
 @pytest.mark.parametrize(("name", "least"), [("oewn", 115_000), ("commondefs", 2_200)])
 def test_the_sets(name: str, least: int, data_folder: Path, tmp_path: Path) -> None:
     data = access(data_folder, tmp_path)

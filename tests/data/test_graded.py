@@ -13,7 +13,6 @@ from bench.data.graded import TEST, Graded, load_graded, load_graded_sets
 from bench.errors import DataError
 
 
-@pytest.mark.data
 def test_pairs_are_new_to_every_test_set(data_folder: Path, tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     data = DataAccess(data_folder, cache.data, cache.hashes(), offline=True)

@@ -86,7 +86,6 @@ def test_an_unknown_set_is_named_with_the_known_ones() -> None:
         retrieval_datasets("")
 
 
-@pytest.mark.data
 def test_the_published_rows(data: DataAccess) -> None:
     counts = {name: len(load_retrieval(name, data)) for name in RETRIEVAL}
     assert counts["wikiqa"] == 873

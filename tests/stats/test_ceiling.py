@@ -152,7 +152,6 @@ def test_errors_say_what_is_wrong() -> None:
         level_bound(np.arange(3.0), 1)
 
 
-@pytest.mark.data
 @pytest.mark.parametrize("name", STS)
 def test_bounds_of_the_sts_test_sets(data_folder: Path, name: str) -> None:
     rows = read_rows(data_folder / "sts" / name / "test.jsonl.gz")

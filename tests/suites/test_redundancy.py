@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from bench.api import make_settings
 from bench.suite import load_suite
 from bench.tasks.loading import load_tasks
 
 
-@pytest.mark.data
 def test_rows_are_there_in_their_parts(data_folder: Path) -> None:
     suite = load_suite("redundancy")
     data = make_settings(profile="smoke", data=data_folder).data

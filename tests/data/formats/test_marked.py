@@ -136,14 +136,14 @@ def test_what_is_no_archive_of_the_brown_corpus(tmp_path: Path) -> None:
 def test_sentences_of_wikitext(tmp_path: Path) -> None:
     text = (
         " \n = Heading = \n = = Second = = \n\n"
-        ' The 1 @,@ 000 @-@ year @.@ old tree . It " fell " ! " Why ? " he said . \r\n'
+        ' The 1 @,@ 000 @-@ year @.@ old tree . It " fell " ! " Why " he said . \r\n'
         " No . end of a sentence . Here \u2028 it is\n"
         " A <unk> word . A known one .\n"
     )
     assert wikitext(written(tmp_path, text, "valid.txt")) == [
         "The 1,000-year.old tree .",
         'It " fell " !',
-        '" Why ? " he said .',
+        '" Why " he said .',
         "No . end of a sentence .",
         "Here \u2028 it is",
         "A known one .",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -158,7 +157,7 @@ def test_a_table_in_parquet(tmp_path: Path) -> None:
     rows = [{"texts": ["a\u2028", "b"], "label": 1}, {"texts": [], "label": 0}]
     pd.DataFrame(rows).to_parquet(tmp_path / "rows.parquet")
     file = LocalFile(tmp_path / "rows.parquet", "rows.parquet", row={"kept": 1})
-    assert json.loads(json.dumps(table(file))) == [{"kept": 1, **row} for row in rows]
+    assert table(file) == [{"kept": 1, **row} for row in rows]
 
 
 @pytest.mark.parametrize(

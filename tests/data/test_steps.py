@@ -1,0 +1,400 @@
+"""What becomes of rows, step by step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from bench.data.rows import Row
+from bench.data.steps import Context, Step, apply_steps, text_key
+from bench.errors import DataError
+
+STEP: TypeAdapter[Any] = TypeAdapter(Step)
+KINDS = get_args(get_args(Step)[0])
+ROW = {
+    "text": " Two  Words ",
+    "number": "1",
+    "list": ["one text", "", "another"],
+    "premise": "p",
+    "hypothesis": "h",
+    "label": "entailment",
+    "source": "s",
+}
+EXAMPLES: list[dict[str, Any]] = [
+    {"step": "only", "column": "text", "pattern": "o"},
+    {"step": "replace", "columns": ["text"], "pattern": "o", "by": "0"},
+    {"step": "fill", "column": "new", "template": "{text}"},
+    {"step": "values", "column": "number", "values": {"1": 2}},
+    {"step": "number", "column": "number", "type": "int"},
+    {"step": "lower", "column": "text"},
+    {"step": "gather", "columns": ["text", "number"], "into": "both"},
+    {"step": "flatten", "column": "list"},
+    {
+        "step": "candidates",
+        "by": "text",
+        "query": "premise",
+        "candidate": "hypothesis",
+        "relevance": "number",
+        "relevant": ["1"],
+    },
+    {"step": "unlike", "columns": ["text", "list"]},
+    {"step": "distinct", "columns": ["text"]},
+    {"step": "sorted", "columns": ["text"]},
+    {"step": "shuffle", "seed": 0},
+    {"step": "sentences", "column": "text", "least": 1, "most": 9},
+    {
+        "step": "word_split",
+        "word": "text",
+        "definition": "premise",
+        "small": ["valid", "test"],
+        "large": "train",
+        "words_in": 10,
+        "seed": 0,
+    },
+    {"step": "triplets"},
+]
+NAMES = [given["step"] for given in EXAMPLES]
+WORDS = st.text("abAB-", min_size=1, max_size=3)
+
+
+def applied(
+    rows: Iterable[Row],
+    *steps: Mapping[str, Any],
+    split: str = "train",
+    others: Mapping[str, list[Row]] | None = None,
+    held: Iterable[str] = (),
+) -> list[Row]:
+    """Rows after steps as a catalog names them; ``held`` are texts of the evaluation splits."""
+    context = Context(split, (others or {}).__getitem__, lambda: frozenset(map(text_key, held)))
+    return apply_steps(rows, [STEP.validate_python(step) for step in steps], context)
+
+
+def texts(*values: Any) -> list[Row]:
+    return [{"text": value, "kept": number} for number, value in enumerate(values)]
+
+
+def word_split(rows: Iterable[Row], split: str, words_in: int = 10, seed: int = 0) -> list[Row]:
+    sizes = {"words_in": words_in, "seed": seed}
+    columns = {"word": "word", "definition": "definition"}
+    splits = {"small": ["valid", "test"], "large": "train"}
+    return applied(rows, {"step": "word_split", **columns, **splits, **sizes}, split=split)
+
+
+def words_of(rows: Iterable[Row]) -> set[str]:
+    return {row["word"].lower() for row in rows}
+
+
+def labelled(*rows: Sequence[str]) -> list[Row]:
+    return [
+        dict(zip(("source", "premise", "hypothesis", "label"), row, strict=True)) for row in rows
+    ]
+
+
+def test_each_step_has_its_own_word() -> None:
+    found = [type(STEP.validate_python(given)) for given in EXAMPLES]
+    assert found == list(KINDS)
+    words = [get_args(kind.model_fields["step"].annotation) for kind in KINDS]
+    assert words == [(name,) for name in NAMES]
+    assert len(set(NAMES)) == len(KINDS)
+
+
+@pytest.mark.parametrize("options", EXAMPLES, ids=NAMES)
+@given(option=st.text(min_size=1))
+def test_unknown_options_are_refused(options: dict[str, Any], option: str) -> None:
+    if option not in type(STEP.validate_python(options)).model_fields:
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            STEP.validate_python({**options, option: 1})
+
+
+def test_an_unknown_step_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'sort' found using 'step' does not match"):
+        STEP.validate_python({"step": "sort", "columns": ["text"]})
+
+
+@pytest.mark.parametrize("options", EXAMPLES, ids=NAMES)
+def test_rows_that_are_given_stay_as_they_are(options: dict[str, Any]) -> None:
+    rows = [ROW, {**ROW, "text": "other", "hypothesis": "i", "label": "contradiction"}]
+    before = copy.deepcopy(rows)
+    assert applied(rows, options)
+    assert rows == before
+
+
+@pytest.mark.parametrize("options", EXAMPLES, ids=NAMES)
+def test_no_rows_stay_none(options: dict[str, Any]) -> None:
+    assert applied([], options) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [given for given in EXAMPLES if given["step"] != "shuffle"],
+    ids=lambda options: options["step"],
+)
+def test_a_row_without_a_column_is_an_error(options: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"^a row has no column '\w+'$"):
+        applied([{"other": "x"}], options)
+
+
+def test_steps_follow_each_other() -> None:
+    steps: list[dict[str, Any]] = [
+        {"step": "fill", "column": "number", "template": "{text}"},
+        {"step": "number", "column": "number", "type": "int"},
+        {"step": "only", "column": "text", "pattern": "1"},
+    ]
+    assert applied(texts("12", "2"), *steps) == [{"text": "12", "number": 12, "kept": 0}]
+    assert applied(texts("12")) == texts("12")
+
+
+@given(st.text(), st.text())
+def test_the_key_of_a_text_holds_latin_letters_and_digits_only(one: str, other: str) -> None:
+    assert set(text_key(one)) <= set("abcdefghijklmnopqrstuvwxyz0123456789")
+    assert text_key(text_key(one)) == text_key(one)
+    assert text_key(f"{one} ,;. {other}") == text_key(one) + text_key(other)
+
+
+def test_texts_that_differ_in_case_blanks_and_marks_have_one_key() -> None:
+    assert text_key("It's  a Test, No. 1!") == text_key("its a test no 1") == "itsatestno1"
+
+
+def test_only_rows_that_match_are_kept() -> None:
+    only = {"step": "only", "column": "text", "pattern": r"\S"}
+    assert applied(texts("a", " \t", " b"), only) == [
+        {"text": "a", "kept": 0},
+        {"text": " b", "kept": 2},
+    ]
+
+
+def test_what_matches_is_replaced_and_blanks_around_are_dropped() -> None:
+    rows = [{"a": ' "x  y" ', "b": "x y", "c": " x  y "}]
+    replace = {"step": "replace", "columns": ["a", "b"], "pattern": r'"|( )+', "by": r"\1"}
+    assert applied(rows, replace) == [{"a": "x y", "b": "x y", "c": " x  y "}]
+
+
+def test_a_column_is_made_by_a_template() -> None:
+    rows = [{"title": "A", "text": "b {title}", "label": 1}]
+    fill = {"step": "fill", "column": "text", "template": "{title} {text} {label}"}
+    assert applied(rows, fill) == [{"title": "A", "text": "A b {title} 1", "label": 1}]
+
+
+def test_whole_values_are_replaced_and_others_are_an_error() -> None:
+    values = {"step": "values", "column": "text", "values": {"yes": 1, "no": "0"}}
+    assert [row["text"] for row in applied(texts("yes", "no"), values)] == [1, "0"]
+    with pytest.raises(DataError, match=r"^row 2: text is 'yes '$"):
+        applied(texts("yes", "yes "), values)
+
+
+def test_numbers_are_made_of_texts() -> None:
+    rows = texts(" 3 ", "-1.0", "1e2", 4)
+    whole = applied(rows, {"step": "number", "column": "text", "type": "int"})
+    broken = applied([*rows, *texts("0.25")], {"step": "number", "column": "text", "type": "float"})
+    assert [(row["text"], type(row["text"])) for row in whole] == [
+        (number, int) for number in (3, -1, 100, 4)
+    ]
+    assert [(row["text"], type(row["text"])) for row in broken] == [
+        (number, float) for number in (3.0, -1.0, 100.0, 4.0, 0.25)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(kind, text) for kind in ("int", "float") for text in ("", "one", "1,5", "nan", "-inf")]
+    + [("int", "0.5")],
+)
+def test_what_is_no_number_is_an_error(kind: str, text: str) -> None:
+    with pytest.raises(DataError, match=rf"^row 2: text is '{text}', no number$"):
+        applied(texts("1", text), {"step": "number", "column": "text", "type": kind})
+
+
+def test_a_column_in_lower_case() -> None:
+    lower = {"step": "lower", "column": "text"}
+    assert applied(texts(" NEUTRAL Ü "), lower) == texts("neutral ü")
+
+
+def test_columns_are_gathered_and_flattened() -> None:
+    rows = [{"r1": "b", "id": 1, "r0": "a"}]
+    gather = {"step": "gather", "columns": ["r0", "r1"], "into": "all"}
+    flatten = {"step": "flatten", "column": "all"}
+    assert applied(rows, gather) == [{"id": 1, "all": ["a", "b"]}]
+    assert applied(rows, gather, flatten) == [{"id": 1, "all": "a"}, {"id": 1, "all": "b"}]
+    assert applied([{"all": "text"}, {"all": []}], flatten) == [{"all": "text"}]
+
+
+def test_candidates_of_a_query_come_together() -> None:
+    columns = ("id", "query", "candidate", "relevance")
+    rows = [
+        dict(zip(columns, values, strict=True))
+        for values in [
+            ("2", "Why?", "a", "Good"),
+            ("1", "How?", "b", "Bad"),
+            ("2", "Why not?", "c", "Bad"),
+            ("2", "Why?", "d", "Best"),
+            ("2 ", "why", "e", "good"),
+        ]
+    ]
+    candidates = {"step": "candidates", "by": "id", "relevant": ["Good", "Best"]}
+    others = {"query": "How?", "positive": [], "negative": ["b"]}
+    assert applied(rows, candidates) == [
+        {"query": "Why?", "positive": ["a", "d"], "negative": ["c"]},
+        others,
+        {"query": "why", "positive": [], "negative": ["e"]},
+    ]
+    assert applied(rows, {**candidates, "loose": True}) == [
+        {"query": "Why?", "positive": ["a", "d"], "negative": ["c", "e"]},
+        others,
+    ]
+
+
+def test_rows_with_a_text_of_the_evaluation_splits_are_left_out() -> None:
+    rows = [{"a": "One two.", "b": "x"}, {"a": "x", "b": "ONE, two"}, {"a": "one", "b": "two"}]
+    assert applied(rows, {"step": "unlike", "columns": ["a", "b"]}, held=["one two"]) == rows[2:]
+    assert applied(rows, {"step": "unlike", "columns": ["a"]}, held=["one two"]) == rows[1:]
+
+
+def test_rows_with_a_text_of_another_split_are_left_out() -> None:
+    others = {"f/s:test": [{"a": "one", "b": "TWO!", "c": "three"}]}
+    unlike = {"step": "unlike", "columns": ["text"], "ref": "f/s:test", "ref_columns": ["a", "b"]}
+    rows = texts("One", "two", "three", "four")
+    assert applied(rows, unlike, others=others, held=["four"]) == rows[2:]
+
+
+def test_rows_of_lists_lose_texts_and_go_where_fewer_than_two_are_left() -> None:
+    rows = texts(["a", "held", "", "b"], ["a", "Held."], ["a"], ["a", "b"], [])
+    unlike = {"step": "unlike", "columns": ["text"]}
+    assert applied(rows, unlike, held=["held"]) == [
+        {"text": ["a", "b"], "kept": 0},
+        {"text": ["a", "b"], "kept": 3},
+    ]
+
+
+def test_lists_and_texts_of_a_row_count_together() -> None:
+    rows = [{"q": "held", "l": ["a", "b"]}, {"q": "x", "l": ["a", "b", "held"]}]
+    unlike = {"step": "unlike", "columns": ["q", "l"]}
+    assert applied(rows, unlike, held=["held"]) == [{"q": "x", "l": ["a", "b"]}]
+
+
+@pytest.mark.parametrize("options", EXAMPLES, ids=NAMES)
+def test_what_a_step_reads_besides_its_rows(options: dict[str, Any]) -> None:
+    step = STEP.validate_python(options)
+    assert step.refs == ()
+    assert step.reads_evaluation == (options["step"] == "unlike")
+
+
+def test_a_step_says_which_other_split_it_reads() -> None:
+    unlike = STEP.validate_python({"step": "unlike", "columns": ["text"], "ref": "f/s:test"})
+    assert unlike.refs == ("f/s:test",)
+    assert not unlike.reads_evaluation
+
+
+def test_the_first_of_the_same_texts_is_kept() -> None:
+    rows = [{"a": "One", "b": "two"}, {"a": "one!", "b": "Two"}, {"a": "onetwo", "b": ""}]
+    assert applied(rows, {"step": "distinct", "columns": ["a", "b"]}) == [rows[0], rows[2]]
+
+
+def test_rows_are_sorted_each_once() -> None:
+    rows = [{"a": a, "b": b, "kept": True} for a, b in ("bx", "ab", "Bx", "bx", "aa")]
+    found = applied(rows, {"step": "sorted", "columns": ["a", "b"]})
+    assert [row["a"] + row["b"] for row in found] == ["Bx", "aa", "ab", "bx"]
+    assert all(row["kept"] for row in found)
+
+
+@given(st.lists(st.text(), max_size=30), st.integers())
+def test_the_seed_alone_decides_an_order(values: list[str], seed: int) -> None:
+    shuffle = {"step": "shuffle", "seed": seed}
+    found = applied(texts(*values), shuffle)
+    assert found == applied(iter(texts(*values)), shuffle)
+    assert sorted(found, key=lambda row: row["kept"]) == texts(*values)
+
+
+def test_another_seed_gives_another_order() -> None:
+    rows = texts(*map(str, range(50)))
+    orders = [applied(rows, {"step": "shuffle", "seed": seed}) for seed in (0, 1)]
+    assert rows not in orders
+    assert orders[0] != orders[1]
+
+
+def test_sentences_are_told_by_their_length_and_letters() -> None:
+    rows = texts("two words", " now\u2028three \t words ", "four of the words", "NO LOWER CASE")
+    rows += texts("a lost \ufffd", "five of these words here", "", "Ü ß 1")
+    found = applied(rows, {"step": "sentences", "column": "text", "least": 3, "most": 4})
+    assert found == [
+        {"text": "now three words", "kept": 1},
+        {"text": "four of the words", "kept": 2},
+    ]
+
+
+def test_words_are_split_in_shares_whatever_their_case() -> None:
+    rows = [
+        {"word": word, "definition": f"{kind} {number}"}
+        for number in range(205)
+        for kind, word in (("noun", f"word{number}"), ("verb", f"Word{number}"))
+    ]
+    parts = {split: word_split(rows, split) for split in ("train", "valid", "test")}
+    assert {split: len(words_of(part)) for split, part in parts.items()} == {
+        "train": 165,
+        "valid": 20,
+        "test": 20,
+    }
+    assert sorted(chain(*parts.values()), key=rows.index) == rows
+    for split, part in parts.items():
+        assert part == sorted(part, key=rows.index)
+        assert word_split(rows, split) == part
+        assert words_of(word_split(rows[::-1], split)) == words_of(part)
+    assert word_split(rows, "test", seed=1) != parts["test"]
+
+
+@given(st.lists(st.fixed_dictionaries({"word": WORDS, "definition": WORDS})), st.integers(2, 4))
+def test_no_word_is_in_two_splits_and_no_definition_is_told_in_training(
+    rows: list[Row], words_in: int
+) -> None:
+    train, valid, test = (word_split(rows, split, words_in) for split in ("train", "valid", "test"))
+    words = [words_of(part) for part in (train, valid, test)]
+    assert sum(map(len, words)) == len(set.union(*words))
+    told = {text_key(row["definition"]) for row in train}
+    assert not {text_key(row["definition"]) for row in (*valid, *test)} & told
+    left = [row for row in rows if row not in (*train, *valid, *test)]
+    assert all(text_key(row["definition"]) in told for row in left)
+
+
+def test_triplets_go_through_the_shorter_list_again() -> None:
+    rows = labelled(
+        ("s", "p", "yes 1", "Entailment"),
+        ("s", "p", "no 1", "contradiction"),
+        ("s", "q", "yes 4", "entailment"),
+        ("s", "p", "yes 2", "ENTAILMENT"),
+        ("s", "p", "maybe", "neutral"),
+        ("s", "p", "no 2", "contradiction"),
+        ("s", "p", "yes 3", "entailment"),
+        ("s", "r", "no 3", "contradiction"),
+    )
+    found = applied(rows, {"step": "triplets"})
+    assert [tuple(row.values()) for row in found] == [
+        ("p", "yes 1", "no 1", "s"),
+        ("p", "yes 2", "no 2", "s"),
+        ("p", "yes 3", "no 1", "s"),
+    ]
+    assert {tuple(row) for row in found} == {("sent0", "sent1", "hard_neg", "source")}
+
+
+def test_triplets_are_of_one_source_and_each_once() -> None:
+    rows = labelled(
+        ("s", "p", "yes", "entailment"),
+        ("t", "p", "no", "contradiction"),
+        ("s", "p", "no", "contradiction"),
+        ("s", "p", "no", "contradiction"),
+        ("t", "p", "yes", "entailment"),
+        ("u", "p", "yes", "entailment"),
+    )
+    triplet = {"sent0": "p", "sent1": "yes", "hard_neg": "no"}
+    assert applied(rows, {"step": "triplets"}) == [{**triplet, "source": "s"}]
+
+
+def test_triplets_of_other_labels() -> None:
+    rows = labelled(("s", "p", "yes", "1"), ("s", "p", "no", "0"))
+    found = applied(rows, {"step": "triplets", "entailment": "1", "contradiction": "0"})
+    assert found == [{"sent0": "p", "sent1": "yes", "hard_neg": "no", "source": "s"}]
