@@ -59,7 +59,7 @@ class Cache:
 
     @property
     def data(self) -> Path:
-        """Rows fetched from the hub."""
+        """Rows that were fetched."""
         return self.root / "data"
 
     def hashes(self) -> FileHashes:

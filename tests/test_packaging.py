@@ -83,3 +83,32 @@ def test_an_installed_plugin_adds_a_method_and_a_suite(
     assert code == 0
     assert "length-vectors" in capsys.readouterr().out
     assert time.perf_counter() - started < 60
+
+
+PUBLIC_FILE = """\
+A cat sleeps.\tA cat is asleep.\t5
+A cat sleeps.\tRain fell all over the northern hills that night.\t0
+The door is open.\tNobody closed the door, which is a pity.\t3
+Two men talk.\tTwo men are talking.\t5
+He reads.\tShe wrote a long letter to the editor of the newspaper.\t1
+It is late.\tIt is very late now.\t4
+"""
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_plugin_names_public_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "plugin-files" not in registry.names(registry.SUITES):
+        pytest.skip("needs: pip install tests/plugin_package")
+    file = tmp_path / "served" / "plugin" / "pairs.tsv"
+    file.parent.mkdir(parents=True)
+    file.write_text(PUBLIC_FILE)
+    call = ["run", "--suite", "plugin-files", "--methods", "length-vectors", "-o", str(tmp_path)]
+    assert main(call) == 4
+    assert "run 'bench data fetch --suite plugin-files" in capsys.readouterr().err
+    monkeypatch.setenv("BENCH_MIRROR", f"file://{tmp_path}/served")
+    assert main(call) == 0
+    assert "length-vectors" in capsys.readouterr().out
+    file.unlink()
+    assert main([*call, "--rerun", "all"]) == 0

@@ -161,8 +161,10 @@ def fetch(
         missing = [*needs.labels]
         try:
             needs.fetch(folder)
-        finally:
+        except DataError:
             click.echo(_outcome(needs, missing, folder))
+            raise
+        click.echo(_outcome(needs, missing, folder))
     return EXIT_OK
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.data.fetch import plural
 from bench.data.needs import Needs
 from bench.plan import Cell, Outline, Settings, check, due, encoder_of, find_needs, outline, plan
 from bench.spec import MethodSpec
@@ -35,7 +36,7 @@ def _downloads(needs: Needs, rows: Outline, seeds: int) -> str:
         for seed in range(seeds if method.seeded else 1)
     ]
     lines = [*cells, *(f"to download  {label}" for label in needs.labels)]
-    lines.append(f"{len(cells)} cells at most, {needs.size} to download first")
+    lines.append(f"{plural(len(cells), 'cell')} at most, {needs.size} to download first")
     return "\n".join(lines)
 
 

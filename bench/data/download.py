@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MB = 1_000_000
 AT_ONCE = 6
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CHUNK = 1 << 14
 _CONNECT_SECONDS, _READ_SECONDS = 10, 10
 _BREAKS = 5
@@ -101,6 +102,7 @@ class Downloads:
 
         Raises:
             DataError: It cannot be had, or its bytes are wrong.
+            OSError: The disk is full.
         """
         self.start([file])
         return self._futures[file.sha256].result()
@@ -120,10 +122,8 @@ class Downloads:
         try:
             return self._verified(file, address)
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise DataError(
-                    f"{self._folder}: {error.strerror}; make room, the same command goes on"
-                ) from None
+            if error.errno in FULL:
+                raise
             raise DataError(f"{address} cannot be fetched: {_reason(error)}") from None
 
     def _verified(self, file: RemoteFile, address: str) -> Path:

@@ -6,7 +6,6 @@ end, and the others are there then. Nothing is kept whose checksum is wrong.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.data.catalog import Dataset, SplitRef, catalog, parse_refs, read_catalog
-from bench.data.download import Downloads, megabytes
+from bench.data.download import FULL, Downloads, megabytes
 from bench.data.formats import LocalFile
 from bench.data.hub import load_from_hub
 from bench.data.places import locate, state
@@ -64,13 +63,11 @@ class Order:
         splits: Splits that are not here: those asked for, and those that they are made of.
         files: Public files of the first source of each.
         hub: Splits whose first source is the hub, which does not tell sizes.
-        unknown: Splits without a source.
     """
 
     splits: list[SplitRef] = field(default_factory=list)
     files: list[RemoteFile] = field(default_factory=list)
     hub: list[SplitRef] = field(default_factory=list)
-    unknown: list[SplitRef] = field(default_factory=list)
 
     @property
     def size(self) -> str:
@@ -122,6 +119,7 @@ class Fetcher:
         self._offline = offline
         self._progress = progress
         self._asked: frozenset[SplitRef] = frozenset()
+        self._verified: set[SplitRef] = set()
         self._read: tuple[object, list[Row]] = (None, [])
 
     def order(self, refs: Iterable[SplitRef]) -> Order:
@@ -188,8 +186,6 @@ class Fetcher:
             order.files.extend(source.files_of(ref.split))
         elif isinstance(source, HubSource):
             order.hub.append(ref)
-        elif source is None:
-            order.unknown.append(ref)
         order.splits.append(ref)
 
     def _has(self, ref: SplitRef) -> bool:
@@ -259,6 +255,7 @@ class Fetcher:
                 continue
             to = self._to if ref in self._asked else self._work
             write_rows(to / ref.filename, rows)
+            self._verified.add(ref)
             return
         raise DataError("; ".join(reasons) or "no source is known")
 
@@ -311,8 +308,9 @@ class Fetcher:
             path = locate(ref, self._roots)
             if path is None:
                 raise DataError(f"it is made of {ref}, which could not be fetched")
-            if (found := state(path, ref)) != "ok":
+            if ref not in self._verified and (found := state(path, ref)) != "ok":
                 raise DataError(f"it is made of {ref}: {path} is {found}")
+            self._verified.add(ref)
             rows += read_rows(path)
         return rows
 
@@ -342,7 +340,7 @@ def _space(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno not in FULL:
             raise
         raise DataError(
             f"{folder}: {error.strerror}; make room, the same command goes on"

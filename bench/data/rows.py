@@ -73,7 +73,7 @@ def read_table(path: Path) -> list[Row]:
             frame = pd.read_parquet(path)
         else:
             raise DataError(f"{path}: not a table; use .jsonl, .csv, .tsv or .parquet")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     # A round trip leaves plain Python values, as JSON lines give them.
     rows: list[Row] = json.loads(frame.to_json(orient="records", force_ascii=False))

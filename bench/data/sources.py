@@ -89,6 +89,8 @@ class FilesSource(_Table):
         ]
         for file in files:
             parts = urlsplit(file.url)
+            if file.member is not None and isinstance(self.read, Table):
+                raise ValueError("member goes with the formats tsv, beside, csv, json, …")
             if parts.scheme != "https" or not parts.netloc:
                 raise ValueError(f"{file.url!r} is no address that starts with https://")
         # A frozen model can be completed only past its own guard.

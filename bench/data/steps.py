@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bench.data.rows import Row
 from bench.errors import DataError
 
 _NOT_KEY = re.compile(r"[^a-z0-9]+")
 _LOWER_LETTER = re.compile(r"[a-z]")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _LOST = "\ufffd"
 
 
@@ -46,6 +47,17 @@ class Context:
     evaluation: Callable[[], frozenset[str]]
 
 
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+
+
 class _Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,7 +77,7 @@ class Only(_Step):
 
     step: Literal["only"]
     column: str
-    pattern: str
+    pattern: Pattern
 
     def apply(self, rows: Iterable[Row], context: Context) -> Iterator[Row]:
         """Leave out the rows that do not match anywhere."""
@@ -78,7 +90,7 @@ class Replace(_Step):
 
     step: Literal["replace"]
     columns: tuple[str, ...]
-    pattern: str
+    pattern: Pattern
     by: str
 
     def apply(self, rows: Iterable[Row], context: Context) -> Iterator[Row]:
@@ -134,13 +146,21 @@ class Number(_Step):
             DataError: A value is no number, or no whole one where it has to be.
         """
         for number, row in enumerate(rows, 1):
-            try:
-                value = float(row[self.column])
-            except ValueError:
-                value = float("nan")
-            if not math.isfinite(value) or (self.type == "int" and not value.is_integer()):
+            value = self._parsed(str(row[self.column]))
+            if value is None:
                 raise DataError(f"row {number}: {self.column} is {row[self.column]!r}, no number")
-            yield {**row, self.column: int(value) if self.type == "int" else value}
+            yield {**row, self.column: value}
+
+    def _parsed(self, text: str) -> int | float | None:
+        if self.type == "int" and _WHOLE.fullmatch(text.strip()):
+            return int(text)
+        try:
+            value = float(text.replace("_", "?"))
+        except ValueError:
+            return None
+        if not math.isfinite(value) or (self.type == "int" and not value.is_integer()):
+            return None
+        return int(value) if self.type == "int" else value
 
 
 class Lower(_Step):
@@ -246,7 +266,7 @@ class Unlike(_Step):
         for row in rows:
             lists = {name: row[name] for name in self.columns if isinstance(row[name], list)}
             kept = {
-                name: [text for text in texts if text and text_key(text) not in held]
+                name: [text for text in texts if text.strip() and text_key(text) not in held]
                 for name, texts in lists.items()
             }
             texts = [row[name] for name in self.columns if name not in lists]
@@ -344,11 +364,17 @@ class WordSplit(_Step):
     definition: str
     small: tuple[str, ...]
     large: str
-    words_in: int
+    words_in: int = Field(gt=1)
     seed: int
 
     def apply(self, rows: Iterable[Row], context: Context) -> Iterator[Row]:
-        """Keep the rows of the split that is made."""
+        """Keep the rows of the split that is made.
+
+        Raises:
+            DataError: It is none of the splits.
+        """
+        if context.split not in (*self.small, self.large):
+            raise DataError(f"there is no split {context.split!r} to make")
         kept = list(rows)
         words = _shuffled(sorted({row[self.word].lower() for row in kept}), self.seed)
         size = len(words) // self.words_in
@@ -431,6 +457,8 @@ def apply_steps(rows: Iterable[Row], steps: Sequence[Step], context: Context) ->
         return list(rows)
     except KeyError as error:
         raise DataError(f"a row has no column {error}") from None
+    except (TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
+        raise DataError(f"a value is not what a step takes: {error}") from None
 
 
 def _shuffled(values: Iterable[Any], seed: int) -> list[Any]:

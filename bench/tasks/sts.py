@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from bench.errors import CellError
+from bench.errors import CellError, DataError
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
@@ -90,9 +90,14 @@ class StsTask(Task[StsSpec]):
         return metrics
 
     def _subsets(self) -> list[NDArray[np.intp]]:
-        names = np.array([str(row.get("subset", "")) for row in self.rows])
         if self.spec.aggregation == "all":
-            return [np.arange(len(names))]
+            return [np.arange(len(self.rows))]
+        if any("subset" not in row for row in self.rows):
+            raise DataError(
+                f"task {self.spec.name}: its rows have no column subset, which aggregation = "
+                f"{self.spec.aggregation} is over; name another source, or aggregation = all"
+            )
+        names = np.array([str(row["subset"]) for row in self.rows])
         return [np.flatnonzero(names == name) for name in sorted(set(names.tolist()))]
 
     def _metrics(

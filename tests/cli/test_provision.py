@@ -114,7 +114,7 @@ def test_a_dry_run_says_what_would_be_downloaded(
     assert out.splitlines() == [
         "made  good  seed 0",
         f"to download  {NAME}:test",
-        "1 cells at most, 0.1 MB in 1 file to download first",
+        "1 cell at most, 0.1 MB in 1 file to download first",
     ]
     assert served.asked == []
     assert not list((tmp_path / "results").rglob("*.json"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -62,6 +62,18 @@ def columns(ref: SplitRef) -> set[str]:
     return found
 
 
+def taken(ref: SplitRef) -> Iterator[tuple[str, Iterable[str]]]:
+    """Other splits that a split reads, by name, and the columns that it reads of each."""
+    for source in sources(ref):
+        if isinstance(source, MadeSource):
+            yield from ((part.rows, part.columns.values()) for part in source.made_from)
+        if isinstance(source, MadeSource | FilesSource):
+            for step in source.steps:
+                if isinstance(step, Unlike):
+                    assert (step.ref is None) == (step.ref_columns == ()), ref
+                    yield from ((text, step.ref_columns) for text in step.refs)
+
+
 def test_every_split_has_a_source_or_comes_with_the_package() -> None:
     without = [ref for ref in SPLITS if not list(sources(ref))]
     assert without == [ref for ref in SPLITS if locate(ref, [embedded()])] == [SNIPS]
@@ -107,18 +119,11 @@ def test_no_split_is_made_of_itself() -> None:
 
 
 def test_columns_that_are_taken_from_other_sets_are_there() -> None:
-    for ref in SPLITS:
-        for source in sources(ref):
-            parts = source.made_from if isinstance(source, MadeSource) else ()
-            for part in parts:
-                for other in parse_refs(part.rows):
-                    assert {*part.columns.values()} <= columns(other), (ref, part)
-            steps = () if isinstance(source, HubSource) else source.steps
-            for step in steps:
-                if isinstance(step, Unlike) and step.ref is not None:
-                    assert step.ref_columns
-                    for other in parse_refs(step.ref):
-                        assert {*step.ref_columns} <= columns(other), (ref, step)
+    pairs = [(text, names) for ref in SPLITS for text, names in taken(ref)]
+    assert pairs
+    for text, names in pairs:
+        assert names, text
+        assert all({*names} <= columns(other) for other in parse_refs(text)), text
 
 
 def test_evaluation_splits_and_their_columns_are_there() -> None:

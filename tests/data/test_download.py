@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.data.catalog import SplitRef
 from bench.data.download import Downloads, check_mirror, megabytes
+from bench.data.fetch import Fetcher
+from bench.data.rows import read_rows
 from bench.data.sources import RemoteFile
 from bench.errors import DataError, UsageError
 from bench.progress import Silent
-from tests.data.mirror import Served, put, serve
+from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, put, serve
 
 BODY = bytes(range(256)) * 2_000
 SIZE = len(BODY)
@@ -187,16 +190,26 @@ def test_mirrors_and_sizes() -> None:
     ]
 
 
-def test_a_full_disk(served: Served, tmp_path: Path) -> None:
+def test_a_full_disk(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = tmp_path / "small"
     small.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("needs the right to mount a small file system")
     try:
-        with pytest.raises(DataError, match=r"No space left on device; make room, the same"):
+        with pytest.raises(OSError, match="No space left on device"):
             get(small, served, remote())
         assert not any(path.suffix != ".part" for path in (small / "downloads").iterdir())
+        add(monkeypatch, dataset(put(tmp_path, BODY, "made.zip")))
+        with pytest.raises(DataError, match=r"small/downloads: No space left on device; make room"):
+            Fetcher(
+                tmp_path / "to",
+                roots=[],
+                work=small,
+                mirror=served.address,
+                offline=False,
+                progress=Silent(),
+            ).fetch([SplitRef(NAME, "train"), SplitRef(NAME, "test")])
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -231,9 +244,6 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def test_an_interruption_leaves_nothing_that_is_read(served: Served, tmp_path: Path) -> None:
-    from bench.data.rows import read_rows
-    from tests.data.mirror import NAME, ROWS, archive
-
     sha256 = put(tmp_path, archive())
     served.pause = threading.Event()
     with _start(tmp_path, sha256, served) as run:
@@ -252,8 +262,6 @@ def test_an_interruption_leaves_nothing_that_is_read(served: Served, tmp_path: P
 
 
 def test_two_runs_fetch_the_same_once(served: Served, tmp_path: Path) -> None:
-    from tests.data.mirror import archive
-
     sha256 = put(tmp_path, archive())
     served.pause = threading.Event()
     runs = [_start(tmp_path, sha256, served) for _ in range(2)]

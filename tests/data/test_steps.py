@@ -398,3 +398,33 @@ def test_triplets_of_other_labels() -> None:
     rows = labelled(("s", "p", "yes", "1"), ("s", "p", "no", "0"))
     found = applied(rows, {"step": "triplets", "entailment": "1", "contradiction": "0"})
     assert found == [{"sent0": "p", "sent1": "yes", "hard_neg": "no", "source": "s"}]
+
+
+@pytest.mark.parametrize(
+    ("step", "value"),
+    [
+        ({"step": "only", "column": "text", "pattern": "x"}, 1),
+        ({"step": "lower", "column": "text"}, 1),
+        ({"step": "distinct", "columns": ["text"]}, None),
+        ({"step": "fill", "column": "new", "template": "{}"}, "a"),
+        ({"step": "fill", "column": "new", "template": "{text.x}"}, "a"),
+        ({"step": "number", "column": "text", "type": "float"}, "1_000"),
+        ({"step": "number", "column": "text", "type": "int"}, "1.5"),
+        ({"step": "number", "column": "text", "type": "float"}, "1e999"),
+        ({"step": "values", "column": "text", "values": {"a": 1}}, ["a"]),
+    ],
+)
+def test_values_that_a_step_cannot_take(step: dict[str, Any], value: object) -> None:
+    with pytest.raises(DataError):
+        applied(texts(value), step)
+
+
+def test_whole_numbers_are_exact() -> None:
+    step = {"step": "number", "column": "text", "type": "int"}
+    rows = applied(texts("9007199254740993", "2.0", " -3 "), step)
+    assert [row["text"] for row in rows] == [9007199254740993, 2, -3]
+
+
+def test_patterns_are_checked_before_they_are_used() -> None:
+    with pytest.raises(ValidationError, match="is no regular expression"):
+        STEP.validate_python({"step": "only", "column": "text", "pattern": "("})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from bench.data.formats.opened import LocalFile, Options, read_lines
+from pydantic import Field
+
+from bench.data.formats.opened import Encoding, LocalFile, Options, read_lines
 from bench.data.rows import Row
 from bench.errors import DataError
 
@@ -26,11 +28,11 @@ class Tsv(Options):
 
     format: Literal["tsv"]
     columns: tuple[str, ...]
-    skip: int = 0
+    skip: Annotated[int, Field(ge=0)] = 0
     drop_last: bool = False
-    width: int | None = None
+    width: Annotated[int, Field(gt=0)] | None = None
     strip: bool = False
-    encoding: str = "utf-8-sig"
+    encoding: Encoding = "utf-8-sig"
 
     def read(self, files: Sequence[LocalFile]) -> Iterator[Row]:
         """Read the rows of each file.
@@ -59,7 +61,7 @@ class Beside(Options):
     format: Literal["beside"]
     columns: tuple[tuple[str, ...], ...]
     strip: bool = False
-    encoding: str = "utf-8-sig"
+    encoding: Encoding = "utf-8-sig"
 
     def read(self, files: Sequence[LocalFile]) -> Iterator[Row]:
         """Read the rows of each group of files.
@@ -99,7 +101,7 @@ class LabelFirst(Options):
     format: Literal["label_first"]
     label: str = "label"
     text: str = "text"
-    encoding: str = "utf-8-sig"
+    encoding: Encoding = "utf-8-sig"
 
     def read(self, files: Sequence[LocalFile]) -> Iterator[Row]:
         """Read the rows of each file; blanks around texts are dropped.

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from bench.errors import DataError
 
 # Far more than any file of rows is packed by, and far less than an archive that fills a disk.
 _MOST_UNPACKED = 2_000_000_000
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except LookupError as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
 class Options(BaseModel):
@@ -56,14 +69,29 @@ def opened(file: LocalFile) -> Iterator[IO[bytes]]:
                 with archive.open(file.member) as stream:
                     yield stream
         elif file.name.endswith(".gz"):
-            with gzip.open(file.path) as unpacked:
-                yield cast("IO[bytes]", unpacked)
+            with gzip.open(file.path) as packed:
+                content = packed.read(_MOST_UNPACKED + 1)
+            _refuse_large(file, len(content))
+            yield io.BytesIO(content)
         else:
             with file.path.open("rb") as stream:
                 yield stream
     except (zipfile.BadZipFile, KeyError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         inside = f": {file.member}" if file.member else ""
         raise DataError(f"{file.name}{inside} cannot be read: {error}") from None
+
+
+def members(file: LocalFile) -> list[str]:
+    """Names of the members of a zip archive, sorted.
+
+    Raises:
+        DataError: It is none.
+    """
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            return sorted(archive.namelist())
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{file.name} cannot be read: {error}") from None
 
 
 def read_text(file: LocalFile, encoding: str = "utf-8-sig") -> str:

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from bench.data.formats.opened import LocalFile, Options, opened, read_text
+from pydantic import Field
+
+from bench.data.formats.opened import Encoding, LocalFile, Options, opened, read_text
 from bench.data.rows import Row, read_table
 from bench.errors import DataError
 
@@ -28,13 +30,13 @@ class Csv(Options):
     """
 
     format: Literal["csv"]
-    separator: str = ","
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     columns: tuple[str, ...] = ()
     names: Mapping[str, str] = {}
-    skip: int = 0
-    width: int | None = None
+    skip: Annotated[int, Field(ge=0)] = 0
+    width: Annotated[int, Field(gt=0)] | None = None
     strip: bool = False
-    encoding: str = "utf-8-sig"
+    encoding: Encoding = "utf-8-sig"
 
     def read(self, files: Sequence[LocalFile]) -> Iterator[Row]:
         """Read the rows of each file.
@@ -75,7 +77,8 @@ class Csv(Options):
             raise DataError(
                 f"{file.name} has no column {missing[0]!r}; it has: {', '.join(header)}"
             )
-        return {ours: header.index(name) for ours, name in self.names.items()}, len(header)
+        places = {ours: header.index(name) for ours, name in self.names.items()}
+        return places, self.width or len(header)
 
 
 class Json(Options):
@@ -103,7 +106,7 @@ class Json(Options):
     def _row(self, line: bytes, where: str) -> Row:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             raise DataError(f"{where} is not a JSON object")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.formats import LocalFile
@@ -46,6 +46,7 @@ def test_texts_of_a_tsv_are_kept_as_they_are(tmp_path: Path) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS)))
 def test_a_tsv_brings_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]
@@ -55,6 +56,7 @@ def test_a_tsv_brings_back_what_was_written(
     assert [tuple(row.values()) for row in found] == rows
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS))
 def test_lines_bring_back_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str]

@@ -98,10 +98,12 @@ def test_each_member_of_a_synset_is_a_row_with_the_first_definition(tmp_path: Pa
     [
         (b"01-n: [", r"all\.yaml cannot be read: "),
         (b"- 01-n\n", r"all\.yaml has no synsets by identifier"),
-        (b"01-n: tea\n", r"all\.yaml has no synsets by identifier"),
+        (b"01-n: tea\n", r"all\.yaml: 01-n is no synset"),
+        (b"01-n: {members: a, definition: [b]}\n", r"01-n has no list of members"),
+        (b"01-n: {members: [a], definition: [[b]]}\n", r"01-n has .*no definition that is a text"),
         (b"", r"all\.yaml has no synsets by identifier"),
         (b"01-n: th\xe9\n", r"all\.yaml cannot be read as utf-8-sig"),
-        (b"01-n: !!python/name:os.system\n", r"all\.yaml cannot be read: "),
+        (b"01-n: !!python/name:os.system\n", r"all\.yaml: 01-n is no synset"),
     ],
 )
 def test_what_is_no_dictionary(tmp_path: Path, content: bytes, message: str) -> None:
@@ -179,5 +181,29 @@ def test_questions_in_another_encoding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["<question>", "<positive>", "<negative>"])
 def test_a_text_outside_of_a_question_is_an_error(tmp_path: Path, tag: str) -> None:
-    with pytest.raises(DataError, match=rf"^dev\.xml: {tag} outside of <QApairs>$"):
+    with pytest.raises(DataError, match=rf"^dev\.xml: {tag} where it cannot stand$"):
         questions(written(tmp_path, f"{tag}\ntext\n{PAIRS}", "dev.xml"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PAIRS + "<positive>\na\tb\n",
+        "<QApairs id='1'>\n<positive>\na\n</QApairs>\n",
+        PAIRS.replace("</QApairs>", ""),
+        PAIRS + "</QApairs>\n",
+    ],
+)
+def test_no_answer_is_lost_or_counted_twice(tmp_path: Path, content: str) -> None:
+    with pytest.raises(DataError, match=r"dev\.xml"):
+        questions(written(tmp_path, content, "dev.xml"))
+
+
+def test_words_that_look_like_values_stay_words(tmp_path: Path) -> None:
+    content = b"01-n: {members: [no, 12:30, null, 2001-99-99], definition: [plain]}\n"
+    rows = wordnet(written(tmp_path, content, "all.yaml"))
+    assert [row["word"] for row in rows] == ["no", "12:30", "null", "2001-99-99"]
+    content = b"01-n: {members: [tea], definition: a drink}\n02-n: {members: [x]}\n03-n: {}\n"
+    assert [row["definition"] for row in wordnet(written(tmp_path, content, "all.yaml"))] == (
+        ["a drink"]
+    )
