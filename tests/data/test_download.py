@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -215,16 +216,17 @@ def test_a_full_disk(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 FETCH = (
-    "import sys\nfrom pathlib import Path\nfrom bench.cli.main import main\n"
-    "from bench.data import catalog\nfrom tests.data.mirror import dataset\n"
-    "catalog.catalog()['nli/made'] = dataset(sys.argv[1])\n"
+    "import json, sys\nfrom bench.cli.main import main\n"
+    "from bench.data.catalog import Dataset, catalog\n"
+    "catalog()['nli/made'] = Dataset.model_validate(json.loads(sys.argv[1]))\n"
     "sys.exit(main(['data', 'fetch', 'nli/made', '--to', 'to', '--mirror', sys.argv[2]]))\n"
 )
 
 
 def _start(folder: Path, sha256: str, served: Served) -> subprocess.Popen[str]:
+    entry = dataset(sha256).model_dump_json(exclude_defaults=True)
     return subprocess.Popen(
-        [sys.executable, "-c", FETCH, sha256, served.address],
+        [sys.executable, "-c", FETCH, entry, served.address],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -233,22 +235,26 @@ def _start(folder: Path, sha256: str, served: Served) -> subprocess.Popen[str]:
     )
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    import os
+def _until_asked(served: Served, *runs: subprocess.Popen[str]) -> None:
+    """Wait until the server is asked for something, or a run has ended before."""
+    while not served.asked:
+        for run in runs:
+            assert run.poll() is None, run.communicate()
+        time.sleep(0.05)
 
+
+def _environment(folder: Path) -> dict[str, str]:
     own = {"BENCH_CACHE": str(folder / "cache"), "no_proxy": "127.0.0.1"}
-    root = Path(__file__).parents[2]
     dropped = {"HF_HUB_OFFLINE", "BENCH_DATA", "BENCH_MIRROR"}
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return {**kept, **own, "PYTHONPATH": str(root)}
+    return {**kept, **own}
 
 
 def test_an_interruption_leaves_nothing_that_is_read(served: Served, tmp_path: Path) -> None:
     sha256 = put(tmp_path, archive())
     served.pause = threading.Event()
     with _start(tmp_path, sha256, served) as run:
-        while not served.asked:
-            time.sleep(0.05)
+        _until_asked(served, run)
         run.send_signal(signal.SIGINT)
         served.pause.set()
         _, err = run.communicate(timeout=60)
@@ -265,8 +271,7 @@ def test_two_runs_fetch_the_same_once(served: Served, tmp_path: Path) -> None:
     sha256 = put(tmp_path, archive())
     served.pause = threading.Event()
     runs = [_start(tmp_path, sha256, served) for _ in range(2)]
-    while not served.asked:
-        time.sleep(0.05)
+    _until_asked(served, *runs)
     time.sleep(1)
     served.pause.set()
     outcomes = [(run.communicate(timeout=60), run.returncode) for run in runs]
