@@ -105,19 +105,35 @@ class FrozenScorer:
     ) -> list[Label]:
         """Score pairs; the seed is not used.
 
+        Where there are no dev rows, the probe stops on a fifth of the training rows that it does
+        not learn from, the same ones for every encoder and seed.
+
         Raises:
-            CellError: There are no dev rows.
+            CellError: There are no dev rows, and too few training rows to spare any.
         """
         from bench.probes.senteval_relatedness import predict_scores
 
         if dev is None:
-            raise CellError("the probe of relatedness needs dev rows to stop on; name them as dev")
+            train, dev = _held_out(train)
         x, fit, held = features([texts, train.texts, dev.texts], self._embed, self._combine)
         gold = [np.array(part.labels, dtype=np.float64) for part in (train, dev)]
         found: list[Any] = predict_scores(
             (fit, gold[0]), (held, gold[1]), x, self._classes
         ).tolist()
         return found
+
+
+def _held_out(train: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:
+    """Four fifths of the rows, and the other one."""
+    order = np.random.RandomState(protocols.SENTEVAL_SEED).permutation(len(train.texts)).tolist()
+    size = len(order) // 5
+    if size < 1:
+        raise CellError("the probe of relatedness needs dev rows to stop on; name them as dev")
+    fit, held = (
+        LabelledTexts([train.texts[i] for i in rows], [train.labels[i] for i in rows])
+        for rows in (order[size:], order[:size])
+    )
+    return fit, held
 
 
 def features(
