@@ -57,6 +57,6 @@ def missing(needs: Needs, command: str) -> str:
     first = ", ".join(labels[:_SHOWN])
     more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
     return (
-        f"{first}{more} ({needs.size}): not here, and offline, so not fetched; run "
-        f"'{command}' with a network, or pass --data FOLDER (or set BENCH_DATA)"
+        f"{first}{more} ({needs.size}): not here, and offline, so not fetched; pass --data FOLDER "
+        f"(or set BENCH_DATA), or run with a network: {command}"
     )

@@ -106,7 +106,7 @@ def test_a_plugin_names_public_files(
     file.write_text(PUBLIC_FILE)
     call = ["run", "--suite", "plugin-files", "--methods", "length-vectors", "-o", str(tmp_path)]
     assert main(call) == 4
-    assert "run 'bench data fetch --suite plugin-files" in capsys.readouterr().err
+    assert "run with a network: bench data fetch --suite plugin-files" in capsys.readouterr().err
     monkeypatch.setenv("BENCH_MIRROR", f"file://{tmp_path}/served")
     assert main(call) == 0
     assert "length-vectors" in capsys.readouterr().out

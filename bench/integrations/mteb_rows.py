@@ -7,6 +7,7 @@ from typing import Any
 
 import mteb
 
+from bench.data.hub import refuse_unreachable
 from bench.data.rows import Row
 from bench.errors import DataError, UsageError, first_line
 from bench.progress import quiet_libraries
@@ -40,8 +41,11 @@ def load_rows(name: str, revision: str, split: str) -> list[Row]:
     quiet_libraries()
     try:
         if not task.data_loaded:
+            refuse_unreachable(name)
             task.load_data()
         return convert(task, split)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(
             f"mteb cannot load {name}: {first_line(error)}; allow the hub once"

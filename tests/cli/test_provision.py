@@ -89,9 +89,9 @@ def test_offline_the_command_to_fetch_is_named(
     code, out, err = bench("run", "--suite", suite, "--methods", "good,good2")
     assert (code, out) == (4, "")
     assert err == (
-        f"bench: {NAME}:test (0.1 MB in 1 file): not here, and offline, so not fetched; run "
-        f"'bench data fetch --suite {suite} --methods good,good2' with a network, or pass "
-        "--data FOLDER (or set BENCH_DATA)\n"
+        f"bench: {NAME}:test (0.1 MB in 1 file): not here, and offline, so not fetched; pass "
+        "--data FOLDER (or set BENCH_DATA), or run with a network: bench data fetch --suite "
+        f"{suite} --methods good,good2\n"
     )
     monkeypatch.delenv("BENCH_OFFLINE")
     code, out, _ = bench(

@@ -113,7 +113,7 @@ def test_public_files_that_changed(
     path.write_text(f'{HEAD}{TASK}data = {{ url = "{AT}mine.tsv", sha256 = "{"0" * 64}" }}\n')
     code, _, err = bench("run", "--suite", path, "--methods", "good")
     assert code == 4
-    assert "offline, so not fetched; run 'bench data fetch --suite" in err
+    assert "run with a network: bench data fetch --suite" in err
     monkeypatch.setenv("BENCH_MIRROR", f"file://{tmp_path}/served")
     code, _, err = bench("run", "--suite", path, "--methods", "good")
     assert code == 4

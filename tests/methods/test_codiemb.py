@@ -15,6 +15,7 @@ from bench.api import build_method
 from bench.build import Built
 from bench.data.access import DataAccess
 from bench.data.graded import Graded
+from bench.data.needs import Needs
 from bench.data.retrieval import Query
 from bench.errors import UsageError
 from bench.method import resolve
@@ -49,7 +50,8 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codiemb, "load_graded_sets", lambda data: GRADED)
     monkeypatch.setattr(codiemb, "graded_fingerprint", lambda data: "made up")
     monkeypatch.setattr(DataAccess, "rows", lambda self, ref: DEV_ROWS)
-    monkeypatch.setattr(DataAccess, "sha256", lambda self, ref: "made up")
+    for access in (DataAccess, Needs):
+        monkeypatch.setattr(access, "sha256", lambda self, ref: "made up")
 
 
 @pytest.fixture

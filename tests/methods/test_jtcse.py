@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from bench.api import build_method
 from bench.build import Built
 from bench.data.access import DataAccess
+from bench.data.needs import Needs
 from bench.errors import UsageError
 from bench.method import resolve
 from bench.methods.jtcse import JTCSE
@@ -146,7 +147,8 @@ def test_the_best_towers_are_kept(options: dict[str, Any], monkeypatch: pytest.M
         for i in range(30)
     ]
     monkeypatch.setattr(DataAccess, "rows", lambda self, ref: dev)
-    monkeypatch.setattr(DataAccess, "sha256", lambda self, ref: "made up")
+    for access in (DataAccess, Needs):
+        monkeypatch.setattr(access, "sha256", lambda self, ref: "made up")
     built = build(options, dev="true", dev_every=1, epochs=2, pooling="cls")
     assert built.training is not None
     scores = [entry["spearman"] for entry in built.training["dev"]]

@@ -159,6 +159,6 @@ def test_what_it_learns_from_is_known(options: dict[str, Any]) -> None:
 
 def test_a_first_stage_that_gives_no_transformer(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="is not a transformer"):
-        train(options, stage1="", base="tfidf")
+        train(options, stage1="", base="tfidf[corpus=pydoc]")
     with pytest.raises(UsageError, match="has no option 'base'"):
-        train(options, stage1="tfidf")
+        train(options, stage1="tfidf[corpus=pydoc]")

@@ -88,7 +88,7 @@ def test_a_published_checkpoint_keeps_its_head(tmp_path: Path) -> None:
 
 def test_bases_and_text_that_cannot_be_used(tmp_path: Path, corpus: Path) -> None:
     with pytest.raises(UsageError, match="is not a transformer"):
-        build_method(f"sup-simcse[base=tfidf,corpus={corpus},dev=false]")
+        build_method(f"sup-simcse[base=tfidf[corpus=pydoc],corpus={corpus},dev=false]")
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("a\tb\nc\td\n")
     with pytest.raises(DataError, match="no hard negatives"):

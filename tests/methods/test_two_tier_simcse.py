@@ -162,4 +162,4 @@ def test_a_published_checkpoint_keeps_its_pooler(tmp_path: Path) -> None:
 
 def test_a_base_that_cannot_be_trained(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="is not a transformer"):
-        train("two-tier-simcse", {**options, "base": "tfidf"})
+        train("two-tier-simcse", {**options, "base": "tfidf[corpus=pydoc]"})
