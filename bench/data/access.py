@@ -14,6 +14,7 @@ from bench.data.hub import fetch_hub_file, hub_file, load_from_hub
 from bench.data.places import embedded, locate, mismatch, rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, row_digest, rows_sha256, write_rows
 from bench.data.sources import FilesSource, HubSource
+from bench.data.values import typed
 from bench.errors import DataError, UsageError
 from bench.files import write_atomic
 from bench.fingerprint import FileHashes, canonical_json, fingerprint
@@ -148,7 +149,7 @@ class DataAccess:
         Raises:
             DataError: The file is missing or damaged, or lacks a column.
         """
-        return renamed(read_table(path), columns, rename, str(path), optional)
+        return typed(renamed(read_table(path), columns, rename, str(path), optional), columns)
 
     def table_sha256(
         self,

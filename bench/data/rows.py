@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
+import io
 import json
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +18,16 @@ from bench.files import write_atomic
 from bench.fingerprint import canonical_json
 
 Row = dict[str, Any]
+# Those of the largest number of 64 bits.
+_MOST_DIGITS = 20
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read JSON lines, gzipped where the name ends in ``.gz``; texts are kept as they are.
 
     Raises:
-        DataError: The file cannot be read, or a line is not a JSON object.
+        DataError: The file cannot be read, or a line is not a JSON object whose numbers are finite
+            and whose texts are Unicode.
     """
     try:
         return list(_lines(path))
@@ -30,20 +36,55 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _lines(path: Path) -> Iterator[Row]:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        content = gzip.decompress(content)
     # Texts may hold other line separators of Unicode: only a newline ends a row.
-    for number, line in enumerate(content.decode("utf-8").split("\n"), 1):
+    for number, line in enumerate(_content(path).decode("utf-8-sig").split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
+            row = _parsed(line)
+        except ValueError as error:
+            raise DataError(f"{path}: line {number} {error}") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}: line {number} is not a JSON object")
         yield row
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def _parsed(line: str) -> Any:
+    try:
+        row = json.loads(line, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+    except json.JSONDecodeError:
+        raise ValueError("is not a JSON object") from None
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    # Only an escape can make one, and searching for it costs nothing.
+    if "\\ud" in line or "\\uD" in line:
+        try:
+            canonical_json(row).encode()
+        except UnicodeEncodeError:
+            raise ValueError("has half of a surrogate pair, which is no character") from None
+    return row
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"has {name}, which is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"has {text[:20]}, which is too large for a number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"has {text[:20]}…, which is too large for a number")
+    return int(text)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -55,28 +96,56 @@ def write_rows(path: Path, rows: Iterable[Row]) -> None:
 def read_table(path: Path) -> list[Row]:
     """Read rows of JSON lines, CSV, TSV or Parquet, by the end of the file's name.
 
-    Values of CSV and TSV stay texts, apart from columns that hold numbers only.
+    Values of CSV and TSV are texts; what they mean is for a task to say, see
+    ``bench.data.values``. In a TSV file no character is a quote.
 
     Raises:
-        DataError: The file is missing, of another kind, or damaged.
+        DataError: The file is missing, of another kind, or damaged, or a row has another number of
+            values than the header.
     """
     name = path.name.removesuffix(".gz")
     if name.endswith((".jsonl", ".ndjson")):
         return read_rows(path)
-    import pandas as pd
-
+    readers = {".csv": _csv_rows, ".tsv": _tsv_rows, ".parquet": _parquet_rows}
+    reader = readers.get(Path(name).suffix)
+    if reader is None:
+        raise DataError(f"{path}: not a table; use .jsonl, .csv, .tsv or .parquet")
     try:
-        if name.endswith((".csv", ".tsv")):
-            separator = "," if name.endswith(".csv") else "\t"
-            frame = pd.read_csv(path, sep=separator, keep_default_na=False, encoding="utf-8")
-        elif name.endswith(".parquet"):
-            frame = pd.read_parquet(path)
-        else:
-            raise DataError(f"{path}: not a table; use .jsonl, .csv, .tsv or .parquet")
-    except (OSError, ValueError, EOFError, zlib.error) as error:
+        return reader(path)
+    except (OSError, ValueError, EOFError, zlib.error, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
-    # A round trip leaves plain Python values, as JSON lines give them.
-    rows: list[Row] = json.loads(frame.to_json(orient="records", force_ascii=False))
+
+
+def _csv_rows(path: Path) -> list[Row]:
+    # strict: a quote that never ends would swallow all rows after it.
+    text = io.StringIO(_content(path).decode("utf-8-sig"), newline="")
+    return _with_header((row for row in csv.reader(text, strict=True) if row), path)
+
+
+def _tsv_rows(path: Path) -> list[Row]:
+    lines = _content(path).decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    return _with_header((line.split("\t") for line in lines if line), path)
+
+
+def _with_header(rows: Iterator[list[str]], path: Path) -> list[Row]:
+    header = next(rows, [])
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: two columns are called {twice[0]!r}")
+    found = []
+    for number, values in enumerate(rows, 1):
+        if len(values) != len(header):
+            raise DataError(
+                f"{path}: row {number} has {len(values)} values, the header has {len(header)}"
+            )
+        found.append(dict(zip(header, values, strict=True)))
+    return found
+
+
+def _parquet_rows(path: Path) -> list[Row]:
+    import pyarrow.parquet as pq
+
+    rows: list[Row] = pq.read_table(path).to_pylist()
     return rows
 
 

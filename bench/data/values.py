@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from bench.errors import DataError
 from bench.fingerprint import canonical_json
 
 LISTS = {"positive", "negative"}
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
 
 
 def checked(
@@ -21,7 +23,7 @@ def checked(
     optional: Sequence[str] = (),
     blank: bool = False,
 ) -> list[Row]:
-    """Check rows, and make numbers of scores that are texts.
+    """Check rows that ``typed`` has given their form.
 
     Args:
         rows: Rows that have all columns.
@@ -43,15 +45,44 @@ def checked(
             found.append({**row, **values})
             canonical_json(found[-1]).encode()
         except ValueError as error:
-            raise DataError(f"{where}: row {number}: {error}; mend the table") from None
+            raise DataError(f"{where}: row {number}: {error}; correct the table") from None
     return found
+
+
+def typed(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    """Give scores and labels the form that they have whatever the format of their file.
+
+    A score that is the text of a number becomes that number. A label is the same class in every
+    file: ``1``, ``1.0`` and the text ``1`` are one, ``01`` is another; truth values are the texts
+    ``True`` and ``False``. All else stays, for ``checked`` to judge.
+    """
+    makers = {"score": _score, "label": _label}
+    found = {column: makers[column] for column in columns if column in makers}
+    return [{**row, **{name: make(row[name]) for name, make in found.items()}} for row in rows]
+
+
+def _score(value: Any) -> Any:
+    if isinstance(value, str):
+        number = _parsed(value)
+        return number if math.isfinite(number) else value
+    return value
+
+
+def _label(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return value
 
 
 def _value(column: str, value: Any, *, blank: bool) -> Any:
     if column == "score":
         return _number(value)
     if column == "label":
-        if not isinstance(value, str | int | float) or value == "":
+        if not isinstance(value, str | int | float) or value == "" or value != value:  # noqa: PLR0124
             raise ValueError("label is missing")
         return value
     if column in LISTS and not isinstance(value, list):
@@ -65,15 +96,17 @@ def _value(column: str, value: Any, *, blank: bool) -> Any:
 
 
 def _number(value: Any) -> int | float:
-    # One cell without a number makes texts of the whole column of a CSV file.
     number = value if isinstance(value, int | float) else _parsed(value)
-    if not math.isfinite(number):
+    if isinstance(value, bool) or not math.isfinite(number):
         raise ValueError(f"score is not a number: {value!r}")
     return number
 
 
 def _parsed(value: Any) -> float:
+    # Python would take 1_000 for a number.
+    if not isinstance(value, str) or "_" in value:
+        return math.nan
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except ValueError:
         return math.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -244,8 +245,11 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> Path:
     elif path.suffix == ".parquet":
         pd.DataFrame(rows).to_parquet(path)
     else:
-        separator = "," if path.suffix == ".csv" else "\t"
-        pd.DataFrame(rows).to_csv(path, index=False, sep=separator)
+        frame = pd.DataFrame(rows)
+        if path.suffix == ".csv":
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_csv(path, index=False, sep="\t", quoting=csv.QUOTE_NONE, quotechar=None)
     return path
 
 
@@ -334,9 +338,10 @@ def test_import_under_a_known_name_must_be_the_known_rows(
         ({"sentence2": 7}, "row 2: sentence2 is not a text: 7"),
         ({"score": "much"}, "row 2: score is not a number: 'much'"),
         ({"score": None}, "row 2: score is not a number: None"),
-        ({"score": float("nan")}, "row 2: score is not a number: nan"),
-        ({"other": float("nan")}, "row 2: Out of range float"),
-        ({"sentence1": "\ud800"}, "row 2: 'utf-8' codec can't encode"),
+        ({"score": float("nan")}, "line 2 has NaN, which is no number of JSON"),
+        ({"other": float("nan")}, "line 2 has NaN, which is no number of JSON"),
+        ({"score": True}, "row 2: score is not a number: True"),
+        ({"sentence1": "\ud800"}, "line 2 has half of a surrogate pair"),
     ],
 )
 def test_import_names_the_row_to_mend(
