@@ -6,6 +6,7 @@ interrupted run and its continuation compute the same vectors to the last bit.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 TOKENS_PER_BATCH = 2048
 TEXTS_PER_BATCH = 256
 TEXTS_PER_SHARD = 4096
+_ROUNDING = 1e-6
+# Names of a document's prompt, in the order in which the library looks for them.
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 Columns: TypeAlias = "Mapping[tuple[str, str], Column]"
 
 
@@ -85,6 +89,11 @@ def encode_columns(
         space = fingerprint([model_fingerprint, planned.settings()])
         store = VectorStore(folder / space)
         _fill(store, planned, texts, result, progress)
+        if _all_equal([store.get(text) for text in texts]):
+            progress.note(
+                f"  warning: all {len(texts):,} different texts have the same vector, "
+                "so the scores say nothing"
+            )
         result.distinct += len(texts)
         for key, column in wanted.items():
             result.vectors[key] = np.stack([store.get(text) for text in column.texts])
@@ -181,6 +190,15 @@ def _checked(vectors: Any, batch: Sequence[str]) -> NDArray[np.float32]:
     return array
 
 
+def _all_equal(vectors: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether several vectors are one, but for what the order of a sum changes."""
+    first = vectors[0] if vectors else np.zeros(0, dtype=np.float32)
+    return len(vectors) > 1 and all(
+        np.allclose(first, vector, rtol=_ROUNDING, atol=_ROUNDING * np.abs(first).max(initial=0))
+        for vector in vectors
+    )
+
+
 class _Planned:
     """Any encoder: batches in order of length in characters."""
 
@@ -205,22 +223,28 @@ class _PlannedModules(_Planned):
     """A sentence transformer whose first module tokenises in its own way."""
 
     def settings(self) -> dict[str, Any]:
+        length = self._encoder.max_seq_length
         return {
-            "role": self._role,
+            "task": self._role,
             "prompt": self._prompt(),
-            "precision": str(next(iter(self._encoder.parameters())).dtype),
-            "max_length": self._encoder.max_seq_length,
+            "precision": str(self._encoder.dtype),
+            # Modules that cut no text have none, or infinity.
+            "max_length": length if isinstance(length, int) else None,
         }
 
     def encode(self, batch: list[str]) -> Any:
+        # Told only where there is one: modules of a checkpoint may know of no tasks.
+        task = {} if self._role is None else {"task": self._role}
         return self._encoder.encode(
-            batch, prompt=self._prompt() or None, batch_size=len(batch), show_progress_bar=False
+            batch, prompt=self._prompt(), batch_size=len(batch), show_progress_bar=False, **task
         )
 
     def _prompt(self) -> str:
+        """The prompt that ``encode_query``, ``encode_document`` or ``encode`` would choose."""
         prompts: Mapping[str, str] = self._encoder.prompts
-        default = self._encoder.default_prompt_name
-        return prompts.get(self._role or default or "", "")
+        own = _DOCUMENT_PROMPTS if self._role == "document" else (self._role,)
+        names = (*own, self._encoder.default_prompt_name)
+        return next((prompts[name] for name in names if name in prompts), "")
 
 
 class _PlannedTransformer(_PlannedModules):
@@ -230,7 +254,6 @@ class _PlannedTransformer(_PlannedModules):
         tokenised = self._encoder.tokenizer(
             [self._prompt() + text for text in texts],
             truncation=True,
-            max_length=self._encoder.max_seq_length,
             padding=False,
         )
         self._features = {
@@ -270,6 +293,7 @@ def _planned(encoder: Any, role: str | None, batch_size: int) -> _Planned:
 
 
 def _plain_text_transformer(model: SentenceTransformer) -> bool:
+    """Whether a text's ids are those of its prompt and itself as one string, whatever the task."""
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     first, pooling = model[0], [module for module in model if isinstance(module, Pooling)]
@@ -280,4 +304,19 @@ def _plain_text_transformer(model: SentenceTransformer) -> bool:
         and getattr(first.tokenizer, "is_fast", False)
         and whole_prompt
         and model.truncate_dim is None
+        and not _prepares_otherwise(first)
+        and not any((model.module_kwargs or {}).values())
+    )
+
+
+def _prepares_otherwise(first: Any) -> bool:
+    """Whether the library wraps texts in messages, or cuts, pads or runs them by the task."""
+    return bool(
+        "message" in first.modality_config
+        or first.processing_kwargs
+        or first.query_length
+        or first.document_length
+        or first.query_expansion
+        or first.transformer_task != "feature-extraction"
+        or "task" in inspect.signature(first.model.forward).parameters
     )

@@ -50,10 +50,18 @@ class SBert(Method):
         return {"checkpoint": models.fingerprint(self._source())}
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
-        """Load the checkpoint."""
+        """Load the checkpoint.
+
+        Raises:
+            DataError: There is none, or it is damaged.
+            UsageError: It cuts no text, so that it has no length to set.
+        """
         config = self.config
         model = ctx.models.load(self._source(), pooling=config.pooling)
         if config.max_seq_length is not None:
+            if not isinstance(model.max_seq_length, int):
+                kind = type(model[0]).__name__
+                raise UsageError(f"max_seq_length has no effect on a {kind}; leave it out")
             model.max_seq_length = config.max_seq_length
         if config.prompt is not None:
             model.prompts = dict.fromkeys((*model.prompts, "text"), config.prompt)

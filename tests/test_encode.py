@@ -10,6 +10,7 @@ from bench.encode import encode_columns, refuse_empty
 from bench.errors import CellError
 from bench.progress import Silent
 from bench.tasks.base import Column
+from tests.notes import Notes
 
 
 class Lengths:
@@ -88,3 +89,39 @@ def test_bad_vectors_are_refused_and_not_stored(tmp_path: Path, vectors, message
     with pytest.raises(CellError, match=message):
         _encode(Broken(), {("t", "a"): Column(["x", "y"])}, tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("vector", "warned"),
+    [
+        (lambda text: [1.0, 2.0], True),
+        (lambda text: [0.0, 0.0], True),
+        (lambda text: [1.0 + 1e-7 * len(text), 2.0], True),
+        (lambda text: [1.0, float(len(text))], False),
+    ],
+)
+def test_one_vector_for_all_texts_is_told_each_time(
+    tmp_path: Path, vector: Callable[[str], list[float]], warned: bool
+) -> None:
+    class Encoder:
+        def encode(self, texts, *, role=None):
+            return np.array([vector(text) for text in texts], np.float32)
+
+    for _ in range(2):
+        notes = Notes()
+        encode_columns(
+            Encoder(),
+            {("t", "a"): Column(["x", "yy", "zzz"])},
+            model_fingerprint="m",
+            folder=tmp_path,
+            progress=notes,
+        )
+        told = "all 3 different texts have the same vector" in "".join(notes.found)
+        assert told == warned
+
+
+def test_one_text_alone_is_no_reason_to_warn(tmp_path: Path) -> None:
+    notes = Notes()
+    columns = {("t", "a"): Column(["x", "x"])}
+    encode_columns(Lengths(), columns, model_fingerprint="m", folder=tmp_path, progress=notes)
+    assert not notes.found

@@ -1,0 +1,25 @@
+"""Access to models without a network, with a cache of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.cache import Cache
+from bench.data.access import DataAccess
+from bench.models import Models
+from bench.progress import Progress, Silent
+
+
+def local_models(folder: Path, progress: Progress | None = None) -> Models:
+    """Models that are loaded to the CPU, with a cache in a folder."""
+    cache = Cache(folder / "cache")
+    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
+    return Models(
+        cache,
+        data,
+        device="cpu",
+        seed=0,
+        profile="smoke",
+        offline=True,
+        progress=progress or Silent(),
+    )
