@@ -6,16 +6,22 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import DataError, UsageError, first_line
-from bench.progress import quiet_libraries
+from bench.checkpoint_files import PICKLED, UNUSED, is_classifier, model_type, refuse_damaged
+from bench.errors import DataError, UsageError
+from bench.loading import (
+    refuse_random,
+    refuse_without_vocabulary,
+    reports,
+    shown,
+    told_by_name,
+)
+from bench.progress import Progress, Silent, quiet_libraries
 from bench.registry import METHODS, did_you_mean, names
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 POOLER = "pooler"
-_UNUSED = ["*.onnx", "onnx/*", "openvino/*", "coreml/*", "*.h5", "*.msgpack", "*.ot", "*.tflite"]
-_PICKLED = "pytorch_model*.bin"
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
@@ -24,34 +30,22 @@ def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransforme
     ``pooler`` is the first token through the transformer's own pooler, a linear layer and tanh.
 
     Raises:
-        UsageError: There is no such pooling, or the transformer has no pooler.
+        UsageError: There is no such pooling, the transformer has no pooler, or there is none.
     """
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     known = (*Pooling.POOLING_MODES, POOLER)
     if pooling not in known:
         raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(known)}")
     transformer: Any = model[0]
+    if not isinstance(transformer, Transformer):
+        raise UsageError(f"a {type(transformer).__name__} has no tokens to pool; leave pooling out")
     width = transformer.get_embedding_dimension()
     modules = [transformer, Pooling(width, "cls" if pooling == POOLER else pooling)]
     if pooling == POOLER:
         modules.append(_pooler(transformer))
     return SentenceTransformer(modules=modules, device=str(model.device))
-
-
-def _refuse_without_pooler(folder: Path) -> None:
-    """Refuse weights without a pooler, which the library would make up at random."""
-    from safetensors import safe_open
-
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        return
-    with safe_open(path, "pt") as weights:
-        if not any(name.endswith("pooler.dense.weight") for name in weights.keys()):  # noqa: SIM118 - no mapping
-            raise UsageError(
-                f"{folder} has no weights of a pooler; load it with sbert[pooling=cls]"
-            )
 
 
 def _pooler(transformer: Any) -> Any:
@@ -60,7 +54,10 @@ def _pooler(transformer: Any) -> Any:
     linear = getattr(getattr(transformer.model, "pooler", None), "dense", None)
     if linear is None:
         kind = type(transformer.model).__name__
-        raise UsageError(f"{kind} has no pooler of its own; name another pooling")
+        raise UsageError(
+            f"{kind} has no pooler of its own, or its weights lack one; name another pooling, "
+            "such as cls"
+        )
     weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
     out, width = weight.shape
     return Dense(width, out, init_weight=weight, init_bias=bias)
@@ -79,7 +76,7 @@ def with_model(folder: Path) -> Path:
 
 @memoize
 def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
-    """Fetch a repository of the hub, without pickled weights where it has others.
+    """Fetch a repository of the hub, without pickled weights, which are never read.
 
     Args:
         repository: ``org/name`` or ``name``.
@@ -93,17 +90,16 @@ def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
 
     quiet_libraries()
 
-    def fetch(ignored: list[str]) -> Path:
-        return Path(
-            snapshot_download(
-                repository, revision=revision, local_files_only=offline, ignore_patterns=ignored
-            )
-        )
-
     name = f"{repository}@{revision}" if revision else repository
     try:
-        folder = fetch([*_UNUSED, _PICKLED])
-        return folder if any(folder.glob("*.safetensors")) else fetch(_UNUSED)
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                local_files_only=offline,
+                ignore_patterns=[*UNUSED, *PICKLED],
+            )
+        )
     except Exception as error:
         near = did_you_mean(repository, names(METHODS)) if "/" not in repository else ""
         hint = near or "allow the hub once, or pass a folder"
@@ -114,32 +110,57 @@ def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
         raise DataError(f"{name} cannot be fetched ({type(error).__name__}); {hint}") from None
 
 
-def load_folder(folder: Path, device: str, pooling: str | None = None) -> SentenceTransformer:
+def load_folder(
+    folder: Path, device: str, pooling: str | None = None, progress: Progress | None = None
+) -> SentenceTransformer:
     """Load a sentence transformer as saved, or a bare transformer with a pooling.
 
     Args:
         folder: Where the model is.
         device: Torch device.
-        pooling: Pooling of a bare transformer, mean by default.
+        pooling: Pooling of a bare transformer or of a cross-encoder, mean by default.
+        progress: Where it is told what of the folder is left out.
 
     Raises:
-        DataError: There is no model, or it is damaged.
+        DataError: There is no model, it is damaged or pickled, weights or the tokenizer are
+            missing.
+        UsageError: There is no such pooling.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Transformer
 
     quiet_libraries()
-    try:
-        if (with_model(folder) / "modules.json").is_file():
-            return SentenceTransformer(
+    refuse_damaged(with_model(folder))
+    progress = progress or Silent()
+    saved = (folder / "modules.json").is_file()
+    with told_by_name(folder), reports() as found:
+        if saved:
+            model = SentenceTransformer(
                 str(folder), device=device, trust_remote_code=False, local_files_only=True
             )
-        if pooling == POOLER:
-            _refuse_without_pooler(folder)
-        bare = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    return with_pooling(bare, pooling or "mean")
+        else:
+            model = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
+    refuse_random(folder, found, progress)
+    inner = [module for module in model.modules() if isinstance(module, Transformer)]
+    refuse_without_vocabulary(folder, inner)
+    kind = model_type(folder)
+    if not saved or (kind != "SentenceTransformer" and pooling is not None):
+        model = with_pooling(model, pooling or "mean")
+    _tell_kind(folder, kind, progress)
+    return model
+
+
+def _tell_kind(folder: Path, kind: str, progress: Progress) -> None:
+    """Tell where a folder was made for something else than the vectors of texts."""
+    if is_classifier(folder):
+        progress.note(
+            f"  {folder} is a cross-encoder or another classifier: its head is left out, and what "
+            "is below encodes each text by itself, for which it was not trained"
+        )
+    elif kind != "SentenceTransformer":
+        progress.note(
+            f"  {folder} is a {kind}: its transformer alone is used, with one vector a text"
+        )
 
 
 def load_masked_lm(folder: Path, name: str, device: str) -> tuple[Any, Any]:
@@ -157,13 +178,16 @@ def load_masked_lm(folder: Path, name: str, device: str) -> tuple[Any, Any]:
     import transformers
 
     quiet_libraries()
-    try:
-        model, report = transformers.AutoModelForMaskedLM.from_pretrained(
-            folder, output_loading_info=True, trust_remote_code=False, local_files_only=True
+    refuse_damaged(folder)
+    with told_by_name(folder), reports() as found:
+        model = transformers.AutoModelForMaskedLM.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    if report["missing_keys"]:
+    missing = [key for report in found for key in (*report.missing, *report.mismatched)]
+    below = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
+    if below:
+        raise DataError(f"{folder}: the weights lack {shown(below)}; download or save it again")
+    if missing:
         raise UsageError(f"{name!r} has no head for masked language modelling; use minilm-l2-mlm")
     return model.to(device).eval(), tokenizer

@@ -87,12 +87,14 @@ class Models:
             seed: For a method: its seed and that of every base it trains, by default the build's.
 
         Raises:
-            DataError: There is no such model, or its tokenizer has no token to pad with.
+            DataError: There is no such model, it is damaged or not whole, or its tokenizer has no
+                token to pad with.
             UsageError: The method is not a transformer, or is fitted to each task.
         """
         method = self._method(name)
         if method is None:
-            return _padding(load_folder(self._folder(name), self._device, pooling), name)
+            folder = self._folder(name)
+            return _padding(load_folder(folder, self._device, pooling, self._progress), name)
         from sentence_transformers import SentenceTransformer
 
         built = self.seeded(seed).build(method)
@@ -273,11 +275,16 @@ class Models:
 
 def _padding(model: SentenceTransformer, name: str) -> SentenceTransformer:
     """Let a decoder pad with the token that ends a text; what is padded is masked."""
-    tokenizer: Any = getattr(model[0], "tokenizer", None)
-    if getattr(tokenizer, "pad_token", "") is None:
-        if tokenizer.eos_token is None:
-            raise DataError(f"the tokenizer of {name} has no token to pad with and none that ends")
-        tokenizer.pad_token = tokenizer.eos_token
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    for module in model.modules():
+        tokenizer: Any = module.tokenizer if isinstance(module, Transformer) else None
+        if getattr(tokenizer, "pad_token", "") is None:
+            if tokenizer.eos_token is None:
+                raise DataError(
+                    f"the tokenizer of {name} has no token to pad with and none that ends"
+                )
+            tokenizer.pad_token = tokenizer.eos_token
     return model
 
 

@@ -62,7 +62,7 @@ def test_a_checkpoint_without_a_pooler(tmp_path: Path) -> None:
     )
     reference.save_pretrained(folder)
     transformers.AutoTokenizer.from_pretrained(tmp_path / "tiny").save_pretrained(folder)
-    with pytest.raises(UsageError, match="no weights of a pooler"):
+    with pytest.raises(UsageError, match="its weights lack one"):
         _models(tmp_path).load(str(folder), pooling="pooler")
 
 

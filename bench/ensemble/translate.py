@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.checkpoint_files import refuse_damaged
 from bench.checkpoints import snapshot
-from bench.errors import DataError, first_line
 from bench.files import is_folder
+from bench.loading import refuse_random, reports, told_by_name
 from bench.method import BuildContext
 from bench.progress import quiet_libraries
 
@@ -72,11 +73,11 @@ def _load(name: str, ctx: BuildContext) -> tuple[Any, Any]:
 
     quiet_libraries()
     folder = translation_folder(name, offline=ctx.data.offline)
-    try:
+    refuse_damaged(folder)
+    with told_by_name(folder), reports() as found:
         model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name} cannot be loaded as a translator: {first_line(error)}") from None
+    refuse_random(folder, found, ctx.progress)
     return model.to(ctx.device).eval(), tokenizer
