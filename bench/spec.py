@@ -1,14 +1,22 @@
-"""Method specs on the command line: ``name[@checkpoint][key=value,...]``."""
+"""Method specs on the command line: ``name[@checkpoint][key=value,...]``.
+
+A checkpoint or a value may stand in double quotation marks, behind ``@`` or ``=`` and up to the end
+of it; commas and brackets within are its own, and ``""`` stands for one quotation mark.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _OPENING = {"[": "]", "(": ")"}
+_QUOTE = '"'
+_QUOTED = re.compile('"(?:[^"]|"")*"')
+_HINT = 'a folder whose name holds , [ or ] is quoted, as in sbert@"a,b"'
 
 
 @dataclass(frozen=True)
@@ -26,29 +34,29 @@ class MethodSpec:
     options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        at = f"@{self.checkpoint}" if self.checkpoint else ""
-        inner = ",".join(f"{key}={value}" for key, value in self.options)
+        at = f"@{_written(self.checkpoint, _OPENING['['])}" if self.checkpoint else ""
+        inner = ",".join(f"{key}={_written(value)}" for key, value in self.options)
         return f"{self.name}{at}[{inner}]" if inner else f"{self.name}{at}"
 
 
 def split_list(text: str) -> list[str]:
-    """Split at commas that stand outside ``()`` and ``[]``.
+    """Split at commas that stand outside ``()``, ``[]`` and quotation marks.
 
     Raises:
-        UsageError: A bracket is not closed, or closes nothing.
+        UsageError: A bracket or a quotation mark is not closed, or a bracket closes nothing.
     """
     parts, closers, start = [], [""], 0
-    for position, char in enumerate(text):
+    for position, char in _unquoted(text):
         if char in _OPENING:
             closers.append(_OPENING[char])
         elif char in _OPENING.values():
             if closers.pop() != char or not closers:
-                raise UsageError(f"unbalanced {char!r} in {text!r}")
+                raise UsageError(f"unbalanced {char!r} in {text!r}; {_HINT}")
         elif char == "," and len(closers) == 1:
             parts.append(text[start:position])
             start = position + 1
     if len(closers) != 1:
-        raise UsageError(f"missing {closers[-1]!r} in {text!r}")
+        raise UsageError(f"missing {closers[-1]!r} in {text!r}; {_HINT}")
     parts.append(text[start:])
     return [part.strip() for part in parts if part.strip()]
 
@@ -60,21 +68,65 @@ def parse_method_spec(text: str) -> MethodSpec:
         UsageError: The text is not of the form ``name[@checkpoint][key=value,...]``.
     """
     head, inner = text.strip(), ""
-    if head.endswith("]") and "[" in head:
-        cut = head.index("[")
+    cut = next((position for position, char in _unquoted(head) if char == "["), None)
+    if cut is not None and head.endswith("]"):
         head, inner = head[:cut], head[cut + 1 : -1]
     name, at, checkpoint = head.partition("@")
     if not _NAME.fullmatch(name) or (at and not checkpoint):
-        raise UsageError(f"bad method spec {text!r}: expected name[@checkpoint][key=value,...]")
+        raise UsageError(
+            f"bad method spec {text!r}: expected name[@checkpoint][key=value,...]; {_HINT}"
+        )
     options: dict[str, str] = {}
     for part in split_list(inner):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"bad option {part!r} in {text!r}: expected key=value")
+            raise UsageError(f"bad option {part!r} in {text!r}: expected key=value; {_HINT}")
         if key.strip() in options:
             raise UsageError(f"option {key.strip()!r} is given twice in {text!r}")
-        options[key.strip()] = value.strip()
-    return MethodSpec(name, checkpoint or None, tuple(sorted(options.items())))
+        options[key.strip()] = _read(value.strip())
+    return MethodSpec(name, _read(checkpoint) or None, tuple(sorted(options.items())))
+
+
+def _unquoted(text: str) -> Iterator[tuple[int, str]]:
+    """Positions and characters of a text, without what stands in quotation marks.
+
+    Raises:
+        UsageError: A quotation mark is not closed.
+    """
+    position = 0
+    while position < len(text):
+        char = text[position]
+        if char == _QUOTE and text[:position].rstrip().endswith(("@", "=")):
+            quoted = _QUOTED.match(text, position)
+            if quoted is None:
+                raise UsageError(f"a quotation mark in {text!r} is not closed")
+            position = quoted.end()
+        else:
+            yield position, char
+            position += 1
+
+
+def _read(value: str) -> str:
+    """A checkpoint or a value without the quotation marks around it."""
+    if not _QUOTED.fullmatch(value):
+        return value
+    return value[1:-1].replace(_QUOTE * 2, _QUOTE)
+
+
+def _written(value: str, also: str = "") -> str:
+    """A checkpoint or a value as it is read again, quoted where it has to be.
+
+    Args:
+        value: The checkpoint or value.
+        also: A character that may not stand in it without quotation marks.
+    """
+    try:
+        plain = split_list(f"={value}") == [f"={value}"] and _read(value) == value
+    except UsageError:
+        plain = False
+    if plain and not (also and also in value) and value == value.strip():
+        return value
+    return f"{_QUOTE}{value.replace(_QUOTE, _QUOTE * 2)}{_QUOTE}"
 
 
 def wrapping(text: str, wrapped: MethodSpec) -> MethodSpec:
