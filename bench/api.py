@@ -13,7 +13,7 @@ from bench.encode import TEXTS_PER_BATCH
 from bench.errors import UsageError
 from bench.method import PROFILES, resolve
 from bench.plan import Rerun, Settings, build, plan
-from bench.processes import check_processes
+from bench.processes import check_device, check_processes
 from bench.progress import Progress, Silent
 from bench.provision import fetch_command, provide
 from bench.record import DEFAULT_OUTPUT, Record, find_records, read_record
@@ -61,11 +61,14 @@ def make_settings(
 
     Raises:
         UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
-            address, a cache that is no folder, or processes that a device does not allow.
+            address, a cache that is no folder, a device that is not there, or processes that it
+            does not allow.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
-    check_processes(processes, device or "cpu")
+    device = "cpu" if device is None else device
+    check_processes(processes, device)
+    check_device(device)
     cache = Cache(default_root())
     progress = progress or Silent()
     access = DataAccess(
@@ -78,7 +81,7 @@ def make_settings(
     )
     return Settings(
         profile=profile,
-        device=device or "cpu",
+        device=device,
         output=Path(output),
         cache=cache,
         data=access,

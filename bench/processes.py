@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import errors
-from bench.errors import BenchError, CellError, UsageError
+from bench.errors import BenchError, CellError, UsageError, first_line
 from bench.files import write_atomic
 from bench.method import Method
 from bench.progress import Progress
@@ -105,6 +105,27 @@ def check_processes(processes: int, device: str) -> None:
         raise UsageError(
             f"device {device} is for one process; with --processes {processes} it is cpu or cuda"
         )
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine has not, before anything is built or encoded for it.
+
+    Raises:
+        UsageError: torch knows no such device, or cannot use it.
+    """
+    if device == "cpu":
+        return
+    # Imported late, as a run on the CPU whose cells are complete never needs it.
+    import torch
+
+    try:
+        if torch.device(device).type == "meta":
+            raise ValueError("it computes nothing")
+        torch.zeros(1, device=device)
+    except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"device {device!r} cannot be used: {first_line(error)}; leave --device out for the CPU"
+        ) from None
 
 
 def can_share(method: Method) -> bool:
