@@ -233,9 +233,11 @@ class Models:
         folder = self._folder(name)
         if is_folder(name):
             files = sorted(path for path in folder.rglob("*") if path.is_file())
-            return fingerprint(
-                [[str(path.relative_to(folder)), self._data.file_sha256(path)] for path in files]
-            )
+            hashes = [
+                [str(path.relative_to(folder)), self._data.file_sha256(path)] for path in files
+            ]
+            # What was trained from a folder before one had to be whole is not used again.
+            return fingerprint({"whole": hashes})
         return f"{name.partition('@')[0]}@{folder.name}"
 
     def minilm(self) -> Path:

@@ -27,10 +27,11 @@ from sentence_transformers.sentence_transformer.modules import (
 )
 from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
 
+from tests import small
 from tests.tiny import tiny_bert, tiny_decoder
 
 WIDTH = 16
-WORDS = ["a", "kettle", "dog", "boils", "runs", "over", "there", "red", "it", "barks"]
+WORDS = [*small.WORDS, "a", "kettle", "dog", "boils", "runs", "over", "there", "red", "it", "barks"]
 PROMPTS = {"query": "find this: ", "document": "text: ", "short": "in short: "}
 Make = Callable[[Path], SentenceTransformer]
 
