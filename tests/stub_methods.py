@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import time
+import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -64,6 +66,20 @@ class CrashStub(Stub):
         raise RuntimeError("the dog ate it")
 
 
+class WarningStub(Stub):
+    """Warns and logs as libraries do."""
+
+    def build(self, ctx):
+        from transformers.utils import logging as their_logging
+
+        their_logging.get_logger("transformers.models").error("a model of old")
+        logging.getLogger("some_library.part").warning("the first line\nthe second \x1b[31mred")
+        for _ in range(2):
+            warnings.warn("divide by zero", RuntimeWarning, stacklevel=1)
+        warnings.warn("call it otherwise", FutureWarning, stacklevel=1)
+        return _Letters()
+
+
 class DiskFullStub(Stub):
     """Runs out of disk."""
 
@@ -104,6 +120,7 @@ STUBS = {
     "nan": "NanStub",
     "shape": "ShapeStub",
     "crash": "CrashStub",
+    "warning": "WarningStub",
     "diskfull": "DiskFullStub",
     "interrupt": "InterruptStub",
     "slow": "SlowStub",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from bench import __version__
 from bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, BenchError
+from bench.progress import LibraryWarnings
 
 _VERBS = {
     "run": "Train or load methods, evaluate them on a suite, print the table.",
@@ -48,6 +51,18 @@ class _LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="bench")
 def cli() -> None:
     """Benchmark methods that make sentence embeddings."""
+    click.get_current_context().with_resource(_one_line_of_warnings())
+
+
+@contextmanager
+def _one_line_of_warnings() -> Iterator[None]:
+    """Tell at the end, in one line, what libraries would have written to stderr."""
+    with LibraryWarnings() as heard:
+        try:
+            yield
+        finally:
+            if (line := heard.summary()) is not None:
+                click.echo(f"bench: {line}", err=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -62,7 +62,11 @@ def test_a_model_that_is_no_plain_transformer(
 ) -> None:
     folder = save(SHAPES[shape], tmp_path)
     methods = ",".join(
-        [f"sbert@{folder}", f"truncate[dim=4,of={folder}]", f"random-dims[fraction=0.9,of={folder}]"]
+        [
+            f"sbert@{folder}",
+            f"truncate[dim=4,of={folder}]",
+            f"random-dims[fraction=0.9,of={folder}]",
+        ]
     )
     code, _, err = bench("run", "--suite", suite, "--methods", methods)
     assert code == 0, err

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,3 +160,25 @@ def test_values_of_own_rows(
     assert code == 4
     assert message in err
     assert "rows.tsv" in err
+
+
+def test_what_libraries_warn_of_is_one_line(suite: Path, tmp_path: Path) -> None:
+    # In a process of its own, where no test runner listens to warnings.
+    command = [sys.executable, "-m", "tests.stub_methods", "run", "--suite", suite]
+    environment = {**os.environ, "BENCH_CACHE": str(tmp_path / "cache"), "PYTHONWARNINGS": "always"}
+    for method, code in (("good", 0), ("warning", 0), ("warning,crash", 3)):
+        done = subprocess.run(
+            [*command, "--methods", method, "--output", tmp_path / method],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+        assert done.returncode == code, done.stderr
+        told = [line for line in done.stderr.splitlines() if line.startswith("bench: libraries")]
+        assert len(told) == ("warning" in method)
+        assert "Warning: " not in done.stderr
+        assert "otherwise" not in done.stderr
+        assert "\x1b" not in done.stderr
+        for text in ("a model of old", "the first line the second", "divide by zero"):
+            assert done.stderr.count(text) == len(told)
