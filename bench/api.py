@@ -74,7 +74,7 @@ def make_settings(
     access = DataAccess(
         find_folder(data),
         cache.data,
-        cache.hashes(),
+        cache.hashes(trusted=rerun != "all", note=progress.note),
         offline=is_offline(offline),
         mirror=find_mirror(mirror),
         progress=progress,
@@ -125,7 +125,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         offline: Never ask the network.
         mirror: Address that stands in for scheme and host of public files; ``BENCH_MIRROR`` by
             default.
-        rerun: ``missing``, ``failed`` or ``all``.
+        rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch.
         processes: Processes of each training, see ``bench.processes``.

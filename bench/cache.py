@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +63,11 @@ class Cache:
         """Rows that were fetched."""
         return self.root / "data"
 
-    def hashes(self) -> FileHashes:
-        """Checksums of files seen before."""
-        return FileHashes(self.root / "hashes.json")
+    def hashes(
+        self, *, trusted: bool = True, note: Callable[[str], None] | None = None
+    ) -> FileHashes:
+        """Checksums of files seen before, see ``FileHashes``."""
+        return FileHashes(self.root / "hashes.json", trusted=trusted, note=note)
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Files and bytes of each part."""

@@ -1,43 +1,182 @@
-"""Files that are complete or absent."""
+"""Files that are complete or absent, and temporary ones that are known to be abandoned or not.
+
+Whoever makes a temporary file or folder holds a lock on it, which the system takes away when the
+process ends, however that happens. So a later run tells the leftovers of a kill from the work of
+another run, on any file system that has such locks; on others nothing is ever removed.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+MARK = ".bench-"
+# What libraries that are not written in Python say of a full disk, in place of an error number.
+_FULL_WORDS = (
+    "No space left on device",
+    "StorageFull",
+    "FileTooLarge",
+    "QuotaExceeded",
+    "PytorchStreamWriter failed writing",
+    "unexpected pos",
+)
+_LONGEST = 255
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write beside ``path``, flush to disk, then rename over it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
+    temporary, handle = _reserve(path.parent, path.name, folder=False)
+    with os.fdopen(handle, "wb") as stream:
+        try:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def make_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
     """Fill a temporary folder beside ``path``, then rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
+    with temporary_folder(path.parent, path.name) as temporary:
         fill(temporary)
+        temporary.chmod(0o755)
         if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    path.chmod(0o755)
+            with temporary_folder(path.parent, path.name) as old:
+                path.rename(old / path.name)
+                temporary.rename(path)
+        else:
+            temporary.rename(path)
+
+
+@contextmanager
+def temporary_folder(parent: Path, name: str = "tmp") -> Iterator[Path]:
+    """A folder that is gone afterwards, unless it was renamed.
+
+    Args:
+        parent: Existing folder to make it in.
+        name: What its name tells of it.
+    """
+    path, handle = _reserve(parent, name, folder=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+def _reserve(parent: Path, name: str, *, folder: bool) -> tuple[Path, int]:
+    """Make a temporary file or folder that this process holds; its path and file descriptor."""
+    while True:
+        end = f"{MARK}{secrets.token_hex(4)}"
+        start = os.fsencode(f".{name}")[: _LONGEST - len(end)]
+        path = parent / (os.fsdecode(start) + end)
+        try:
+            handle = _open_new(path, folder)
+        except (FileExistsError, FileNotFoundError):
+            if not parent.is_dir():
+                raise
+            continue
+        # Another run may remove it before it is held.
+        if _lock(handle) is not False and _is_at(path, handle):
+            return path, handle
+        os.close(handle)
+
+
+def _open_new(path: Path, folder: bool) -> int:
+    if not folder:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    path.mkdir(mode=0o700)
+    return os.open(path, os.O_RDONLY)
+
+
+def _lock(handle: int) -> bool | None:
+    """Hold an open file or folder; False where another process does, None without locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _abandoned(path: Path) -> Iterator[bool]:
+    """Whether the process that made a temporary file or folder has ended; holds it if so."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock(handle) is True and _is_at(path, handle)
+    finally:
+        os.close(handle)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether the process that made a temporary file or folder has ended."""
+    with _abandoned(path) as found:
+        return found
+
+
+def remove_abandoned(paths: Iterable[Path]) -> int:
+    """Delete temporary files and folders whose process has ended; how many there were."""
+    removed = 0
+    for path in paths:
+        with _abandoned(path) as found:
+            if found:
+                removed += 1
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    with contextlib.suppress(OSError):
+                        path.unlink()
+    return removed
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and try to write into it.
+
+    Raises:
+        OSError: It cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, handle = _reserve(folder, "write", folder=False)
+    os.close(handle)
+    path.unlink(missing_ok=True)
+
+
+def out_of_room(error: BaseException) -> str | None:
+    """What to do about a full disk, where that is why a library or the system failed, or None."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in FULL:
+            return f"{os.strerror(seen.errno or 0)}; make room, the same command then goes on"
+        if any(words in str(seen) for words in _FULL_WORDS):
+            return f"{os.strerror(errno.ENOSPC)}; make room, the same command then goes on"
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def is_folder(name: str) -> bool:

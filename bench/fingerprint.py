@@ -5,12 +5,14 @@ Nothing here imports torch: a run whose cells are all on disk stays light.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typing import Any
 from bench.files import write_atomic
 
 LENGTH = 32
+_SETTLED = 2_000_000_000
 
 
 def canonical_json(value: Any) -> str:
@@ -63,15 +66,24 @@ def _version(distribution: str) -> str:
 
 
 class FileHashes:
-    """SHA-256 of files, remembered by path, size and modification time.
+    """SHA-256 of files, remembered as long as the system says that a file is the same.
+
+    Size and modification time alone do not say so: weights of one architecture have one size, and
+    archives and copies keep the time. The inode and the time of its last change are never kept.
 
     Args:
         path: JSON file that keeps what is known between runs.
+        trusted: Whether what earlier runs have kept is used.
+        note: Told where that file is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, trusted: bool = True, note: Callable[[str], None] | None = None
+    ) -> None:
         self._path = path
-        self._known: dict[str, str] | None = None
+        self._trusted = trusted
+        self._note = note
+        self._known: dict[str, list[str]] | None = None
 
     def sha256(self, path: Path, kind: str = "bytes", compute: Any = file_sha256) -> str:
         """Hash ``path`` with ``compute`` unless the same file was hashed before.
@@ -81,26 +93,48 @@ class FileHashes:
             kind: Names what ``compute`` hashes, so that two kinds never mix.
             compute: Function of the path that returns the hash.
         """
-        known = self._load()
-        stat = path.stat()
-        key = f"{kind}:{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-        if key not in known:
-            known[key] = compute(path)
+        if self._known is None:
+            self._known = self._read(self._note) if self._trusted else {}
+        key, state = f"{kind}:{path.resolve()}", _state(path)
+        kept = self._known.get(key)
+        if kept is not None and kept[0] == state:
+            return kept[1]
+        found: str = compute(path)
+        # What was just written may be written again within the same tick of the clock.
+        if _state(path) == state and time.time_ns() - path.stat().st_ctime_ns > _SETTLED:
+            self._known[key] = [state, found]
             self._save()
-        return known[key]
+        return found
 
     def folder(self, path: Path) -> str:
         """Hash names and contents of all files below a folder."""
         files = sorted(p for p in path.rglob("*") if p.is_file())
         return fingerprint([[str(p.relative_to(path)), self.sha256(p)] for p in files])
 
-    def _load(self) -> dict[str, str]:
-        if self._known is None:
-            try:
-                self._known = dict(json.loads(self._path.read_text(encoding="utf-8")))
-            except (OSError, ValueError):
-                self._known = {}
-        return self._known
+    def _read(self, note: Callable[[str], None] | None = None) -> dict[str, list[str]]:
+        try:
+            content = json.loads(self._path.read_bytes())
+            files: dict[str, list[str]] = content["files"]
+            if content["sha256"] == fingerprint(files):
+                return files
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            pass
+        if note is not None:
+            note(f"{self._path} is damaged; the files that it has checksums of are read again")
+        return {}
 
     def _save(self) -> None:
-        write_atomic(self._path, canonical_json(self._load()).encode())
+        # Another run may have written since.
+        files = self._read() | (self._known or {})
+        content = canonical_json({"files": files, "sha256": fingerprint(files)})
+        # Without it the next run takes longer, and no more.
+        with contextlib.suppress(OSError):
+            write_atomic(self._path, content.encode())
+
+
+def _state(path: Path) -> str:
+    """What the system tells of a file that differs once its content does."""
+    stat = path.stat()
+    return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
