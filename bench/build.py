@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -18,11 +17,12 @@ from filelock import FileLock, Timeout
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import UsageError
-from bench.files import make_folder_atomic
+from bench.files import temporary_folder
 from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
 from bench.progress import Progress
+from bench.sealed import damage, make_sealed_folder
 from bench.transforms.maps import Mapped
 
 if TYPE_CHECKING:
@@ -113,11 +113,13 @@ def build_encoder(
     ctx = partial(BuildContext, seed, profile, device, data=data, models=models, progress=progress)
     if not method.trains or method.wraps is not None:
         cache.work.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=cache.work, ignore_cleanup_errors=True) as scratch:
-            encoder = method.build(ctx(workdir=Path(scratch)))
+        with temporary_folder(cache.work) as scratch:
+            encoder = method.build(ctx(workdir=scratch))
         return _unkept(encoder, identity, time.perf_counter() - started)
     folder, workdir = cache.models / identity, cache.work / identity
-    if not folder.is_dir():
+    if (wrong := lacks_model(folder, data)) is not None:
+        if folder.is_dir():
+            progress.note(f"  {folder} is not used, as {wrong}; the model is trained again")
         with _alone(cache, identity, progress):
             unkept = _train(method, ctx(workdir=workdir), cache, models, folder, processes)
         if unkept is not None:
@@ -151,7 +153,7 @@ def _train(
     processes: int,
 ) -> Encoder | SentenceTransformer | None:
     """Train, and keep the model in its folder; the encoder where it cannot be kept."""
-    if folder.is_dir():
+    if lacks_model(folder, ctx.data) is None:
         return None
     ctx.workdir.mkdir(parents=True, exist_ok=True)
     encoder = None
@@ -163,8 +165,23 @@ def _train(
         encoder = method.build(ctx)
         if keep(encoder, ctx.workdir, folder):
             encoder = None
-    shutil.rmtree(ctx.workdir)
+    remove_work(ctx.workdir)
     return encoder
+
+
+def lacks_model(folder: Path, data: DataAccess) -> str | None:
+    """Say why the model of a folder cannot be used, or None where it is whole.
+
+    Files that are as they were when they were last read are not read again.
+    """
+    return damage(folder, data.file_sha256) if folder.is_dir() else "it is not there"
+
+
+def remove_work(workdir: Path) -> None:
+    """Delete what a training has left, under another name first: half of it is of no use."""
+    if workdir.is_dir():
+        with temporary_folder(workdir.parent, workdir.name) as old:
+            workdir.rename(old / workdir.name)
 
 
 def _unkept(encoder: Encoder | SentenceTransformer, identity: str, seconds: float) -> Built:
@@ -221,7 +238,7 @@ def keep(encoder: Encoder | SentenceTransformer, workdir: Path, folder: Path) ->
         if (workdir / _SUMMARY).is_file():
             shutil.copy(workdir / _SUMMARY, temporary)
 
-    make_folder_atomic(folder, fill)
+    make_sealed_folder(folder, fill)
     return True
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from bench.build import Built
 from bench.encode import Columns, Encoded, encode_columns
+from bench.files import temporary_folder
 from bench.layers import count_layers, layer_vectors
 from bench.plan import Cell, Settings
 from bench.record import GridEntry
@@ -40,12 +39,12 @@ def score_grid(
         return ()
     layers, width = count_layers(model), int(model.get_embedding_dimension() or 0)
     settings.cache.root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.cache.root, prefix="grid-") as folder:
+    with temporary_folder(settings.cache.root, "grid") as folder:
         encoded = encode_columns(
             EveryLayer(model),
             columns,
             model_fingerprint=f"{built.fingerprint} at every layer",
-            folder=Path(folder),
+            folder=folder,
             progress=settings.progress,
             batch_size=settings.batch_size,
         )

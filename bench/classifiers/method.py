@@ -8,6 +8,7 @@ under a fingerprint of settings, base, rows, seed and code, and resumed where it
 from __future__ import annotations
 
 import json
+import shutil
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -27,7 +28,7 @@ from bench.classifiers.saved import (
 )
 from bench.data.access import DataAccess
 from bench.errors import UsageError
-from bench.files import make_folder_atomic, write_atomic
+from bench.files import write_atomic
 from bench.method import (
     BuildContext,
     LabelledTexts,
@@ -37,6 +38,7 @@ from bench.method import (
     MostProbable,
     Probabilities,
 )
+from bench.sealed import damage, make_sealed_folder
 from bench.training.adapter import TRAINER
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Stages:
     def start(self, make: Callable[[], SentenceTransformer]) -> Path:
         """Save the model to start from."""
         folder = self.folder("start")
-        if not folder.is_dir():
+        if damage(folder) is not None:
             _save(make(), folder)
         return folder
 
@@ -120,20 +122,20 @@ class Stages:
         from bench.checkpoints import load_folder
 
         folder = self.folder(name)
-        if not folder.is_dir():
+        if damage(folder) is not None:
             work = self.ctx.workdir / f"{name}-work"
             work.mkdir(exist_ok=True)
             self.ctx.progress.note(f"  stage {name}")
             model = load_folder(before, self.ctx.device)
             learn(model, replace(self.ctx, workdir=work))
-            _save(model, folder)
+            _save(model, folder, work / _SUMMARY)
         return folder
 
     def summarise(self, names: Sequence[str]) -> None:
         """Write ``training.json`` of the whole: what each stage reported."""
         found = {}
         for name in names:
-            path = self.ctx.workdir / f"{name}-work" / _SUMMARY
+            path = self.folder(name) / _SUMMARY
             if path.is_file():
                 found[name] = json.loads(path.read_text(encoding="utf-8"))
         write_atomic(self.ctx.workdir / _SUMMARY, json.dumps({"stages": found}, indent=2).encode())
@@ -251,7 +253,10 @@ class TaskClassifiers(MostProbable, LabelsOnly):
         return make_classifier(model, folder).probabilities(asked)
 
 
-def _save(model: SentenceTransformer, folder: Path) -> None:
-    make_folder_atomic(
-        folder, lambda place: model.save_pretrained(str(place), create_model_card=False)
-    )
+def _save(model: SentenceTransformer, folder: Path, summary: Path | None = None) -> None:
+    def fill(place: Path) -> None:
+        model.save_pretrained(str(place), create_model_card=False)
+        if summary is not None and summary.is_file():
+            shutil.copy(summary, place / _SUMMARY)
+
+    make_sealed_folder(folder, fill)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.build import lacks_model
 from bench.data.fetch import plural
 from bench.data.needs import Needs
 from bench.plan import Cell, Outline, Settings, check, due, encoder_of, find_needs, outline, plan
@@ -57,7 +58,7 @@ def _work(cells: Sequence[Cell], settings: Settings) -> str:
     for cell in waiting:
         identity, trains = encoder_of(cell, settings)
         key = identity, cell.suite.name if supervised[cell.suite.name] else ""
-        if trains and not (settings.cache.models / identity).exists():
+        if trains and lacks_model(settings.cache.models / identity, settings.data) is not None:
             trainings[key] = supervised[cell.suite.name] or 1
         encodings[identity, cell.suite.name] = texts[cell.suite.name]
     trained, encoded = sum(trainings.values()), sum(encodings.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.files import write_atomic
+from bench.fingerprint import LENGTH
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 class Memory:
-    """Arrays by name in a folder, each file complete or absent.
+    """Arrays by name in a folder, each file complete or absent, and named by its bytes too.
 
     Args:
         folder: The folder, one for each method, seed and task.
@@ -31,13 +33,18 @@ class Memory:
             name: Letters, digits and hyphens.
             make: Makes the arrays.
         """
-        from safetensors import SafetensorError
         from safetensors.numpy import load, save
 
-        path = self._folder / f"{name}.safetensors"
-        try:
-            return dict(load(path.read_bytes()))
-        except (OSError, SafetensorError):
-            made = make()
-            write_atomic(path, save({key: np.ascontiguousarray(made[key]) for key in sorted(made)}))
-            return made
+        for path in self._folder.glob(f"{name}.{'?' * LENGTH}.safetensors"):
+            content = path.read_bytes()
+            if path.name == _file_name(name, content):
+                return dict(load(content))
+            path.unlink(missing_ok=True)
+        made = make()
+        content = save({key: np.ascontiguousarray(made[key]) for key in sorted(made)})
+        write_atomic(self._folder / _file_name(name, content), content)
+        return made
+
+
+def _file_name(name: str, content: bytes) -> str:
+    return f"{name}.{hashlib.sha256(content).hexdigest()[:LENGTH]}.safetensors"

@@ -12,7 +12,7 @@ from bench.method import BuildContext
 
 def checkpoints_folder(ctx: BuildContext) -> Path:
     """Folder of the checkpoints of a build."""
-    return ctx.workdir / "checkpoints"
+    return ctx.workdir.absolute() / "checkpoints"
 
 
 def shared_arguments(ctx: BuildContext, every: int) -> dict[str, Any]:

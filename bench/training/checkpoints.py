@@ -4,38 +4,123 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from bench.files import write_atomic
+from bench.sealed import SEAL, damage, seal
 from bench.training.ranks import is_first, wait_for_all
+from bench.training.watching import StopWhen
 
 LOSS_FILE = "loss.safetensors"
 STATE_FILE = "trainer_state.json"
+EXTRA = "extra"
 
 
-def resume_point(folder: Path, files: tuple[str, ...]) -> Path | None:
-    """Find the last checkpoint that has all of some files, and delete the incomplete ones."""
-    complete = {}
+def resume_point(folder: Path, note: Callable[[str], None] | None = None) -> Path | None:
+    """Find the last checkpoint that is whole, and delete those that are not.
+
+    One whose best weights so far are in another checkpoint is whole with that one.
+
+    Args:
+        folder: Where the checkpoints are.
+        note: Told of checkpoints that were whole once.
+    """
+    whole = {}
     for path in folder.glob("checkpoint-*"):
-        if all((path / name).is_file() for name in files):
-            complete[int(path.name.rpartition("-")[2])] = path
-        else:
-            shutil.rmtree(path)
-    return complete[max(complete)] if complete else None
+        wrong = damage(path)
+        if wrong is None:
+            whole[int(path.name.rpartition("-")[2])] = path
+            continue
+        if note is not None and (path / SEAL).is_file():
+            note(f"  {path} is not used, as {wrong}")
+        shutil.rmtree(path, ignore_errors=True)
+    usable = (whole[step] for step in sorted(whole, reverse=True))
+    return next((path for path in usable if _has_best(path, whole.values())), None)
+
+
+def _has_best(point: Path, whole: Collection[Path]) -> bool:
+    best = TrainerState.load_from_json(str(point / STATE_FILE)).best_model_checkpoint
+    return best is None or Path(best) in whole
+
+
+def go_on(trainer: Trainer, point: Path | None) -> None:
+    """Train, from a checkpoint if there is one; from the last one of a training no step is made.
+
+    The library's trainer makes one more step whatever it starts from.
+
+    Args:
+        trainer: Trainer whose arguments say the number of steps.
+        point: Where to go on.
+    """
+    if point is None:
+        trainer.train()
+        return
+    state = TrainerState.load_from_json(str(point / STATE_FILE))
+    callbacks = trainer.callback_handler.callbacks
+    stopped = any(one.ended(state) for one in callbacks if isinstance(one, StopWhen))
+    if not stopped and state.global_step < trainer.args.max_steps:
+        trainer.train(resume_from_checkpoint=str(point))
+        return
+    trainer.state = state
+    trainer._load_from_checkpoint(str(point))
+    if trainer.args.load_best_model_at_end and state.best_model_checkpoint is not None:
+        trainer._load_best_model()
+
+
+class SealCheckpoints(TrainerCallback):
+    """Makes checkpoints whole: what the method has left so far goes in, and checksums of all.
+
+    It has to be the last one of the callbacks, so that a checkpoint with checksums is complete.
+
+    Args:
+        workdir: Folder of the build.
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        self._extra = workdir / EXTRA
+
+    def on_save(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Seal the checkpoint."""
+        wait_for_all()
+        if is_first():
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            _copy(self._extra, folder / EXTRA)
+            seal(folder)
+
+    def restore(self, point: Path) -> None:
+        """Put back what the method had left when a checkpoint was written."""
+        if is_first():
+            _copy(point / EXTRA, self._extra)
+        wait_for_all()
+
+
+def _copy(one: Path, other: Path) -> None:
+    shutil.rmtree(other, ignore_errors=True)
+    if one.is_dir():
+        shutil.copytree(one, other, copy_function=_link)
+
+
+def _link(one: str, other: str) -> None:
+    """Link a file, which is replaced and never written into; copy it where there are no links."""
+    try:
+        Path(other).hardlink_to(one)
+    except OSError:
+        shutil.copy2(one, other)
 
 
 class LossCheckpoints(TrainerCallback):
     """Adds the loss's own tensors, and the seconds spent, to the trainer's checkpoints.
 
-    The file is written last, by the first process when all have written what is theirs, so a
-    checkpoint that has it is complete.
+    The file is written by the first process when all have written what is theirs.
     """
 
     def __init__(self, model: torch.nn.Module, loss: torch.nn.Module) -> None:

@@ -24,7 +24,7 @@ from bench.method import BuildContext
 from bench.progress import quiet_libraries
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import EpochSampler
-from bench.training.checkpoints import LOSS_FILE, STATE_FILE, LossCheckpoints, resume_point
+from bench.training.checkpoints import LossCheckpoints, SealCheckpoints, go_on, resume_point
 from bench.training.finite import FiniteTrainer
 from bench.training.heads import fresh_linear
 from bench.training.memory import keep_freed_memory
@@ -166,13 +166,14 @@ def train_classifier(
             StopWhen(
                 lambda state: has_to_stop([loss for _, loss in _losses(state)], settings.epochs)
             ),
+            SealCheckpoints(ctx.workdir),
         ],
     )
     trainer.remove_callback(PrinterCallback)
-    point = resume_point(checkpoints_folder(ctx), (LOSS_FILE, STATE_FILE))
+    point = resume_point(checkpoints_folder(ctx), ctx.progress.note)
     if point:
         checkpoints.load(point)
-    trainer.train(resume_from_checkpoint=str(point) if point else None)
+    go_on(trainer, point)
     # Where it is loaded again, nothing is frozen.
     model.requires_grad_(True)
     _write_summary(ctx, trainer.state, checkpoints.seconds(), len(rows.train))

@@ -11,7 +11,7 @@ import transformers
 
 from bench.method import BuildContext
 from bench.training.arguments import checkpoints_folder, shared_arguments
-from bench.training.checkpoints import STATE_FILE, resume_point
+from bench.training.checkpoints import SealCheckpoints, go_on, resume_point
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import LogLastStep, ProgressCallback, write_summary
 
@@ -74,10 +74,13 @@ def train_language_model(
         ),
         train_dataset=rows,
         data_collator=collate,
-        callbacks=[ProgressCallback(ctx.progress, label), LogLastStep()],
+        callbacks=[
+            ProgressCallback(ctx.progress, label),
+            LogLastStep(),
+            SealCheckpoints(ctx.workdir),
+        ],
     )
     trainer.remove_callback(transformers.PrinterCallback)
-    point = resume_point(checkpoints_folder(ctx), (STATE_FILE,))
-    trainer.train(resume_from_checkpoint=str(point) if point else None)
+    go_on(trainer, resume_point(checkpoints_folder(ctx), ctx.progress.note))
     seconds = time.perf_counter() - started
     write_summary(ctx.workdir, trainer.state, seconds, len(rows), **evaluate())

@@ -200,7 +200,9 @@ class CheckLog:
 
     def add(self, check: Check) -> None:
         """Add a check, in the place of it and later ones of a training that was stopped."""
-        earlier = json.loads(self.path.read_bytes())["checks"] if self.path.is_file() else []
+        # What a training left that starts again is neither of use nor known to be whole.
+        goes_on = check.step > 0 and self.path.is_file()
+        earlier = json.loads(self.path.read_bytes())["checks"] if goes_on else []
         content = {
             "negatives": self.negatives,
             "first_ranks": list(range(SKIPPED - self.negatives, SKIPPED)),

@@ -29,10 +29,10 @@ from bench.progress import quiet_libraries
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import Batches, EpochSampler, GivenBatches
 from bench.training.checkpoints import (
-    LOSS_FILE,
-    STATE_FILE,
     LossCheckpoints,
+    SealCheckpoints,
     copied,
+    go_on,
     resume_point,
     unfrozen,
 )
@@ -155,7 +155,7 @@ def train(
     steps = settings.steps(len(given)) if given else settings.total_steps(len(pairs))
     check_shares(settings.batch_size, min(given) if given else settings.smallest_batch(len(pairs)))
     max_seq_length = model.max_seq_length
-    checkpoints = LossCheckpoints(model, loss)
+    checkpoints, seal = LossCheckpoints(model, loss), SealCheckpoints(ctx.workdir)
     trainer = _Trainer(
         model=model,
         loss=loss,
@@ -171,17 +171,19 @@ def train(
             LogLastStep(),
             StopWhen(partial(out_of_patience, patience=settings.patience)),
             *callbacks,
+            seal,
         ],
     )
     trainer.remove_callback(PrinterCallback)
-    point = _agreed_resume_point(checkpoints_folder(ctx))
+    point = _agreed_resume_point(ctx)
     if point:
         checkpoints.load(point)
+        seal.restore(point)
     if not is_first():
         torch.manual_seed(ctx.seed + _RANK_STRIDE * ranks()[0])
     model.max_seq_length = settings.max_seq_length
     try:
-        trainer.train(resume_from_checkpoint=str(point) if point else None)
+        go_on(trainer, point)
     finally:
         model.max_seq_length = max_seq_length
     if is_first():
@@ -190,13 +192,13 @@ def train(
     return model.eval()
 
 
-def _agreed_resume_point(folder: Path) -> Path | None:
+def _agreed_resume_point(ctx: BuildContext) -> Path | None:
     """Find the checkpoint that all processes go on from."""
     if is_first():
         # It alone deletes the incomplete ones.
-        resume_point(folder, (LOSS_FILE, STATE_FILE))
+        resume_point(checkpoints_folder(ctx), ctx.progress.note)
     wait_for_all()
-    return resume_point(folder, (LOSS_FILE, STATE_FILE))
+    return resume_point(checkpoints_folder(ctx))
 
 
 class _Trainer(FiniteTrainer):

@@ -65,22 +65,13 @@ class StopWhen(TrainerCallback):
     """
 
     def __init__(self, ended: Callable[[TrainerState], bool]) -> None:
-        self._ended = ended
+        self.ended = ended
 
     def on_evaluate(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Stop where the history says so."""
-        self._judge(state, control)
-
-    def on_step_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Likewise after a checkpoint at which it had been stopped."""
-        self._judge(state, control)
-
-    def _judge(self, state: TrainerState, control: TrainerControl) -> None:
-        if self._ended(state):
+        if self.ended(state):
             control.should_training_stop = True
 
 

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from bench.build import Built, keep, model_fingerprint
+from bench.build import Built, keep, lacks_model, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import UsageError, first_line
@@ -101,7 +101,7 @@ class SharedModels(Models):
             self._require(wrapped)
         elif method.trains:
             identity = model_fingerprint(method, self._data, self, self._seed)
-            if not (self._cache.models / identity).is_dir():
+            if lacks_model(self._cache.models / identity, self._data) is not None:
                 raise NeedsModel(method, self._seed)
 
 
