@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.build import Built
-from bench.cache import Cache, default_root
+from bench.cache import Cache, writable_root
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.encode import TEXTS_PER_BATCH
 from bench.errors import UsageError
@@ -61,15 +61,15 @@ def make_settings(
 
     Raises:
         UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
-            address, a cache that is no folder, a device that is not there, or processes that it
-            does not allow.
+            address, a cache that cannot be written, a device that is not there, or processes that
+            it does not allow.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
     device = "cpu" if device is None else device
     check_processes(processes, device)
     check_device(device)
-    cache = Cache(default_root())
+    cache = Cache(writable_root())
     progress = progress or Silent()
     access = DataAccess(
         find_folder(data),

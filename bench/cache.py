@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.files import check_writable
 from bench.fingerprint import FileHashes
 
 
@@ -16,13 +17,33 @@ def default_root() -> Path:
     """``$BENCH_CACHE``, else ``$XDG_CACHE_HOME/bench``, else ``~/.cache/bench``.
 
     Raises:
-        UsageError: There is something else than a folder.
+        UsageError: There is something else than a folder, or no home to put one in.
     """
     explicit = os.environ.get("BENCH_CACHE")
-    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    root = Path(explicit) if explicit else shared / "bench"
-    if root.exists() and not root.is_dir():
+    if explicit:
+        root = Path(explicit)
+    else:
+        shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - that of pathlib raises where there is no home
+        root = Path(shared) / "bench"
+    if os.path.lexists(root) and not os.path.isdir(root):  # noqa: PTH112 - likewise, without rights
         raise UsageError(f"the cache {root} is no folder; set BENCH_CACHE to one")
+    return root
+
+
+def writable_root() -> Path:
+    """The same, made where it is not there.
+
+    Raises:
+        UsageError: It cannot be made or written.
+    """
+    root = default_root()
+    try:
+        check_writable(root)
+    except OSError as error:
+        raise UsageError(
+            f"the cache {root} cannot be written: {error.strerror}; set BENCH_CACHE to another "
+            "folder"
+        ) from None
     return root
 
 

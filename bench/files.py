@@ -21,10 +21,8 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MARK = ".bench-"
 # What libraries that are not written in Python say of a full disk, in place of an error number.
 _FULL_WORDS = (
-    "No space left on device",
+    *map(os.strerror, FULL),
     "StorageFull",
-    "FileTooLarge",
-    "QuotaExceeded",
     "PytorchStreamWriter failed writing",
     "unexpected pos",
 )

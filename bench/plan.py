@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from bench.data.needs import Needs
 from bench.data.source import ask_for_rows, task_sha256
 from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
 from bench.errors import BenchError, UsageError
+from bench.files import check_writable
 from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, resolve
 from bench.models import Models, named_method
@@ -226,10 +226,7 @@ def _by_mteb(suite: Suite) -> bool:
 
 def _check_output(output: Path) -> None:
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        probe = output / f".write-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        check_writable(output)
     except OSError as error:
         raise UsageError(
             f"output {output} cannot be written: {error.strerror}; choose another --output"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from bench.build import Built
 from bench.contamination import TrainingText
 from bench.encode import Columns, Encoded, refuse_empty
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
+from bench.files import out_of_room
 from bench.models import lineage
 from bench.plan import Cell, Settings, build, due, encode_unfitted, is_complete
 from bench.record import Failure, GeometryEntry, GridEntry, Timings, write_failure, write_record
@@ -77,9 +77,7 @@ def _attempt(
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return f"{error.strerror}; make room, the same command then goes on"
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    return out_of_room(error) or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -> Failure:

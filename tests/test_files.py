@@ -116,6 +116,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 3 vs 2"), True),
         (RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"), True),
         (Exception('IoError(Os { code: 28, kind: StorageFull, message: "No space …" })'), True),
+        (Exception("Error while serializing: I/O error: File too large (os error 27)"), True),
         (OSError(errno.EACCES, "Permission denied"), False),
         (ValueError("28"), False),
     ],

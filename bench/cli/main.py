@@ -12,7 +12,10 @@ from typing import Any
 import click
 
 from bench import __version__
-from bench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, BenchError
+from bench.cli.ending import bug, end_by_signals, exit_of
+from bench.cli.streams import complaint, guard
+from bench.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError
+from bench.files import out_of_room
 from bench.progress import LibraryWarnings
 
 _VERBS = {
@@ -31,6 +34,13 @@ _VERBS = {
 
 class _LazyGroup(click.Group):
     """Loads a verb's module only when that verb is called, so that help is instant."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            # The library would print an empty line.
+            raise click.Abort from interrupt
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
@@ -69,10 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
         result: Any = cli.main(arguments, prog_name="bench", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail(
-            "interrupted; finished cells are kept, the same command goes on", EXIT_INTERRUPTED
-        )
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        return _fail(*exit_of(interrupt))
     except BenchError as error:
         return _fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -80,6 +88,9 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_USAGE
     except click.ClickException as error:
         return _fail(error.format_message(), EXIT_USAGE)
+    except Exception as error:
+        full = out_of_room(error)
+        return _fail(full, EXIT_USAGE) if full else _fail(bug(error), EXIT_BUG)
     return result if isinstance(result, int) else EXIT_OK
 
 
@@ -91,4 +102,10 @@ def _fail(message: str, code: int) -> int:
 def entry() -> None:
     """Console script."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    sys.exit(main())
+    output = guard()
+    end_by_signals()
+    code = main()
+    unwritten = complaint(output)
+    if unwritten:
+        code = _fail(unwritten, code or EXIT_USAGE)
+    sys.exit(code)

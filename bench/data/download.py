@@ -7,7 +7,6 @@ it gets larger than the file is known to be.
 
 from __future__ import annotations
 
-import errno
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
@@ -20,6 +19,7 @@ from urllib.request import url2pathname
 
 from bench.data.sources import RemoteFile, total_bytes
 from bench.errors import DataError, UsageError
+from bench.files import FULL
 from bench.progress import Progress
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MB = 1_000_000
 AT_ONCE = 6
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CHUNK = 1 << 14
 _CONNECT_SECONDS, _READ_SECONDS = 10, 10
 _BREAKS = 5

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.data.catalog import Dataset, SplitRef, catalog, parse_refs, read_catalog
-from bench.data.download import FULL, Downloads, megabytes
+from bench.data.download import Downloads, megabytes
 from bench.data.formats import LocalFile
 from bench.data.hub import load_from_hub
 from bench.data.places import locate, state
@@ -31,6 +31,7 @@ from bench.data.sources import (
 )
 from bench.data.steps import Context, apply_steps, text_key
 from bench.errors import DataError
+from bench.files import FULL
 from bench.fingerprint import fingerprint
 from bench.progress import Progress
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from sentence_transformers import SentenceTransformerTrainer
@@ -31,7 +31,7 @@ class FiniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ig
 
     def _load_best_model(self) -> None:
         # The library goes on with the last weights, and says nothing, where these cannot be read.
-        self._load_from_checkpoint(self.state.best_model_checkpoint)
+        self._load_from_checkpoint(cast("str", self.state.best_model_checkpoint))
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """Leave it out: it asks the hub about the base model."""

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from bench.build import Built, keep, lacks_model, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
-from bench.errors import UsageError, first_line
-from bench.files import write_atomic
+from bench.errors import CellError, UsageError, first_line
+from bench.files import out_of_room, write_atomic
 from bench.method import BuildContext, Method
 from bench.models import Models
 from bench.processes import Job, NeedsModel, describe, recall
@@ -188,7 +188,10 @@ def _end_with_input() -> None:
 def _tell(job: Job, error: BaseException) -> None:
     """Say why the job has failed, unless another process has said so."""
     text = first_line(error) if isinstance(error, Exception) else type(error).__name__
-    content = json.dumps({"type": type(error).__name__, "text": text})
+    found = {"type": type(error).__name__, "text": text}
+    if full := out_of_room(error):
+        found = {"type": CellError.__name__, "text": full}
+    content = json.dumps(found)
     partial = job.error.with_suffix(f".{os.getpid()}")
     partial.write_text(content, encoding="utf-8")
     try:
