@@ -12,12 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import UsageError
-from bench.files import temporary_folder
+from bench.files import copy_folder, remove_folder, temporary_folder
 from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
@@ -131,17 +129,13 @@ def build_encoder(
 @contextmanager
 def _alone(cache: Cache, identity: str, progress: Progress) -> Iterator[None]:
     """Keep another run from training the same model in the same folder at the same time."""
-    cache.locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cache.locks / identity)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        progress.note("  another run trains this model; waiting for it")
-        lock.acquire()
-    try:
+    with cache.alone(identity) as alone:
+        if alone:
+            yield
+            return
+    progress.note("  another run trains this model; waiting for it")
+    with cache.alone(identity, wait=True):
         yield
-    finally:
-        lock.release()
 
 
 def _train(
@@ -165,7 +159,7 @@ def _train(
         encoder = method.build(ctx)
         if keep(encoder, ctx.workdir, folder):
             encoder = None
-    remove_work(ctx.workdir)
+    remove_folder(ctx.workdir)
     return encoder
 
 
@@ -175,13 +169,6 @@ def lacks_model(folder: Path, data: DataAccess) -> str | None:
     Files that are as they were when they were last read are not read again.
     """
     return damage(folder, data.file_sha256) if folder.is_dir() else "it is not there"
-
-
-def remove_work(workdir: Path) -> None:
-    """Delete what a training has left, under another name first: half of it is of no use."""
-    if workdir.is_dir():
-        with temporary_folder(workdir.parent, workdir.name) as old:
-            workdir.rename(old / workdir.name)
 
 
 def _unkept(encoder: Encoder | SentenceTransformer, identity: str, seconds: float) -> Built:
@@ -233,8 +220,7 @@ def keep(encoder: Encoder | SentenceTransformer, workdir: Path, folder: Path) ->
 
     def fill(temporary: Path) -> None:
         encoder.save_pretrained(str(temporary), create_model_card=False)
-        if (workdir / "extra").is_dir():
-            shutil.copytree(workdir / "extra", temporary, dirs_exist_ok=True)
+        copy_folder(workdir / "extra", temporary)
         if (workdir / _SUMMARY).is_file():
             shutil.copy(workdir / _SUMMARY, temporary)
 

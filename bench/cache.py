@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from bench.errors import UsageError
-from bench.files import check_writable
+from bench.files import check_writable, remove_folder
 from bench.fingerprint import FileHashes
+
+_DAY = 86_400
 
 
 def default_root() -> Path:
@@ -90,18 +95,86 @@ class Cache:
         """Checksums of files seen before, see ``FileHashes``."""
         return FileHashes(self.root / "hashes.json", trusted=trusted, note=note)
 
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """Files and bytes of each part."""
-        found = {}
-        for part in self.PARTS:
-            files = [p for p in (self.root / part).rglob("*") if p.is_file()]
-            found[part] = (len(files), sum(p.stat().st_size for p in files))
-        return found
+    @contextmanager
+    def alone(self, identity: str, *, wait: bool = False) -> Iterator[bool]:
+        """Keep other runs from training a model; whether that is so, which waiting makes sure."""
+        self.locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.locks / identity)
+        try:
+            lock.acquire(blocking=wait)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
-    def clear(self, parts: tuple[str, ...] = PARTS) -> None:
-        """Delete parts of the cache."""
+    def entries(self, part: str) -> list[Entry]:
+        """What a part holds: models, spaces of vectors, trainings, or files of rows."""
+        folder = self.root / part
+        if part == "data":
+            paths = [path for path in folder.rglob("*") if path.is_file()]
+        else:
+            paths = [*folder.iterdir()] if folder.is_dir() else []
+        return list_entries(paths)
+
+    def clear(self, parts: tuple[str, ...] = PARTS, days: float = 0) -> None:
+        """Delete parts of the cache; what a run trains now stays.
+
+        Args:
+            parts: Names of parts.
+            days: Only what nothing was written to for so long.
+        """
         for part in parts:
-            shutil.rmtree(self.root / part, ignore_errors=True)
-        if parts == self.PARTS:
-            shutil.rmtree(self.locks, ignore_errors=True)
+            for entry in self.entries(part):
+                if entry.days >= days:
+                    self._remove(part, entry.path)
+            if part == "data" and not days:
+                remove_folder(self.data)
+        if parts == self.PARTS and not days:
             (self.root / "hashes.json").unlink(missing_ok=True)
+
+    def _remove(self, part: str, path: Path) -> None:
+        if path.is_file() or path.is_symlink():
+            path.unlink(missing_ok=True)
+        elif part == "work":
+            with self.alone(path.name) as alone:
+                if alone:
+                    remove_folder(path)
+        else:
+            remove_folder(path)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that a cache holds.
+
+    Attributes:
+        path: File or folder.
+        files: Number of its files.
+        size: Their bytes.
+        days: Days since something of it was written last.
+    """
+
+    path: Path
+    files: int
+    size: int
+    days: float
+
+
+def list_entries(paths: Iterable[Path]) -> list[Entry]:
+    """Describe files and folders, without those that are gone meanwhile."""
+    found = []
+    for path in sorted(paths):
+        with suppress(FileNotFoundError):
+            found.append(_entry(path))
+    return found
+
+
+def _entry(path: Path) -> Entry:
+    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    stats = [one.stat() for one in files]
+    newest = max((stat.st_mtime for stat in stats), default=path.stat().st_mtime)
+    days = max(0.0, time.time() - newest) / _DAY
+    return Entry(path, len(files), sum(stat.st_size for stat in stats), days)

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MARK = ".bench-"
+TEMPORARY = re.compile(rf"\..*{re.escape(MARK)}[0-9a-f]{{8}}")
 # What libraries that are not written in Python say of a full disk, in place of an error number.
 _FULL_WORDS = (
     *map(os.strerror, FULL),
@@ -151,6 +153,31 @@ def remove_abandoned(paths: Iterable[Path]) -> int:
                     with contextlib.suppress(OSError):
                         path.unlink()
     return removed
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder, under another name first, so that nobody finds half of it."""
+    if path.is_dir():
+        with temporary_folder(path.parent, path.name) as old:
+            path.rename(old / path.name)
+
+
+def copy_folder(one: Path, other: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
+    """Copy what is in a folder, but nothing temporary, into another one.
+
+    Args:
+        one: Folder; nothing is done where there is none.
+        other: Where to.
+        copy: Copies a file.
+    """
+    if one.is_dir():
+        shutil.copytree(
+            one,
+            other,
+            copy_function=copy,
+            dirs_exist_ok=True,
+            ignore=lambda _, names: [name for name in names if TEMPORARY.fullmatch(name)],
+        )
 
 
 def check_writable(folder: Path) -> None:

@@ -16,6 +16,7 @@ from bench.contamination import TrainingText
 from bench.encode import Columns, Encoded, refuse_empty
 from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
 from bench.files import out_of_room
+from bench.leftovers import remove_leftovers
 from bench.models import lineage
 from bench.plan import Cell, Settings, build, due, encode_unfitted, is_complete
 from bench.record import Failure, GeometryEntry, GridEntry, Timings, write_failure, write_record
@@ -43,7 +44,11 @@ class Outcome:
 
 
 def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
-    """Run all cells that are due; a failing cell is noted and the others go on."""
+    """Run all cells that are due; a failing cell is noted and the others go on.
+
+    First goes what runs have left that were killed.
+    """
+    remove_leftovers(settings.cache, settings.output)
     outcome = Outcome()
     built = _Builds(settings)
     rows: dict[str, list[Task[Any]]] = {}

@@ -5,30 +5,60 @@ from __future__ import annotations
 import click
 from tabulate import tabulate
 
-from bench.cache import Cache, default_root
+from bench.cache import Cache, default_root, list_entries
+from bench.files import remove_abandoned
+
+LEFTOVERS = "leftovers"
+_KINDS = (*Cache.PARTS, LEFTOVERS)
 
 
 @click.group("cache")
 def command() -> None:
-    """Show or clear what is kept between runs: models, vectors, unfinished trainings, data."""
+    """Show or clear what is kept between runs.
+
+    That is models, vectors, unfinished work, data, and leftovers of runs that were killed, which
+    the next run removes.
+    """
 
 
 @command.command("size")
 def size() -> None:
-    """Show files and bytes of each part."""
+    """Show number, files, bytes and age of each part."""
+    from bench.leftovers import find_leftovers
+
     cache = Cache(default_root())
-    rows = [[part, count, f"{used / 1e6:,.1f} MB"] for part, (count, used) in cache.sizes().items()]
+    rows = []
+    for kind in _KINDS:
+        left = kind == LEFTOVERS
+        found = list_entries(find_leftovers(cache)) if left else cache.entries(kind)
+        files, used = sum(one.files for one in found), sum(one.size for one in found)
+        oldest = f"{max(one.days for one in found):.0f} days" if found else ""
+        rows.append([kind, len(found), files, f"{used / 1e6:,.1f} MB", oldest])
     click.echo(str(cache.root))
-    click.echo(tabulate(rows, ["Part", "Files", "Size"], colalign=("left", "right", "right")))
+    headers = ["Part", "Entries", "Files", "Size", "Oldest"]
+    click.echo(tabulate(rows, headers, colalign=("left", "right", "right", "right", "right")))
 
 
 @command.command("clear")
-@click.argument("parts", nargs=-1, type=click.Choice(Cache.PARTS))
+@click.argument("parts", nargs=-1, type=click.Choice(_KINDS))
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=0,
+    help="Only what nothing was written to for so many days.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def clear(parts: tuple[str, ...], yes: bool) -> None:
-    """Delete PARTS of the cache, or all of it."""
+def clear(parts: tuple[str, ...], days: float, yes: bool) -> None:
+    """Delete PARTS of the cache, or all of it; what a run works on now stays."""
+    from bench.leftovers import find_leftovers
+
     cache = Cache(default_root())
-    chosen = parts or Cache.PARTS
+    chosen = parts or _KINDS
+    age = f" older than {days:g} days" if days else ""
     if not yes:
-        click.confirm(f"delete {', '.join(chosen)} in {cache.root}?", abort=True, err=True)
-    cache.clear(chosen)
+        click.confirm(f"delete {', '.join(chosen)}{age} in {cache.root}?", abort=True, err=True)
+    if LEFTOVERS in chosen:
+        left = list_entries(find_leftovers(cache))
+        remove_abandoned(entry.path for entry in left if entry.days >= days)
+    cache.clear(tuple(part for part in Cache.PARTS if part in chosen), days)

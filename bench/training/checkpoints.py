@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
-from bench.files import write_atomic
+from bench.files import copy_folder, write_atomic
 from bench.sealed import SEAL, damage, seal
 from bench.training.ranks import is_first, wait_for_all
 from bench.training.watching import StopWhen
@@ -105,8 +105,7 @@ class SealCheckpoints(TrainerCallback):
 
 def _copy(one: Path, other: Path) -> None:
     shutil.rmtree(other, ignore_errors=True)
-    if one.is_dir():
-        shutil.copytree(one, other, copy_function=_link)
+    copy_folder(one, other, _link)
 
 
 def _link(one: str, other: str) -> None:
