@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from bench.data.catalog import Dataset, SplitRef, catalog, parse_refs, read_catalog
 from bench.data.download import Downloads, megabytes
 from bench.data.formats import LocalFile
+from bench.data.formats.opened import MOST_UNPACKED
 from bench.data.hub import load_from_hub
 from bench.data.places import locate, state
 from bench.data.rows import Row, read_rows, renamed, rows_sha256, write_rows
@@ -287,7 +288,16 @@ class Fetcher:
         split: str,
         downloads: Downloads,
     ) -> list[Row]:
-        local = [LocalFile(downloads.get(one), one.name, one.member, one.row) for one in files]
+        local = [
+            LocalFile(
+                downloads.get(one),
+                one.name,
+                one.member,
+                one.row,
+                one.unpacked_bytes or MOST_UNPACKED,
+            )
+            for one in files
+        ]
         # Splits of one dictionary, say, are made of the same files.
         if self._read[0] != local:
             self._read = (local, list(source.read.read(local)))

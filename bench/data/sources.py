@@ -37,6 +37,7 @@ class RemoteFile(_Table):
         split: The split whose rows it holds, or None where all splits are made of it.
         member: The member to read, where it is a zip archive.
         row: Columns that all its rows share.
+        unpacked_bytes: Bytes that it, or each member that is read, may unpack to.
     """
 
     url: str
@@ -45,6 +46,8 @@ class RemoteFile(_Table):
     split: str | None = None
     member: str | None = None
     row: Mapping[str, str | int | float] = {}
+    # A limit decides no rows, so that it is no part of what identifies them.
+    unpacked_bytes: int | None = Field(None, gt=0, exclude=True)
 
     @property
     def most_bytes(self) -> int:

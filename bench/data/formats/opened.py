@@ -17,8 +17,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from bench.errors import DataError
 
-# Far more than any file of rows is packed by, and far less than an archive that fills a disk.
-_MOST_UNPACKED = 2_000_000_000
+# Where the catalog sets no limit: far more than any file of rows is packed by, and far less than
+# an archive that fills a disk.
+MOST_UNPACKED = 2_000_000_000
 
 
 def _known_encoding(name: str) -> str:
@@ -47,12 +48,14 @@ class LocalFile:
         name: Its name at the source, whose end says whether it is packed.
         member: The member to read, where it is a zip archive.
         row: Columns that all its rows share.
+        most_bytes: Bytes that its content, or that of a member, may unpack to.
     """
 
     path: Path
     name: str
     member: str | None = None
     row: Mapping[str, str | int | float] = field(default_factory=dict)
+    most_bytes: int = MOST_UNPACKED
 
 
 @contextmanager
@@ -60,7 +63,7 @@ def opened(file: LocalFile) -> Iterator[IO[bytes]]:
     """Open the content as a stream; a path inside an archive is never written anywhere.
 
     Raises:
-        DataError: The file is damaged, has no such member, or unpacks to more than 2 GB.
+        DataError: The file is damaged, has no such member, or unpacks to more than it may.
     """
     try:
         if file.member is not None:
@@ -70,7 +73,7 @@ def opened(file: LocalFile) -> Iterator[IO[bytes]]:
                     yield stream
         elif file.name.endswith(".gz"):
             with gzip.open(file.path) as packed:
-                content = packed.read(_MOST_UNPACKED + 1)
+                content = packed.read(file.most_bytes + 1)
             _refuse_large(file, len(content))
             yield io.BytesIO(content)
         else:
@@ -98,10 +101,10 @@ def read_text(file: LocalFile, encoding: str = "utf-8-sig") -> str:
     """Read the whole content as text; line ends stay as they are.
 
     Raises:
-        DataError: It is damaged or in another encoding, or unpacks to more than 2 GB.
+        DataError: It is damaged or in another encoding, or unpacks to more than it may.
     """
     with opened(file) as stream:
-        content = stream.read(_MOST_UNPACKED + 1)
+        content = stream.read(file.most_bytes + 1)
     _refuse_large(file, len(content))
     try:
         return content.decode(encoding)
@@ -119,6 +122,21 @@ def read_lines(file: LocalFile, encoding: str = "utf-8-sig") -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
+def refuse_large(file: LocalFile) -> None:
+    """Refuse a gzip file that unpacks to more than it may, before anybody unpacks it whole.
+
+    Raises:
+        DataError: It does, or is damaged.
+    """
+    if file.name.endswith(".gz"):
+        with opened(file):
+            return
+
+
 def _refuse_large(file: LocalFile, size: int) -> None:
-    if size > _MOST_UNPACKED:
-        raise DataError(f"{file.name} unpacks to more than {_MOST_UNPACKED // 10**9} GB")
+    if size > file.most_bytes:
+        inside = f": {file.member}" if file.member else ""
+        raise DataError(
+            f"{file.name}{inside} unpacks to more than {file.most_bytes:,} bytes; where that is "
+            "right, set unpacked_bytes of the file"
+        )

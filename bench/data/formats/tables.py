@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bench.data.formats.opened import Encoding, LocalFile, Options, opened, read_text
+from bench.data.formats.opened import Encoding, LocalFile, Options, opened, read_text, refuse_large
 from bench.data.rows import Row, read_table
 from bench.errors import DataError
 
@@ -128,5 +128,6 @@ class Table(Options):
             DataError: A file is damaged, or of another kind.
         """
         for file in files:
+            refuse_large(file)
             for row in read_table(file.path):
                 yield {**file.row, **row}

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.data.formats import Format, LocalFile
 from bench.data.formats.opened import opened, read_lines, read_text
+from bench.data.sources import FilesSource
 from bench.errors import DataError
 
 FORMATS: TypeAdapter[Any] = TypeAdapter(Format)
@@ -114,14 +116,33 @@ def test_damaged_files(
     ],
 )
 def test_what_unpacks_to_too_much_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, name: str, member: str | None
+    tmp_path: Path, content: bytes, name: str, member: str | None
 ) -> None:
     file = written(tmp_path, content, name, member)
-    monkeypatch.setattr("bench.data.formats.opened._MOST_UNPACKED", len(LONG))
-    assert read_text(file) == LONG.decode()
-    monkeypatch.setattr("bench.data.formats.opened._MOST_UNPACKED", len(LONG) - 1)
-    with pytest.raises(DataError, match=f"^{name} unpacks to more than"):
-        read_text(file)
+    assert read_text(replace(file, most_bytes=len(LONG))) == LONG.decode()
+    with pytest.raises(DataError, match=f"^{name}.* unpacks to more than {len(LONG) - 1:,} bytes"):
+        read_text(replace(file, most_bytes=len(LONG) - 1))
+
+
+def test_a_packed_table_is_not_unpacked_beyond_its_limit(tmp_path: Path) -> None:
+    content = json.dumps({"text": "x" * 10_000}).encode() + b"\n"
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(content))
+    table = FORMATS.validate_python({"format": "table"})
+    assert len([*table.read([LocalFile(path, path.name, most_bytes=len(content))])]) == 1
+    with pytest.raises(DataError, match=r"^rows\.jsonl\.gz unpacks to more than 10,000 bytes"):
+        [*table.read([LocalFile(path, path.name, most_bytes=10_000)])]
+
+
+def test_the_catalog_sets_the_limit_which_is_no_part_of_what_rows_are() -> None:
+    given = {"url": "https://example.org/a.zip", "sha256": "0" * 64, "read": {"format": "json"}}
+    plain, limited = (
+        FilesSource.model_validate({**given, **more}) for more in ({}, {"unpacked_bytes": 7})
+    )
+    assert [one.unpacked_bytes for one in limited.files] == [7]
+    assert plain.model_dump(mode="json") == limited.model_dump(mode="json")
+    with pytest.raises(ValidationError, match="greater than 0"):
+        FilesSource.model_validate({**given, "unpacked_bytes": 0})
 
 
 @pytest.mark.parametrize("kind", KINDS)
