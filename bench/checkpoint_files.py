@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from bench.errors import DataError
+from bench.files import is_folder
 
 UNUSED = ("*.onnx", "onnx/*", "openvino/*", "coreml/*", "*.h5", "*.msgpack", "*.ot", "*.tflite")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -99,12 +100,26 @@ def refuse_damaged(folder: Path) -> None:
             _check_weights(part.folder)
         if part.kind == "StaticEmbedding" and not (part.folder / "tokenizer.json").is_file():
             raise DataError(f"{part.folder / 'tokenizer.json'} is missing")
+    for base in filter(is_folder, adapted(folder)):
+        refuse_damaged(Path(base))
 
 
 def without_vocabulary(folder: Path) -> Path | None:
     """Folder of the first transformer of a checkpoint beside which no vocabulary lies, or None."""
     folders = [part.folder for part in parts(folder) if part.kind == "Transformer"]
     return next((one for one in folders if not _has_vocabulary(one)), None)
+
+
+def adapted(folder: Path) -> list[str]:
+    """Folders or hub ids of the models that adapters in a checkpoint are for, which it has not.
+
+    Raises:
+        DataError: A file that names them is damaged.
+    """
+    found = [part.folder / _ADAPTER for part in parts(folder)]
+    return [
+        str(_read(path, dict).get("base_model_name_or_path")) for path in found if path.is_file()
+    ]
 
 
 def damaged_json(folder: Path) -> Path | None:

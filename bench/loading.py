@@ -45,6 +45,10 @@ def reports() -> Iterator[list[Report]]:
 
     def from_pretrained(cls: Any, *args: Any, **options: Any) -> Any:
         told = options.pop("output_loading_info", False)
+        if (options.get("adapter_kwargs") or {}).get("_adapter_model_path"):
+            # The report on an adapter says nothing of the model below, which comes first here.
+            below = {name: value for name, value in options.items() if name != "adapter_kwargs"}
+            from_pretrained(cls, *args, **below)
         # What does not fit is in the report then, by name, and not in the library's own words.
         options["ignore_mismatched_sizes"] = True
         model, info = own.__func__(cls, *args, output_loading_info=True, **options)

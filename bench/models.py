@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
+from bench.checkpoint_files import adapted
 from bench.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
 from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
@@ -237,7 +238,8 @@ class Models:
                 [str(path.relative_to(folder)), self._data.file_sha256(path)] for path in files
             ]
             # What was trained from a folder before one had to be whole is not used again.
-            return fingerprint({"whole": hashes})
+            below = [self.fingerprint(base) for base in adapted(folder)]
+            return fingerprint({"whole": hashes, **({"below": below} if below else {})})
         return f"{name.partition('@')[0]}@{folder.name}"
 
     def minilm(self) -> Path:

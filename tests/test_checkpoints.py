@@ -16,6 +16,7 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from bench.checkpoints import load_folder, load_masked_lm
 from bench.errors import DataError, UsageError
+from tests.models import local_models
 from tests.notes import Notes
 from tests.saved_models import SHAPES, WIDTH, of, save, static
 from tests.tiny import tiny_bert, tiny_decoder
@@ -309,3 +310,26 @@ def test_tokens_are_pooled_only_where_there_are_some(tmp_path: Path) -> None:
     for first in (static(tmp_path / "s"), router):
         with pytest.raises(UsageError, match="has no tokens to pool"):
             with_pooling(of(first), "cls")
+
+
+def test_what_an_adapter_is_for_has_to_be_whole_too(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    model = SHAPES["mean"](tmp_path / "base")
+    settings = peft.LoraConfig(task_type="FEATURE_EXTRACTION", r=2, target_modules=["query"])
+    model.add_adapter(settings)
+    for name, parameter in model.named_parameters():
+        if "lora" in name:
+            torch.nn.init.ones_(parameter)
+    folder = tmp_path / "adapter"
+    model.save_pretrained(str(folder), create_model_card=False)
+    expected = model.encode(["a kettle boils"])
+    assert abs(load_folder(folder, "cpu").encode(["a kettle boils"]) - expected).max() < 1e-5
+    before = local_models(tmp_path).fingerprint(str(folder))
+    rewrite(folder / "adapter_model.safetensors", lambda weights: dict([*weights.items()][1:]))
+    with pytest.raises(DataError, match=r"weights lack .*lora"):
+        load(folder)
+    model.save_pretrained(str(folder), create_model_card=False)
+    rewrite(tmp_path / "base" / "model.safetensors", without(LAYER))
+    assert local_models(tmp_path).fingerprint(str(folder)) != before
+    with pytest.raises(DataError, match=r"weights lack encoder\.layer\.1"):
+        load(folder)

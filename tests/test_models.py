@@ -24,21 +24,14 @@ from bench.models import Models, lineage
 from bench.progress import Silent
 from bench.registry import method_class
 from bench.spec import parse_method_spec
+from tests.models import local_models
 from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
 
 TEXTS = ["one", "another one", "a third"]
 
 
-def _models(folder: Path) -> Models:
-    cache = Cache(folder / "cache")
-    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
-    return Models(
-        cache, data, device="cpu", seed=0, profile="smoke", offline=True, progress=Silent()
-    )
-
-
 def test_bare_folder_gets_a_pooling(tmp_path: Path) -> None:
-    folder, models = tiny_bert(tmp_path / "tiny"), _models(tmp_path)
+    folder, models = tiny_bert(tmp_path / "tiny"), local_models(tmp_path)
     assert models.load(str(folder))[1].pooling_mode == "mean"
     assert models.load(str(folder), pooling="cls")[1].pooling_mode == "cls"
     with pytest.raises(UsageError, match="unknown pooling 'middle'"):
@@ -47,7 +40,7 @@ def test_bare_folder_gets_a_pooling(tmp_path: Path) -> None:
 
 def test_the_own_pooler_of_a_checkpoint(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "tiny")
-    loaded = _models(tmp_path).load(str(folder), pooling="pooler")
+    loaded = local_models(tmp_path).load(str(folder), pooling="pooler")
     expected = pooler_outputs(folder, TEXTS)
     np.testing.assert_allclose(loaded.encode(TEXTS), expected, atol=1e-6)
     loaded.save_pretrained(str(tmp_path / "saved"))
@@ -63,20 +56,20 @@ def test_a_checkpoint_without_a_pooler(tmp_path: Path) -> None:
     reference.save_pretrained(folder)
     transformers.AutoTokenizer.from_pretrained(tmp_path / "tiny").save_pretrained(folder)
     with pytest.raises(UsageError, match="its weights lack one"):
-        _models(tmp_path).load(str(folder), pooling="pooler")
+        local_models(tmp_path).load(str(folder), pooling="pooler")
 
 
 def test_saved_folder_keeps_its_pooling(tmp_path: Path) -> None:
     model, folder = tiny_sentence_transformer(tmp_path / "tiny"), tmp_path / "saved"
     model.save_pretrained(str(folder))
-    loaded = _models(tmp_path).load(str(folder), pooling="cls")
+    loaded = local_models(tmp_path).load(str(folder), pooling="cls")
     assert loaded[1].pooling_mode == "mean"
     np.testing.assert_array_equal(loaded.encode(TEXTS), model.encode(TEXTS))
 
 
 def test_a_decoder_pads_with_what_ends_a_text(tmp_path: Path) -> None:
     folder = tiny_decoder(tmp_path / "decoder", "llama")
-    model = _models(tmp_path).load(str(folder))
+    model = local_models(tmp_path).load(str(folder))
     together = model.encode(["a kettle and a dog", "a"])
     alone = [model.encode([text])[0] for text in ("a kettle and a dog", "a")]
     np.testing.assert_allclose(together, alone, atol=1e-6)
@@ -84,20 +77,20 @@ def test_a_decoder_pads_with_what_ends_a_text(tmp_path: Path) -> None:
     known = json.loads(settings.read_text())
     settings.write_text(json.dumps({**known, "eos_token": None}))
     with pytest.raises(DataError, match="has no token to pad with"):
-        _models(tmp_path).load(str(folder))
+        local_models(tmp_path).load(str(folder))
 
 
 def test_methods_are_rebuilt_with_a_pooling(tmp_path: Path) -> None:
     folder = tmp_path / "saved"
     tiny_sentence_transformer(tmp_path / "tiny").save_pretrained(str(folder))
-    loaded = _models(tmp_path).load(f"sbert@{folder}", pooling="cls")
+    loaded = local_models(tmp_path).load(f"sbert@{folder}", pooling="cls")
     assert [type(module).__name__ for module in loaded] == ["Transformer", "Pooling"]
     assert loaded[1].pooling_mode == "cls"
     assert with_pooling(loaded, "max")[1].pooling_mode == "max"
 
 
 def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
-    folder, models = tiny_bert(tmp_path / "tiny"), _models(tmp_path)
+    folder, models = tiny_bert(tmp_path / "tiny"), local_models(tmp_path)
     before = models.fingerprint(str(folder))
     assert models.fingerprint(str(folder)) == before
     tiny_bert(folder, hidden=32)
@@ -113,7 +106,7 @@ def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
     ],
 )
 def test_unknown_names(tmp_path: Path, name: str, message: str) -> None:
-    for ask in (_models(tmp_path).load, _models(tmp_path).fingerprint):
+    for ask in (local_models(tmp_path).load, local_models(tmp_path).fingerprint):
         with pytest.raises(DataError, match=message):
             ask(name)
 
@@ -121,17 +114,17 @@ def test_unknown_names(tmp_path: Path, name: str, message: str) -> None:
 def test_a_spec_longer_than_any_file_name(tmp_path: Path) -> None:
     options = ",".join(f"{name}=0" for name in ("x" * 100, "y" * 100, "z" * 100))
     with pytest.raises(UsageError, match="has no option"):
-        _models(tmp_path).fingerprint(f"random[{options}]")
+        local_models(tmp_path).fingerprint(f"random[{options}]")
 
 
 def test_empty_folder_holds_no_model(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no model"):
-        _models(tmp_path).load(str(tmp_path))
+        local_models(tmp_path).load(str(tmp_path))
 
 
 def test_method_that_is_no_transformer(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'random' is not a transformer"):
-        _models(tmp_path).load("random")
+        local_models(tmp_path).load("random")
 
 
 class Shifts(Method):
@@ -164,7 +157,7 @@ def _build(folder: Path, config: Mapping[str, Any], seed: int = 0) -> Built:
         Shifts(Shifts.Config(**config)),
         cache=cache,
         data=data,
-        models=_models(folder),
+        models=local_models(folder),
         seed=seed,
         profile="smoke",
         device="cpu",
@@ -202,7 +195,7 @@ def test_a_method_is_loaded_with_another_seed(
     method = Shifts(Shifts.Config(base=str(tiny_bert(tmp_path / "tiny"))))
     monkeypatch.setattr(Models, "_method", lambda self, name: method if name == "shifts" else None)
     expected = [_build(tmp_path, method.config.model_dump(), seed=seed) for seed in (0, 7)]
-    models, built = _models(tmp_path), Shifts.built
+    models, built = local_models(tmp_path), Shifts.built
     for seed, other in zip((None, 7), expected, strict=True):
         assert models.fingerprint("shifts", seed=seed) == other.fingerprint
         loaded = models.load("shifts", seed=seed)
@@ -241,4 +234,4 @@ def test_the_sets_of_an_earlier_stage_count(tmp_path: Path) -> None:
 
 def test_only_methods_that_train_keep_a_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'minilm' is no method that trains"):
-        _models(tmp_path).folder("minilm")
+        local_models(tmp_path).folder("minilm")
