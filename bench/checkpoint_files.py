@@ -86,7 +86,7 @@ def refuse_damaged(folder: Path) -> None:
     """Check the files that the modules of a checkpoint are read from.
 
     Raises:
-        DataError: One is missing, damaged, pickled, or a pointer to a file kept elsewhere.
+        DataError: One is missing, damaged, a pointer to a file kept elsewhere, or holds a program.
     """
     for part in parts(folder):
         for path in _files(part.folder):
@@ -158,7 +158,7 @@ def weight_files(folder: Path) -> list[Path]:
     """Files of weights in the folder of a module, which all are there.
 
     Raises:
-        DataError: There are none, one is missing, or they are pickled.
+        DataError: There are none, or one is missing.
     """
     index = folder / _INDEX
     if (folder / _WEIGHTS).is_file():
@@ -172,16 +172,10 @@ def weight_files(folder: Path) -> list[Path]:
             return [folder / shard for shard in shards]
     if (folder / _ADAPTER).is_file() and (folder / "adapter_model.safetensors").is_file():
         return [folder / "adapter_model.safetensors"]
-    pickled = [path for pattern in PICKLED for path in sorted(folder.glob(pattern))]
+    pickled = sorted(folder.glob("pytorch_model*.bin"))
     if pickled:
-        raise DataError(
-            f"{pickled[0]} is pickled, and loading such a file can run a program; only safetensors "
-            "are read: convert it where it may be trusted, or name a revision that has them"
-        )
-    raise DataError(
-        f"{folder / _WEIGHTS} is missing, and pickled weights are neither fetched nor read; save "
-        "the model as safetensors, or name a revision that has them"
-    )
+        return pickled
+    raise DataError(f"{folder / _WEIGHTS} is missing; download or save the model again")
 
 
 def _routed(part: Part) -> Iterator[Part]:
@@ -246,6 +240,9 @@ def _check_settings(part: Part) -> None:
 
 def _check_weights(folder: Path) -> None:
     for path in weight_files(folder):
+        if path.suffix == ".bin":
+            _check_pickled(path)
+            continue
         try:
             with safe_open(path, "np") as weights:
                 empty = not weights.keys()
@@ -253,6 +250,21 @@ def _check_weights(folder: Path) -> None:
             raise DataError(f"{path} is damaged: {error}; download or save it again") from None
         if empty:
             raise DataError(f"{path} holds no weights; download or save it again")
+
+
+def _check_pickled(path: Path) -> None:
+    """Read weights of the older format as tensors alone, which runs nothing."""
+    import torch
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        raise DataError(
+            f"{path} is pickled and holds more than tensors, or is damaged; loading it could run a "
+            "program, so it is not read: save the model as safetensors where it may be trusted"
+        ) from None
+    if not found:
+        raise DataError(f"{path} holds no weights; download or save it again")
 
 
 def _read(path: Path, kind: type) -> Any:

@@ -76,7 +76,7 @@ def with_model(folder: Path) -> Path:
 
 @memoize
 def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
-    """Fetch a repository of the hub, without pickled weights, which are never read.
+    """Fetch a repository of the hub, without pickled weights where it has others.
 
     Args:
         repository: ``org/name`` or ``name``.
@@ -90,16 +90,20 @@ def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
 
     quiet_libraries()
 
-    name = f"{repository}@{revision}" if revision else repository
-    try:
+    def fetch(ignored: tuple[str, ...]) -> Path:
         return Path(
             snapshot_download(
                 repository,
                 revision=revision,
                 local_files_only=offline,
-                ignore_patterns=[*UNUSED, *PICKLED],
+                ignore_patterns=[*ignored],
             )
         )
+
+    name = f"{repository}@{revision}" if revision else repository
+    try:
+        folder = fetch((*UNUSED, *PICKLED))
+        return folder if any(folder.rglob("*.safetensors")) else fetch(UNUSED)
     except Exception as error:
         near = did_you_mean(repository, names(METHODS)) if "/" not in repository else ""
         hint = near or "allow the hub once, or pass a folder"
