@@ -282,7 +282,10 @@ class DataAccess:
         columns = catalog()[ref.dataset].columns
         path = self.locate(ref) or self._fetched(ref)
         summary = partial(rows_summary, columns=columns)
-        found = self.hashes.sha256(path, f"rows[{','.join(columns)}]", summary)
+        try:
+            found = self.hashes.sha256(path, f"rows[{','.join(columns)}]", summary)
+        except DataError as error:
+            raise DataError(f"{ref}: {error}; delete it to have it downloaded again") from None
         if wrong := mismatch(found, ref):
             raise DataError(
                 f"{ref}: {path} has {wrong}; its rows were changed, delete it to have it "

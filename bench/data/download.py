@@ -7,6 +7,7 @@ it gets larger than the file is known to be.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
@@ -294,6 +295,8 @@ def _session() -> requests.Session:
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=AT_ONCE))
     session.hooks["response"].append(_refuse_other_scheme)
+    # What it retries is told once it has failed for good.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     return session
 
 
