@@ -83,7 +83,8 @@ class TaskEntry(_Part):
     the task of mteb that this one equals. ``phenomena`` groups the items
     by what they probe, where the rows say so. ``contamination`` is None where nothing was
     trained here; ``in_domain`` says whether the training read other rows of the same data set.
-    ``fits`` tells what the maps of a transform were fitted on, in their order.
+    ``fits`` tells what the maps of a transform were fitted on, in their order. ``protocol`` is what
+    decides the score besides the rows, see ``bench.protocol``; None in records from before it.
     """
 
     kind: str
@@ -99,6 +100,7 @@ class TaskEntry(_Part):
     contamination: ContaminationEntry | None = None
     in_domain: bool = False
     fits: tuple[FitEntry, ...] = ()
+    protocol: dict[str, Any] | None = None
 
 
 class GridEntry(_Part):

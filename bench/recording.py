@@ -20,6 +20,7 @@ from bench.method import Predictor
 from bench.models import lineage
 from bench.plan import Cell, Settings, encode
 from bench.pool import PoolPredictor, PoolReader
+from bench.protocol import task_protocol
 from bench.record import (
     ContaminationEntry,
     EncodingEntry,
@@ -221,7 +222,9 @@ def make_record(
         # Maps that are fitted to each task keep what there is in it, here more and there less.
         dimension=dimensions.pop() if len(dimensions) == 1 else None,
         parameters=_parameters(built),
-        tasks={task.name: _task_entry(task, scores[task.name], learnt) for task in suite.tasks},
+        tasks={
+            task.name: _task_entry(suite, task, scores[task.name], learnt) for task in suite.tasks
+        },
         average=float(np.mean(mains)),
         average_ci95=_interval(_average_replicates(suite, scores)),
         average_of_rounded=float(np.mean([round(100 * main, 2) for main in mains])) / 100,
@@ -257,7 +260,9 @@ def _interval(replicates: NDArray[np.float64] | None) -> Interval | None:
     return None if replicates is None else percentile_interval(replicates)
 
 
-def _task_entry(spec: TaskSpec, task: ScoredTask, learnt: Collection[str]) -> TaskEntry:
+def _task_entry(
+    suite: Suite, spec: TaskSpec, task: ScoredTask, learnt: Collection[str]
+) -> TaskEntry:
     return TaskEntry(
         kind=spec.kind,
         metric=task.score.metric,
@@ -272,6 +277,7 @@ def _task_entry(spec: TaskSpec, task: ScoredTask, learnt: Collection[str]) -> Ta
         contamination=task.contamination,
         fits=task.fits,
         in_domain=isinstance(spec.data, str) and spec.data.partition(":")[0] in learnt,
+        protocol=task_protocol(suite, spec),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from bench.claims.papers import Claim
 from bench.errors import BenchError, UsageError, first_line
 from bench.method import resolve
+from bench.protocol import ProtocolError
 from bench.record import DEFAULT_OUTPUT, Record, read_record
 from bench.registry import METHODS, SUITES, method_class, names
 from bench.spec import parse_method_spec, split_list
@@ -91,9 +92,15 @@ def judge(
         found: Records to answer from; partial ones do not count.
         output: Folder where further records are to be written.
         failure: Why what was missing could not be run, where that was tried.
+
+    Raises:
+        ProtocolError: Both methods have records, scored by two protocols.
     """
     try:
         measured = _measure(claim, found, output, failure)
+    except ProtocolError:
+        # Records that contradict each other are no answer, and no page of answers is complete.
+        raise
     except BenchError as error:
         return Judgement(claim, "cannot be tested here", reason=first_line(error))
     return Judgement(claim, _answer(measured.difference.ci95, claim.margin / 100), measured)

@@ -13,7 +13,7 @@ from bench.cli.writing import writing
 from bench.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
-    from bench.record import Record
+    from bench.record import Group, Record
     from bench.report.model import Table
     from bench.report.text import Style
 
@@ -153,17 +153,14 @@ def _view(
     plot: Path | None,
 ) -> list[str]:
     from bench.errors import UsageError
-    from bench.record import read_record
     from bench.report import curve, diagnostics, geometry, grid, phenomena
+    from bench.report.columns import protocol_note
 
     if results:
         raise UsageError(f"result files of mteb have no {view}; drop --mteb or --view")
     if style not in {"text", "markdown"}:
         raise UsageError(f"--view {view} comes as text or markdown, not as {style}")
-    by_suite: dict[str, list[Record]] = {}
-    for record in map(read_record, paths):
-        if suite in (None, record.suite):
-            by_suite.setdefault(record.suite, []).append(record)
+    by_suite = _records(paths, suite)
     width = terminal_width() if style == "text" else None
     views = {
         "phenomena": phenomena.render,
@@ -174,11 +171,30 @@ def _view(
     }
     if plot is not None:
         _plot(by_suite, plot)
-    found = [
-        views[view](name, records, style=cast("Style", style), width=width)
-        for name, records in by_suite.items()
-    ]
-    return [text for text in found if text is not None]
+    found = []
+    for name, records in by_suite.items():
+        text = views[view](name, records, style=cast("Style", style), width=width)
+        if text is not None:
+            notes = protocol_note(records, style=cast("Style", style), width=width)
+            found.append("\n\n".join([text, *notes]))
+    return found
+
+
+def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]]:
+    from bench.report.compare import refuse_mixed_seeds
+    from bench.report.model import read_suites
+
+    found: dict[str, list[Record]] = {}
+    for name, of_suite in read_suites(paths).items():
+        if suite not in (None, name):
+            continue
+        groups: dict[Group, list[tuple[Path, Record]]] = {}
+        for path, record in of_suite:
+            groups.setdefault(record.group, []).append((path, record))
+        for group in groups.values():
+            refuse_mixed_seeds(group)
+        found[name] = [record for _, record in of_suite]
+    return found
 
 
 def _plot(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:

@@ -7,10 +7,11 @@ from textwrap import fill
 
 from tabulate import tabulate
 
+from bench.protocol import differing_protocols, most_common
 from bench.record import Group, Record
 from bench.report import markdown
 from bench.report.plain import plain
-from bench.report.text import Style
+from bench.report.text import OTHER_PROTOCOL, Style
 
 
 def by_group(records: Sequence[Record]) -> Mapping[Group, list[Record]]:
@@ -50,6 +51,32 @@ def heading(text: str, style: Style) -> str:
 def note(text: str, width: int | None) -> str:
     """Notes below a view."""
     return text if width is None else fill(text, width)
+
+
+def protocol_note(records: Sequence[Record], *, style: Style, width: int | None) -> list[str]:
+    """Name the rows of a suite that were scored by another protocol than most, in one note.
+
+    Args:
+        records: Records of the suite, at least one.
+        style: ``text`` or ``markdown``.
+        width: Columns of the terminal, or None for no limit.
+
+    Returns:
+        The note, or nothing where all agree.
+    """
+    usual = most_common(records)
+    others = {
+        f"{label(record.method.spec, record)} ({task}: {field})"
+        for record in records
+        for task, field in differing_protocols(usual, record).items()
+    }
+    if not others:
+        return []
+    text = (
+        f"{OTHER_PROTOCOL} scored by another protocol than most here: "
+        f"{'; '.join(sorted(others))}; run all again by the same suite."
+    )
+    return [note(shown_text(text, style), width)]
 
 
 def grids(

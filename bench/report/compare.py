@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from bench.errors import DataError, UsageError
 from bench.fingerprint import fingerprint
+from bench.protocol import refuse_other_protocol
 from bench.record import Record, read_items
 from bench.report.plain import plain
 from bench.stats.hierarchical import difference_over_seeds
@@ -83,11 +84,11 @@ class Side:
     Raises:
         DataError: A seed is there twice, seeds differ in settings or rows, or the items are not
             those of their record.
+        ProtocolError: Seeds were scored by two protocols.
     """
 
     def __init__(self, found: Sequence[tuple[Path, Record]]) -> None:
-        _refuse_twice(found)
-        _refuse_mixed(found)
+        refuse_mixed_seeds(found)
         self.records = [record for _, record in found]
         self._items = [read_items(path, record.items_sha256) for path, record in found]
 
@@ -128,6 +129,20 @@ class Side:
         return np.asarray(np.mean([items[f"{task}/value"] for items in self._items], axis=0))
 
 
+def refuse_mixed_seeds(found: Sequence[tuple[Path, Record]]) -> None:
+    """Refuse records that are no seeds of one method, which a mean must not hide.
+
+    Args:
+        found: Records of one method on one suite, with their paths.
+
+    Raises:
+        DataError: A seed is there twice, or seeds differ in settings or rows.
+        ProtocolError: Seeds were scored by two protocols.
+    """
+    _refuse_twice(found)
+    _refuse_mixed(found)
+
+
 def _refuse_twice(found: Sequence[tuple[Path, Record]]) -> None:
     first: dict[int, Path] = {}
     for path, record in found:
@@ -145,11 +160,13 @@ def _refuse_mixed(found: Sequence[tuple[Path, Record]]) -> None:
                 f"seeds {record.seed} and {other.seed} of {record.method.spec} on {record.suite} "
                 "differ in settings, base or rows; run both again by the same command"
             )
+        refuse_other_protocol(record, other)
 
 
 def _circumstances(record: Record) -> tuple[object, ...]:
     rows = [*record.tasks], record.scored_rows
-    return record.convention, record.method.config, record.method.base, rows
+    averaged = record.averaged_tasks
+    return record.convention, record.method.config, record.method.base, rows, averaged
 
 
 def compare(a: Side, b: Side) -> Comparison:
@@ -159,7 +176,8 @@ def compare(a: Side, b: Side) -> Comparison:
     all other scores, and several seeds, by the paired bootstrap.
 
     Raises:
-        UsageError: They were not scored on the same rows by the same protocol.
+        UsageError: They were not scored on the same rows by the same protocol, or average other
+            tasks.
     """
     _refuse_unlike(a.first, b.first)
     tasks = list(a.first.tasks)
@@ -187,6 +205,7 @@ def _refuse_unlike(a: Record, b: Record) -> None:
         ("convention", lambda record: record.convention),
         ("limit", lambda record: record.limit),
         ("tasks", lambda record: list(record.tasks)),
+        ("averaged tasks", lambda record: sorted(record.averaged_tasks)),
         ("rows", lambda record: record.scored_rows),
     ]
     for name, fact in facts:
@@ -195,6 +214,7 @@ def _refuse_unlike(a: Record, b: Record) -> None:
                 f"{a.method.spec} and {b.method.spec} cannot be compared on {a.suite}: "
                 f"their {name} differ; run both again by the same command"
             )
+    refuse_other_protocol(a, b)
     if a.average_ci95 is None:
         raise UsageError(f"{a.suite} is scored by mteb, which tells nothing of items to compare")
 

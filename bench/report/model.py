@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import DataError
+from bench.protocol import differing_protocols, most_common
 from bench.record import Group, Interval, Record, read_record, without_repeats
 from bench.report.compare import Side
 from bench.report.published import Published, find_published
@@ -62,6 +63,8 @@ class Row:
         in_domain: Tasks of data sets that the training drew on.
         other_rows: Whether all rows of its data were scored, but other ones than in most rows of
             the table, as where the data were changed since.
+        other_protocol: Tasks that were scored by another protocol than in most rows of the table,
+            each with a field that differs.
     """
 
     spec: str
@@ -84,6 +87,7 @@ class Row:
     contaminated: dict[str, float] = field(default_factory=dict)
     in_domain: tuple[str, ...] = ()
     other_rows: bool = False
+    other_protocol: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,22 +141,26 @@ def make_table(suite: str, found: Found) -> Table:
     Raises:
         DataError: Two of them do not fit one table.
     """
-    first = found[0][1]
     groups = _groups(suite, found)
+    usual = most_common([record for _, record in found])
     sides = {key: Side(group) for key, group in groups.items()}
-    averages = {key: _mean_average(group) for key, group in groups.items()}
     bases = {record.method.base for _, record in found if record.method.trained}
     others = _on_other_rows(sides)
     rows = {
-        key: replace(_row(group, averages, bases), other_rows=key in others)
+        key: replace(
+            _row(group, bases),
+            below_base=_is_below_base(group, groups),
+            other_rows=key in others,
+            other_protocol=differing_protocols(usual, group[0][1]),
+        )
         for key, group in groups.items()
     }
     return Table(
         suite=suite,
-        convention=first.convention,
-        averaged_tasks=first.averaged_tasks,
-        metrics={name: entry.metric for name, entry in first.tasks.items()},
-        mteb={name: entry.mteb for name, entry in first.tasks.items() if entry.mteb},
+        convention=usual.convention,
+        averaged_tasks=usual.averaged_tasks,
+        metrics={name: entry.metric for name, entry in usual.tasks.items()},
+        mteb={name: entry.mteb for name, entry in usual.tasks.items() if entry.mteb},
         rows=order_rows(_ranked(rows, sides)),
     )
 
@@ -193,12 +201,20 @@ def _mean_average(group: Found) -> float:
     return float(np.mean([record.average for _, record in group]))
 
 
-def _row(group: Found, averages: Mapping[Group, float], bases: set[str | None]) -> Row:
+def _is_below_base(group: Found, groups: Mapping[Group, Found]) -> bool:
+    first = group[0][1]
+    base = groups.get((first.method.base or "", first.profile, first.limit))
+    if not first.method.trained or base is None:
+        return False
+    other = base[0][1]
+    alike = first.scored_rows == other.scored_rows and not differing_protocols(first, other)
+    return alike and _mean_average(group) < _mean_average(base)
+
+
+def _row(group: Found, bases: set[str | None]) -> Row:
     records = [record for _, record in group]
     first = records[0]
     spec, profile, limit = first.group
-    average = averages[first.group]
-    base_average = averages.get((first.method.base or "", profile, limit))
     scores = [record.average for record in records]
     return Row(
         spec=spec,
@@ -213,10 +229,10 @@ def _row(group: Found, averages: Mapping[Group, float], bases: set[str | None]) 
             task: float(np.mean([record.tasks[task].main for record in records]))
             for task in first.tasks
         },
-        average=average,
+        average=_mean_average(group),
         sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
         ci95=None,
-        below_base=first.method.trained and base_average is not None and average < base_average,
+        below_base=False,
         costs=_costs(records),
         published=find_published(first.suite, first.averaged_tasks, spec, first.method.base),
         contaminated={

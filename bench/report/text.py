@@ -22,6 +22,7 @@ CONTAMINATED = "‡"
 IN_DOMAIN = "°"
 PARTIAL = "*"
 OTHER_ROWS = "≠"
+OTHER_PROTOCOL = "≢"
 _FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 _LEFT = {"Method", "Base", "Profile"}
 _OPTIONAL = ("Rank", "±", "95% CI", "Published", "Train s", "Texts/s", "Memory")
@@ -36,6 +37,7 @@ _LATEX = {
     CONTAMINATED: r"$^\ddagger$",
     IN_DOMAIN: r"$^\circ$",
     OTHER_ROWS: r"$\neq$",
+    OTHER_PROTOCOL: r"$\not\equiv$",
 }
 
 
@@ -108,7 +110,18 @@ def _marks(table: Table) -> list[str]:
         lines.append(f"{PARTIAL} partial: only {some} rows of each task.")
     if any(row.other_rows for row in table.rows):
         lines.append(f"{OTHER_ROWS} scored on other rows than most here; run all again.")
+    if any(row.other_protocol for row in table.rows):
+        lines.append(_protocols(table))
     return lines
+
+
+def _protocols(table: Table) -> str:
+    facts = {f"{task}: {fact}" for row in table.rows for task, fact in row.other_protocol.items()}
+    told = "; ".join(sorted(facts))
+    return (
+        f"{OTHER_PROTOCOL} scored by another protocol than most here ({told}); run all again by "
+        "the same suite."
+    )
 
 
 def _sources(table: Table) -> list[str]:
@@ -210,7 +223,12 @@ class _Grid:
 
 def _row_marks(row: Row) -> list[str]:
     marks = [BELOW_BASE] * row.below_base + [IMPORTED] * row.imported
-    return marks + [PARTIAL] * bool(row.limit) + [OTHER_ROWS] * row.other_rows
+    return (
+        marks
+        + [PARTIAL] * bool(row.limit)
+        + [OTHER_ROWS] * row.other_rows
+        + ([OTHER_PROTOCOL] * bool(row.other_protocol))
+    )
 
 
 def _score(row: Row, task: str) -> str:
