@@ -20,7 +20,7 @@ from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, resolve
 from bench.models import Models, named_method
 from bench.progress import Progress
-from bench.record import has_failed, read_items, read_record, record_path
+from bench.record import has_failed, read_verified, record_path
 from bench.registry import METHODS, method_class, names
 from bench.spec import MethodSpec, parse_method_spec, wrapping
 from bench.suite import MtebSpec, Suite
@@ -288,13 +288,9 @@ def due(cell: Cell, rerun: Rerun) -> bool:
 
 
 def is_complete(cell: Cell) -> bool:
-    """Whether the record of a cell is there with its items, and of the same fingerprint."""
+    """Whether the record of a cell is there, of its fingerprint, and follows from its items."""
     try:
-        record = read_record(cell.path)
-        if record.cell_fingerprint != cell.fingerprint:
-            return False
-        read_items(cell.path, record.items_sha256)
-        return True
+        return read_verified(cell.path).cell_fingerprint == cell.fingerprint
     except (OSError, BenchError):
         return False
 

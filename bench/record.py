@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +19,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import DataError
 from bench.files import write_atomic
+from bench.regular import read_regular
+from bench.verification import check_figures, check_items
 
 DEFAULT_OUTPUT = Path("results/runs")
+# Hundreds of times what the records of the largest suites take.
+JSON_LIMIT = 16 * 2**20
+ITEMS_LIMIT = 2**30
 Interval = tuple[float, float]
 Group = tuple[str, str, int | None]
 Arrays = Mapping[str, NDArray[Any]]
@@ -252,37 +258,58 @@ def read_record(path: Path) -> Record:
     """Read a cell's JSON.
 
     Raises:
-        DataError: Not a record of this schema.
+        DataError: It cannot be read, is not a record of this schema, or its figures contradict
+            each other.
     """
     try:
-        return Record.model_validate_json(path.read_bytes())
+        record = Record.model_validate_json(read_regular(path, JSON_LIMIT))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path}: not a record: {place} {first['msg'].lower()}") from None
+    check_figures(path, record)
+    return record
 
 
-def read_items(path: Path, expected: str | None = None) -> dict[str, NDArray[Any]]:
-    """Read the per-item arrays of the record at ``path``.
+def read_items(path: Path, record: Record | None = None) -> dict[str, NDArray[Any]]:
+    """Read the per-item arrays of a record.
 
     Args:
         path: Path of the record.
-        expected: Checksum that the record has of them, or None to read any.
+        record: The record, whose figures are to follow from them, or None to read any.
 
     Raises:
-        DataError: The file is missing or damaged, or of another run than the record.
+        DataError: The file is missing or damaged, of another run than the record, or its arrays do
+            not give the figures of the record.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     place = _items_path(path)
     try:
-        content = place.read_bytes()
-        if expected is not None and sha256(content) != expected:
+        content = read_regular(place, ITEMS_LIMIT)
+        if record is not None and sha256(content) != record.items_sha256:
             raise DataError(f"{place}: not the items of {path.name}; run that cell again")
-        return dict(load(content))
-    except (OSError, SafetensorError) as error:
+        items = dict(load(content))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        # The library has no words of its own for types that NumPy lacks.
         raise DataError(f"{place}: cannot be read: {error}; run that cell again") from None
+    if record is not None:
+        check_items(path, record, items)
+    return items
+
+
+def read_verified(path: Path) -> Record:
+    """Read a record whose figures follow from its items.
+
+    Raises:
+        DataError: See ``read_record`` and ``read_items``.
+    """
+    record = read_record(path)
+    read_items(path, record)
+    return record
 
 
 def write_failure(path: Path, failure: Failure) -> None:
@@ -310,15 +337,17 @@ def find_records(folders: Sequence[Path]) -> list[Path]:
 
 
 def _is_record(path: Path) -> bool:
-    if path.name.startswith(".") or path.name.endswith(".failed.json") or not path.is_file():
+    if path.name.startswith(".") or path.name.endswith(".failed.json") or path.is_dir():
         return False
-    if _items_path(path).is_file():
+    if os.path.lexists(_items_path(path)):
         # A damaged record is one still: left out in silence, its method would not be judged.
         return True
+    if not path.is_file() or path.stat().st_size > JSON_LIMIT:
+        return False
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path, JSON_LIMIT))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and "cell_fingerprint" in content

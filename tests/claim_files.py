@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.records import record_of, task_of, write_in
+from bench.stats.bootstrap import percentile_interval
+from tests.records import items_of, record_of, task_of, write_in
 
 RUNS = Path("results/runs")
 TRAINED = {"sct", "simcse"}
@@ -30,13 +31,27 @@ def write(
 ) -> Path:
     """Write a record of one task whose scores on all resamples are those of 0.25 and a gain."""
     average = 0.25 + NOISE + gain
-    pairs = average if task_gain is None else 0.25 + NOISE + task_gain
-    items = {"average/replicates": average, "pairs/replicates": pairs, "pairs/value": NOISE}
+    replicates = {"pairs": average}
+    if task_gain is not None:
+        # What the task lacks to the average is in another one.
+        pairs = 0.25 + NOISE + task_gain
+        replicates = {"pairs": pairs, "rest": 2 * average - pairs}
     trained = spec.partition("[")[0] in TRAINED
-    task = task_of("sts", float(pairs.mean()), metric="Spearman", items=40, data_sha256=rows)
+    tasks = {
+        name: task_of(
+            "sts",
+            float(one.mean()),
+            metric="Spearman",
+            items=40,
+            ci95=percentile_interval(one),
+            data_sha256=rows,
+        )
+        for name, one in replicates.items()
+    }
+    items = items_of(tasks, replicates)
     record = record_of(
         spec,
-        {"pairs": task},
+        tasks,
         items=items,
         method={"trained": trained, "base": "minilm-l2" if trained else None},
         suite=suite,
@@ -45,8 +60,7 @@ def write(
         seed=seed,
         limit=limit,
         model_fingerprint=f"{spec}{seed}",
-        average=float(average.mean()),
-        average_ci95=(0.1, 0.9),
+        average_ci95=percentile_interval(items["average/replicates"]),
     )
     return write_in(folder, f"{spec}-{profile}-{limit}-seed{seed}", record, items)
 

@@ -44,7 +44,8 @@ def record_of(
         method: Changes to what the record says of the method.
         changes: Changes to the record.
     """
-    mean = sum(task.main for task in tasks.values()) / len(tasks)
+    mean = float(np.mean([task.main for task in tasks.values()]))
+    rounded = float(np.mean([round(100 * task.main, 2) for task in tasks.values()])) / 100
     entry: dict[str, Any] = {
         "name": parse_method_spec(spec).name,
         "spec": spec,
@@ -69,7 +70,7 @@ def record_of(
         "tasks": dict(tasks),
         "average": mean,
         "average_ci95": None,
-        "average_of_rounded": mean,
+        "average_of_rounded": rounded,
         "averaged_tasks": tuple(tasks),
         "encoding": EncodingEntry(texts=9, distinct=9, encoded=9, tokens=None),
         "timings": Timings(build=0, encode=0, score=0),
@@ -83,6 +84,23 @@ def record_of(
     return Record(**fields | changes)
 
 
+def items_of(
+    tasks: Mapping[str, TaskEntry], replicates: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[Any]]:
+    """Items that give the scores of tasks without further arrays, and the average of all tasks.
+
+    Args:
+        tasks: The tasks, by name.
+        replicates: Replicates of each of them, (R,).
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for name, task in tasks.items():
+        found[f"{name}/value"] = np.full(task.items, task.main, dtype=np.float32)
+        found[f"{name}/replicates"] = replicates[name]
+    found["average/replicates"] = np.mean([replicates[name] for name in tasks], axis=0)
+    return found
+
+
 def task_of(kind: str, main: float, **changes: Any) -> TaskEntry:
     """What a record says of a task."""
     fields: dict[str, Any] = {
@@ -90,7 +108,7 @@ def task_of(kind: str, main: float, **changes: Any) -> TaskEntry:
         "mteb": None,
         "ci95": None,
         "metrics": {},
-        "items": 9,
+        "items": 0,
         "data_sha256": "0",
     }
     return TaskEntry(kind=kind, main=main, **fields | changes)

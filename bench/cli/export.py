@@ -25,11 +25,11 @@ def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
     """Write the records below FOLDERS [results/runs] in the form of another tool."""
     from bench.errors import DataError
     from bench.integrations.mteb_results import export
-    from bench.record import find_records, read_record
+    from bench.record import find_records, read_verified
 
     paths = find_records(folders)
     with writing(to):
-        written, left_out = export(map(read_record, paths), to)
+        written, left_out = export(map(read_verified, paths), to)
     if not written:
         raise DataError(
             "nothing to export: only whole tasks that equal mteb's count, "

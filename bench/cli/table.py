@@ -181,6 +181,7 @@ def _view(
 
 
 def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]]:
+    from bench.record import read_items
     from bench.report.compare import refuse_mixed_seeds
     from bench.report.model import read_suites
 
@@ -190,6 +191,7 @@ def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]
             continue
         groups: dict[Group, list[tuple[Path, Record]]] = {}
         for path, record in of_suite:
+            read_items(path, record)
             groups.setdefault(record.group, []).append((path, record))
         for group in groups.values():
             refuse_mixed_seeds(group)

@@ -90,7 +90,7 @@ class Side:
     def __init__(self, found: Sequence[tuple[Path, Record]]) -> None:
         refuse_mixed_seeds(found)
         self.records = [record for _, record in found]
-        self._items = [read_items(path, record.items_sha256) for path, record in found]
+        self._items = [read_items(path, record) for path, record in found]
 
     @property
     def first(self) -> Record:

@@ -251,11 +251,9 @@ def _base(record: Record, bases: set[str | None]) -> str:
 
 
 def _costs(records: Sequence[Record]) -> Costs:
-    trainings = [
-        record.training["seconds"]
-        for record in records
-        if record.training and "seconds" in record.training
-    ]
+    told = [(record.training or {}).get("seconds") for record in records]
+    # What a method tells of its training has no form of its own.
+    trainings = [seconds for seconds in told if isinstance(seconds, int | float)]
     speeds = [speed for record in records if (speed := record.texts_per_second)]
     return Costs(
         train_seconds=float(np.mean(trainings)) if trainings else None,

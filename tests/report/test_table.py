@@ -24,13 +24,14 @@ from bench.report.imported import ImportedModel, with_models
 from bench.report.markdown import one_line
 from bench.report.model import load_tables
 from bench.report.text import render
-from tests.records import record_of, task_of, write_in
+from bench.stats.bootstrap import percentile_interval
+from tests.records import items_of, record_of, task_of, write_in
 
 
 def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
-    """Write a record of a suite of two tasks."""
+    """Write a record of a suite of two tasks, the first of another name where one is given."""
+    first = changes.pop("first", "A")
     base = changes.pop("base", None)
-    entry = {"ci95": (0.1, 0.9)}
     of_first = {
         "metric": "Spearman",
         "mteb": "STS12",
@@ -38,23 +39,22 @@ def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
         "contamination": changes.pop("seen", None),
         "in_domain": changes.pop("in_domain", False),
     }
-    items = {
-        "average/replicates": changes.pop("replicates", average + np.linspace(-0.1, 0.1, 41)),
+    given = changes.pop("replicates", average + np.linspace(-0.1, 0.1, 41))
+    replicates = {first: given - 0.05, "B": given + 0.05}
+    entry = {
+        name: {"items": 9, "ci95": percentile_interval(one)} for name, one in replicates.items()
     }
-    fixed = {
-        "average": average,
-        "average_ci95": (average - 0.095, average + 0.095),
-        "average_of_rounded": average,
+    tasks = {
+        first: task_of("sts", average - 0.05, **entry[first], **of_first),
+        "B": task_of("reranking", average + 0.05, metric="MAP", **entry["B"]),
     }
+    items = items_of(tasks, replicates)
     record = record_of(
         spec,
-        {
-            "A": task_of("sts", average - 0.05, **entry, **of_first),
-            "B": task_of("reranking", average + 0.05, metric="MAP", **entry),
-        },
+        tasks,
         items=items,
         method={"trained": base is not None, "base": base},
-        **fixed | changes,
+        **{"average_ci95": percentile_interval(items["average/replicates"])} | changes,
     )
     return write_in(folder, f"{spec}-{record.seed}", record, items)
 
@@ -146,9 +146,8 @@ def test_latex(paths: list[Path]) -> None:
 
 def test_names_cannot_break_out_of_their_cell(tmp_path: Path) -> None:
     evil = "a|b*c*\n\n# <img src=x onerror=y>`\x1b[31m"
-    path = write(tmp_path, "plain", 0.5)
+    path = write(tmp_path, "plain", 0.5, first=f"A{evil}")
     content = path.read_text().replace('"spec": "plain"', f'"spec": {json.dumps(evil)}')
-    content = content.replace('"A"', json.dumps(f"A{evil}"))
     path.write_text(content)
     (table,) = load_tables([path])
     for style, parts in (("text", 3), ("latex", 1), ("markdown", 3)):
@@ -226,15 +225,13 @@ def test_the_same_cell_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_published_figures_stand_beside_measured_ones(tmp_path: Path) -> None:
-    path = write(tmp_path, "minilm", 0.5)
-    content = path.read_text().replace('"suite": "small"', '"suite": "sts7-mteb"')
     known = ["STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "SICK-R"]
-    entry = json.loads(content)["tasks"]["A"]
-    changed = json.loads(content) | {
-        "tasks": dict.fromkeys(known, entry),
-        "averaged_tasks": known,
-    }
-    path.write_text(json.dumps(changed))
+    replicates = {name: np.linspace(0.4, 0.6, 41) for name in known}
+    interval = percentile_interval(replicates["STS12"])
+    tasks = {name: task_of("sts", 0.5, items=9, ci95=interval) for name in known}
+    items = items_of(tasks, replicates)
+    record = record_of("minilm", tasks, items=items, suite="sts7-mteb", average_ci95=interval)
+    path = write_in(tmp_path, "minilm", record, items)
     (table,) = load_tables([path])
     published = table.rows[0].published
     assert published is not None
