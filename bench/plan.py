@@ -290,7 +290,9 @@ def due(cell: Cell, rerun: Rerun) -> bool:
 def is_complete(cell: Cell) -> bool:
     """Whether the record of a cell is there, of its fingerprint, and follows from its items."""
     try:
-        return read_verified(cell.path).cell_fingerprint == cell.fingerprint
+        record = read_verified(cell.path)
+        named = record.cell_fingerprint, record.suite, record.method.spec, record.seed
+        return named == (cell.fingerprint, cell.suite.name, str(cell.spec), cell.seed)
     except (OSError, BenchError):
         return False
 
