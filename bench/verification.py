@@ -123,9 +123,9 @@ def _arrays(record: Record, items: Arrays) -> Iterator[str]:
     if unknown := by_task.keys() - record.tasks.keys() - {AVERAGE}:
         yield f"{sorted(unknown)[0]!r} is no task of the record"
         return
-    for name, task in record.tasks.items():
+    for name, entry in record.tasks.items():
         arrays = by_task.get(name, {})
-        problem = next(_shapes(task, arrays), None) or next(_scores(task, arrays), None)
+        problem = next(_shapes(entry, arrays), None) or next(_scores(entry, arrays), None)
         if problem:
             yield f"task {name}: {problem}"
             return
