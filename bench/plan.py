@@ -244,12 +244,13 @@ def _cell(
     models = _models(settings, seed)
     model = model_fingerprint(method, settings.data, models, seed)
     key = fingerprint([suite.name, str(spec), settings.profile, settings.limit])[:8]
-    name = f"{_file_name(str(spec))}-{settings.profile}-{key}-seed{seed}"
-    path = record_path(settings.output, _file_name(suite.name), name)
+    name = f"{file_name(str(spec))}-{settings.profile}-{key}-seed{seed}"
+    path = record_path(settings.output, file_name(suite.name), name)
     return Cell(suite, spec, method, seed, model, fingerprint([model, identity]), path)
 
 
-def _file_name(text: str) -> str:
+def file_name(text: str) -> str:
+    """Letters, digits and hyphens of a text that name a file, the first 60; others may share it."""
     return re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_")[:60]
 
 

@@ -29,7 +29,9 @@ def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
 
     paths = find_records(folders)
     with writing(to):
-        written, left_out = export(map(read_verified, paths), to)
+        written, left_out, notes = export(map(read_verified, paths), to)
+    for note in notes:
+        click.echo(f"bench: {note}", err=True)
     if not written:
         raise DataError(
             "nothing to export: only whole tasks that equal mteb's count, "

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 BASELINES = Path("results/baselines")
 LEADERBOARDS = Path("results/leaderboards")
+# What a view shows, and what makes records of it.
+_MAKES = {
+    "phenomena": ("items that say what they probe", "--suite mini"),
+    "grid": ("scores of cut models", "--suite sts7 --methods matryoshka-2d"),
+    "geometry": ("measures of its vectors", "--suite mini --rerun all"),
+    "curve": ("vectors cut to smaller sizes", "--suite redundancy --methods minilm"),
+    "diagnostics": (
+        "what was learned from a pool",
+        "--suite pseudo-label --methods hierarchical-ensemble",
+    ),
+}
 
 
 @click.command("table")
@@ -91,11 +102,23 @@ def command(
     else:
         texts = _view(view, paths, suite, results, style, plot)
     if not texts:
-        where = f" of suite {suite}" if suite is not None else ""
-        raise DataError(f"no records{where} found to show; 'bench run' writes them")
+        raise DataError(_nothing(paths, suite, view))
     for text in texts:
         click.echo(text if style in {"csv", "json"} else text + "\n")
     return EXIT_OK
+
+
+def _nothing(paths: Sequence[Path], suite: str | None, view: str) -> str:
+    """Say what there is not, and the command that makes it."""
+    from bench.record import read_record
+
+    suites = dict.fromkeys(read_record(path).suite for path in paths)
+    if not suites:
+        return "no records found to show; 'bench run' writes them"
+    if suite is not None and suite not in suites:
+        return f"no records of suite {suite} found to show, only of {', '.join(suites)}"
+    what, command = _MAKES[view]
+    return f"no record has {what} to show; run e.g. 'bench run {command}'"
 
 
 def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:

@@ -12,41 +12,64 @@ from mteb.cache import ResultCache
 from mteb.models.model_meta import ModelMeta
 from mteb.results import TaskResult
 
+from bench.fingerprint import fingerprint
+from bench.plan import file_name
 from bench.record import Record, TaskEntry
 
 _MODEL = "sentence-bench"
+# Bytes of a folder's name are 255 on common file systems, less those of the above.
+_LONGEST = 200
 
 
-def export(records: Iterable[Record], folder: Path) -> tuple[list[Path], int]:
+def export(records: Iterable[Record], folder: Path) -> tuple[list[Path], int, list[str]]:
     """Write the tasks that equal mteb's as ``folder/results/<model>/<revision>/<Task>.json``.
 
-    The model is named ``sentence-bench/<spec>``, its revision is the fingerprint of the model.
+    The model is named ``sentence-bench/<spec>``, its revision is the fingerprint of the model. A
+    spec that is too long for a folder is shortened as in the names of records.
 
     Args:
         records: Records; partial ones and other conventions than MTEB's are left out.
         folder: Where ``mteb.ResultCache(folder)`` finds them.
 
     Returns:
-        Files written, and the number of task scores left out.
+        Files written, the number of task scores left out, and notes of names that were shortened
+        and of tasks that mteb does not have.
     """
     cache = ResultCache(folder)
     written: list[Path] = []
-    left_out = 0
+    left_out, notes = 0, []
     for record in records:
         meta = _meta(record)
-        for entry in record.tasks.values():
+        for name, entry in record.tasks.items():
             if record.convention != "mteb" or record.limit is not None or entry.mteb is None:
                 left_out += 1
                 continue
-            cache.save_to_cache(_result(entry.mteb, entry), meta)
+            try:
+                result = _result(entry.mteb, entry)
+            except KeyError as error:
+                missing = str(error.args[0]).removeprefix("KeyError: ")
+                notes.append(
+                    f"task {name} of {record.suite} is left out: mteb has no {entry.mteb} with its "
+                    f"subset: {missing}; correct its mteb in the suite"
+                )
+                continue
+            if meta.name != f"{_MODEL}/{record.method.spec}":
+                notes.append(f"{record.method.spec} is too long for a folder: {meta.name} there")
+            cache.save_to_cache(result, meta)
             written.append(cache.get_task_result_path(entry.mteb, meta))
-    return written, left_out
+    return written, left_out, list(dict.fromkeys(notes))
+
+
+def _name(spec: str) -> str:
+    if len(spec.encode()) <= _LONGEST:
+        return spec
+    return f"{file_name(spec)}-{fingerprint(spec)[:8]}"
 
 
 def _meta(record: Record) -> ModelMeta:
     return ModelMeta.create_empty(
         overwrites={
-            "name": f"{_MODEL}/{record.method.spec}",
+            "name": f"{_MODEL}/{_name(record.method.spec)}",
             "revision": record.model_fingerprint,
             "n_parameters": record.parameters,
             "embed_dim": record.dimension,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.table import _MAKES
 from tests.small import Bench
 
 
@@ -48,3 +49,44 @@ def test_plot(bench: Bench, records: Path) -> None:
     code, out, _ = bench("table", records, "--view", "curve", "--plot", "x.svg")
     assert (code, "26 dimensions" in out) == (0, True)
     assert Path("x.svg").read_text().startswith("<?xml")
+
+
+RUNS = {
+    "grid": "scores of cut models to show; run e.g. "
+    "'bench run --suite sts7 --methods matryoshka-2d'",
+    "curve": "'bench run --suite redundancy --methods minilm'",
+    "diagnostics": "'bench run --suite pseudo-label --methods hierarchical-ensemble'",
+    "phenomena": "'bench run --suite mini'",
+}
+
+
+@pytest.mark.parametrize("view", RUNS)
+def test_a_view_of_nothing_says_what_to_run(view: str, bench: Bench, suite: Path) -> None:
+    assert bench("run", "--suite", suite, "--methods", "good", "--output", "out")[0] == 0
+    code, out, err = bench("table", "out", "--view", view)
+    assert (code, out) == (4, "")
+    assert err.startswith("bench: no record has ")
+    assert RUNS[view] in err
+    assert "found" not in err
+    code, _, err = bench("table", "out", "--view", view, "--suite", "other")
+    assert (code, err) == (4, "bench: no records of suite other found to show, only of small\n")
+    Path("empty").mkdir()
+    code, _, err = bench("table", "empty", "--view", view)
+    assert (code, err) == (4, "bench: no records found to show; 'bench run' writes them\n")
+
+
+def test_what_views_name_to_run_makes_them() -> None:
+    # Suites and methods by these names exist; what they leave is tested with them.
+    from bench.method import resolve
+    from bench.registry import method_class
+    from bench.spec import parse_method_spec
+    from bench.suite import load_suite
+
+    for command in (command for _, command in _MAKES.values()):
+        words = command.split()
+        assert load_suite(words[1])
+        for text in words[3:4] if "--methods" in words else []:
+            spec = parse_method_spec(text)
+            assert resolve(method_class(spec.name), spec, "local")
+    method = parse_method_spec("matryoshka-2d")
+    assert resolve(method_class("matryoshka-2d"), method, "local").grid

@@ -186,6 +186,39 @@ def test_exported_results_are_results_of_mteb(
     assert [one.model_name for one in loaded.model_results] == ["sentence-bench/random"]
 
 
+def test_export_shortens_long_names_and_goes_on(
+    bench: Bench, sts_suite: Path, tmp_path: Path
+) -> None:
+    long = f"good[flag={'/deep' * 60}/model,count=1]"
+    other = long.replace("count=1", "count=2")
+    methods = f"{long},{other},good"
+    assert bench("run", "--suite", sts_suite, "--methods", methods)[0] == 0
+    code, out, err = bench("export", "--to", tmp_path / "tree")
+    assert (code, out.split()[0]) == (0, "3")
+    assert err.count("is too long for a folder: sentence-bench/good_count_") == 2
+    names = [one.name for one in (tmp_path / "tree/results").iterdir()]
+    assert len(names) == 3
+    assert all(len(name) <= 90 for name in names)
+    loaded = ResultCache(tmp_path / "tree").load_results(tasks=["STS12"])
+    assert len(loaded.model_results) == 3
+    out = bench("table", "--mteb", tmp_path / "tree", "--format", "json")[1]
+    assert out.count('"imported": true') == 3
+
+
+def test_export_leaves_out_tasks_that_mteb_has_not(
+    bench: Bench, sts_suite: Path, tmp_path: Path
+) -> None:
+    text = sts_suite.read_text()
+    more = text.partition("[[tasks]]")[2]
+    tasks = [more.replace('"STS12"', f'"{name}"') for name in ("STS17", "Nope")]
+    sts_suite.write_text("[[tasks]]".join([text, *tasks]))
+    assert bench("run", "--suite", sts_suite, "--methods", "good")[0] == 0
+    code, out, err = bench("export", "--to", tmp_path / "tree")
+    assert (code, out.split()[0]) == (0, "1")
+    assert "task STS17 of small is left out: mteb has no STS17 with its subset: default" in err
+    assert "task Nope of small is left out: mteb has no Nope with its subset: 'Nope' not" in err
+
+
 def test_results_of_mteb_stand_beside_ours(
     bench: Bench,
     sts_suite: Path,
