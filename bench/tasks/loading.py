@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.data.access import DataAccess
 from bench.data.rows import Row
 from bench.data.source import available_parts, part_rows
-from bench.suite import Suite
+from bench.errors import UsageError
+from bench.suite import Suite, TaskSpec
 from bench.tasks import Task, task_class
+
+# Two folds within each of two, which is the least that a probe can choose on.
+_ROWS_TO_FOLD = 4
 
 
 def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list[Task[Any]]:
@@ -17,22 +23,59 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
     Args:
         suite: The suite.
         data: Access to rows.
-        limit: Rows of each part of a task, spread over all of them, or None for all.
+        limit: Rows of each part of a task, spread over all of them and over its labels, or None
+            for all. Where a label then has fewer rows than a probe has folds, there are fewer
+            folds.
 
     Raises:
         DataError: Rows are missing or changed.
+        UsageError: The limit leaves too few rows of every label for any folds.
         CellError: A task cannot be scored on its rows.
     """
     loaded = []
     for spec in suite.tasks:
         roles = available_parts(spec, data)
-        parts = {part: _spread(part_rows(suite, spec, part, data), limit) for part in roles}
-        loaded.append(task_class(spec)(spec, parts, suite.convention))
+        whole = {part: part_rows(suite, spec, part, data) for part in roles}
+        parts = {part: spread(rows, limit) for part, rows in whole.items()}
+        fitting = spec if limit is None else _with_fewer_folds(spec, whole, limit)
+        loaded.append(task_class(spec)(fitting, parts, suite.convention))
     return loaded
 
 
-def _spread(rows: list[Row], limit: int | None) -> list[Row]:
-    # Not the first ones: many files are sorted by label.
+def spread(rows: Sequence[Row], limit: int | None) -> list[Row]:
+    """Take rows from all over a file, of each label its share, in the file's order.
+
+    Args:
+        rows: The rows.
+        limit: How many, or None for all.
+    """
     if limit is None or limit >= len(rows):
-        return rows
-    return [rows[i * len(rows) // limit] for i in range(limit)]
+        return [*rows]
+    # Not the first ones: many files are sorted by label.
+    order = sorted(range(len(rows)), key=lambda i: str(rows[i].get("label", "")))
+    chosen = sorted(order[i * len(rows) // limit] for i in range(limit))
+    return [rows[i] for i in chosen]
+
+
+def _with_fewer_folds(spec: TaskSpec, whole: Mapping[str, Sequence[Row]], limit: int) -> TaskSpec:
+    folds = getattr(spec, "folds", None)
+    part = "train" if "train" in whole else "test"
+    if folds is None or "dev" in whole or "label" not in spec.row_columns():
+        return spec
+    most = _rows_of_a_label(whole[part], limit)
+    if most < _ROWS_TO_FOLD:
+        least = next(
+            size
+            for size in range(limit, len(whole[part]) + 1)
+            if _rows_of_a_label(whole[part], size) >= _ROWS_TO_FOLD or size == len(whole[part])
+        )
+        raise UsageError(
+            f"task {spec.name}: {limit} rows are too few for its labels; the smallest --limit that "
+            f"works is {least}"
+        )
+    return spec.model_copy(update={"folds": min(folds, max(2, most // 2))})
+
+
+def _rows_of_a_label(rows: Sequence[Row], limit: int) -> int:
+    """Rows of the most frequent label among those that a limit leaves."""
+    return max(Counter(str(row.get("label", "")) for row in spread(rows, limit)).values())
