@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -78,6 +79,15 @@ class MtebData(_Table):
     split: str
 
 
+def _own_files(source: FilesSource) -> FilesSource:
+    """Refuse what only the catalog can say of its files."""
+    if any(file.split is not None for file in source.files):
+        raise ValueError("split is for the catalog; name the files of each part in its own data")
+    if any(step.refs or step.reads_evaluation for step in source.steps):
+        raise ValueError("step unlike is for the catalog, which knows the other sets")
+    return source
+
+
 def _data_kind(given: Any) -> str:
     if isinstance(given, str):
         return "name"
@@ -89,7 +99,7 @@ def _data_kind(given: Any) -> str:
 Data = Annotated[
     Annotated[str, Tag("name")]
     | Annotated[FileData, Tag("file")]
-    | Annotated[FilesSource, Tag("files")]
+    | Annotated[FilesSource, AfterValidator(_own_files), Tag("files")]
     | Annotated[HubData, Tag("hub")]
     | Annotated[MtebData, Tag("mteb")],
     Discriminator(_data_kind),

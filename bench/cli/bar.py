@@ -14,7 +14,7 @@ class Bar:
     """Progress on stderr: a bar on a terminal, a line for each phase elsewhere."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._task: TaskID | None = None
@@ -48,4 +48,4 @@ class Bar:
 
     def note(self, message: str) -> None:
         """Print a line above the bar."""
-        self._console.print(message, markup=False)
+        self._console.print(message, markup=False, emoji=False)

@@ -134,6 +134,7 @@ def fetch(
     """
     from bench import api
     from bench.cli.bar import Bar
+    from bench.data.fetch import NOTHING
     from bench.data.needs import Needs
     from bench.plan import note_needs
     from bench.spec import parse_method_spec
@@ -153,7 +154,7 @@ def fetch(
         note_needs(needs, suites, specs, settings)
         for ref, wrong in needs.refuse_changed().items():
             bar.note(f"{ref} is here, but {wrong}; it will be replaced")
-        if needs and not settings.data.may_fetch:
+        if needs and needs.size != NOTHING and not settings.data.may_fetch:
             raise DataError(
                 f"{', '.join(needs.labels[:3])}: offline, so {needs.size} were not downloaded; "
                 "allow the network, or pass --mirror file:///FOLDER"
@@ -212,8 +213,8 @@ def verify(names: tuple[str, ...], data: str | None) -> None:
     fine = {"ok"} if names else {"ok", "missing"}
     if bad := [name for name, status, _ in rows if status not in fine]:
         raise DataError(
-            f"{len(bad)} of {len(rows)} are wrong or missing, see above; download them again with "
-            "'bench data fetch'"
+            f"{len(bad)} of {len(rows)} are wrong or missing, see above; to download them again, "
+            f"run: bench data fetch {' '.join(dict.fromkeys(bad))}{f' --to {data}' if data else ''}"
         )
 
 

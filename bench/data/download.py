@@ -8,6 +8,7 @@ it gets larger than the file is known to be.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
@@ -51,7 +52,9 @@ def check_mirror(mirror: str | None) -> None:
 
 def _is_address(text: str) -> bool:
     try:
-        return bool(urlsplit(text))
+        parts = urlsplit(text)
+        # Asking for the port is what refuses one that cannot be.
+        return bool(parts.path if parts.scheme == "file" else parts.hostname and parts.port != 0)
     except ValueError:
         return False
 
@@ -78,6 +81,7 @@ class Downloads:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="download")
         self._futures: dict[str, Future[Path]] = {}
         self._session: requests.Session | None = None
+        self._alive: set[str] = set()
         self._dead: dict[str, str] = {}
 
     @contextmanager
@@ -193,13 +197,14 @@ class Downloads:
                 if response.status_code == requests.codes.requested_range_not_satisfiable:
                     part.unlink()
                     return False
+                self._alive.add(host)
                 response.raise_for_status()
                 done = done if _goes_on(response, done) else 0
                 self._write(response.iter_content(_CHUNK), part, done, file)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ReadTimeout):
             return False
         except requests.exceptions.ConnectionError as error:
-            if part.is_file() and part.stat().st_size > done:
+            if host in self._alive or not _is_down(error):
                 return False
             # Others at the same host would wait as long for nothing.
             self._dead[host] = _reason(error)
@@ -283,8 +288,11 @@ def _session() -> requests.Session:
     retry = Retry(
         total=6,
         connect=2,
-        read=3,
+        # Those of reading are ours to make again, as a user may end them.
+        read=0,
         status=4,
+        # A server may ask for an hour.
+        respect_retry_after_header=False,
         backoff_factor=PAUSE_SECONDS,
         backoff_max=30,
         status_forcelist=(429, 500, 502, 503, 504),
@@ -319,6 +327,14 @@ def _goes_on(response: requests.Response, done: int) -> bool:
     return response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
 
 
+def _is_down(error: Exception) -> bool:
+    """Whether nothing answers at a host, rather than that one answer broke off."""
+    from requests.exceptions import ConnectTimeout
+
+    reasons = ("refused", "the name of the host", "unreachable")
+    return isinstance(error, ConnectTimeout) or any(one in _reason(error) for one in reasons)
+
+
 def _wrong_bytes(address: str, file: RemoteFile, error: ValueError) -> DataError:
     if str(error).startswith("more than"):
         return DataError(f"{address} has {error}, which it is known to have; nothing was kept")
@@ -340,5 +356,5 @@ def _reason(error: Exception) -> str:
     for mark in ("Connection refused", "timed out", "Network is unreachable", "redirected to"):
         if mark in text:
             at = text.index(mark)
-            return text[at : at + 80].partition("'")[0].partition(")")[0]
+            return re.split(r"['\")(]", text[at : at + 80])[0].strip(" .")
     return " ".join(text.split())[:200] or type(error).__name__

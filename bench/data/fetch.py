@@ -37,6 +37,7 @@ from bench.fingerprint import fingerprint
 from bench.progress import Progress
 
 _DOWNLOADS = "downloads"
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Order:
             f"{plural(len(unknown), 'file')} of unknown size" if unknown else "",
             f"{plural(len(self.hub), 'split')} from the hub" if self.hub else "",
         ]
-        return " and ".join(filter(None, words)) or "nothing"
+        return " and ".join(filter(None, words)) or NOTHING
 
 
 def plural(count: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.data.access import DataAccess
 from bench.data.catalog import SplitRef, parse_refs
-from bench.data.fetch import Table
+from bench.data.fetch import NOTHING, Table
 from bench.data.hub import fetch_hub_file
 from bench.data.places import state
 from bench.data.sources import FilesSource, HubSource
@@ -71,7 +71,7 @@ class Needs(DataAccess):
         order.files.extend(file for table in self.tables for file in table.source.files)
         others = f"{len(self._others)} from the hub" if self._others else ""
         words = order.size if order.files or order.hub else ""
-        return " and ".join(filter(None, [words, others])) or "nothing"
+        return " and ".join(filter(None, [words, others])) or NOTHING
 
     def refuse_changed(self) -> dict[SplitRef, str]:
         """Compare all that is here with the catalog, and count as missing what differs.

@@ -12,7 +12,7 @@ from bench.errors import DataError
 from bench.fingerprint import canonical_json
 
 LISTS = {"positive", "negative"}
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))(?:\.0+)?")
 
 
 def checked(
@@ -73,8 +73,8 @@ def _label(value: Any) -> Any:
         return str(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value)
+    if isinstance(value, str) and (whole := _WHOLE.fullmatch(value)):
+        return int(whole[1])
     return value
 
 

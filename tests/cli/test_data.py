@@ -167,6 +167,22 @@ def test_offline_takes_a_folder_only(
     assert read_rows(tmp_path / "to" / TEST) == ROWS
 
 
+def test_offline_what_is_in_the_cache_is_taken_from_there(
+    bench: Bench, mirror: Served, tmp_path: Path
+) -> None:
+    bench("data", "fetch", NAME, "--mirror", mirror.address)
+    code, out, err = bench("data", "fetch", NAME, "--to", "to", "--offline")
+    assert code == 0, err
+    assert files(tmp_path / "to") == [TEST, TRAIN]
+    assert mirror.paths == ["/files/made.zip"]
+
+
+def test_names_of_splits_are_no_pictures(bench: Bench, mirror: Served) -> None:
+    put(Path("served"), b"something else")
+    err = bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror.address)[2]
+    assert f"{NAME}:train: " in err
+
+
 def test_list_says_where_data_is(bench: Bench, mirror: Served, tmp_path: Path) -> None:
     write_rows(tmp_path / "mine" / TRAIN, ROWS)
     write_rows(tmp_path / "mine" / "sts/own/test.jsonl.gz", STS)

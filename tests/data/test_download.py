@@ -162,6 +162,15 @@ def test_redirects_to_the_same_scheme_are_followed(served: Served, tmp_path: Pat
     assert get(tmp_path, served, remote()).read_bytes() == BODY
 
 
+def test_one_answer_that_breaks_off_condemns_no_host(served: Served, tmp_path: Path) -> None:
+    put(tmp_path, BODY, "y.bin")
+    served.faults += [(0, True), (100, True)]
+    downloads = Downloads(tmp_path / "downloads", mirror=served.address, progress=Silent())
+    with downloads.running():
+        for name in ("x.bin", "y.bin"):
+            assert downloads.get(remote(name)).read_bytes() == BODY
+
+
 def test_a_host_that_is_down_is_not_waited_for_again(tmp_path: Path) -> None:
     downloads = Downloads(tmp_path, mirror="http://127.0.0.1:1", progress=Silent())
     started = time.perf_counter()
@@ -181,7 +190,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_mirrors_and_sizes() -> None:
     for mirror in (None, "", "http://x", "https://x/y", "file:///x"):
         check_mirror(mirror)
-    for mirror in ("ftp://x", "http://[", "x"):
+    for mirror in ("ftp://x", "http://[", "x", "http://", "file://", "http://x:99999"):
         with pytest.raises(UsageError, match="is no address"):
             check_mirror(mirror)
     assert [megabytes(size) for size in (40_000, 5_440_000, 29_400_000)] == [

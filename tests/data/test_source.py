@@ -105,6 +105,27 @@ def test_public_files_of_a_suite(
     assert record.average == expected.average
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ('split = "test"', "split is for the catalog"),
+        (
+            'steps = [{ step = "unlike", columns = ["a"], ref = "sts/sick:test" }]',
+            "step unlike is for the catalog",
+        ),
+    ],
+)
+def test_what_only_the_catalog_can_say_of_files(
+    bench: Bench, tmp_path: Path, options: str, message: str
+) -> None:
+    path = tmp_path / "own.toml"
+    data = f'{{ url = "{AT}x.tsv", sha256 = "{"0" * 64}", {options} }}'
+    path.write_text(f"{HEAD}{TASK}data = {data}\n")
+    code, _, err = bench("run", "--suite", path, "--methods", "good")
+    assert code == 2
+    assert message in err
+
+
 def test_public_files_that_changed(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
