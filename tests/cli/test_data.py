@@ -171,7 +171,7 @@ def test_offline_what_is_in_the_cache_is_taken_from_there(
     bench: Bench, mirror: Served, tmp_path: Path
 ) -> None:
     bench("data", "fetch", NAME, "--mirror", mirror.address)
-    code, out, err = bench("data", "fetch", NAME, "--to", "to", "--offline")
+    code, _, err = bench("data", "fetch", NAME, "--to", "to", "--offline")
     assert code == 0, err
     assert files(tmp_path / "to") == [TEST, TRAIN]
     assert mirror.paths == ["/files/made.zip"]
