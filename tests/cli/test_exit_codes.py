@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,13 @@ def test_every_code_of_the_readme_has_a_command_here() -> None:
     assert {code for code, _ in COMMANDS} == set(_promised())
 
 
-@pytest.mark.parametrize(("code", "command"), COMMANDS)
+def _apart(code: int, command: Callable[[Bench], int]) -> Any:
+    """Signals end the process that runs the tests, unless nothing else runs in it."""
+    marks = [pytest.mark.nightly] if code in (129, 130, 143) else []
+    return pytest.param(code, command, marks=marks)
+
+
+@pytest.mark.parametrize(("code", "command"), [_apart(*one) for one in COMMANDS])
 def test_commands_end_with_the_code_of_the_readme(
     bench: Bench, tmp_path: Path, code: int, command: Callable[[Bench], int]
 ) -> None:

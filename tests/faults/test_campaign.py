@@ -11,7 +11,7 @@ import pytest
 SHORT = {"kills": 10, "rounds": 2, "sizes": 2, "bytes": 11}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_nothing_that_is_broken_on_purpose_makes_a_wrong_number() -> None:
     script = Path(__file__).with_name("campaign.py")
     options = [word for name, value in SHORT.items() for word in (f"--{name}", str(value))]
