@@ -25,9 +25,6 @@ def _zip(name: str, content: bytes) -> bytes:
 
 
 QUESTIONS = (
-    b"<QApairs id='1'>\n<question>\na\tb\n</question>\n"
-    b"<positive>\nc\n</positive>\n</QApairs>\n"
-)
     b"<QApairs id='1'>\n<question>\na\tb\n</question>\n<positive>\nc\n</positive>\n</QApairs>\n"
 )
 SETS: dict[str, tuple[dict[str, Any], bytes, dict[str, Any]]] = {
