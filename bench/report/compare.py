@@ -235,7 +235,7 @@ def difference(task: str, a: Side, b: Side) -> Difference:
         ValueError: There are too few items to resample.
     """
     points = (a.points(task), b.points(task))
-    rng = _generator(a.first.suite, task)
+    rng = generator(a.first.suite, task)
     if len(points[0]) > 1 or len(points[1]) > 1:
         replicates = (a.replicates(task), b.replicates(task))
         return difference_over_seeds(points, replicates, rng, paired=a.models == b.models)
@@ -267,7 +267,7 @@ def difference_of_suites(sides: Sequence[tuple[Side, Side]]) -> Difference:
     points = (_mean_points(first), _mean_points(second))
     replicates = (_mean_replicates(first), _mean_replicates(second))
     if len(points[0]) > 1 or len(points[1]) > 1:
-        rng = _generator(*(side.first.suite for side in first), AVERAGE)
+        rng = generator(*(side.first.suite for side in first), AVERAGE)
         paired = all(a.models == b.models for a, b in sides)
         return difference_over_seeds(points, replicates, rng, paired=paired)
     return difference_of_replicates(
@@ -283,8 +283,12 @@ def _mean_replicates(suites: Sequence[Side]) -> NDArray[np.float64]:
     return np.asarray(np.mean([side.replicates(AVERAGE) for side in suites], axis=0))
 
 
-def _generator(*rows: str) -> np.random.Generator:
-    # From the rows alone, so that the order of tasks and methods changes nothing.
+def generator(*rows: str) -> np.random.Generator:
+    """Source of resamples that follows from the rows alone, not from the order of methods.
+
+    Args:
+        rows: Names of suites and task.
+    """
     return np.random.default_rng(int(fingerprint(list(rows))[:8], 16))
 
 

@@ -48,8 +48,9 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _ordered(p: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     p = np.asarray(p, dtype=np.float64)
-    if bad := [float(value) for value in p if not 0 <= value <= 1]:
-        raise ValueError(f"p-values: {bad[0]} is not between 0 and 1")
+    bad = p[~((p >= 0) & (p <= 1))]
+    if len(bad):
+        raise ValueError(f"p-values: {float(bad[0])} is not between 0 and 1")
     order = np.argsort(p, kind="stable")
     return order, p[order]
 
