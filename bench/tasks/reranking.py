@@ -18,6 +18,9 @@ from bench.tasks.base import Column, Task, TaskScore, Vectors
 
 TIES: tuple[Ties, ...] = ("optimistic", "realistic", "pessimistic")
 _Metric = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
+_BY_TIES: Mapping[str, _Metric] = {
+    f"map_{ties}": partial(average_precision, ties=ties) for ties in TIES
+}
 
 
 class RerankingTask(Task[RerankingSpec]):
@@ -28,8 +31,9 @@ class RerankingTask(Task[RerankingSpec]):
 
     The main score is the mean average precision. Ties are broken at random in expectation
     (``realistic``); under the convention ``useb`` they keep the order of the candidates, as
-    USEB's and SCT's stable sort does; under ``mteb`` the candidate that comes last goes first, as
-    trec_eval orders by falling document id (ids being positions).
+    USEB's stable sort does, by which SCT is scored; a text that is listed on both sides, which no
+    order of ours may decide, ties with itself as elsewhere. Under ``mteb`` the candidate that comes
+    last goes first, as trec_eval orders by falling document id (ids being positions).
     """
 
     kind = "reranking"
@@ -89,9 +93,11 @@ class RerankingTask(Task[RerankingSpec]):
             (block @ query).astype(np.float64)
             for block, query in zip(candidates, queries, strict=True)
         ]
+        judged = scores if self.convention != "useb" else self._ordered(scores)
         values = {
-            name: np.array([metric(s, r) for s, r in zip(scores, relevant, strict=True)])
-            for name, metric in self._metrics().items()
+            name: np.array([metric(s, r) for s, r in zip(given, relevant, strict=True)])
+            for given, metrics in ((judged, self._metrics()), (scores, _BY_TIES))
+            for name, metric in metrics.items()
         }
         counts = resample_counts(len(relevant), np.random.default_rng(seed))
         return TaskScore(
@@ -108,20 +114,50 @@ class RerankingTask(Task[RerankingSpec]):
         )
 
     def _metrics(self) -> dict[str, _Metric]:
-        named: dict[str, _Metric] = {
+        return {
             "map": self._by_convention(average_precision),
             "mrr": self._by_convention(partial(reciprocal_rank, cut=10)),
             "precision_at_1": self._by_convention(partial(precision_at, cut=1)),
             "precision_at_5": self._by_convention(partial(precision_at, cut=5)),
         }
-        return named | {f"map_{ties}": partial(average_precision, ties=ties) for ties in TIES}
+
+    def _ordered(self, scores: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        return [
+            _settled(found, self._candidates(row))
+            for found, row in zip(scores, self._kept, strict=True)
+        ]
 
     def _by_convention(self, metric: Callable[..., float]) -> _Metric:
         if self.convention == "useb":
-            return partial(metric, ties="ordered")
+            return partial(_in_order, metric)
         if self.convention == "mteb":
             return lambda scores, relevant: metric(scores[::-1], relevant[::-1], ties="ordered")
         return metric
+
+
+def _settled(
+    scores: NDArray[np.float64], candidates: Sequence[tuple[str, bool]]
+) -> NDArray[np.float64]:
+    """Scores (n,) of the same ranking whose only ties are those that no order settles.
+
+    Equal scores keep the order of the candidates, but for a text that is listed as relevant and
+    as irrelevant: its two places are one.
+    """
+    relevant = {text for text, flag in candidates if flag}
+    both = relevant & {text for text, flag in candidates if not flag}
+    first = {text: place for place, (text, _) in reversed(list(enumerate(candidates)))}
+    place = np.array([first[text] if text in both else i for i, (text, _) in enumerate(candidates)])
+    order = np.lexsort((place, -scores[place]))
+    settled = np.empty(len(scores))
+    settled[order] = -np.cumsum(np.diff(place[order], prepend=-1) != 0)
+    return settled
+
+
+def _in_order(
+    metric: Callable[..., float], scores: NDArray[np.float64], relevant: NDArray[np.bool_]
+) -> float:
+    tied = len(np.unique(scores)) < len(scores)
+    return metric(scores, relevant, ties="realistic" if tied else "ordered")
 
 
 def _unit(

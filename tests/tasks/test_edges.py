@@ -61,6 +61,31 @@ def test_the_same_candidate_on_both_sides_ties() -> None:
     assert found.main == pytest.approx(0.75)
 
 
+def test_under_useb_a_text_on_both_sides_counts_for_nobody() -> None:
+    # As the first, and behind a better candidate: by chance 3/4, and the mean of 1 / 2 and 1 / 3.
+    alone, behind = query(["a"], ["a"]), query(["a"], ["q", "a"])
+
+    def near(text: str) -> np.ndarray:
+        return np.array([1.0, float(text == "a")], np.float32)
+
+    found = score(RERANKING, {"test": [alone, behind]}, near, "useb")
+    assert found.items["value"] == pytest.approx([3 / 4, (1 / 2 + 1 / 3) / 2])
+    assert found.metrics["map_optimistic"] == pytest.approx((1 + 1 / 2) / 2)
+    assert found.metrics["precision_at_1"] == pytest.approx((1 / 2 + 0) / 2)
+
+
+def test_under_useb_other_ties_keep_the_order_of_the_candidates() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        texts = [str(n) for n in rng.permutation(9)]
+        row = query(texts[:3], [*texts[3:], texts[4]])
+        tied = score(RERANKING, {"test": [row]}, constant, "useb")
+        task = KINDS["reranking"](RERANKING, {"test": [row]}, "useb")
+        flags = np.array([flag for _, flag in task._candidates(row)])
+        places = np.flatnonzero(flags) + 1
+        assert tied.main == np.mean(np.arange(1, 4) / places)
+
+
 def pair(label, i: int):
     return {"sentence1": f"a{i}", "sentence2": f"b{i}", "label": label}
 
