@@ -158,7 +158,9 @@ def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -
     from bench.report.model import load_tables
 
     tables = [table for table in load_tables(paths) if suite in (None, table.suite)]
-    models = read_models(results)
+    models, notes = read_models(results)
+    for note in notes:
+        click.echo(f"bench: {note}", err=True)
     if models and all(table.convention != "mteb" for table in tables):
         raise UsageError(
             "--mteb needs records of MTEB's convention to stand beside: "

@@ -24,7 +24,7 @@ def to_json(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    return json.dumps(found, indent=1, ensure_ascii=False)
+    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def to_csv(tables: Sequence[Table]) -> str:
