@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +15,7 @@ from bench.data.access import DataAccess
 from bench.errors import UsageError
 from bench.files import copy_folder, remove_folder, temporary_folder
 from bench.fingerprint import fingerprint, source_fingerprint, versions
+from bench.locks import one_at_a_time
 from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
 from bench.progress import Progress
@@ -118,24 +117,13 @@ def build_encoder(
     if (wrong := lacks_model(folder, data)) is not None:
         if folder.is_dir():
             progress.note(f"  {folder} is not used, as {wrong}; the model is trained again")
-        with _alone(cache, identity, progress):
+        waiting = partial(progress.note, "  another run trains this model; waiting for it")
+        with one_at_a_time(cache.lock(identity), waiting):
             unkept = _train(method, ctx(workdir=workdir), cache, models, folder, processes)
         if unkept is not None:
             return _unkept(unkept, identity, time.perf_counter() - started)
     encoder = models.load(str(folder))
     return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
-
-
-@contextmanager
-def _alone(cache: Cache, identity: str, progress: Progress) -> Iterator[None]:
-    """Keep another run from training the same model in the same folder at the same time."""
-    with cache.alone(identity) as alone:
-        if alone:
-            yield
-            return
-    progress.note("  another run trains this model; waiting for it")
-    with cache.alone(identity, wait=True):
-        yield
 
 
 def _train(

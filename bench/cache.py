@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from bench.errors import UsageError
 from bench.files import check_writable, remove_folder
 from bench.fingerprint import FileHashes
+from bench.locks import held
 
 _DAY = 86_400
 
@@ -95,20 +94,13 @@ class Cache:
         """Checksums of files seen before, see ``FileHashes``."""
         return FileHashes(self.root / "hashes.json", trusted=trusted, note=note)
 
-    @contextmanager
-    def alone(self, identity: str, *, wait: bool = False) -> Iterator[bool]:
-        """Keep other runs from training a model; whether that is so, which waiting makes sure."""
-        self.locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.locks / identity)
-        try:
-            lock.acquire(blocking=wait)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+    def lock(self, identity: str) -> Path:
+        """What a run holds while it trains a model."""
+        return self.locks / identity
+
+    def alone(self, identity: str) -> AbstractContextManager[bool]:
+        """Keep other runs from training a model, and tell whether none does."""
+        return held(self.lock(identity))
 
     def entries(self, part: str) -> list[Entry]:
         """What a part holds: models, spaces of vectors, trainings, or files of rows."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from bench.data.catalog import Dataset, SplitRef, catalog, parse_refs, read_catalog
 from bench.data.download import Downloads, megabytes
@@ -32,8 +30,9 @@ from bench.data.sources import (
 )
 from bench.data.steps import Context, apply_steps, text_key
 from bench.errors import DataError
-from bench.files import FULL
+from bench.files import out_of_room
 from bench.fingerprint import fingerprint
+from bench.locks import one_at_a_time
 from bench.progress import Progress
 
 _DOWNLOADS = "downloads"
@@ -141,7 +140,8 @@ class Fetcher:
         wanted = [SplitRef(ref.dataset, ref.split) for ref in refs]
         self._asked = frozenset(wanted)
         folder = self._work / _DOWNLOADS
-        with _space(folder), self._alone(folder):
+        waiting = partial(self._progress.note, "  another run fetches data; waiting for it")
+        with _space(folder), one_at_a_time(folder / ".lock", waiting):
             self._copy(wanted)
             order = self.order(wanted)
             tables = [one for one in tables if not (self._to / one.filename).is_file()]
@@ -154,21 +154,6 @@ class Fetcher:
                 downloads.remove()
         if failed:
             raise DataError(_summary(failed))
-
-    @contextmanager
-    def _alone(self, folder: Path) -> Iterator[None]:
-        """Keep another run from fetching the same at the same time."""
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            self._progress.note("  another run fetches data; waiting for it")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _copy(self, refs: Iterable[SplitRef]) -> None:
         """Take what lies elsewhere on this machine from there."""
@@ -352,11 +337,9 @@ def _space(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if (full := out_of_room(error)) is None:
             raise
-        raise DataError(
-            f"{folder}: {error.strerror}; make room, the same command goes on"
-        ) from None
+        raise DataError(f"{folder}: {full}") from None
 
 
 def _summary(failed: dict[str, str]) -> str:
