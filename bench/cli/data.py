@@ -16,6 +16,7 @@ from bench.cli.terminal import listing
 from bench.cli.writing import writing
 from bench.errors import EXIT_OK, DataError, UsageError
 from bench.spec import split_list
+from bench.words import MB
 
 if TYPE_CHECKING:
     from bench.data.catalog import SplitRef
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from bench.suite import FileData
 
 NONE = "–"
-MB = 1_000_000
 _WIDTH = 80
 _LINE = "{:<45} {:>8} {:>6} {:<9} {:<8}"
 _TO_HELP = "Data folder to write to [$BENCH_DATA, else the cache]."
@@ -136,6 +136,7 @@ def fetch(
     from bench.cli.bar import Bar
     from bench.data.fetch import NOTHING
     from bench.data.needs import Needs
+    from bench.data.places import embedded
     from bench.plan import note_needs
     from bench.spec import parse_method_spec
     from bench.suite import load_suites
@@ -272,15 +273,9 @@ def _task(name: str, kind: str, data: FileData) -> str:
     )
 
 
-def embedded() -> Path:
-    """Folder of the sets that come with the package."""
-    from bench.data import places
-
-    return places.embedded()
-
-
 def _places(data: str | None) -> dict[str, Path]:
     from bench.data.access import find_folder
+    from bench.data.places import embedded
 
     folder = find_folder(data)
     given = {"folder": folder} if folder else {}

@@ -25,7 +25,7 @@ class Output(io.FileIO):
 
     def write(self, data: object) -> int:
         """Write all, or drop all once writing has failed; the number of bytes given."""
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        view = memoryview(data).cast("B")  # type: ignore[arg-type]  # as io says
         done = 0
         while self.error is None and done < len(view):
             try:

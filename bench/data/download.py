@@ -23,11 +23,11 @@ from bench.data.sources import RemoteFile, total_bytes
 from bench.errors import DataError, UsageError
 from bench.files import FULL
 from bench.progress import Progress
+from bench.words import MB
 
 if TYPE_CHECKING:
     import requests
 
-MB = 1_000_000
 AT_ONCE = 6
 _CHUNK = 1 << 14
 _CONNECT_SECONDS, _READ_SECONDS = 10, 10
@@ -57,11 +57,6 @@ def _is_address(text: str) -> bool:
         return bool(parts.path if parts.scheme == "file" else parts.hostname and parts.port != 0)
     except ValueError:
         return False
-
-
-def megabytes(size: int) -> str:
-    """A number of bytes in MB, with one digit below ten."""
-    return f"{max(size / MB, 0.1):.1f} MB" if size < 10 * MB else f"{size / MB:.0f} MB"
 
 
 class Downloads:
@@ -137,15 +132,11 @@ class Downloads:
         try:
             found = self._retrieve(file, path, part, address)
         except ValueError as error:
-            # Bytes of an earlier try may be at fault; those of this one are the source's own.
             part.unlink(missing_ok=True)
             if not resumed:
                 raise _wrong_bytes(address, file, error) from None
-            try:
-                found = self._retrieve(file, path, part, address)
-            except ValueError as again:
-                part.unlink(missing_ok=True)
-                raise _wrong_bytes(address, file, again) from None
+            # Bytes of an earlier try may be at fault; those of the next are the source's own.
+            return self._verified(file, address)
         self._meter.finish(file)
         return found
 

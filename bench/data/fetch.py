@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from bench.data.catalog import Dataset, SplitRef, catalog, parse_refs, read_catalog
-from bench.data.download import Downloads, megabytes
+from bench.data.download import Downloads
 from bench.data.formats import LocalFile
 from bench.data.formats.opened import MOST_UNPACKED
 from bench.data.hub import load_from_hub
@@ -34,6 +34,7 @@ from bench.files import out_of_room
 from bench.fingerprint import fingerprint
 from bench.locks import one_at_a_time
 from bench.progress import Progress
+from bench.words import megabytes, plural
 
 _DOWNLOADS = "downloads"
 NOTHING = "nothing"
@@ -84,11 +85,6 @@ class Order:
             f"{plural(len(self.hub), 'split')} from the hub" if self.hub else "",
         ]
         return " and ".join(filter(None, words)) or NOTHING
-
-
-def plural(count: int, noun: str) -> str:
-    """A number and its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class Fetcher:
