@@ -41,12 +41,9 @@ def _lines(path: Path) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            row = _parsed(line)
+            yield parse_row(line)
         except ValueError as error:
             raise DataError(f"{path}: line {number} {error}") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: line {number} is not a JSON object")
-        yield row
 
 
 def _content(path: Path) -> bytes:
@@ -54,7 +51,12 @@ def _content(path: Path) -> bytes:
     return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
-def _parsed(line: str) -> Any:
+def parse_row(line: str) -> Row:
+    """Read one line of JSON lines.
+
+    Raises:
+        ValueError: It is not a JSON object whose numbers are finite and whose texts are Unicode.
+    """
     try:
         row = json.loads(line, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
     except json.JSONDecodeError:
@@ -67,6 +69,8 @@ def _parsed(line: str) -> Any:
             canonical_json(row).encode()
         except UnicodeEncodeError:
             raise ValueError("has half of a surrogate pair, which is no character") from None
+    if not isinstance(row, dict):
+        raise ValueError("is not a JSON object")
     return row
 
 

@@ -82,7 +82,8 @@ def _value(column: str, value: Any, *, blank: bool) -> Any:
     if column == "score":
         return _number(value)
     if column == "label":
-        if not isinstance(value, str | int | float) or value == "" or value != value:  # noqa: PLR0124
+        undefined = isinstance(value, float) and math.isnan(value)
+        if not isinstance(value, str | int | float) or value == "" or undefined:
             raise ValueError("label is missing")
         return value
     if column in LISTS and not isinstance(value, list):

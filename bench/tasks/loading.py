@@ -37,7 +37,7 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
         roles = available_parts(spec, data)
         whole = {part: part_rows(suite, spec, part, data) for part in roles}
         parts = {part: spread(rows, limit) for part, rows in whole.items()}
-        fitting = spec if limit is None else _with_fewer_folds(spec, whole, limit)
+        fitting = spec if limit is None else _with_fewer_folds(spec, parts, whole)
         loaded.append(task_class(spec)(fitting, parts, suite.convention))
     return loaded
 
@@ -57,25 +57,28 @@ def spread(rows: Sequence[Row], limit: int | None) -> list[Row]:
     return [rows[i] for i in chosen]
 
 
-def _with_fewer_folds(spec: TaskSpec, whole: Mapping[str, Sequence[Row]], limit: int) -> TaskSpec:
+def _with_fewer_folds(
+    spec: TaskSpec, parts: Mapping[str, list[Row]], whole: Mapping[str, list[Row]]
+) -> TaskSpec:
     folds = getattr(spec, "folds", None)
-    part = "train" if "train" in whole else "test"
-    if folds is None or "dev" in whole or "label" not in spec.row_columns():
+    part = "train" if "train" in parts else "test"
+    if folds is None or "dev" in parts or "label" not in spec.row_columns():
         return spec
-    most = _rows_of_a_label(whole[part], limit)
+    kept, rows = parts[part], whole[part]
+    most = _rows_of_a_label(kept)
     if most < _ROWS_TO_FOLD:
         least = next(
             size
-            for size in range(limit, len(whole[part]) + 1)
-            if _rows_of_a_label(whole[part], size) >= _ROWS_TO_FOLD or size == len(whole[part])
+            for size in range(len(kept), len(rows) + 1)
+            if _rows_of_a_label(spread(rows, size)) >= _ROWS_TO_FOLD or size == len(rows)
         )
         raise UsageError(
-            f"task {spec.name}: {limit} rows are too few for its labels; the smallest --limit that "
-            f"works is {least}"
+            f"task {spec.name}: {len(kept)} rows are too few for its labels; the smallest --limit "
+            f"that works is {least}"
         )
     return spec.model_copy(update={"folds": min(folds, max(2, most // 2))})
 
 
-def _rows_of_a_label(rows: Sequence[Row], limit: int) -> int:
-    """Rows of the most frequent label among those that a limit leaves."""
-    return max(Counter(str(row.get("label", "")) for row in spread(rows, limit)).values())
+def _rows_of_a_label(rows: Sequence[Row]) -> int:
+    """Rows of the most frequent label."""
+    return max(Counter(str(row.get("label", "")) for row in rows).values())

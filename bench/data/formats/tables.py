@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from bench.data.formats.opened import Encoding, LocalFile, Options, opened, read_text, refuse_large
-from bench.data.rows import Row, read_table
+from bench.data.rows import Row, parse_row, read_table
 from bench.errors import DataError
 
 
@@ -105,11 +104,11 @@ class Json(Options):
 
     def _row(self, line: bytes, where: str) -> Row:
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict):
-            raise DataError(f"{where} is not a JSON object")
+            row = parse_row(line.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise DataError(f"{where} is not a JSON object") from None
+        except ValueError as error:
+            raise DataError(f"{where} {error}") from None
         missing = [name for name in self.names.values() if name not in row]
         if missing:
             raise DataError(f"{where} has no column {missing[0]!r}; it has: {', '.join(row)}")
