@@ -14,7 +14,7 @@ from bench.data.formats.lines import Tsv
 from bench.data.formats.tables import Csv
 from bench.data.places import embedded, locate, state
 from bench.data.sources import FilesSource, HubSource, MadeSource, RemoteFile, offers
-from bench.data.steps import Unlike
+from bench.data.steps.several import Unlike
 from bench.errors import UsageError
 
 CATALOG = read_catalog()
