@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
+from bench.data.access import DataAccess
 from bench.data.source import task_sha256
 from bench.encode import Encoded
 from bench.errors import CellError
 from bench.fingerprint import fingerprint
-from bench.method import Predictor
+from bench.method import Method, Predictor
 from bench.models import lineage
 from bench.plan import Cell, Settings, encode
 from bench.pool import PoolPredictor, PoolReader
@@ -197,7 +198,8 @@ def make_record(
     packed = pack_items(_all_items(cell.suite, scores))
     info, method, suite = cell.method.info, cell.method, cell.suite
     mains = [scores[name].score.main for name in suite.average]
-    learnt = {name for one in lineage(method) for name in one.training_datasets()}
+    learners = lineage(method)
+    learnt = {name for one in learners for name in one.training_datasets()}
     dimensions = {vectors.shape[1] for vectors in encoded.vectors.values()}
     if len(dimensions) > 1 and not encoded.fittings:
         raise CellError(f"the encoder returned vectors of different sizes: {sorted(dimensions)}")
@@ -243,17 +245,18 @@ def make_record(
         timings=timings,
         peak_memory_bytes=environment.peak_memory_bytes(),
         training=built.training,
-        revisions={
-            name: commit
-            for one in lineage(method)
-            for name, commit in one.training_revisions(settings.data).items()
-        },
+        revisions=_revisions(learners, settings.data),
         versions=environment.package_versions(),
         machine=environment.machine(settings.device),
         created=environment.now(),
         items_sha256=sha256(packed),
     )
     return record, packed
+
+
+def _revisions(learners: Iterable[Method], data: DataAccess) -> dict[str, str]:
+    found = (one.training_revisions(data).items() for one in learners)
+    return {name: commit for pairs in found for name, commit in pairs}
 
 
 def _interval(replicates: NDArray[np.float64] | None) -> Interval | None:
