@@ -67,6 +67,11 @@ class LibraryWarnings(logging.Handler):
     def __enter__(self) -> LibraryWarnings:
         self._show, warnings.showwarning = warnings.showwarning, self._warned
         logging.getLogger().addHandler(self)
+        for name in _OWN_HANDLERS:
+            logger = logging.getLogger(name)
+            logger.handlers[:] = [self]
+            # Each puts a handler of its own there, whenever something imports it first.
+            logger.addHandler = self._ignore  # type: ignore[method-assign]
         LibraryWarnings.heard_by_one = True
         return self
 
@@ -78,6 +83,10 @@ class LibraryWarnings(logging.Handler):
     ) -> None:
         LibraryWarnings.heard_by_one = False
         logging.getLogger().removeHandler(self)
+        for name in _OWN_HANDLERS:
+            logger = logging.getLogger(name)
+            vars(logger).pop("addHandler", None)
+            logger.removeHandler(self)
         warnings.showwarning = self._show
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -92,6 +101,9 @@ class LibraryWarnings(logging.Handler):
         return f"libraries warn: {'; '.join([*self._heard][:_SHOWN])}" + (
             f"; and of {more} more" if more > 0 else ""
         )
+
+    def _ignore(self, hdlr: logging.Handler) -> None:
+        """Take the place of ``addHandler`` of a library's logger."""
 
     def _warned(
         self,

@@ -162,7 +162,9 @@ def test_values_of_own_rows(
     assert "rows.tsv" in err
 
 
-def test_what_libraries_warn_of_is_one_line(suite: Path, tmp_path: Path) -> None:
+# transformers hands its warnings on to others only where CI is set.
+@pytest.mark.parametrize("ci", ["", "1"])
+def test_what_libraries_warn_of_is_one_line(suite: Path, tmp_path: Path, ci: str) -> None:
     # In a process of its own, where no test runner listens to warnings.
     # Behind all else on the path: what is installed answers, not the checkout.
     start = (
@@ -170,7 +172,12 @@ def test_what_libraries_warn_of_is_one_line(suite: Path, tmp_path: Path) -> None
         "runpy.run_module('tests.stub_methods', run_name='__main__')"
     )
     command = [sys.executable, "-c", start, "run", "--suite", suite]
-    environment = {**os.environ, "BENCH_CACHE": str(tmp_path / "cache"), "PYTHONWARNINGS": "always"}
+    environment = {
+        **os.environ,
+        "BENCH_CACHE": str(tmp_path / "cache"),
+        "PYTHONWARNINGS": "always",
+        "CI": ci,
+    }
     for method, code in (("good", 0), ("warning", 0), ("warning,crash", 3)):
         done = subprocess.run(
             [*command, "--methods", method, "--output", tmp_path / method],
@@ -188,3 +195,4 @@ def test_what_libraries_warn_of_is_one_line(suite: Path, tmp_path: Path) -> None
         assert "\x1b" not in done.stderr
         for text in ("a model of old", "the first line the second", "divide by zero"):
             assert done.stderr.count(text) == len(told)
+            assert all(text in line for line in told)
