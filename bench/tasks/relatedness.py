@@ -7,23 +7,36 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.rows import Row
 from bench.errors import CellError
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import pearson_replicates, resample_counts
-from bench.suite import RelatednessSpec
+from bench.suite import Convention, RelatednessSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 from bench.tasks.classification import pair_features
+from bench.tasks.gold import check_spread
 
 
 class RelatednessTask(Task[RelatednessSpec]):
     """Rows of ``sentence1``, ``sentence2`` and ``score``, with training and dev rows.
 
     The main score is Pearson's correlation of predicted and gold score.
+
+    Raises:
+        DataError: All gold scores of a part are equal.
     """
 
     kind = "relatedness"
     text_columns: tuple[str, ...] = ("sentence1", "sentence2")
+
+    def __init__(
+        self, spec: RelatednessSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
+    ) -> None:
+        super().__init__(spec, parts, convention)
+        # Rows of a pool may have no scores.
+        for part in (one for one in parts if one != "pool"):
+            check_spread(f"task {spec.name}, {part} rows", self._gold(part))
 
     def texts(self) -> Mapping[str, Column]:
         """Both sentences of every part."""

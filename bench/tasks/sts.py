@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from bench.data.rows import Row
 from bench.errors import CellError, DataError
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import resample_counts, spearman_replicates
-from bench.suite import StsSpec
+from bench.suite import Convention, StsSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.gold import check_spread
 
 CLOSE = 0.8
 
 
 class StsTask(Task[StsSpec]):
-    """STS over rows of ``sentence1``, ``sentence2``, ``score`` and, where known, ``subset``."""
+    """STS over rows of ``sentence1``, ``sentence2``, ``score`` and, where known, ``subset``.
+
+    Raises:
+        DataError: The rows lack the subsets that the task is over, or all gold scores of the task
+            or of a subset are equal, so that no encoder has a correlation with them.
+    """
 
     kind = "sts"
+
+    def __init__(
+        self, spec: StsSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
+    ) -> None:
+        super().__init__(spec, parts, convention)
+        self._groups = self._subsets()
+        gold = self._gold()
+        for name, group in self._groups.items():
+            check_spread(self._called(name), gold[group])
 
     def texts(self) -> Mapping[str, Column]:
         """Both sentences of every pair."""
@@ -42,9 +58,8 @@ class StsTask(Task[StsSpec]):
         Raises:
             CellError: All similarities of a task or subset are equal: no correlation exists.
         """
-        similarity, groups = self._similarity(vectors), self._subsets()
-        gold = self._gold()
-        metrics = self._checked_metrics(similarity, gold, groups)
+        similarity, gold = self._similarity(vectors), self._gold()
+        metrics = self._checked_metrics(similarity, gold)
         return TaskScore(
             metric="Spearman",
             main=metrics[f"spearman_{self.spec.aggregation}"],
@@ -54,7 +69,7 @@ class StsTask(Task[StsSpec]):
                 "gold": gold,
                 "value": _rank_agreement(similarity, gold),
             },
-            replicates=self._replicates(similarity, gold, groups, seed),
+            replicates=self._replicates(similarity, gold, seed),
         )
 
     def main(self, vectors: Vectors) -> float:
@@ -63,8 +78,7 @@ class StsTask(Task[StsSpec]):
         Raises:
             CellError: All similarities of a task or subset are equal: no correlation exists.
         """
-        similarity = self._similarity(vectors)
-        metrics = self._checked_metrics(similarity, self._gold(), self._subsets())
+        metrics = self._checked_metrics(self._similarity(vectors), self._gold())
         return metrics[f"spearman_{self.spec.aggregation}"]
 
     def _similarity(self, vectors: Vectors) -> NDArray[np.float64]:
@@ -74,43 +88,41 @@ class StsTask(Task[StsSpec]):
     def _gold(self) -> NDArray[np.float64]:
         return np.array([row["score"] for row in self.rows], dtype=np.float64)
 
-    def _checked_metrics(
-        self,
-        similarity: NDArray[np.float64],
-        gold: NDArray[np.float64],
-        groups: list[NDArray[np.intp]],
-    ) -> dict[str, float]:
-        metrics = self._metrics(similarity, gold, groups)
-        bad = next((name for name, value in metrics.items() if not np.isfinite(value)), None)
-        if bad:
-            raise CellError(
-                f"task {self.spec.name}: {bad} is undefined, the encoder gives every pair the "
-                "same similarity"
-            )
-        return metrics
+    def _called(self, subset: str) -> str:
+        return f"task {self.spec.name}" + (f", subset {subset!r}" if subset else "")
 
-    def _subsets(self) -> list[NDArray[np.intp]]:
+    def _checked_metrics(
+        self, similarity: NDArray[np.float64], gold: NDArray[np.float64]
+    ) -> dict[str, float]:
+        for name, group in self._groups.items():
+            if not np.ptp(similarity[group]):
+                raise CellError(
+                    f"{self._called(name)}: the encoder gives every pair the same similarity, so "
+                    "that no correlation exists"
+                )
+        return self._metrics(similarity, gold)
+
+    def _subsets(self) -> dict[str, NDArray[np.intp]]:
+        """Rows of each subset; all rows under an empty name where scores are over all."""
         if self.spec.aggregation == "all":
-            return [np.arange(len(self.rows))]
+            return {"": np.arange(len(self.rows))}
         if any("subset" not in row for row in self.rows):
             raise DataError(
                 f"task {self.spec.name}: its rows have no column subset, which aggregation = "
                 f"{self.spec.aggregation} is over; name another source, or aggregation = all"
             )
         names = np.array([str(row["subset"]) for row in self.rows])
-        return [np.flatnonzero(names == name) for name in sorted(set(names.tolist()))]
+        return {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()))}
 
     def _metrics(
-        self,
-        similarity: NDArray[np.float64],
-        gold: NDArray[np.float64],
-        groups: list[NDArray[np.intp]],
+        self, similarity: NDArray[np.float64], gold: NDArray[np.float64]
     ) -> dict[str, float]:
         metrics = {
             "spearman_all": spearman(similarity, gold),
             "pearson_all": pearson(similarity, gold),
         }
         if self.spec.aggregation != "all":
+            groups = self._groups.values()
             sizes = [len(group) for group in groups]
             for label, metric in (("spearman", spearman), ("pearson", pearson)):
                 values = [metric(similarity[group], gold[group]) for group in groups]
@@ -119,19 +131,21 @@ class StsTask(Task[StsSpec]):
         return metrics
 
     def _replicates(
-        self,
-        similarity: NDArray[np.float64],
-        gold: NDArray[np.float64],
-        groups: list[NDArray[np.intp]],
-        seed: int,
+        self, similarity: NDArray[np.float64], gold: NDArray[np.float64], seed: int
     ) -> NDArray[np.float64]:
         rng = np.random.default_rng(seed)
-        parts = [
-            spearman_replicates(similarity[group], gold[group], resample_counts(len(group), rng))
-            for group in groups
-        ]
-        weights = [len(group) for group in groups] if self.spec.aggregation == "wmean" else None
-        return np.average(parts, axis=0, weights=weights)
+        parts = np.ma.masked_invalid(
+            [
+                spearman_replicates(
+                    similarity[group], gold[group], resample_counts(len(group), rng)
+                )
+                for group in self._groups.values()
+            ]
+        )
+        sizes = [len(group) for group in self._groups.values()]
+        weights = sizes if self.spec.aggregation == "wmean" else None
+        # A resample of a small subset may be constant; the others still have their correlation.
+        return np.asarray(np.ma.filled(np.ma.average(parts, axis=0, weights=weights), np.nan))
 
 
 def _rank_agreement(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from bench.errors import CellError
+from bench.errors import CellError, DataError
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 from bench.suite import StsSpec
 from bench.tasks.sts import StsTask
@@ -60,3 +60,49 @@ def test_cosine_is_scale_free_and_zero_vectors_score_zero() -> None:
     assert cosine_mteb(a, b) == pytest.approx(cosine_float64(a, b), abs=1e-6)
     a[0] = 0
     assert cosine_float64(a, b)[0] == 0
+
+
+def _rows_of_subsets(gold: dict[str, list[float]]) -> list[dict[str, object]]:
+    return [
+        {"sentence1": f"{name}{i}", "sentence2": "t", "score": score, "subset": name}
+        for name, scores in gold.items()
+        for i, score in enumerate(scores)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gold", "message"),
+    [
+        ({"a": [1, 2, 3], "b": [4]}, "task T, subset 'b': has one row"),
+        (
+            {"a": [1, 2], "b": [4, 4, 4]},
+            "task T, subset 'b': the gold scores of its 3 rows are .* 4",
+        ),
+    ],
+)
+def test_gold_scores_without_a_correlation_are_named(gold, message: str) -> None:
+    parts = {"test": _rows_of_subsets(gold)}
+    with pytest.raises(DataError, match=message):
+        StsTask(StsSpec(name="T", kind="sts", data="x", aggregation="mean"), parts, "senteval")
+    StsTask(StsSpec(name="T", kind="sts", data="x"), parts, "senteval")
+    with pytest.raises(DataError, match="task T: the gold scores of its 3 rows are all 2"):
+        rows = _rows_of_subsets({"a": [2, 2, 2]})
+        StsTask(StsSpec(name="T", kind="sts", data="x"), {"test": rows}, "senteval")
+
+
+def test_a_subset_without_a_score_is_named() -> None:
+    with pytest.raises(CellError, match="task T, subset 'b': the encoder gives every pair"):
+        _task("mean").score(_vectors([0.1, 0.3, 0.2, 0.9, 0.5, 0.5]), 0)
+
+
+@pytest.mark.parametrize("aggregation", ["mean", "wmean"])
+def test_subsets_of_few_rows_have_an_interval(aggregation: str) -> None:
+    # Half the resamples of two rows are constant, and of 30 such subsets nearly all.
+    rng = np.random.default_rng(0)
+    rows = _rows_of_subsets({f"s{i}": [1, 2] for i in range(30)})
+    spec = StsSpec(name="T", kind="sts", data="x", aggregation=aggregation)
+    found = StsTask(spec, {"test": rows}, "senteval").score(
+        _vectors(rng.uniform(-1, 1, size=60).tolist()), 0
+    )
+    assert np.isfinite(found.replicates).all()
+    assert found.replicates.mean() == pytest.approx(found.main, abs=0.05)
