@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import DataError
+from bench.metrics.classification import label_replicates
 from bench.metrics.ranking import average_precision
 from bench.stats.bootstrap import (
     average_precision_replicates,
@@ -274,6 +275,12 @@ def _of_labels(task: TaskEntry, arrays: Arrays) -> tuple[float, Interval] | None
     if task.metric == "F1":
         each = [f1_replicates(one == 1, gold == 1, _once(task))[0] for one in predicted.T]
         return task.main, _exactly(np.mean(each))
+    if task.metric == "macro F1":
+        highest = max(int(predicted.max()), int(gold.max()))
+        if highest >= task.items or min(int(predicted.min()), int(gold.min())) < 0:
+            return task.main, _exactly(math.nan)
+        macro = [label_replicates(one, gold, highest + 1, _once(task)) for one in predicted.T]
+        return task.main, _exactly(np.mean([one["f1_macro"][0] for one in macro]))
     # The mean over folds weighs the rows of each, which the items do not tell.
     whole = "train" in (task.protocol or {}).get("parts", ())
     return (task.main, _exactly(right.mean())) if whole and task.metric == "accuracy" else None

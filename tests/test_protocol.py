@@ -58,7 +58,7 @@ CHANGES: dict[str, dict[str, list[Change]]] = {
         "features": [(PAIR, {"features": '"concat_absdiff_product"'})],
         "samples_per_label": [(SHOTS, {"samples_per_label": "2"})],
         "experiments": [(SHOTS, {"experiments": "3"})],
-        "metric": [({}, {"metric": '"f1"'})],
+        "metric": [({}, {"metric": '"f1_macro"'})],
         "track": [(TRAIN, SUPERVISED)],
         "pool": [(SUPERVISED, {"pool": OTHER})],
     },
@@ -149,7 +149,7 @@ def marked(bench: Bench) -> None:
 
 
 CHANGED = {
-    "metric": ("classification", {"metric": '"f1"'}, '("accuracy" and "f1")'),
+    "metric": ("classification", {"metric": '"f1_macro"'}, '("accuracy" and "f1_macro")'),
     "aggregation": ("sts", {"aggregation": '"mean"'}, '("all" and "mean")'),
     "folds": ("classification", {"folds": "5"}, "(3 and 5)"),
 }
@@ -218,7 +218,7 @@ def test_a_record_without_protocols_is_compared_by_what_it_has(bench: Bench) -> 
     # The folds are not known, the metric is.
     other = next(Path("other").rglob("good-*seed0.json"))
     assert bench("compare", old, other)[0] == 0
-    run(bench, "other", "classification", {"metric": '"f1"'})
+    run(bench, "other", "classification", {"metric": '"f1_macro"'})
     code, _, err = bench("gate", "other", "--baseline", "old")
     assert (code, "the protocol of task T differs in metric" in err) == (2, True)
 

@@ -206,7 +206,8 @@ def test_other_json_in_a_folder_is_no_record(bench: Bench, path: Path) -> None:
 
 SCORES: list[tuple[str, Fields]] = [
     *((kind, {}) for kind in TASKS if kind != "nli"),
-    ("classification", {"metric": '"f1"'}),
+    ("classification", {"metric": '"f1"', "columns": '{ label = "flag" }'}),
+    ("classification", {"metric": '"f1_macro"'}),
     ("classification", {"train": OTHER}),
     ("sts", {"aggregation": '"mean"'}),
 ]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score
 
 from bench.data.rows import Row
-from bench.errors import CellError
+from bench.errors import CellError, UsageError
+from bench.metrics.classification import label_replicates
 from bench.probes import protocols
 from bench.probes.base import Examples, Labels, Probe
 from bench.probes.logistic import Logistic
@@ -24,6 +25,7 @@ from bench.tasks.base import Column, Task, TaskScore, Vectors
 # SentEval encodes a lone full stop where a row has no text.
 EMPTY = "."
 UNREGULARISED = 1e-9
+METRICS = {"accuracy": "accuracy", "f1": "F1", "f1_macro": "macro F1"}
 Spec = TypeVar("Spec", bound=ClassificationSpec | NliSpec)
 
 
@@ -78,6 +80,17 @@ class _ProbeTask(Task[Spec]):
             raise CellError(f"{where}: MTEB's protocol needs training rows; name them as train")
         if "train" in self.parts and len({row["label"] for row in self.parts["train"]}) < 2:
             raise CellError(f"{where}: all training rows have the same label")
+        if self._metric == "f1" and self._classes.keys() != {0, 1}:
+            shown = ", ".join(repr(label) for label in [*self._classes][:3])
+            more = ", …" if len(self._classes) > 3 else ""
+            raise UsageError(
+                f"{where}: metric f1 is that of label 1 among 0 and 1, and the labels are {shown}"
+                f'{more}; give metric = "f1_macro", the mean over all labels'
+            )
+
+    @property
+    def _metric(self) -> str:
+        return getattr(self.spec, "metric", "accuracy")
 
     def _senteval_key(self, row: Row) -> tuple[Any, ...]:
         # SentEval sorts by words of each text and label, which decides what each fold gets.
@@ -198,18 +211,25 @@ class _ProbeTask(Task[Spec]):
         value = correct.mean(axis=0)
         counts = resample_counts(len(gold), np.random.default_rng(seed))
         metrics = _metrics(outcome, gold, len(self._classes))
-        if getattr(self.spec, "metric", "accuracy") == "f1":
-            name, main = "F1", metrics["f1"]
-            replicates = f1_replicates(outcome.predicted[0] == 1, gold == 1, counts)
-        else:
-            name, main = "accuracy", metrics["accuracy"]
+        if self._metric == "accuracy":
             replicates = mean_replicates(value, counts, outcome.weights())
+        else:
+            of_f1 = [self._f1_replicates(one, gold, counts) for one in outcome.predicted]
+            replicates = np.mean(of_f1, axis=0)
         items: dict[str, NDArray[Any]] = {
             "value": value,
             "predicted": outcome.predicted.T.astype(np.int32),
             "gold": gold.astype(np.int32),
         }
+        name, main = METRICS[self._metric], metrics[self._metric]
         return TaskScore(name, main, metrics, items, replicates)
+
+    def _f1_replicates(
+        self, predicted: Labels, gold: Labels, counts: NDArray[np.int16]
+    ) -> NDArray[np.float64]:
+        if self._metric == "f1":
+            return f1_replicates(predicted == 1, gold == 1, counts)
+        return label_replicates(predicted, gold, len(self._classes), counts)["f1_macro"]
 
 
 class ClassificationTask(_ProbeTask[ClassificationSpec]):

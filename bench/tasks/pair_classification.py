@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
+from bench.data.rows import Row
 from bench.errors import CellError
 from bench.metrics.similarity import similarities
 from bench.metrics.thresholds import best_thresholds
 from bench.stats.bootstrap import average_precision_replicates, resample_counts
-from bench.suite import PairClassificationSpec
+from bench.suite import Convention, PairClassificationSpec
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 
 
@@ -24,9 +25,25 @@ class PairClassificationTask(Task[PairClassificationSpec]):
     The main score is the average precision of the cosine; under MTEB's convention it is the best
     average precision of four similarities (``max_ap``). Accuracy and F1 take the best threshold
     on the scored pairs themselves, so they are upper bounds.
+
+    Raises:
+        CellError: All labels are equal, or one is neither 0 nor 1.
     """
 
     kind = "pair_classification"
+
+    def __init__(
+        self,
+        spec: PairClassificationSpec,
+        parts: Mapping[str, Sequence[Row]],
+        convention: Convention,
+    ) -> None:
+        super().__init__(spec, parts, convention)
+        labels = [row["label"] for row in self.rows]
+        if strange := [label for label in labels if label not in {0, 1}]:
+            raise CellError(f"task {spec.name}: label {strange[0]!r} is neither 0 nor 1")
+        if len(set(labels)) < 2:
+            raise CellError(f"task {spec.name}: all pairs have the same label")
 
     def texts(self) -> Mapping[str, Column]:
         """Both sentences of every pair."""
@@ -40,17 +57,8 @@ class PairClassificationTask(Task[PairClassificationSpec]):
         return {"sentence1": rows, "sentence2": rows}
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
-        """Score all similarities.
-
-        Raises:
-            CellError: All labels are equal, or one is neither 0 nor 1.
-        """
-        labels = [row["label"] for row in self.rows]
-        if strange := [label for label in labels if label not in {0, 1}]:
-            raise CellError(f"task {self.spec.name}: label {strange[0]!r} is neither 0 nor 1")
-        gold = np.array(labels, dtype=bool)
-        if gold.all() or not gold.any():
-            raise CellError(f"task {self.spec.name}: all pairs have the same label")
+        """Score all similarities."""
+        gold = np.array([row["label"] for row in self.rows], dtype=bool)
         scores = similarities(
             vectors["sentence1"], vectors["sentence2"], mteb=self.convention == "mteb"
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
-from bench.errors import CellError
+from bench.errors import CellError, DataError, UsageError
 from bench.suite import (
     ClassificationSpec,
     NliSpec,
@@ -135,6 +136,45 @@ def test_nli_has_no_protocol_of_mteb() -> None:
 
 def test_relatedness_needs_rows_to_learn_from() -> None:
     spec = RelatednessSpec(name="T", kind="relatedness", data="x")
-    rows = [{"sentence1": "a", "sentence2": "b", "score": 1.0}]
+    rows = [{"sentence1": "a", "sentence2": f"b{i}", "score": i} for i in range(2)]
     with pytest.raises(CellError, match="needs dev and train rows"):
         score(spec, {"test": rows}, hashed)
+
+
+@pytest.mark.parametrize("part", ["test", "train", "dev"])
+def test_equal_gold_scores_are_named_before_anything_is_encoded(part: str) -> None:
+    spec = RelatednessSpec(name="T", kind="relatedness", data="x", train="y", dev="z")
+    parts = {
+        name: [
+            {"sentence1": "a", "sentence2": f"b{i}", "score": 2.5 if name == part else i}
+            for i in range(4)
+        ]
+        for name in ("test", "train", "dev")
+    }
+    with pytest.raises(DataError, match=f"task T, {part} rows: the gold scores of its 4 rows are"):
+        KINDS["relatedness"](spec, parts, "senteval")
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "c"], [0, 1, 2], ["no", "yes"], [1, 2]])
+def test_f1_is_that_of_label_1(labels) -> None:
+    rows = [{"text": f"t{i}", "label": labels[i % len(labels)]} for i in range(60)]
+    with pytest.raises(UsageError, match=r'metric f1 .* give metric = "f1_macro"'):
+        score(LABELS.model_copy(update={"metric": "f1"}), {"test": rows}, hashed)
+
+
+@pytest.mark.parametrize("convention", ["senteval", "mteb"])
+@pytest.mark.parametrize(
+    ("metric", "labels", "average"), [("f1", 2, "binary"), ("f1_macro", 3, "macro")]
+)
+def test_f1_and_its_resamples_are_means_over_all_experiments(
+    convention: str, metric: str, labels: int, average: str
+) -> None:
+    rows = [{"text": f"t{i}", "label": i % labels} for i in range(60)]
+    parts = {"test": rows} if convention == "senteval" else {"test": rows, "train": rows[:30]}
+    spec = LABELS.model_copy(update={"metric": metric, "samples_per_label": 4, "experiments": 5})
+    found = score(spec, parts, hashed, convention)
+    gold, predicted = found.items["gold"], found.items["predicted"]
+    assert predicted.shape[1] == (5 if convention == "mteb" else 1)
+    by_hand = np.mean([f1_score(gold, one, average=average) for one in predicted.T])
+    assert found.main == pytest.approx(by_hand)
+    assert found.replicates.mean() == pytest.approx(found.main, abs=0.02)
