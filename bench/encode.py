@@ -137,20 +137,6 @@ def encode_built(
     return encoded
 
 
-def refuse_empty(columns: Columns) -> None:
-    """Check that there are no empty texts.
-
-    Raises:
-        CellError: There is one.
-    """
-    for (task, column), content in columns.items():
-        for row, text in enumerate(content.texts):
-            if not isinstance(text, str) or not text.strip():
-                raise CellError(
-                    f"task {task}: row {row + 1}: {column} is an empty text; mend the data"
-                )
-
-
 def _fill(
     store: VectorStore, planned: _Planned, texts: list[str], result: Encoded, progress: Progress
 ) -> None:

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any
 from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
-from bench.encode import Columns, Encoded, refuse_empty
-from bench.errors import EXIT_CELLS_FAILED, EXIT_DATA, EXIT_OK, BenchError
+from bench.encode import Columns, Encoded
+from bench.errors import (
+    EXIT_CELLS_FAILED,
+    EXIT_DATA,
+    EXIT_OK,
+    BenchError,
+    CellError,
+    DataError,
+)
 from bench.files import out_of_room
 from bench.leftovers import remove_leftovers
 from bench.models import lineage
@@ -24,6 +31,7 @@ from bench.recording import Scored, ScoredTask, make_record, rows_seed, score_ta
 from bench.transforms.fitting import fit_to_tasks
 
 if TYPE_CHECKING:
+    from bench.suite import Suite
     from bench.tasks import Task
 
 
@@ -47,11 +55,14 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     """Run all cells that are due; a failing cell is noted and the others go on.
 
     First goes what runs have left that were killed.
+
+    Raises:
+        UsageError: What a suite asks for cannot be had of its rows.
     """
     remove_leftovers(settings.cache, settings.output)
     outcome = Outcome()
     built = _Builds(settings)
-    rows: dict[str, list[Task[Any]]] = {}
+    rows = _tasks([cell for cell in cells if due(cell, settings.rerun)], settings)
     for cell in cells:
         if due(cell, settings.rerun):
             settings.progress.note(f"{cell.suite.name}  {cell.spec}  seed {cell.seed}")
@@ -64,16 +75,28 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     return outcome
 
 
+def _tasks(cells: Sequence[Cell], settings: Settings) -> dict[str, list[Task[Any]]]:
+    """Tasks of the suites of some cells, but for those whose rows are to fail their cells."""
+    found: dict[str, list[Task[Any]]] = {}
+    for suite in {cell.suite.name: cell.suite for cell in cells}.values():
+        with contextlib.suppress(DataError, CellError):
+            found[suite.name] = _load(suite, settings)
+    return found
+
+
+def _load(suite: Suite, settings: Settings) -> list[Task[Any]]:
+    # Imported late, as it brings scikit-learn, which a run of complete cells never needs.
+    from bench.tasks.loading import load_tasks
+
+    return load_tasks(suite, settings.data, settings.limit)
+
+
 def _attempt(
     cell: Cell, builds: _Builds, tasks: dict[str, list[Task[Any]]], settings: Settings
 ) -> Failure | None:
     try:
-        if cell.suite.name not in tasks:
-            # Imported late, as it brings scikit-learn, which a run of complete cells never needs.
-            from bench.tasks.loading import load_tasks
-
-            tasks[cell.suite.name] = load_tasks(cell.suite, settings.data, settings.limit)
-        _run_cell(cell, builds, tasks[cell.suite.name], settings)
+        rows = tasks.get(cell.suite.name) or _load(cell.suite, settings)
+        _run_cell(cell, builds, rows, settings)
     except BenchError as error:
         return _note_failure(cell, str(error), error.exit_code, None)
     except Exception as error:
@@ -124,8 +147,6 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
     built, seen = builds.get(cell)
     started = time.perf_counter()
     columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
-    checked = {task.spec.name for task in tasks if not task.allows_empty_texts}
-    refuse_empty({key: column for key, column in columns.items() if key[0] in checked})
     encoded = encode_unfitted(built, columns, settings)
     encoded_at = time.perf_counter()
     settings.progress.note(

@@ -138,6 +138,10 @@ class _TaskSpec(_Table):
         """Those of them that rows of a part may lack."""
         return ()
 
+    def scores_blank_texts(self, convention: Convention) -> bool:
+        """Whether a row without a text has a score, where others are refused."""
+        return False
+
 
 class StsSpec(_TaskSpec):
     """Semantic textual similarity.
@@ -196,7 +200,8 @@ class ClassificationSpec(_Trained):
             training rows.
         samples_per_label: Training rows of each class in an experiment of MTEB's protocol.
         experiments: Experiments of MTEB's protocol.
-        metric: Main score.
+        metric: Main score. ``f1`` is that of label 1, where labels are 0 and 1; ``f1_macro`` is
+            the mean over all labels.
         track: ``frozen`` scores a probe on the method's vectors, ``supervised`` the method's own
             predictions, learned from the same rows.
     """
@@ -208,12 +213,16 @@ class ClassificationSpec(_Trained):
     folds: int = Field(10, gt=1)
     samples_per_label: int = Field(8, gt=0)
     experiments: int = Field(10, gt=0)
-    metric: Literal["accuracy", "f1"] = "accuracy"
+    metric: Literal["accuracy", "f1", "f1_macro"] = "accuracy"
     track: Literal["frozen", "supervised"] = "frozen"
 
     def row_columns(self) -> tuple[str, ...]:
         """Its columns of text, and the label."""
         return (*self.texts, "label")
+
+    def scores_blank_texts(self, convention: Convention) -> bool:
+        """Under SentEval's protocol, which encodes a full stop."""
+        return convention != "mteb"
 
     @model_validator(mode="after")
     def _fields_agree(self) -> ClassificationSpec:
@@ -238,6 +247,10 @@ class NliSpec(_Trained):
     probe: Literal["sk", "torch"] = "sk"
     folds: int = Field(10, gt=1)
     regularise: bool = True
+
+    def scores_blank_texts(self, convention: Convention) -> bool:
+        """As ``ClassificationSpec``."""
+        return convention != "mteb"
 
 
 class PairClassificationSpec(_TaskSpec):
@@ -316,6 +329,10 @@ class MtebSpec(_Table):
     def optional_columns(self, part: str) -> tuple[str, ...]:
         """None, likewise."""
         return ()
+
+    def scores_blank_texts(self, convention: Convention) -> bool:
+        """For mteb to say."""
+        return True
 
 
 OwnSpec = (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.encode import encode_columns, refuse_empty
+from bench.encode import encode_columns
 from bench.errors import CellError
 from bench.progress import Silent
 from bench.tasks.base import Column
@@ -65,12 +65,6 @@ def test_a_damaged_shard_is_encoded_again(tmp_path: Path, damage: Callable[[byte
     again = _encode(Lengths(), columns, tmp_path)
     assert again.encoded == 2
     assert np.array_equal(again.vectors["t", "a"], first.vectors["t", "a"])
-
-
-@pytest.mark.parametrize("text", ["", "  "])
-def test_an_empty_text_is_named(text: str) -> None:
-    with pytest.raises(CellError, match=r"task t: row 2: a is an empty text"):
-        refuse_empty({("t", "a"): Column(["x", text])})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import get_args
 from bench.data.catalog import SplitRef, catalog
 from bench.data.places import rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
-from bench.data.values import checked, typed
+from bench.data.values import checked, refuse_blank, typed
 from bench.errors import DataError, UsageError
 from bench.registry import did_you_mean
 from bench.suite import FileData, OwnSpec
@@ -83,7 +83,9 @@ def _table(source: Path, columns: Sequence[str], rename: Mapping[str, str]) -> l
         {column: value for column, value in row.items() if column not in dropped}
         for row in renamed(read_table(source), columns, rename, str(source))
     ]
-    return checked(typed(rows, columns), columns, str(source))
+    found = checked(typed(rows, columns), columns, str(source), names=rename)
+    refuse_blank(found, columns, str(source), names=rename)
+    return found
 
 
 def _refuse_unlike_catalog(source: Path, ref: SplitRef, rows: list[Row]) -> None:

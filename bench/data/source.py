@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.data.access import DataAccess
 from bench.data.rows import Row, renamed
 from bench.data.sources import FilesSource, HubSource
-from bench.data.values import checked
+from bench.data.values import checked, refuse_blank
 from bench.errors import DataError
 from bench.suite import Data, FileData, HubData, MtebData, MtebSpec, Suite, TaskSpec
 
@@ -31,14 +31,17 @@ def part_rows(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> li
     """
     data, columns, optional = task.parts()[part], task.row_columns(), task.optional_columns(part)
     if isinstance(data, str):
-        label = f"task {task.name}: {data}"
-        return renamed(access.rows(data), columns, task.columns, label, optional)
-    path = _path(data, suite.path.parent, task, access)
-    rows = access.table(path, columns, task.columns, optional)
-    if not isinstance(data, FileData | FilesSource):
-        return rows
-    # Blank texts are a task's own to refuse, as some score them.
-    return checked(rows, columns, str(path), optional=optional, blank=True)
+        where = f"task {task.name}: {data}"
+        rows = renamed(access.rows(data), columns, task.columns, where, optional)
+    else:
+        path = _path(data, suite.path.parent, task, access)
+        rows = access.table(path, columns, task.columns, optional)
+        where = str(path)
+    if isinstance(data, FileData | FilesSource):
+        rows = checked(rows, columns, where, names=task.columns, optional=optional)
+    if not task.scores_blank_texts(suite.convention):
+        refuse_blank(rows, columns, where, names=task.columns)
+    return rows
 
 
 def part_sha256(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.data.rows import Row
@@ -12,6 +12,7 @@ from bench.errors import DataError
 from bench.fingerprint import canonical_json
 
 LISTS = {"positive", "negative"}
+TARGETS = {"label", "score"}
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))(?:\.0+)?")
 
 
@@ -20,8 +21,8 @@ def checked(
     columns: Sequence[str],
     where: str,
     *,
+    names: Mapping[str, str],
     optional: Sequence[str] = (),
-    blank: bool = False,
 ) -> list[Row]:
     """Check rows that ``typed`` has given their form.
 
@@ -29,8 +30,8 @@ def checked(
         rows: Rows that have all columns.
         columns: The columns to check.
         where: What the rows are called in an error.
+        names: Column to the name that it has in the file, where they differ.
         optional: Those of them that may be None.
-        blank: Whether texts may be blank, which is for the task to say.
 
     Raises:
         DataError: There are no rows, or a value is not what its column holds.
@@ -41,12 +42,48 @@ def checked(
     for number, row in enumerate(rows, 1):
         given = [one for one in columns if one not in optional or row[one] is not None]
         try:
-            values = {column: _value(column, row[column], blank=blank) for column in given}
+            values = {
+                column: _value(column, row[column], names.get(column, column)) for column in given
+            }
             found.append({**row, **values})
             canonical_json(found[-1]).encode()
         except ValueError as error:
             raise DataError(f"{where}: row {number}: {error}; correct the table") from None
     return found
+
+
+def refuse_blank(
+    rows: Sequence[Row], columns: Sequence[str], where: str, *, names: Mapping[str, str]
+) -> None:
+    """Refuse texts of nothing but white space, also within lists.
+
+    Args:
+        rows: Rows that have all columns.
+        columns: Columns; those of labels and scores are left out.
+        where: What the rows are called in an error.
+        names: Column to the name that it has in the file, where they differ.
+
+    Raises:
+        DataError: There is one; row, column and place in a list are named.
+    """
+    texts = [column for column in columns if column not in TARGETS]
+    for number, row in enumerate(rows, 1):
+        for column in texts:
+            for place in _blank(row[column]):
+                raise DataError(
+                    f"{where}: row {number}: {place}{names.get(column, column)} is an empty text; "
+                    "correct the table"
+                )
+
+
+def _blank(value: Any) -> Iterator[str]:
+    """Where in a cell a text is blank; nothing for a text that is a cell of its own."""
+    if isinstance(value, str) and not value.strip():
+        yield ""
+    elif isinstance(value, list):
+        for number, text in enumerate(value, 1):
+            if isinstance(text, str) and not text.strip():
+                yield f"text {number} of "
 
 
 def typed(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
@@ -78,28 +115,26 @@ def _label(value: Any) -> Any:
     return value
 
 
-def _value(column: str, value: Any, *, blank: bool) -> Any:
+def _value(column: str, value: Any, name: str) -> Any:
     if column == "score":
-        return _number(value)
+        return _number(value, name)
     if column == "label":
         undefined = isinstance(value, float) and math.isnan(value)
         if not isinstance(value, str | int | float) or value == "" or undefined:
-            raise ValueError("label is missing")
+            raise ValueError(f"{name} is missing")
         return value
     if column in LISTS and not isinstance(value, list):
-        raise ValueError(f"{column} is not a list of texts")
+        raise ValueError(f"{name} is not a list of texts")
     for text in value if column in LISTS else [value]:
         if not isinstance(text, str):
-            raise ValueError(f"{column} is not a text: {text!r}")
-        if not blank and not text.strip():
-            raise ValueError(f"{column} is an empty text")
+            raise ValueError(f"{name} is not a text: {text!r}")
     return value
 
 
-def _number(value: Any) -> int | float:
+def _number(value: Any, name: str) -> int | float:
     number = value if isinstance(value, int | float) else _parsed(value)
     if isinstance(value, bool) or not math.isfinite(number):
-        raise ValueError(f"score is not a number: {value!r}")
+        raise ValueError(f"{name} is not a number: {value!r}")
     return number
 
 

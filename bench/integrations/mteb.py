@@ -104,7 +104,6 @@ class MtebTask(Task[MtebSpec]):
     """
 
     kind = "mteb"
-    allows_empty_texts = True
 
     def __init__(
         self, spec: MtebSpec, parts: Mapping[str, Sequence[Row]], convention: Convention

@@ -66,7 +66,6 @@ class Task(ABC, Generic[Spec]):
     """
 
     kind: ClassVar[str]
-    allows_empty_texts: ClassVar[bool] = False
 
     def __init__(
         self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,8 +88,59 @@ def test_one_broken_method_leaves_the_others(
 def test_empty_text(bench: Bench, tmp_path: Path) -> None:
     path = write_suite(tmp_path, empty=True)
     code, _, err = bench("run", "--suite", path, "--methods", "good")
-    assert code == 3
-    assert "task pairs: row 4: sentence2 is an empty text" in err
+    assert code == 4
+    assert "row 4: sentence2 is an empty text" in err
+
+
+@pytest.mark.parametrize("limit", [(), ("--limit", "9")])
+@pytest.mark.parametrize(
+    ("kind", "where", "change", "message"),
+    [
+        ("sts", 'columns = { sentence2 = "other" }', {"other": " "}, "row 31: other is an"),
+        ("clustering", "", {"text": "\t"}, "row 31: text is an"),
+        ("reranking", "", {"query": ""}, "row 31: query is an"),
+        ("reranking", "", {"positive": ["a", " "]}, "row 31: text 2 of positive is an"),
+        ("reranking", "", {"negative": ["", "b"]}, "row 31: text 1 of negative is an"),
+        ("pair_classification", 'columns = { label = "flag" }', {"flag": 1}, None),
+        (
+            "sts",
+            'columns = { score = "points" }',
+            {"points": "high"},
+            "row 31: points is not a num",
+        ),
+        ("classification", "folds = 3", {"text": " "}, None),
+    ],
+)
+def test_row_and_column_of_a_cell_are_those_of_the_file(
+    bench: Bench,
+    limit: tuple[str, ...],
+    kind: str,
+    where: str,
+    change: dict[str, Any],
+    message: str | None,
+) -> None:
+    rows = [
+        {
+            **{
+                name: f"{name} {i}" for name in ("text", "sentence1", "sentence2", "query", "other")
+            },
+            **{"positive": [f"p{i}"], "negative": [f"n{i}"], "label": i % 2, "flag": i % 2},
+            **{"score": i % 5, "points": i % 5},
+        }
+        for i in range(40)
+    ]
+    rows[30] |= change
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("own.toml").write_text(
+        'name = "own"\ntitle = "x"\nconvention = "senteval"\naverage = ["t"]\n[[tasks]]\n'
+        f'name = "t"\nkind = "{kind}"\ndata = {{ file = "rows.jsonl" }}\n{where}\n'
+    )
+    code, _, err = bench("run", "--suite", "own.toml", "--methods", "good", *limit)
+    if message is None:
+        assert (code, err.count("is an empty text")) == (0, 0), err
+    else:
+        assert code == 4
+        assert f"rows.jsonl: {message}" in err
 
 
 def test_interrupt_keeps_what_is_finished(bench: Bench, suite: Path, tmp_path: Path) -> None:
