@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -23,6 +22,7 @@ from bench.data.sources import FilesSource
 from bench.errors import UsageError
 from bench.registry import suite_path
 from bench.spec import MethodSpec, wrapping
+from bench.toml import read_toml
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
@@ -377,6 +377,8 @@ class Suite(_Table):
             raise ValueError(f"{AVERAGE!r} is the name of the average; call the task otherwise")
         if unknown := set(self.average) - set(names):
             raise ValueError(f"average names no task: {', '.join(sorted(unknown))}")
+        if len(set(self.average)) != len(self.average):
+            raise ValueError("average names a task twice, which would count twice")
         return self
 
     @field_validator("variants")
@@ -415,17 +417,25 @@ def load_suites(name: str) -> list[Suite]:
         name: ``sts7``, ``my.toml``, ``mteb:[STS12,SICK-R]`` or ``mteb:MTEB(eng, v2)``.
 
     Raises:
-        UsageError: Unknown name, or TOML that is malformed (the file and key are named).
+        UsageError: Unknown name, TOML that is malformed (the file and key are named), or a group
+            that is among its own suites.
     """
+    return _load(name, ())
+
+
+def _load(name: str, within: tuple[str, ...]) -> list[Suite]:
     if name.startswith(MTEB_PREFIX):
         # Imported late: mteb takes seconds, and only such suites need it.
         from bench.integrations.mteb import make_suite
 
         return [make_suite(name)]
+    if name in within:
+        circle = " → ".join((*within[within.index(name) :], name))
+        raise UsageError(f"group {name!r} is among its own suites: {circle}; take it out there")
     found = read_suite(name)
     if isinstance(found, Suite):
         return [found]
-    return [suite for member in found.suites for suite in load_suites(member)]
+    return [suite for member in found.suites for suite in _load(member, (*within, name))]
 
 
 def load_suite(name: str) -> Suite:
@@ -447,10 +457,7 @@ def read_suite(name: str) -> Suite | Group:
         UsageError: Unknown name, or TOML that is malformed (the file and key are named).
     """
     path = suite_path(name)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    content = read_toml(path)
     try:
         if "suites" in content:
             return Group.model_validate(content)

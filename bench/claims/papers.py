@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from bench.errors import UsageError
 from bench.spec import parse_method_spec
+from bench.toml import read_toml
 
 
 def _canonical(text: str) -> str:
@@ -112,10 +112,7 @@ def _packaged() -> list[Path]:
 def _read(path: Path) -> Paper:
     if not path.is_file():
         raise UsageError(f"claims file {path} does not exist")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    content = read_toml(path)
     try:
         return Paper.model_validate({**content, "path": path})
     except ValidationError as error:

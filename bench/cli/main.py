@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -89,9 +90,16 @@ def main(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         return _fail(error.format_message(), EXIT_USAGE)
     except Exception as error:
-        full = out_of_room(error)
-        return _fail(full, EXIT_USAGE) if full else _fail(bug(error), EXIT_BUG)
+        known = out_of_room(error) or _too_long(error)
+        return _fail(known, EXIT_USAGE) if known else _fail(bug(error), EXIT_BUG)
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _too_long(error: Exception) -> str | None:
+    """That a name is too long for the file system, wherever that came up."""
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        return None
+    return f"{str(error.filename)[:100]}…: no file can have so long a name"
 
 
 def _fail(message: str, code: int) -> int:

@@ -58,6 +58,61 @@ def test_bad_toml_names_file_and_key(bench: Bench, tmp_path: Path) -> None:
     assert "key 'convention'" in err
 
 
+_SUITE = 'name = "x"\ntitle = "x"\nconvention = "simcse"\naverage = ["t"]\n'
+_TASK = '[[tasks]]\nname = "t"\nkind = "sts"\ndata = { file = "rows.jsonl" }\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\ufeff" + _SUITE + _TASK, "it starts with a byte-order mark; save it as UTF-8 without"),
+        (f"folds = {'9' * 5000}\n", "Exceeds the limit"),
+        (f"average = {'[' * 3000}{']' * 3000}\n", "nest too deeply"),
+        (f"average = {'[' * 90}{']' * 90}\n" + _SUITE.partition("average")[0] + _TASK, "'average"),
+        (_SUITE + _TASK + f"{'a.' * 3000}b = 1\n", "key 'tasks.0.sts.a': extra inputs"),
+        (_SUITE + _TASK + f"{'columns.' * 3000}b = 1\n", "key 'tasks.0.sts.columns.columns'"),
+        ("name = 'caf\udce9'\n", "not valid TOML, whose texts are UTF-8"),
+        (_SUITE.replace('["t"]', '["t", "t"]') + _TASK, "average names a task twice"),
+        ('name = "x"\ntitle = "x"\nsuites = ["bad.toml"]\n', "bad.toml → bad.toml; take it out"),
+        ('name = "x"\ntitle = "x"\nsuites = ["mini", "other.toml"]\n', "→ other.toml → bad.toml"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["run", "claims"])
+def test_toml_of_any_kind_is_one_line(bench: Bench, content: str, message: str, verb: str) -> None:
+    Path("bad.toml").write_bytes(content.encode(errors="surrogateescape"))
+    Path("other.toml").write_text('name = "o"\ntitle = "x"\nsuites = ["bad.toml"]\n')
+    arguments = ("claims", "bad.toml")
+    if verb == "run":
+        arguments = ("run", "--suite", "bad.toml", "--methods", "good")
+    code, out, err = bench(*arguments)
+    assert (code, out) == (2, ""), err
+    assert err.startswith("bench: ") and len(err.splitlines()) == 1
+    if verb == "run" or "TOML" in message or "nest" in message:
+        assert message in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--suite", f"{'s' * 5000}.toml"),
+        ("run", "--methods", f"sbert@{'m' * 5000}"),
+        ("run", "--methods", "good", "--output", "o" * 5000),
+        ("run", "--methods", "good", "--data", "d" * 5000),
+        ("claims", f"{'c' * 5000}.toml"),
+        ("table", "t" * 5000),
+        ("compare", "r" * 5000, "good"),
+        ("gate", "g" * 5000, "--baseline", "b" * 5000),
+        ("export", "e" * 5000, "--to", "x" * 5000),
+        ("data", "import", f"{'i' * 5000}.csv", "--as", "sts/mine:test"),
+    ],
+)
+def test_names_too_long_for_files_are_one_line(bench: Bench, arguments: tuple[str, ...]) -> None:
+    code, _, err = bench(*arguments)
+    assert code in {2, 4}, err
+    assert len(err.splitlines()) == 1
+    assert "bug" not in err
+
+
 def test_wrong_checksum(bench: Bench, tmp_path: Path) -> None:
     path = write_suite(tmp_path, sha256="0" * 64)
     code, _, err = bench("run", "--suite", path, "--methods", "good")
