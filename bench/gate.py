@@ -9,8 +9,8 @@ from pathlib import Path
 from tabulate import tabulate
 
 from bench.errors import UsageError
+from bench.escape import markdown, markdown_code
 from bench.record import Group, Record, find_records, has_failed, read_record
-from bench.report import markdown
 from bench.report.compare import LEVEL, Line, Side, compare
 from bench.suite import AVERAGE
 
@@ -193,9 +193,9 @@ def summary(checks: Sequence[Check]) -> str:
     head = f"{failed} of {len(checks)} checks failed" if failed else f"{len(checks)} checks passed"
     rows = [
         [
-            markdown.escape(one.suite),
-            markdown.code(one.method),
-            markdown.escape(one.task),
+            markdown(one.suite),
+            markdown_code(one.method),
+            markdown(one.task),
             *one.values,
             "**failed**" if one.failed else "passed",
         ]

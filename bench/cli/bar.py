@@ -9,13 +9,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
+from bench.escape import plain
+
 
 class Bar:
     """Progress on stderr: a bar on a terminal, a line for each phase elsewhere."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Remaining(),
+        )
         self._progress = Progress(*columns, console=self._console, transient=True)
         self._task: TaskID | None = None
 
@@ -37,15 +44,16 @@ class Bar:
         """Replace the bar by a new one."""
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(label, total=total)
+        self._task = self._progress.add_task(plain(label), total=total)
         if not sys.stderr.isatty():
             self.note(f"  {label}: {total}")
 
     def advance(self, done: int, label: str | None = None) -> None:
         """Move the bar."""
         if self._task is not None:
-            self._progress.update(self._task, completed=done, description=label)
+            shown = None if label is None else plain(label)
+            self._progress.update(self._task, completed=done, description=shown)
 
     def note(self, message: str) -> None:
         """Print a line above the bar."""
-        self._console.print(message, markup=False, emoji=False)
+        self._console.print(plain(message), markup=False, emoji=False)

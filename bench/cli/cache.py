@@ -6,6 +6,7 @@ import click
 from tabulate import tabulate
 
 from bench.cache import Cache, default_root, list_entries
+from bench.cli.terminal import say
 from bench.files import remove_abandoned
 
 LEFTOVERS = "leftovers"
@@ -34,9 +35,9 @@ def size() -> None:
         files, used = sum(one.files for one in found), sum(one.size for one in found)
         oldest = f"{max(one.days for one in found):.0f} days" if found else ""
         rows.append([kind, len(found), files, f"{used / 1e6:,.1f} MB", oldest])
-    click.echo(str(cache.root))
+    say(str(cache.root))
     headers = ["Part", "Entries", "Files", "Size", "Oldest"]
-    click.echo(tabulate(rows, headers, colalign=("left", "right", "right", "right", "right")))
+    say(tabulate(rows, headers, colalign=("left", "right", "right", "right", "right")))
 
 
 @command.command("clear")

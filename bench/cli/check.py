@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bench.cli.terminal import say
 from bench.spec import split_list
 
 
@@ -20,5 +21,5 @@ def command(methods: str, data: str | None) -> int:
         for spec in split_list(methods):
             for finding in check_method(spec, data=data, progress=bar):
                 broken += not finding.holds
-                click.echo(f"{'ok  ' if finding.holds else 'FAIL'} {spec}: {finding.rule}")
+                say(f"{'ok  ' if finding.holds else 'FAIL'} {spec}: {finding.rule}")
     return 3 if broken else 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.table import BASELINES
-from bench.cli.terminal import terminal_width
+from bench.cli.terminal import say, terminal_width
 from bench.cli.writing import writing
 from bench.errors import EXIT_OK, EXIT_STALE
 
@@ -60,7 +60,7 @@ def command(
         for paper in papers
     ]
     if action is None:
-        click.echo(render_text(answered, terminal_width(PAGE)))
+        say(render_text(answered, terminal_width(PAGE)))
         return EXIT_OK
     maker = _maker(files, folders, to)
     text = render_markdown(answered, maker).encode()
@@ -102,12 +102,12 @@ def _write(to: Path, text: bytes) -> int:
 
     with writing(to):
         write_atomic(to, text)
-    click.echo(to)
+    say(to)
     return EXIT_OK
 
 
 def _check(to: Path, text: bytes, maker: str) -> int:
     if to.is_file() and to.read_bytes() == text:
         return EXIT_OK
-    click.echo(f"bench: {to} is stale; run '{maker}'", err=True)
+    say(f"bench: {to} is stale; run '{maker}'", err=True)
     return EXIT_STALE

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.terminal import say
 from bench.errors import DataError, UsageError
 from bench.files import is_file, is_folder
 
@@ -51,9 +52,9 @@ def command(
         raise DataError(f"{a} and {b} share no suite; 'bench run' them on the same one first")
     for name in shared:
         one, other = sides[0][name], sides[1][name]
-        click.echo(render(compare(one, other)) + "\n")
+        say(render(compare(one, other)) + "\n")
         if items:
-            click.echo(_changes(own or _registered(name), one, other, items, data) + "\n")
+            say(_changes(own or _registered(name), one, other, items, data) + "\n")
 
 
 def _sides(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cache import Cache, default_root
-from bench.cli.terminal import listing
+from bench.cli.terminal import listing, say
 from bench.cli.writing import writing
 from bench.errors import EXIT_OK, DataError, UsageError
+from bench.escape import toml_text
 from bench.spec import split_list
 from bench.words import MB
 
@@ -39,7 +39,7 @@ def command() -> None:
 @click.option("--data", help=_DATA_HELP)
 def list_data(data: str | None) -> None:
     """List data sets: licence, rows, size, source, and where they are here now."""
-    click.echo(overview(data))
+    say(overview(data))
 
 
 def overview(data: str | None) -> str:
@@ -164,9 +164,9 @@ def fetch(
         try:
             needs.fetch(folder)
         except DataError:
-            click.echo(_outcome(needs, missing, folder))
+            say(_outcome(needs, missing, folder))
             raise
-        click.echo(_outcome(needs, missing, folder))
+        say(_outcome(needs, missing, folder))
     return EXIT_OK
 
 
@@ -210,7 +210,7 @@ def verify(names: tuple[str, ...], data: str | None) -> None:
         for done, ref in enumerate(refs, 1):
             rows += _findings(ref, roots)
             bar.advance(done)
-    click.echo(listing(rows, ["Data", "Status", "Path"]))
+    say(listing(rows, ["Data", "Status", "Path"]))
     fine = {"ok"} if names else {"ok", "missing"}
     if bad := [name for name, status, _ in rows if status not in fine]:
         raise DataError(
@@ -249,7 +249,7 @@ def import_table(
     folder = _target(to)
     with writing(folder):
         data = convert(file, ref, wanted, _rename(columns, wanted), folder)
-    click.echo(_task(short, kind or family, data))
+    say(_task(short, kind or family, data))
 
 
 def _rename(options: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
@@ -265,8 +265,7 @@ def _rename(options: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
 
 
 def _task(name: str, kind: str, data: FileData) -> str:
-    # A text in JSON is one in TOML, unless it is escaped to ASCII.
-    file = json.dumps(data.file, ensure_ascii=False)
+    file = toml_text(data.file)
     return (
         f'[[tasks]]\nname = "{name}"\nkind = "{kind}"\n'
         f'data = {{ file = {file}, rows = {data.rows}, sha256 = "{data.sha256}" }}'

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.terminal import say
 from bench.cli.writing import writing
 
 
@@ -31,15 +32,15 @@ def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
     with writing(to):
         written, left_out, notes = export(map(read_verified, paths), to)
     for note in notes:
-        click.echo(f"bench: {note}", err=True)
+        say(f"bench: {note}", err=True)
     if not written:
         raise DataError(
             "nothing to export: only whole tasks that equal mteb's count, "
             "e.g. of --suite sts7-mteb or 'mteb:[...]'"
         )
-    click.echo(f"{len(written)} task results written below {to}")
+    say(f"{len(written)} task results written below {to}")
     if left_out:
-        click.echo(
+        say(
             f"{left_out} scores left out: partial, not by MTEB's convention, or of a task that "
             "the suite gives no name in mteb",
             err=True,

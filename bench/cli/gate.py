@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli.terminal import say
 from bench.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK
 
 DEFAULT_BOUNDS = "avg:0"
@@ -35,7 +36,7 @@ def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool
         # Not only what is expected: a crash would exit with 1, which says that a commit is bad.
         if not bisect:
             raise
-        click.echo(f"bench: cannot be judged: {type(error).__name__}: {error}", err=True)
+        say(f"bench: cannot be judged: {type(error).__name__}: {error}", err=True)
         return EXIT_NOT_JUDGED
 
 
@@ -58,7 +59,7 @@ def judge(paths: Sequence[Path], baseline: Path, bounds: str, *, partial: bool =
     from bench.gate import run_gate
 
     text, warnings, passed = run_gate(paths, baseline, bounds, partial=partial)
-    click.echo(text)
+    say(text)
     for warning in warnings:
-        click.echo(f"bench: {warning}", err=True)
+        say(f"bench: {warning}", err=True)
     return EXIT_OK if passed else EXIT_GATE

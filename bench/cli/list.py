@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from bench import registry
-from bench.cli.terminal import listing
+from bench.cli.terminal import listing, say
 from bench.errors import UsageError
 
 OWN = "sentence-bench"
@@ -20,10 +20,10 @@ def command(what: str) -> None:
     if what == "data":
         from bench.cli.data import overview
 
-        click.echo(overview(None))
+        say(overview(None))
         return
     rows, headers = {"methods": _methods, "suites": _suites}[what]()
-    click.echo(listing(rows, headers))
+    say(listing(rows, headers))
 
 
 def _methods() -> tuple[list[list[str]], list[str]]:

@@ -15,6 +15,7 @@ import click
 from bench import __version__
 from bench.cli.ending import bug, end_by_signals, exit_of
 from bench.cli.streams import complaint, guard
+from bench.cli.terminal import say
 from bench.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError
 from bench.files import out_of_room
 from bench.progress import LibraryWarnings
@@ -73,7 +74,7 @@ def _one_line_of_warnings() -> Iterator[None]:
             yield
         finally:
             if (line := heard.summary()) is not None:
-                click.echo(f"bench: {line}", err=True)
+                say(f"bench: {line}", err=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BenchError as error:
         return _fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        say(error.format_message(), err=True)
         return EXIT_USAGE
     except click.ClickException as error:
         return _fail(error.format_message(), EXIT_USAGE)
@@ -103,7 +104,7 @@ def _too_long(error: Exception) -> str | None:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"bench: {' '.join(message.split())}", err=True)
+    say(f"bench: {' '.join(message.split())}", err=True)
     return code
 
 

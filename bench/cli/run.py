@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
-from bench.cli.terminal import terminal_width
+from bench.cli.terminal import say, terminal_width
 from bench.spec import split_list
 
 DEFAULT_SUITE = "mini"
@@ -117,14 +117,14 @@ def command(
         if dry_run:
             from bench.cli.dry_run import describe
 
-            click.echo(describe(suites, specs, seeds, settings))
+            say(describe(suites, specs, seeds, settings))
             return 0
         provide(suites, specs, settings, fetch_command(wanted, named, profile))
         cells = plan(suites, specs, seeds, settings)
         outcome = run_cells(cells, settings)
     _print_tables(outcome.paths)
     for failure in outcome.failures:
-        click.echo(f"bench: {failure.message}", err=True)
+        say(f"bench: {failure.message}", err=True)
     if baseline is None or outcome.failures:
         return outcome.exit_code
     return judge(outcome.paths, baseline, bounds, partial=True)
@@ -156,4 +156,4 @@ def _print_tables(records: list[Path]) -> None:
     from bench.report.text import render
 
     for table in load_tables(records):
-        click.echo(render(table, width=terminal_width()) + "\n")
+        say(render(table, width=terminal_width()) + "\n")

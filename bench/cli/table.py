@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from bench.cli.terminal import terminal_width
+from bench.cli.terminal import say, terminal_width
 from bench.cli.writing import writing
 from bench.errors import EXIT_OK, EXIT_STALE
 
@@ -104,7 +104,7 @@ def command(
     if not texts:
         raise DataError(_nothing(paths, suite, view))
     for text in texts:
-        click.echo(text if style in {"csv", "json"} else text + "\n")
+        say(text if style in {"csv", "json"} else text + "\n")
     return EXIT_OK
 
 
@@ -129,11 +129,11 @@ def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:
         with writing(folder, "--leaderboards"):
             written = leaderboard.write(texts, folder)
         for path in written:
-            click.echo(path)
+            say(path)
         return EXIT_OK
     found = leaderboard.stale(texts, folder)
     for path in found:
-        click.echo(f"bench: {path} is stale; run '{leaderboard.COMMAND}'", err=True)
+        say(f"bench: {path} is stale; run '{leaderboard.COMMAND}'", err=True)
     return EXIT_STALE if found else EXIT_OK
 
 
@@ -160,7 +160,7 @@ def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -
     tables = [table for table in load_tables(paths) if suite in (None, table.suite)]
     models, notes = read_models(results)
     for note in notes:
-        click.echo(f"bench: {note}", err=True)
+        say(f"bench: {note}", err=True)
     if models and all(table.convention != "mteb" for table in tables):
         raise UsageError(
             "--mteb needs records of MTEB's convention to stand beside: "

@@ -1,12 +1,16 @@
-"""What is known of the terminal."""
+"""The terminal: what is known of it, and what is written to it."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import click
 from tabulate import tabulate
+
+from bench.escape import plain
 
 PAGE = 100
 _GAP = 2
@@ -15,6 +19,11 @@ _GAP = 2
 def terminal_width(page: int = PAGE) -> int:
     """Columns of the terminal; where stdout is none, as many as a page of text holds."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else page
+
+
+def say(text: str | Path, *, err: bool = False) -> None:
+    """Write lines to stdout or stderr, and nothing that a terminal obeys."""
+    click.echo("\n".join(map(plain, str(text).split("\n"))), err=err)
 
 
 def listing(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.data.rows import Row
+from bench.escape import plain
 from bench.report.compare import Side
 from bench.tasks import Task
 
@@ -31,7 +32,9 @@ def render_changes(a: Side, b: Side, tasks: Sequence[Task[Any]], count: int) -> 
         for item in np.argsort(-np.abs(change), kind="stable")[:count]:
             found.append((float(change[item]), task.spec.name, task.item_rows()[item]))
     found.sort(key=lambda one: -abs(one[0]))
-    rows = [[f"{100 * change:+.1f}", name, _text(row)] for change, name, row in found[:count]]
+    rows = [
+        [f"{100 * change:+.1f}", plain(name), _text(row)] for change, name, row in found[:count]
+    ]
     grid = tabulate(
         rows,
         ["A − B", "Task", "Item"],
@@ -45,9 +48,9 @@ def render_changes(a: Side, b: Side, tasks: Sequence[Task[Any]], count: int) -> 
 def _text(row: Row) -> str:
     texts = [_short(str(row[column])) for column in _TEXTS if column in row]
     labels = [f"{name} {row[name]}" for name in ("score", "label") if name in row]
-    return " | ".join([*texts, *labels])
+    return plain(" | ".join([*texts, *labels]))
 
 
 def _short(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= _WIDTH else plain[: _WIDTH - 1] + "…"
+    words = " ".join(text.split())
+    return words if len(words) <= _WIDTH else words[: _WIDTH - 1] + "…"

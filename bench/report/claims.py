@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from bench.claims.judge import Judgement, Measured
 from bench.claims.papers import Claim, Paper
-from bench.report.markdown import code, escape, one_line
+from bench.escape import markdown, markdown_code, one_line
 
 NOTE = (
     "A claim says that A scores higher than B. It holds where the 95% interval of A − B lies "
@@ -90,23 +90,23 @@ def render_markdown(answered: Answered, command: str) -> str:
     parts = [
         "# Claims of papers",
         NOTE,
-        f"Made by {code(command)}; edits are lost.",
+        f"Made by {markdown_code(command)}; edits are lost.",
         tabulate(rows, _HEADERS, tablefmt="pipe", disable_numparse=True),
     ]
     for paper, answers in answered:
-        parts += [f"## {escape(_title(paper))}", "\n".join(_item(one) for one in answers)]
+        parts += [f"## {markdown(_title(paper))}", "\n".join(_item(one) for one in answers)]
     return "\n\n".join(parts) + "\n"
 
 
 def _row(judgement: Judgement) -> list[str]:
     claim, measured = judgement.claim, judgement.measured
-    suite = code(claim.suite)
+    suite = markdown_code(claim.suite)
     return [
-        code(claim.name),
-        code(claim.a),
-        code(claim.b),
-        suite if claim.task is None else f"{suite}, {escape(claim.task)}",
-        escape(_published(claim)),
+        markdown_code(claim.name),
+        markdown_code(claim.a),
+        markdown_code(claim.b),
+        suite if claim.task is None else f"{suite}, {markdown(claim.task)}",
+        markdown(_published(claim)),
         _delta(measured) if measured else NONE,
         _interval(measured) if measured else NONE,
         _seeds(measured) if measured else NONE,
@@ -122,8 +122,8 @@ def _item(judgement: Judgement) -> str:
         ("trained", _training(judgement.measured)),
         ("reason", judgement.reason),
     ]
-    told = "; ".join(f"{name}: {escape(fact)}" for name, fact in facts if fact)
-    return f"- {code(claim.name)}: {escape(claim.claim)} {told}"
+    told = "; ".join(f"{name}: {markdown(fact)}" for name, fact in facts if fact)
+    return f"- {markdown_code(claim.name)}: {markdown(claim.claim)} {told}"
 
 
 def _title(paper: Paper) -> str:

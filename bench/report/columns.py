@@ -7,10 +7,9 @@ from textwrap import fill
 
 from tabulate import tabulate
 
+from bench.escape import markdown, markdown_code, plain
 from bench.protocol import differing_protocols, most_common
 from bench.record import Group, Record
-from bench.report import markdown
-from bench.report.plain import plain
 from bench.report.text import OTHER_PROTOCOL, Style
 
 
@@ -35,17 +34,17 @@ def label(spec: str, first: Record) -> str:
 
 def shown_code(text: str, style: Style) -> str:
     """Text from elsewhere as the name of a method."""
-    return markdown.code(text) if style == "markdown" else plain(text)
+    return markdown_code(text) if style == "markdown" else plain(text)
 
 
 def shown_text(text: str, style: Style) -> str:
     """Text from elsewhere as words."""
-    return markdown.escape(text) if style == "markdown" else plain(text)
+    return markdown(text) if style == "markdown" else plain(text)
 
 
 def heading(text: str, style: Style) -> str:
     """Heading of a view."""
-    return f"### {markdown.escape(text)}" if style == "markdown" else plain(text)
+    return f"### {markdown(text)}" if style == "markdown" else plain(text)
 
 
 def note(text: str, width: int | None) -> str:

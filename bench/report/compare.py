@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from bench.errors import DataError, UsageError
+from bench.escape import plain
 from bench.fingerprint import fingerprint
 from bench.protocol import refuse_other_protocol
 from bench.record import Record, read_items
-from bench.report.plain import plain
 from bench.stats.hierarchical import difference_over_seeds
 from bench.stats.multiple import holm
 from bench.stats.paired import (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench.escape import csv_cell, json_text
 from bench.report.model import NO_BASE, Row, Table
 
 
@@ -24,13 +24,13 @@ def to_json(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    return json_text(found, indent=1)
 
 
 def to_csv(tables: Sequence[Table]) -> str:
     """Render tables as one CSV, a line for each row; nested fields are joined by dots.
 
-    Columns of tasks that a row does not have are empty.
+    Columns of tasks that a row does not have are empty. Texts are those of ``csv_cell``.
     """
     lines = [
         {"suite": table.suite, "convention": table.convention, **dict(_flat(_fields(row)))}
@@ -39,9 +39,9 @@ def to_csv(tables: Sequence[Table]) -> str:
     ]
     names = list(dict.fromkeys(name for line in lines for name in line))
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([csv_cell(name) for name in names])
+    writer.writerows([csv_cell(line.get(name)) for name in names] for line in lines)
     return text.getvalue().rstrip("\n")
 
 

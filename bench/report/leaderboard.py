@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import DataError
+from bench.escape import markdown, plain
 from bench.files import write_atomic
 from bench.record import Record
-from bench.report import diagnostics, markdown
+from bench.report import diagnostics
 from bench.report.model import Found, Table, make_table, read_suites
-from bench.report.plain import plain
 from bench.report.text import render
 
 COMMAND = "bench table --write"
@@ -102,4 +102,4 @@ def _setups(records: Sequence[Record]) -> list[str]:
         )
         for record in records
     }
-    return [markdown.escape(f"{versions}; {machine}") for versions, machine in sorted(found)]
+    return [markdown(f"{versions}; {machine}") for versions, machine in sorted(found)]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
+from bench.escape import plain
 from bench.files import write_atomic
 from bench.report.curve import Curves
-from bench.report.plain import plain
 
 FORMATS = (".svg", ".png")
 _PANEL = (3.6, 3.0)

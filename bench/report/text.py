@@ -9,10 +9,9 @@ from typing import Literal
 
 from tabulate import tabulate
 
+from bench.escape import markdown, markdown_code, plain
 from bench.record import Interval
-from bench.report import markdown
 from bench.report.model import NO_BASE, Row, Table
-from bench.report.plain import plain
 
 Style = Literal["text", "markdown", "latex"]
 
@@ -70,7 +69,7 @@ def render(table: Table, *, style: Style = "text", width: int | None = None) -> 
     if style == "latex":
         return "\n".join([f"% {plain(title)}", *grids, f"% {plain(notes)}"])
     if style == "markdown":
-        return "\n\n".join([f"### {markdown.escape(title)}", *grids, markdown.escape(notes)])
+        return "\n\n".join([f"### {markdown(title)}", *grids, markdown(notes)])
     filled = [plain(text) if width is None else fill(plain(text), width) for text in (title, notes)]
     return "\n\n".join([filled[0], *grids, filled[1]])
 
@@ -215,10 +214,10 @@ class _Grid:
         return self._name(text) if column.name == "Base" and text != NO_BASE else text
 
     def _name(self, text: str) -> str:
-        return markdown.code(text) if self.style == "markdown" else self._text(text)
+        return markdown_code(text) if self.style == "markdown" else self._text(text)
 
     def _text(self, text: str) -> str:
-        return markdown.escape(text) if self.style == "markdown" else plain(text)
+        return markdown(text) if self.style == "markdown" else plain(text)
 
 
 def _row_marks(row: Row) -> list[str]:

@@ -102,6 +102,8 @@ def _stopped(folder: Path, number: int, *, hang_up_ignored: bool = False) -> tup
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever started the tests may have had it ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         deadline = time.monotonic() + 120
         while not flag.exists():

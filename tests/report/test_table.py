@@ -13,6 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bench.errors import DataError
+from bench.escape import one_line
 from bench.record import (
     ContaminationEntry,
     GroupEntry,
@@ -21,7 +22,6 @@ from bench.record import (
 from bench.report import phenomena
 from bench.report.flat import to_csv, to_json
 from bench.report.imported import ImportedModel, with_models
-from bench.report.markdown import one_line
 from bench.report.model import load_tables
 from bench.report.text import render
 from bench.stats.bootstrap import percentile_interval
