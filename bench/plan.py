@@ -12,7 +12,7 @@ from bench.build import Built, build_encoder, model_fingerprint
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.data.needs import Needs
-from bench.data.source import ask_for_rows, task_sha256
+from bench.data.source import ask_for_rows, subsets_sha256, task_sha256
 from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
 from bench.errors import BenchError, UsageError
 from bench.files import check_writable
@@ -210,6 +210,9 @@ def _suite_identity(suite: Suite, settings: Settings) -> dict[str, Any]:
     return {
         "suite": suite.definition(),
         "data": [task_sha256(suite, task, settings.data) for task in suite.tasks],
+        "subsets": [
+            one for task in suite.tasks if (one := subsets_sha256(suite, task, settings.data))
+        ],
         "limit": settings.limit,
         "code": [source_fingerprint(module) for module in SCORING],
         "mteb": [dict(versions(["mteb"])), source_fingerprint(BRIDGE)] if _by_mteb(suite) else [],

@@ -13,7 +13,7 @@ from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
 from bench.data.access import DataAccess
-from bench.data.source import task_sha256
+from bench.data.source import subsets_sha256, task_sha256
 from bench.encode import Encoded
 from bench.errors import CellError
 from bench.fingerprint import fingerprint
@@ -54,6 +54,7 @@ class ScoredTask:
     data_sha256: str
     phenomena: Mapping[str, GroupEntry]
     contamination: ContaminationEntry | None
+    subsets: str | None = None
     fits: tuple[FitEntry, ...] = ()
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
@@ -108,6 +109,7 @@ def score_tasks(
             data,
             _phenomena(task, score),
             _contamination(task, seen),
+            subsets_sha256(cell.suite, task.spec, settings.data),
             () if fitting is None else fitting.fits,
             diagnostics,
         )
@@ -129,14 +131,14 @@ def _vectors(
 ) -> tuple[Vectors, Mapping[str, Any]]:
     from bench.tasks import Column, SupervisedTask
 
+    for note in task.notes():
+        settings.progress.note(f"  {note}")
     if isinstance(task, SupervisedTask):
 
         def embed(texts: Sequence[str]) -> NDArray[np.float32]:
             column = {(task.spec.name, "text"): Column(texts)}
             return encode(built, column, settings).vectors[task.spec.name, "text"]
 
-        for note in task.notes():
-            settings.progress.note(f"  {note}")
         own = built.encoder if isinstance(built.encoder, Predictor) else task.probe(embed)
         pool = task.pool()
         if pool and isinstance(own, PoolPredictor):
@@ -266,6 +268,7 @@ def _interval(replicates: NDArray[np.float64] | None) -> Interval | None:
 def _task_entry(
     suite: Suite, spec: TaskSpec, task: ScoredTask, learnt: Collection[str]
 ) -> TaskEntry:
+    subsets = {} if task.subsets is None else {"subsets": task.subsets}
     return TaskEntry(
         kind=spec.kind,
         metric=task.score.metric,
@@ -280,7 +283,7 @@ def _task_entry(
         contamination=task.contamination,
         fits=task.fits,
         in_domain=isinstance(spec.data, str) and spec.data.partition(":")[0] in learnt,
-        protocol=task_protocol(suite, spec),
+        protocol={**task_protocol(suite, spec), **subsets},
     )
 
 

@@ -180,6 +180,22 @@ def test_task_and_field_of_another_protocol_are_named(field: str, bench: Bench) 
     }
 
 
+def test_other_subsets_are_another_protocol(bench: Bench) -> None:
+    write_rows("rows.jsonl", 0)
+    mean = {"aggregation": '"mean"'}
+    run(bench, "one", "sts", mean)
+    lines = [json.loads(line) for line in Path("rows.jsonl").read_text().splitlines()]
+    for number, row in enumerate(lines):
+        row["subset"] = f"part {number % 3}"
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    shutil.copytree("one", "kept")
+    run(bench, "one", "sts", mean)
+    now, kept = (next(Path(folder).rglob("good-*seed0.json")) for folder in ("one", "kept"))
+    assert now.read_bytes() != kept.read_bytes()
+    code, _, err = bench("compare", now, kept)
+    assert (code, "the protocol of task T differs in subsets" in err) == (2, True), err
+
+
 def test_claims_and_views_tell_of_other_protocols(bench: Bench) -> None:
     write_rows("rows.jsonl", 0)
     run(bench, "one", "sts")

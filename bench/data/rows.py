@@ -20,6 +20,10 @@ from bench.fingerprint import canonical_json
 Row = dict[str, Any]
 # Those of the largest number of 64 bits.
 _MOST_DIGITS = 20
+# A float holds every whole number up to here.
+_EXACT = 2**53
+# A text may be longer than the library allows a cell to be.
+csv.field_size_limit(2**31 - 1)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -58,7 +62,13 @@ def parse_row(line: str) -> Row:
         ValueError: It is not a JSON object whose numbers are finite and whose texts are Unicode.
     """
     try:
-        row = json.loads(line, parse_constant=_refuse, parse_float=_finite, parse_int=_whole)
+        row = json.loads(
+            line,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_object,
+        )
     except json.JSONDecodeError:
         raise ValueError("is not a JSON object") from None
     except RecursionError:
@@ -72,6 +82,15 @@ def parse_row(line: str) -> Row:
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
     return row
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"names {twice!r} twice")
+    return found
 
 
 def _refuse(name: str) -> float:
@@ -127,15 +146,16 @@ def _csv_rows(path: Path) -> list[Row]:
 
 
 def _tsv_rows(path: Path) -> list[Row]:
-    lines = _content(path).decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    text = _content(path).decode("utf-8-sig")
+    # Lines end as the header does: a value may end in a carriage return of its own.
+    end = "\r\n" if text.partition("\n")[0].endswith("\r") else "\n"
+    lines = text.removesuffix(end).split(end)
     return _with_header((line.split("\t") for line in lines if line), path)
 
 
 def _with_header(rows: Iterator[list[str]], path: Path) -> list[Row]:
     header = next(rows, [])
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise DataError(f"{path}: two columns are called {twice[0]!r}")
+    _refuse_twice(header, path)
     found = []
     for number, values in enumerate(rows, 1):
         if len(values) != len(header):
@@ -149,8 +169,18 @@ def _with_header(rows: Iterator[list[str]], path: Path) -> list[Row]:
 def _parquet_rows(path: Path) -> list[Row]:
     import pyarrow.parquet as pq
 
-    rows: list[Row] = pq.read_table(path).to_pylist()
+    # Not read_table, which makes columns of folders that are called name=value.
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    _refuse_twice(table.column_names, path)
+    rows: list[Row] = table.to_pylist()
     return rows
+
+
+def _refuse_twice(header: Sequence[str], path: Path) -> None:
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: two columns are called {twice[0]!r}")
 
 
 def renamed(
@@ -200,7 +230,8 @@ def row_digest(row: Row, columns: Sequence[str]) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _EXACT
+    return float(value) if whole else value
 
 
 def rows_sha256(rows: Iterable[Row], columns: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.data.access import DataAccess
-from bench.data.rows import Row, renamed
+from bench.data.rows import Row, renamed, rows_sha256
 from bench.data.sources import FilesSource, HubSource
 from bench.data.values import checked, refuse_blank
 from bench.errors import DataError
@@ -66,6 +66,21 @@ def task_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str:
     if isinstance(task, MtebSpec):
         sums.append(f"{task.name}@{task.revision}")
     return ",".join(sums)
+
+
+def subsets_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str | None:
+    """Identify the subset of each row, where scores are over subsets; None elsewhere.
+
+    The checksum of the rows does not tell, as for most scores it does not matter.
+
+    Raises:
+        DataError: As ``part_rows``.
+    """
+    if getattr(task, "aggregation", "all") == "all":
+        return None
+    rows = part_rows(suite, task, "test", access)
+    named = [{**row, "subset": str(row.get("subset"))} for row in rows]
+    return rows_sha256(named, [*task.row_columns(), "subset"])
 
 
 def ask_for_rows(suite: Suite, task: TaskSpec, access: DataAccess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from bench.data.rows import Row
@@ -14,6 +15,8 @@ from bench.fingerprint import canonical_json
 LISTS = {"positive", "negative"}
 TARGETS = {"label", "score"}
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))(?:\.0+)?")
+# Longer numbers are identifiers, and stay texts.
+_LONG = 10**15
 
 
 def checked(
@@ -39,14 +42,16 @@ def checked(
     if not rows:
         raise DataError(f"{where} has no rows")
     found = []
-    for number, row in enumerate(rows, 1):
+    for number, cells in enumerate(rows, 1):
+        # A file of texts alone has nothing else to say that there is none.
+        row = {**cells, **{one: None for one in optional if cells[one] == ""}}
         given = [one for one in columns if one not in optional or row[one] is not None]
         try:
             values = {
                 column: _value(column, row[column], names.get(column, column)) for column in given
             }
+            canonical_json(values).encode()
             found.append({**row, **values})
-            canonical_json(found[-1]).encode()
         except ValueError as error:
             raise DataError(f"{where}: row {number}: {error}; correct the table") from None
     return found
@@ -90,8 +95,9 @@ def typed(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
     """Give scores and labels the form that they have whatever the format of their file.
 
     A score that is the text of a number becomes that number. A label is the same class in every
-    file: ``1``, ``1.0`` and the text ``1`` are one, ``01`` is another; truth values are the texts
-    ``True`` and ``False``. All else stays, for ``checked`` to judge.
+    file: ``1``, ``1.0`` and the text ``1`` are one, ``01`` is another, and so are ``0.5`` and the
+    text ``0.5``; truth values are the texts ``True`` and ``False``. All else stays, for ``checked``
+    to judge.
     """
     makers = {"score": _score, "label": _label}
     found = {column: makers[column] for column in columns if column in makers}
@@ -99,6 +105,8 @@ def typed(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
 
 
 def _score(value: Any) -> Any:
+    if isinstance(value, Decimal) and value.is_finite():
+        return float(value)
     if isinstance(value, str):
         number = _parsed(value)
         return number if math.isfinite(number) else value
@@ -109,7 +117,11 @@ def _label(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    if isinstance(value, int):
+        return value if abs(value) < _LONG else str(value)
     if isinstance(value, str) and (whole := _WHOLE.fullmatch(value)):
         return int(whole[1])
     return value

@@ -103,6 +103,10 @@ class Task(ABC, Generic[Spec]):
         """Columns of ``texts()`` that may be learnt from, none where there is no training part."""
         return [name for name in self.texts() if name.startswith("train/")]
 
+    def notes(self) -> Sequence[str]:
+        """What is to be said before it is scored; nothing by default."""
+        return []
+
     def item_rows(self) -> Sequence[Row]:
         """Rows that the items of a score stand for, in their order."""
         return self.rows

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score
 
 from bench.data.rows import Row
-from bench.errors import CellError, UsageError
+from bench.errors import CellError, DataError, UsageError
 from bench.metrics.classification import label_replicates
 from bench.probes import protocols
 from bench.probes.base import Examples, Labels, Probe
@@ -25,6 +25,7 @@ from bench.tasks.base import Column, Task, TaskScore, Vectors
 # SentEval encodes a lone full stop where a row has no text.
 EMPTY = "."
 UNREGULARISED = 1e-9
+_SHOWN = 3
 METRICS = {"accuracy": "accuracy", "f1": "F1", "f1_macro": "macro F1"}
 Spec = TypeVar("Spec", bound=ClassificationSpec | NliSpec)
 
@@ -78,14 +79,25 @@ class _ProbeTask(Task[Spec]):
             raise CellError(f"{where}: all rows have the same label")
         if self.convention == "mteb" and "train" not in self.parts:
             raise CellError(f"{where}: MTEB's protocol needs training rows; name them as train")
-        if "train" in self.parts and len({row["label"] for row in self.parts["train"]}) < 2:
-            raise CellError(f"{where}: all training rows have the same label")
+        if "train" in self.parts:
+            self._check_training_labels(where)
         if self._metric == "f1" and self._classes.keys() != {0, 1}:
-            shown = ", ".join(repr(label) for label in [*self._classes][:3])
-            more = ", …" if len(self._classes) > 3 else ""
             raise UsageError(
-                f"{where}: metric f1 is that of label 1 among 0 and 1, and the labels are {shown}"
-                f'{more}; give metric = "f1_macro", the mean over all labels'
+                f"{where}: metric f1 is that of label 1 among 0 and 1, and the labels are "
+                f'{_some([*self._classes])}; give metric = "f1_macro", the mean over all labels'
+            )
+
+    def _check_training_labels(self, where: str) -> None:
+        learned, scored = (
+            list(dict.fromkeys(row["label"] for row in rows))
+            for rows in (self.parts["train"], self.rows)
+        )
+        if len(learned) < 2:
+            raise CellError(f"{where}: all training rows have the same label")
+        if not set(learned) & set(scored):
+            raise DataError(
+                f"{where}: no label of its test rows ({_some(scored)}) is one of its training rows "
+                f"({_some(learned)}); write them alike in both"
             )
 
     @property
@@ -96,6 +108,19 @@ class _ProbeTask(Task[Spec]):
         # SentEval sorts by words of each text and label, which decides what each fold gets.
         lengths = [len(row[column].split()) for column in self.text_columns]
         return (*lengths, _label_key(row["label"]))
+
+    def notes(self) -> Sequence[str]:
+        """Labels of scored rows that no training row has."""
+        if "train" not in self.parts:
+            return []
+        learned = {row["label"] for row in self.parts["train"]}
+        unseen = [row["label"] for row in self.rows if row["label"] not in learned]
+        if not unseen:
+            return []
+        return [
+            f"{self.spec.name}: {len(unseen)} of {len(self.rows)} test rows have a label that no "
+            f"training row has, and count as wrong: {_some(list(dict.fromkeys(unseen)))}"
+        ]
 
     def texts(self) -> Mapping[str, Column]:
         """Every text column of every part."""
@@ -321,6 +346,11 @@ def _metrics(outcome: _Outcome, gold: Labels, classes: int) -> dict[str, float]:
 
 def _mean(metric: Any, experiments: NDArray[np.int64], gold: Labels, **options: Any) -> float:
     return float(np.mean([metric(gold, predicted, **options) for predicted in experiments]))
+
+
+def _some(labels: Sequence[Any]) -> str:
+    """The first few of some labels."""
+    return ", ".join([*map(repr, labels[:_SHOWN]), *(["…"] if len(labels) > _SHOWN else [])])
 
 
 def _label_key(label: Any) -> tuple[str, Any]:

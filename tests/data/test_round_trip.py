@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import math
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.data.access import DataAccess
-from bench.data.rows import Row, read_table
+from bench.data.rows import Row, read_table, rows_sha256
+from bench.data.values import checked
 from bench.errors import DataError
 from bench.fingerprint import FileHashes
 
@@ -86,8 +89,12 @@ def test_a_label_is_one_class_in_every_file(tmp_path: Path) -> None:
     pq.write_table(pa.table(content), tmp_path / "whole.parquet")
     content["label"] = [0.0, 1.0, 2.0, 0.0, 1.0]
     pq.write_table(pa.table(content), tmp_path / "float.parquet")
-    (tmp_path / "own.csv").write_text("text,label\na,0\na,1\na,2\na,unsure\na,01\na,True\n")
-    lines = [{"text": "a", "label": label} for label in (0, "1", 2.0, "unsure", "01", True)]
+    long = 12345678901234567890
+    (tmp_path / "own.csv").write_text(
+        f"text,label\na,0\na,1\na,2\na,unsure\na,01\na,True\na,0.5\na,{long}\n"
+    )
+    given = (0, "1", 2.0, "unsure", "01", True, 0.5, long)
+    lines = [{"text": "a", "label": label} for label in given]
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     tables = {
         path.name: [row["label"] for row in access(tmp_path).table(path, ("text", "label"), {})]
@@ -95,7 +102,8 @@ def test_a_label_is_one_class_in_every_file(tmp_path: Path) -> None:
         if path.suffix != ".json"
     }
     assert tables["whole.parquet"] == tables["float.parquet"] == [0, 1, 2, 0, 1]
-    assert tables["own.csv"] == tables["own.jsonl"] == [0, 1, 2, "unsure", "01", "True"]
+    expected = [0, 1, 2, "unsure", "01", "True", "0.5", str(long)]
+    assert tables["own.csv"] == tables["own.jsonl"] == expected
 
 
 @pytest.mark.parametrize(
@@ -105,6 +113,7 @@ def test_a_label_is_one_class_in_every_file(tmp_path: Path) -> None:
         ("x.csv", "a,b\n1\n", "row 1 has 1 values, the header has 2"),
         ("x.csv", 'a,b\n"1,2\n3,4\n', "unexpected end of data"),
         ("x.csv", "a,a\n1,2\n", "two columns are called 'a'"),
+        ("x.jsonl", '{"a": 1}\n{"score": 1, "a": 2, "score": 5}\n', "line 2 names 'score' twice"),
         ("x.tsv", "a\tb\n1\t2\t\n", "row 1 has 3 values, the header has 2"),
         ("x.jsonl", '{"a": 1}\n\n{"a": NaN}\n', "line 3 has NaN, which is no number of JSON"),
         ("x.jsonl", '{"a": -Infinity}\n', "line 1 has -Infinity"),
@@ -143,3 +152,42 @@ def test_scores_are_exact(tmp_path: Path) -> None:
         table = access(tmp_path).table(write(rows, tmp_path / f"x.{ending}"), COLUMNS, {})
         assert [row["score"] for row in table] == scores
         assert not any(math.isnan(row["score"]) for row in table)
+
+
+def test_a_value_of_a_tsv_may_end_in_a_carriage_return(tmp_path: Path) -> None:
+    for end in ("\n", "\r\n"):
+        path = tmp_path / "x.tsv"
+        path.write_text(f"a\tb{end}1\tx\r{end}2\ty{end}", newline="")
+        assert read_table(path) == [{"a": "1", "b": "x\r"}, {"a": "2", "b": "y"}]
+
+
+def test_columns_of_parquet_are_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "label=3").mkdir()
+    path = tmp_path / "label=3" / "rows.parquet"
+    pq.write_table(pa.table({"text": ["a"]}), path)
+    assert read_table(path) == [{"text": "a"}]
+    twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    pq.write_table(twice, path)
+    with pytest.raises(DataError, match="two columns are called 'a'"):
+        read_table(path)
+
+
+def test_scores_of_parquet_may_be_decimals_and_other_columns_anything(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    columns = {"score": [Decimal("1.50"), Decimal("0.25")], "when": [datetime.date(2020, 1, 1)] * 2}
+    pq.write_table(pa.table({"text": ["a", "b"], **columns, "other": [math.nan, 1.0]}), path)
+    rows = access(tmp_path).table(path, ("text", "score"), {})
+    found = checked(rows, ("text", "score"), "rows", names={})
+    assert [row["score"] for row in found] == [1.5, 0.25]
+
+
+def test_a_text_may_be_as_long_as_it_likes(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"text\n{'x' * 300_000}\n")
+    assert len(read_table(path)[0]["text"]) == 300_000
+
+
+def test_whole_numbers_that_no_float_holds_are_told_apart() -> None:
+    sums = {rows_sha256([{"id": 2**53 + i}], ["id"]) for i in range(3)}
+    assert len(sums) == 3
+    assert rows_sha256([{"id": 3}], ["id"]) == rows_sha256([{"id": 3.0}], ["id"])
