@@ -11,14 +11,15 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import DataError
 from bench.files import write_atomic
+from bench.fingerprint import canonical_json
 from bench.regular import read_regular
 from bench.verification import check_figures, check_items
 
@@ -28,6 +29,8 @@ JSON_LIMIT = 16 * 2**20
 ITEMS_LIMIT = 2**30
 Interval = tuple[float, float]
 Group = tuple[str, str, int | None]
+# A stranger's record may hold any number of digits.
+Whole = Annotated[int, Field(gt=-(2**63), lt=2**63)]
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -52,7 +55,7 @@ class GroupEntry(_Part):
     """Mean item value, between 0 and 1, over some items of a task."""
 
     value: float
-    items: int
+    items: Whole
 
 
 class ContaminationEntry(_Part):
@@ -61,9 +64,9 @@ class ContaminationEntry(_Part):
     ``normalised`` compares letters and digits in lower case.
     """
 
-    texts: int
-    exact: int
-    normalised: int
+    texts: Whole
+    exact: Whole
+    normalised: Whole
 
 
 class FitEntry(_Part):
@@ -76,9 +79,9 @@ class FitEntry(_Part):
 
     method: str
     source: Literal["corpus", "train", "folds", "test"]
-    vectors: int
-    rank: int
-    dimension: int
+    vectors: Whole
+    rank: Whole
+    dimension: Whole
 
 
 class TaskEntry(_Part):
@@ -100,7 +103,7 @@ class TaskEntry(_Part):
     ci95: Interval | None
     metrics: dict[str, float]
     metrics_ci95: dict[str, Interval] = {}
-    items: int
+    items: Whole
     data_sha256: str
     phenomena: dict[str, GroupEntry] = {}
     contamination: ContaminationEntry | None = None
@@ -115,8 +118,8 @@ class GridEntry(_Part):
     ``average`` is over the averaged tasks of the suite.
     """
 
-    layers: int
-    dim: int
+    layers: Whole
+    dim: Whole
     tasks: dict[str, float]
     average: float
 
@@ -128,9 +131,9 @@ class GeometryEntry(_Part):
     on which all is measured but ``alignment``, which is over ``pairs`` of texts that mean the same.
     """
 
-    texts: int
-    vectors: int
-    pairs: int
+    texts: Whole
+    vectors: Whole
+    pairs: Whole
     isoscore: float | None = None
     mean_cosine: float | None = None
     mean_cosine_centred: float | None = None
@@ -139,7 +142,7 @@ class GeometryEntry(_Part):
     twonn: float | None = None
     twonn_fit: float | None = None
     mle: float | None = None
-    pca_dimension: int | None = None
+    pca_dimension: Whole | None = None
     participation_ratio: float | None = None
     alignment: float | None = None
     uniformity: float | None = None
@@ -148,10 +151,10 @@ class GeometryEntry(_Part):
 class EncodingEntry(_Part):
     """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
 
-    texts: int
-    distinct: int
-    encoded: int
-    tokens: int | None
+    texts: Whole
+    distinct: Whole
+    encoded: Whole
+    tokens: Whole | None
 
 
 class Timings(_Part):
@@ -168,7 +171,8 @@ class Record(_Part):
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
     where the system can tell (Linux), else of the process so far. ``diagnostics`` has what a method
     that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``. ``revisions`` has
-    the commit of each data set on the hub that was trained on, by its id.
+    the commit of each data set on the hub that was trained on, by its id. ``record_sha256`` is that
+    of all other fields, see ``content_sha256``; records from before it was kept have none.
     """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
@@ -178,12 +182,12 @@ class Record(_Part):
     convention: str
     method: MethodEntry
     profile: str
-    seed: int
-    limit: int | None
+    seed: Whole
+    limit: Whole | None
     cell_fingerprint: str
     model_fingerprint: str
-    dimension: int | None
-    parameters: int | None
+    dimension: Whole | None
+    parameters: Whole | None
     tasks: dict[str, TaskEntry]
     average: float
     average_ci95: Interval | None
@@ -194,13 +198,14 @@ class Record(_Part):
     diagnostics: dict[str, dict[str, Any]] = {}
     encoding: EncodingEntry
     timings: Timings
-    peak_memory_bytes: int
+    peak_memory_bytes: Whole
     training: dict[str, Any] | None
     revisions: dict[str, str] = {}
     versions: dict[str, str]
     machine: dict[str, str]
     created: str
     items_sha256: str
+    record_sha256: str | None = None
 
     @property
     def group(self) -> Group:
@@ -224,9 +229,9 @@ class Failure(_Part):
 
     suite: str
     spec: str
-    seed: int
+    seed: Whole
     message: str
-    exit_code: int
+    exit_code: Whole
     traceback: str | None
 
 
@@ -236,9 +241,10 @@ def record_path(output: Path, suite: str, cell: str) -> Path:
 
 
 def write_record(path: Path, record: Record, packed_items: bytes) -> None:
-    """Write a cell: items, then JSON; removes the note of an earlier failure."""
+    """Write a cell: items, then JSON with its checksum; removes the note of an earlier failure."""
     write_atomic(_items_path(path), packed_items)
-    write_atomic(path, (record.model_dump_json(indent=1) + "\n").encode())
+    summed = record.model_copy(update={"record_sha256": content_sha256(record)})
+    write_atomic(path, (summed.model_dump_json(indent=1) + "\n").encode())
     _failure_path(path).unlink(missing_ok=True)
 
 
@@ -254,12 +260,18 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def content_sha256(record: Record) -> str:
+    """SHA-256 over all fields of a record but the checksum itself, in canonical JSON."""
+    fields = record.model_dump(mode="json", exclude={"record_sha256"})
+    return sha256(canonical_json(fields).encode())
+
+
 def read_record(path: Path) -> Record:
     """Read a cell's JSON.
 
     Raises:
-        DataError: It cannot be read, is not a record of this schema, or its figures contradict
-            each other.
+        DataError: It cannot be read, is not a record of this schema, its figures contradict each
+            other, or it was changed after it was written.
     """
     try:
         record = Record.model_validate_json(read_regular(path, JSON_LIMIT))
@@ -270,6 +282,8 @@ def read_record(path: Path) -> Record:
         place = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path}: not a record: {place} {first['msg'].lower()}") from None
     check_figures(path, record)
+    if record.record_sha256 not in (None, content_sha256(record)):
+        raise DataError(f"{path}: was changed after it was written; run that cell again")
     return record
 
 

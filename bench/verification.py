@@ -33,6 +33,7 @@ REPLICATES = "replicates"
 AVERAGE = "average"
 VALUE = "value"
 _EXACT = 1e-9
+_LARGEST = 2**63
 # Items are kept as float32.
 _ROUNDED = 1e-5
 _BY_MTEB = "mteb"
@@ -89,7 +90,7 @@ def _figures(record: Record) -> Iterator[str]:
         ("protocol", [task.protocol for task in record.tasks.values()]),
     ):
         if not _all_finite(value):
-            yield f"{part} holds NaN or infinity"
+            yield f"{part} holds NaN or infinity, or a number that no float holds"
 
 
 def _task_figures(task: TaskEntry) -> Iterator[str]:
@@ -107,6 +108,8 @@ def _task_figures(task: TaskEntry) -> Iterator[str]:
 def _all_finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
+    if isinstance(value, int):
+        return abs(value) < _LARGEST
     if isinstance(value, Mapping):
         return all(map(_all_finite, value.values()))
     return not isinstance(value, list | tuple) or all(map(_all_finite, value))

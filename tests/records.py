@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,13 @@ def make_record(
     method = {"kind": kind, "config": options, "trained": trained}
     fixed = {"suite": "cuts", "geometry": dict(geometry or {})}
     return record_of(spec, tasks, method=method, **fixed | changes)
+
+
+def write_edited(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the fields of a record that somebody changed, who keeps no checksum."""
+    path.write_text(json.dumps({**content, "record_sha256": None}))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace text in a record, as ``write_edited`` does."""
+    write_edited(path, json.loads(path.read_text().replace(old, new)))

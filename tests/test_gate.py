@@ -11,6 +11,7 @@ import pytest
 
 from bench.errors import UsageError
 from bench.gate import parse_bounds
+from tests.records import write_edited
 from tests.small import WORDS, Bench
 from tests.stub_methods import Stub
 
@@ -139,7 +140,7 @@ def retime(folder: Path, factor: float, **machine: str) -> None:
         record = json.loads(path.read_bytes())
         record["timings"]["encode"] *= factor
         record["machine"] |= machine
-        path.write_text(json.dumps(record))
+        write_edited(path, record)
 
 
 def test_times(bench: Bench, baseline: Path) -> None:
@@ -224,7 +225,7 @@ def test_what_judges_nothing_does_not_pass(bench: Bench, baseline: Path) -> None
     (record,) = Path("now").rglob("*seed0.json")
     content = json.loads(record.read_text())
     content["machine"]["processor"] = "another"
-    record.write_text(json.dumps(content))
+    write_edited(record, content)
     code, _, err = bench("gate", "now", "--baseline", baseline, "--fail-on", "time:25")
     assert code == 2
     assert "nothing could be judged" in err

@@ -16,7 +16,7 @@ from bench.report.compare import refuse_mixed_seeds
 from bench.suite import MtebSpec, OwnSpec, load_suite
 from tests.claim_files import write_toml
 from tests.kinds import FILE, OTHER, Fields, run, write_rows
-from tests.records import record_of, task_of
+from tests.records import record_of, task_of, write_edited
 from tests.small import Bench
 
 Change = tuple[Fields, Fields]
@@ -219,7 +219,7 @@ def without_protocol(path: Path) -> None:
     content = json.loads(path.read_text())
     for task in content["tasks"].values():
         del task["protocol"]
-    path.write_text(json.dumps(content))
+    write_edited(path, content)
 
 
 def test_a_record_without_protocols_is_compared_by_what_it_has(bench: Bench) -> None:

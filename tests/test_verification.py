@@ -19,6 +19,7 @@ from bench.record import read_verified, sha256
 from bench.stats.bootstrap import percentile_interval
 from tests.claim_files import write
 from tests.kinds import OTHER, TASKS, Fields, run, write_rows
+from tests.records import write_edited
 from tests.small import Bench
 
 Content = dict[str, Any]
@@ -77,6 +78,8 @@ FIGURES: dict[str, tuple[Callable[[Content], Any], str]] = {
     "another averaged": (lambda c: c.update(averaged_tasks=["x"]), "averaged_tasks are ['x']"),
     "fewer items": (lambda c: c["tasks"]["pairs"].update(items=39), "which 39 items have not"),
     "training": (lambda c: c.update(training={"seconds": [math.inf]}), "training holds NaN or inf"),
+    "no float": (lambda c: c.update(training={"seconds": 10**400}), "a number that no float"),
+    "no size": (lambda c: c.update(peak_memory_bytes=10**400), "not a record: peak_memory_bytes"),
     "contamination": (
         lambda c: c["tasks"]["pairs"].update(
             contamination={"texts": 0, "exact": 0, "normalised": 1}
@@ -91,15 +94,25 @@ def test_edited_figures_are_refused(case: str, bench: Bench, path: Path) -> None
     edit, message = FIGURES[case]
     content = json.loads(path.read_text())
     edit(content)
-    path.write_text(json.dumps(content))
+    write_edited(path, content)
     refused(bench, path, message)
+
+
+@pytest.mark.parametrize(
+    "change", [{"dimension": 27}, {"created": "never"}, {"versions": {"torch": "0"}}, {"seed": 1}]
+)
+def test_what_no_figure_tells_is_told_by_the_checksum(
+    change: Content, bench: Bench, path: Path
+) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    refused(bench, path, "was changed after it was written; run that cell again")
 
 
 def seal(path: Path, packed: bytes) -> None:
     """Write other items than a record has, and say in it that they are its own."""
     path.with_suffix(".items.safetensors").write_bytes(packed)
     content = json.loads(path.read_text()) | {"items_sha256": sha256(packed)}
-    path.write_text(json.dumps(content))
+    write_edited(path, content)
 
 
 def _cast(name: str, dtype: str) -> Callable[[Items], Any]:
@@ -230,7 +243,7 @@ def test_a_score_is_that_of_its_items(kind: str, change: Fields, bench: Bench) -
     }
     task["main"] = content["average"] = score
     content["average_of_rounded"] = round(100 * score, 2) / 100
-    path.write_text(json.dumps(content))
+    write_edited(path, content)
     code, _, err = bench("table", "one")
     assert (code, "that of the items" in err or "outside of all" in err) == (4, True), err
     command = ("run", "--suite", "suite.toml", "--methods", "good", "--output", "one")
@@ -245,5 +258,5 @@ def test_replicates_may_be_undefined_in_some_resamples(bench: Bench, path: Path)
     content = json.loads(path.read_text())
     interval = percentile_interval(items[AVERAGE])
     content["tasks"]["pairs"]["ci95"] = content["average_ci95"] = interval
-    path.write_text(json.dumps(content))
+    write_edited(path, content)
     assert bench("table", "now")[0] == 0

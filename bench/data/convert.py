@@ -12,6 +12,7 @@ from bench.data.places import rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
 from bench.data.values import checked, refuse_blank, typed
 from bench.errors import DataError, UsageError
+from bench.fingerprint import canonical_json
 from bench.registry import did_you_mean
 from bench.suite import FileData, OwnSpec
 
@@ -85,7 +86,20 @@ def _table(source: Path, columns: Sequence[str], rename: Mapping[str, str]) -> l
     ]
     found = checked(typed(rows, columns), columns, str(source), names=rename)
     refuse_blank(found, columns, str(source), names=rename)
+    _refuse_unwritable(found, source)
     return found
+
+
+def _refuse_unwritable(rows: Sequence[Row], source: Path) -> None:
+    for number, row in enumerate(rows, 1):
+        for column, value in row.items():
+            try:
+                canonical_json(value)
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"{source}: row {number}: {column} holds {str(value)[:40]!r} "
+                    f"({type(value).__name__}), which JSON lines cannot; leave the column out"
+                ) from None
 
 
 def _refuse_unlike_catalog(source: Path, ref: SplitRef, rows: list[Row]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -367,6 +370,15 @@ def test_import_names_the_row_to_mend(
     code, out, err = bench("data", "import", "own.jsonl", "--as", "sts/mine:test", "--to", "to")
     assert (code, out) == (4, "")
     assert f"own.jsonl: {message}" in err
+    assert files(tmp_path / "to") == []
+
+
+def test_import_names_what_rows_of_json_cannot_hold(bench: Bench, tmp_path: Path) -> None:
+    rows = [{**STS[0], "when": datetime.date(2020, 1, 1)}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "own.parquet")
+    code, out, err = bench("data", "import", "own.parquet", "--as", "sts/mine:test", "--to", "to")
+    assert (code, out) == (4, "")
+    assert "own.parquet: row 1: when holds '2020-01-01' (date), which JSON lines cannot" in err
     assert files(tmp_path / "to") == []
 
 

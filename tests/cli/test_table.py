@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.records import write_edited
 from tests.small import Bench
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def test_a_changed_record_makes_a_leaderboard_stale(bench: Bench, baselines: Pat
     path = next(baselines.rglob("random-*.json"))
     record = json.loads(path.read_bytes())
     record["machine"]["processor"] = "another"
-    path.write_text(json.dumps(record))
+    write_edited(path, record)
     assert bench("table", "--check")[0] == 1
 
 
@@ -79,7 +80,7 @@ def test_a_leaderboard_is_whole_or_not_written(bench: Bench) -> None:
 def test_a_suite_cannot_lead_out_of_the_folder(bench: Bench, baselines: Path) -> None:
     for path in baselines.rglob("*-seed0.json"):
         record = json.loads(path.read_bytes()) | {"suite": "../../small"}
-        path.write_text(json.dumps(record))
+        write_edited(path, record)
     code, _, err = bench("table", "--write")
     assert code == 4
     assert "cannot name a file" in err

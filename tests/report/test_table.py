@@ -25,7 +25,7 @@ from bench.report.imported import ImportedModel, with_models
 from bench.report.model import load_tables
 from bench.report.text import render
 from bench.stats.bootstrap import percentile_interval
-from tests.records import items_of, record_of, task_of, write_in
+from tests.records import edit, items_of, record_of, task_of, write_in
 
 
 def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:
@@ -147,8 +147,7 @@ def test_latex(paths: list[Path]) -> None:
 def test_names_cannot_break_out_of_their_cell(tmp_path: Path) -> None:
     evil = "a|b*c*\n\n# <img src=x onerror=y>`\x1b[31m"
     path = write(tmp_path, "plain", 0.5, first=f"A{evil}")
-    content = path.read_text().replace('"spec": "plain"', f'"spec": {json.dumps(evil)}')
-    path.write_text(content)
+    edit(path, '"spec": "plain"', f'"spec": {json.dumps(evil)}')
     (table,) = load_tables([path])
     for style, parts in (("text", 3), ("latex", 1), ("markdown", 3)):
         rendered = render(table, style=style)
@@ -188,7 +187,7 @@ def test_a_partial_row_takes_no_rank_from_the_others(tmp_path: Path) -> None:
 
 def test_a_row_on_other_data_is_marked(tmp_path: Path) -> None:
     found = [write(tmp_path, spec, 0.5) for spec in "abc"]
-    found[0].write_text(found[0].read_text().replace('"data_sha256": "', '"data_sha256": "f'))
+    edit(found[0], '"data_sha256": "', '"data_sha256": "f')
     (table,) = load_tables(found)
     assert {row.spec for row in table.rows if row.other_rows} == {"a"}
     text = render(table)
@@ -206,7 +205,7 @@ def test_a_row_with_too_few_items_is_not_ranked(tmp_path: Path) -> None:
 
 def test_seeds_on_other_rows_are_refused(tmp_path: Path) -> None:
     found = [write(tmp_path, "a", 0.5, seed=seed) for seed in (0, 1)]
-    found[1].write_text(found[1].read_text().replace('"data_sha256": "', '"data_sha256": "f'))
+    edit(found[1], '"data_sha256": "', '"data_sha256": "f')
     with pytest.raises(DataError, match="seeds 0 and 1 of a on small differ in settings, base or"):
         load_tables(found)
 
