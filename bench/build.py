@@ -20,6 +20,7 @@ from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
 from bench.progress import Progress
 from bench.sealed import damage, make_sealed_folder
+from bench.sources import imported, source_file
 from bench.transforms.maps import Mapped
 
 if TYPE_CHECKING:
@@ -28,6 +29,25 @@ if TYPE_CHECKING:
     from bench.models import Models
 
 _SUMMARY = "training.json"
+_LOADING = "bench.checkpoints"
+# What methods are made of: all else that they import has no part in their vectors.
+_PARTS = (
+    "bench.checkpoint_files",
+    "bench.classifiers",
+    "bench.contamination",
+    "bench.data.corpora",
+    "bench.data.definitions",
+    "bench.data.graded",
+    "bench.data.retrieval",
+    "bench.ensemble",
+    "bench.layers",
+    "bench.methods",
+    "bench.prepending",
+    "bench.probes.mapped",
+    "bench.prompts",
+    "bench.training",
+    "bench.transforms",
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,28 @@ class Built:
     mapped: Mapped | None = None
 
 
+def code_modules(method: Method) -> list[str]:
+    """Modules whose code makes the vectors of a method, its own first.
+
+    They are what its adapter imports of the parts that methods are made of, and of its own package
+    where it is another's, directly or through one another; how ``ctx.models`` loads models; and
+    what ``info.sources`` names besides.
+
+    Raises:
+        UsageError: The module of the method, or one that it names, has no source.
+    """
+    module = type(method).__module__
+    package = module.partition(".")[0]
+    within = (*_PARTS, *((package,) if package != "bench" else ()))
+    try:
+        found = [one for start in (module, _LOADING) for one in (start, *imported(start, within))]
+        for named in method.info.sources:
+            source_file(named)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"method {method.info.name!r}: {error}; correct its sources") from None
+    return list(dict.fromkeys([*found, *method.info.sources]))
+
+
 def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, seed: int) -> str:
     """Identify the model that a method makes, without making it.
 
@@ -66,7 +108,7 @@ def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, see
             "checkpoint": method.checkpoint,
             "inputs": dict(method.inputs(data, models)),
             "seed": seed if method.seeded else None,
-            "code": [source_fingerprint(m) for m in (type(method).__module__, *info.sources)],
+            "code": [source_fingerprint(module) for module in code_modules(method)],
             "versions": dict(versions(info.requires)),
         }
     )

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_atomic
+from bench.sources import source_file
 
 LENGTH = 32
 _SETTLED = 2_000_000_000
@@ -43,12 +43,13 @@ def file_sha256(path: Path) -> str:
 
 @cache
 def source_fingerprint(module: str) -> str:
-    """Hash the source of a module without importing it, or of all files of a package."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return module
-    origin = Path(spec.origin)
-    paths = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+    """Hash the source of a module without importing it, or of all files of a package.
+
+    Raises:
+        ModuleNotFoundError: There is no such module, whose changes nobody would notice.
+    """
+    path = source_file(module)
+    paths = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
     return fingerprint([[path.name, file_sha256(path)] for path in paths])
 
 

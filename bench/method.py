@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
 PROFILES = ("smoke", "local", "paper")
-GATHER = "bench.methods.losses.gather"
 TORCH_STACK = ("sentence-transformers", "tokenizers", "torch", "transformers")
 
 
@@ -169,7 +168,10 @@ class MethodInfo:
         year: Year of publication.
         trains: Whether ``build`` trains when no checkpoint is given.
         requires: Distributions whose version changes the vectors.
-        sources: Modules besides the adapter whose code changes the vectors.
+        sources: Modules whose code changes the vectors and that the adapter does not import; those
+            that it imports are found, see ``bench.build.code_modules``.
+        gathers: Whether the loss is of the rows of all processes, so that their number does not
+            count.
         loads_checkpoints: Whether ``build`` heeds a checkpoint; by default it does where it trains.
     """
 
@@ -182,6 +184,7 @@ class MethodInfo:
     trains: bool = False
     requires: tuple[str, ...] = TORCH_STACK
     sources: tuple[str, ...] = ()
+    gathers: bool = False
     loads_checkpoints: bool | None = None
 
 
@@ -289,11 +292,8 @@ class Method(ABC):
 
     @property
     def gathers(self) -> bool:
-        """Whether the loss is of the rows of all processes, so that their number does not count.
-
-        By default a method says so by naming ``bench.methods.losses.gather`` among its sources.
-        """
-        return GATHER in self.info.sources
+        """Whether the loss is of the rows of all processes, by default as ``info`` says."""
+        return self.info.gathers
 
     @property
     def wraps(self) -> str | None:

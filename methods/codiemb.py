@@ -16,7 +16,7 @@ from bench.data.corpora import Texts
 from bench.data.graded import TRAIN, Graded, graded_fingerprint, load_graded_sets
 from bench.data.retrieval import Query, load_retrieval, retrieval_datasets, retrieval_fingerprint
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import DEV, SOURCES, TrainedConfig, TrainedMethod
+from bench.training.adapter import DEV, TrainedConfig, TrainedMethod
 from bench.training.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -49,18 +49,7 @@ class CoDiEmb(TrainedMethod):
         arxiv="2508.11442",
         year=2025,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.data.graded",
-            "bench.data.retrieval",
-            "bench.layers",
-            "bench.methods.losses.gather",
-            "bench.methods.losses.graded",
-            "bench.methods.losses.listwise",
-            "bench.methods.losses.multi_positive",
-            "bench.training.fusion",
-            "bench.training.mixture",
-        ),
+        gathers=True,
     )
 
     class Config(TrainedConfig):

@@ -23,7 +23,7 @@ from bench.errors import UsageError
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.matryoshka import Sizes
 from bench.spec import on_base
-from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
+from bench.training.adapter import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch
@@ -49,20 +49,7 @@ class Conan(TrainedMethod):
         arxiv="2408.15710",
         year=2024,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.contamination",
-            "bench.data.graded",
-            "bench.data.retrieval",
-            "bench.layers",
-            "bench.methods.losses.batch_balance",
-            "bench.methods.losses.gather",
-            "bench.methods.losses.graded",
-            "bench.methods.losses.matryoshka",
-            "bench.methods.matryoshka",
-            "bench.training.heads",
-            "bench.training.mining",
-        ),
+        gathers=True,
     )
 
     class Config(TrainedConfig):

@@ -27,14 +27,6 @@ class DecoderMini(Method):
         title="A small decoder, trained from nothing to predict local text",
         kind="static",
         trains=True,
-        sources=(
-            "bench.checkpoints",
-            "bench.data.corpora",
-            "bench.training.arguments",
-            "bench.training.causal",
-            "bench.training.checkpoints",
-            "bench.training.language",
-        ),
     )
 
     class Config(MethodConfig):

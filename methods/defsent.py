@@ -22,7 +22,7 @@ from bench.data.definitions import (
 from bench.errors import DataError
 from bench.files import write_atomic
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
+from bench.training.adapter import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch
@@ -51,11 +51,6 @@ class DefSent(TrainedMethod):
         arxiv="2105.04339",
         year=2021,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.data.definitions",
-            "bench.methods.losses.definitions",
-        ),
     )
 
     class Config(TrainedConfig):

@@ -23,7 +23,7 @@ from bench.fingerprint import versions
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.metrics.isotropy import isoscore
 from bench.spec import on_base
-from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
+from bench.training.adapter import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,12 +59,6 @@ class DefSentPlus(TrainedMethod):
         arxiv="2405.16153",
         year=2024,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.data.definitions",
-            "bench.methods.losses.definitions",
-            "bench.training.heads",
-        ),
     )
 
     class Config(TrainedConfig):

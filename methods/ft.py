@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.classifiers.method import SOURCES, ClassifierConfig, ClassifierMethod, Stages
+from bench.classifiers.method import ClassifierConfig, ClassifierMethod, Stages
 from bench.classifiers.rows import Rows
 from bench.method import MethodInfo
 
@@ -22,7 +22,6 @@ class FineTuning(ClassifierMethod):
         title="Fine-tuning with a classifier on top",
         kind="supervised",
         trains=True,
-        sources=SOURCES,
     )
 
     class Config(ClassifierConfig):

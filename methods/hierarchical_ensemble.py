@@ -35,12 +35,6 @@ class HierarchicalEnsemble(Method):
         year=2025,
         trains=True,
         requires=(*TORCH_STACK, "scikit-learn"),
-        sources=(
-            "bench.checkpoints",
-            "bench.contamination",
-            "bench.ensemble",
-            "bench.training.views",
-        ),
     )
 
     class Config(EnsembleConfig):

@@ -12,7 +12,7 @@ from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.spec import on_base
-from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+from bench.training.adapter import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch
@@ -41,13 +41,7 @@ class JTCSE(CorpusMethod):
         arxiv="2505.02366",
         year=2025,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.methods.losses.gather",
-            "bench.methods.losses.twin",
-            "bench.training.heads",
-            "bench.training.twin",
-        ),
+        gathers=True,
     )
 
     class Config(CorpusConfig):

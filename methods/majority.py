@@ -46,7 +46,6 @@ class Majority(Method):
         title="Most frequent label",
         kind="static",
         requires=("numpy",),
-        sources=("bench.classifiers.saved",),
     )
 
     def build(self, ctx: BuildContext) -> MajorityPredictor:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from bench.data.corpora import Texts, load_corpus
 from bench.errors import UsageError
 from bench.method import BuildContext, MethodInfo
-from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+from bench.training.adapter import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch
@@ -43,14 +43,7 @@ class Matryoshka(CorpusMethod):
         arxiv="2205.13147",
         year=2022,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.layers",
-            "bench.methods.losses.gather",
-            "bench.methods.losses.in_batch",
-            "bench.methods.losses.matryoshka",
-            "bench.training.heads",
-        ),
+        gathers=True,
     )
 
     class Config(CorpusConfig):

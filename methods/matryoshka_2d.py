@@ -29,7 +29,7 @@ class Matryoshka2d(Matryoshka):
         arxiv="2402.14776",
         year=2024,
         trains=True,
-        sources=(*Matryoshka.info.sources, "bench.methods.matryoshka"),
+        gathers=True,
     )
 
     class Config(Matryoshka.Config):

@@ -28,7 +28,6 @@ from bench.method import (
     ModelAccess,
 )
 from bench.models import method_spec
-from bench.training.adapter import TRAINER
 
 if TYPE_CHECKING:
     import torch
@@ -173,13 +172,6 @@ class MinBert(Method):
         arxiv="2501.13758",
         year=2025,
         trains=True,
-        sources=(
-            *TRAINER,
-            "bench.checkpoints",
-            "bench.methods.losses.task_heads",
-            "bench.training.dropout",
-            "bench.training.heads",
-        ),
     )
 
     class Config(MethodConfig):

@@ -23,7 +23,6 @@ class MiniLM(Method):
         "Pre-Trained Transformers",
         arxiv="2002.10957",
         year=2020,
-        sources=("bench.checkpoints",),
     )
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:

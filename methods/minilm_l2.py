@@ -21,7 +21,6 @@ class MiniLML2(Method):
         name="minilm-l2",
         title="First two layers of all-MiniLM-L6-v2",
         kind="static",
-        sources=("bench.layers",),
     )
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:

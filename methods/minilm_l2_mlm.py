@@ -29,12 +29,6 @@ class MiniLML2Mlm(Method):
         title="First two layers of all-MiniLM-L6-v2, continued with masked language modelling",
         kind="static",
         trains=True,
-        sources=(
-            "bench.data.corpora",
-            "bench.training.arguments",
-            "bench.training.checkpoints",
-            "bench.training.language",
-        ),
     )
 
     class Config(MethodConfig):

@@ -22,7 +22,7 @@ class PcaDims(Transform):
         paper="Redundancy, Isotropy, and Intrinsic Dimensionality of Prompt-based Text Embeddings",
         arxiv="2506.01435",
         year=2025,
-        sources=(*SOURCES, "bench.transforms.covariance"),
+        sources=SOURCES,
     )
 
     class Config(SizedConfig, FittedConfig):

@@ -15,7 +15,7 @@ from bench.data.graded import TRAIN, graded_fingerprint, load_graded
 from bench.fingerprint import versions
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.spec import on_base
-from bench.training.adapter import SOURCES, TrainedConfig, TrainedMethod
+from bench.training.adapter import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch
@@ -38,14 +38,7 @@ class PccTuning(TrainedMethod):
         arxiv="2406.09790",
         year=2024,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.data.graded",
-            "bench.methods.losses.gather",
-            "bench.methods.losses.graded",
-            "bench.training.lora",
-            "bench.training.template",
-        ),
+        gathers=True,
     )
 
     class Config(TrainedConfig):

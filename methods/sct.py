@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+from bench.training.adapter import CorpusConfig, CorpusMethod
 from bench.training.views import SYNSETS, fill_masks, replace_one_word, synonyms
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ class SCT(CorpusMethod):
         arxiv="2311.03228",
         year=2023,
         trains=True,
-        sources=(*SOURCES, "bench.methods.losses.cross_view", "bench.training.views"),
     )
 
     class Config(CorpusConfig):

@@ -29,12 +29,6 @@ class SCTDistill(SCT):
         arxiv="2311.03228",
         year=2023,
         trains=True,
-        sources=(
-            *SCT.info.sources,
-            "bench.methods.sct",
-            "bench.methods.losses.distilled_view",
-            "bench.training.heads",
-        ),
     )
 
     class Config(SCT.Config):

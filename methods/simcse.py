@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo
-from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+from bench.training.adapter import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +27,7 @@ class SimCSE(CorpusMethod):
         arxiv="2104.08821",
         year=2021,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.methods.losses.gather",
-            "bench.methods.losses.in_batch",
-            "bench.training.heads",
-        ),
+        gathers=True,
     )
 
     class Config(CorpusConfig):

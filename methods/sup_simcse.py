@@ -11,7 +11,7 @@ from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.fingerprint import versions
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import SOURCES, CorpusConfig, CorpusMethod
+from bench.training.adapter import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch
@@ -29,14 +29,7 @@ class SupSimCSE(CorpusMethod):
         arxiv="2104.08821",
         year=2021,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.methods.losses.gather",
-            "bench.methods.losses.in_batch",
-            "bench.training.heads",
-            "bench.training.lora",
-            "bench.training.template",
-        ),
+        gathers=True,
     )
 
     class Config(CorpusConfig):

@@ -76,7 +76,6 @@ class Tfidf(Method):
         title="TF-IDF of character n-grams with truncated SVD",
         kind="static",
         requires=("numpy", "scikit-learn", "scipy"),
-        sources=("bench.data.corpora",),
     )
 
     class Config(MethodConfig):

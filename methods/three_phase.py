@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.classifiers.method import SOURCES, ClassifierConfig, ClassifierMethod, Stages
+from bench.classifiers.method import ClassifierConfig, ClassifierMethod, Stages
 from bench.classifiers.rows import Rows
 from bench.data.rows import Row
 from bench.errors import CellError
@@ -53,12 +53,6 @@ class ThreePhase(ClassifierMethod):
         arxiv="2405.14437",
         year=2023,
         trains=True,
-        sources=(
-            *SOURCES,
-            "bench.methods.losses.denoising",
-            "bench.methods.losses.joint",
-            "bench.methods.losses.label_pairs",
-        ),
     )
 
     class Config(ClassifierConfig):

@@ -61,7 +61,6 @@ class TokenPrepending(Method):
         ),
         arxiv="2412.11556",
         year=2025,
-        sources=("bench.checkpoints", "bench.layers", "bench.prepending", "bench.prompts"),
         loads_checkpoints=True,
     )
 

@@ -27,7 +27,7 @@ class Truncate(Transform):
         paper="Matryoshka Representation Learning",
         arxiv="2205.13147",
         year=2022,
-        sources=(*SOURCES, "bench.layers"),
+        sources=SOURCES,
     )
 
     class Config(SizedConfig):

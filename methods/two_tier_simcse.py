@@ -36,12 +36,7 @@ class TwoTierSimCSE(CorpusMethod):
         arxiv="2501.13758",
         year=2025,
         trains=True,
-        sources=(
-            *SupSimCSE.info.sources,
-            "bench.methods.simcse",
-            "bench.methods.sup_simcse",
-            "bench.training.dropout",
-        ),
+        gathers=True,
     )
 
     class Config(CorpusConfig):

@@ -37,7 +37,7 @@ class Whitening(Transform):
         paper="Whitening Not Recommended for Classification Tasks in LLMs",
         arxiv="2407.12886",
         year=2024,
-        sources=(*SOURCES, "bench.transforms.covariance", "bench.probes.mapped"),
+        sources=SOURCES,
     )
 
     class Config(TransformConfig, FittedConfig):

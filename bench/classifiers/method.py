@@ -39,18 +39,10 @@ from bench.method import (
     Probabilities,
 )
 from bench.sealed import damage, make_sealed_folder
-from bench.training.adapter import TRAINER
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-SOURCES = (
-    *TRAINER,
-    "bench.checkpoints",
-    "bench.classifiers",
-    "bench.training.classifier",
-    "bench.training.heads",
-)
 _SUMMARY = "training.json"
 
 

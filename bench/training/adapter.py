@@ -25,21 +25,6 @@ if TYPE_CHECKING:
     from bench.training.trainer import TrainSettings
 
 DEV = "sts/stsb:dev"
-TRAINER = (
-    "bench.training.arguments",
-    "bench.training.batches",
-    "bench.training.checkpoints",
-    "bench.training.finite",
-    "bench.training.ranks",
-    "bench.training.trainer",
-    "bench.training.watching",
-)
-SOURCES = (
-    "bench.checkpoints",
-    "bench.data.corpora",
-    "bench.training.adapter",
-    *TRAINER,
-)
 
 
 class TrainedConfig(MethodConfig):
