@@ -11,13 +11,12 @@ from bench.cache import Cache, writable_root
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.encode import TEXTS_PER_BATCH
 from bench.errors import UsageError
-from bench.method import PROFILES, resolve
+from bench.method import PROFILES, method_class, resolve
 from bench.plan import Rerun, Settings, build, plan
 from bench.processes import check_device, check_processes
 from bench.progress import Progress, Silent
 from bench.provision import fetch_command, provide
 from bench.record import DEFAULT_OUTPUT, Record, find_records, read_record
-from bench.registry import method_class
 from bench.report.model import Table, load_tables
 from bench.runner import Outcome, run_cells
 from bench.spec import parse_method_spec, split_list

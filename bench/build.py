@@ -26,7 +26,6 @@ from bench.transforms.maps import Mapped
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from bench.models import Models
 
 _SUMMARY = "training.json"
 _LOADING = "bench.checkpoints"
@@ -119,7 +118,7 @@ def build_encoder(
     *,
     cache: Cache,
     data: DataAccess,
-    models: Models,
+    models: ModelAccess,
     seed: int,
     profile: str,
     device: str,
@@ -172,7 +171,7 @@ def _train(
     method: Method,
     ctx: BuildContext,
     cache: Cache,
-    models: Models,
+    models: ModelAccess,
     folder: Path,
     processes: int,
 ) -> Encoder | SentenceTransformer | None:
@@ -212,7 +211,7 @@ def _share(
     method: Method,
     ctx: BuildContext,
     cache: Cache,
-    models: Models,
+    models: ModelAccess,
     folder: Path,
     processes: int,
 ) -> None:
@@ -233,7 +232,7 @@ def _share(
         model=str(folder.absolute()),
     )
     while need := train_in_processes(job, processes, ctx.progress):
-        built = models.seeded(need.seed).build(need.method)
+        built = models.build(need.method, seed=need.seed)
         if built.folder is None:
             raise UsageError(
                 f"{method.info.name} learns from {need.method.info.name}, whose model is not "

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-
-from bench.record import ContaminationEntry
+from dataclasses import dataclass
 
 _NOT_LETTERS = re.compile(r"\W+")
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Distinct texts of a test set that were trained on.
+
+    Attributes:
+        texts: Distinct texts of the test set.
+        exact: Those of them that were trained on as they are.
+        normalised: Those that were, but for case, punctuation and blanks.
+    """
+
+    texts: int
+    exact: int
+    normalised: int
 
 
 class TrainingText:
@@ -24,10 +38,10 @@ class TrainingText:
     def __bool__(self) -> bool:
         return bool(self._exact)
 
-    def overlap(self, texts: Iterable[str]) -> ContaminationEntry:
+    def overlap(self, texts: Iterable[str]) -> Overlap:
         """Count the distinct texts of a test set that are among them."""
         distinct = set(texts)
-        return ContaminationEntry(
+        return Overlap(
             texts=len(distinct),
             exact=sum(text in self._exact for text in distinct),
             normalised=sum(normalise(text) in self._normalised for text in distinct),

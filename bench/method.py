@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import CellError, UsageError
-from bench.registry import did_you_mean
+from bench.registry import METHODS, did_you_mean, entry_point, owner
 from bench.spec import MethodSpec
 
 if TYPE_CHECKING:
@@ -363,6 +363,26 @@ class Method(ABC):
         from bench.data.corpora import corpus_revisions
 
         return corpus_revisions(name, data)
+
+
+def method_class(name: str) -> type[Method]:
+    """Load the class of a method.
+
+    Raises:
+        UsageError: The name is unknown, registered twice, or its module cannot be imported.
+    """
+    entry = entry_point(METHODS, "method", name)
+    try:
+        loaded = entry.load()
+    except Exception as error:
+        raise UsageError(
+            f"method {name!r} of {owner(METHODS, name)} cannot be loaded: {error}"
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+        raise UsageError(f"method {name!r}: {entry.value} is not a subclass of bench.method.Method")
+    if missing := sorted(loaded.__abstractmethods__):
+        raise UsageError(f"method {name!r}: {entry.value} has no {' and no '.join(missing)}")
+    return loaded
 
 
 def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:

@@ -21,9 +21,9 @@ from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
 from bench.files import is_folder
 from bench.fingerprint import fingerprint
-from bench.method import Encoder, Method, resolve
+from bench.method import Encoder, Method, method_class, resolve
 from bench.progress import Progress
-from bench.registry import METHODS, method_class, names
+from bench.registry import METHODS, names
 from bench.spec import MethodSpec, parse_method_spec
 from bench.transforms.maps import Mapped
 

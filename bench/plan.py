@@ -17,11 +17,11 @@ from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
 from bench.errors import BenchError, UsageError
 from bench.files import check_writable
 from bench.fingerprint import fingerprint, source_fingerprint, versions
-from bench.method import Method, resolve
+from bench.method import Method, method_class, resolve
 from bench.models import Models, named_method
 from bench.progress import Progress
 from bench.record import has_failed, read_verified, record_path
-from bench.registry import METHODS, method_class, names
+from bench.registry import METHODS, names
 from bench.spec import MethodSpec, parse_method_spec, wrapping
 from bench.suite import MtebSpec, Suite
 

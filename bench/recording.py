@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -154,7 +154,7 @@ def _contamination(task: Task[Any], seen: TrainingText) -> ContaminationEntry | 
         return None
     columns = task.texts()
     texts = [text for name in task.test_columns() for text in columns[name].texts]
-    return seen.overlap(texts) if texts else None
+    return ContaminationEntry(**asdict(seen.overlap(texts))) if texts else None
 
 
 def _phenomena(task: Task[Any], score: TaskScore) -> dict[str, GroupEntry]:

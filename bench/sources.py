@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ast
 import sys
+import threading
 from collections.abc import Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+
+_PARSER = threading.Lock()
 
 
 def imported(module: str, within: Sequence[str]) -> list[str]:
@@ -48,7 +51,10 @@ def _named(module: str) -> frozenset[str]:
     """Names in a module's import statements: of modules, and of what may be one."""
     path = source_file(module)
     names = _Names(module if path.name == "__init__.py" else module.rpartition(".")[0])
-    names.visit(ast.parse(path.read_bytes()))
+    # Python 3.11 counts the depth of all threads' trees together (CPython issue 106905).
+    with _PARSER:
+        tree = ast.parse(path.read_bytes())
+    names.visit(tree)
     return frozenset(names.found)
 
 

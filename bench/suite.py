@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,7 +21,7 @@ from pydantic import (
 
 from bench.data.sources import FilesSource
 from bench.errors import UsageError
-from bench.registry import suite_path
+from bench.registry import SUITES, entry_point
 from bench.spec import MethodSpec, wrapping
 from bench.toml import read_toml
 
@@ -466,3 +467,21 @@ def read_suite(name: str) -> Suite | Group:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "suite"
         raise UsageError(f"{path}: key {key!r}: {first['msg'].lower()}") from None
+
+
+def suite_path(name: str) -> Path:
+    """Find the TOML file of a suite: a registered name, or a path ending in ``.toml``.
+
+    The entry point of a suite names the package that holds ``<name>.toml``.
+
+    Raises:
+        UsageError: No such suite or file.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+    else:
+        entry = entry_point(SUITES, "suite", name)
+        path = Path(str(files(entry.value) / f"{name}.toml"))
+    if not path.is_file():
+        raise UsageError(f"suite file {path} does not exist")
+    return path

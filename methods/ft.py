@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.classifiers.method import ClassifierConfig, ClassifierMethod, Stages
+from bench.classifiers.method import ClassifierMethod, Stages
 from bench.classifiers.rows import Rows
+from bench.classifiers.settings import ClassifierConfig
 from bench.method import MethodInfo
 
 

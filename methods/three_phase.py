@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.classifiers.method import ClassifierConfig, ClassifierMethod, Stages
+from bench.classifiers.method import ClassifierMethod, Stages
 from bench.classifiers.rows import Rows
+from bench.classifiers.settings import ClassifierConfig
 from bench.data.rows import Row
 from bench.errors import CellError
 from bench.method import BuildContext, MethodInfo

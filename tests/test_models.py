@@ -19,10 +19,9 @@ from bench.cache import Cache
 from bench.checkpoints import with_pooling
 from bench.data.access import DataAccess
 from bench.errors import DataError, UsageError
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, resolve
+from bench.method import BuildContext, Method, MethodConfig, MethodInfo, method_class, resolve
 from bench.models import Models, lineage
 from bench.progress import Silent
-from bench.registry import method_class
 from bench.spec import parse_method_spec
 from tests.models import local_models
 from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer

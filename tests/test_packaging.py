@@ -13,6 +13,7 @@ import pytest
 import bench
 from bench import registry
 from bench.cli.main import main
+from bench.method import method_class
 from bench.suite import load_suites, read_suite
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,7 @@ def test_version_is_told_once() -> None:
 
 @pytest.mark.parametrize("name", PYPROJECT["project"]["entry-points"]["bench.methods"])
 def test_registered_methods_load_and_know_their_name(name: str) -> None:
-    assert registry.method_class(name).info.name == name
+    assert method_class(name).info.name == name
 
 
 @pytest.mark.parametrize("name", PYPROJECT["project"]["entry-points"]["bench.suites"])

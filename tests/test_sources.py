@@ -13,8 +13,8 @@ from bench import build
 from bench.build import code_modules, model_fingerprint
 from bench.errors import UsageError
 from bench.fingerprint import source_fingerprint
-from bench.method import MethodInfo, resolve
-from bench.registry import METHODS, method_class, names
+from bench.method import MethodInfo, method_class, resolve
+from bench.registry import METHODS, names
 from bench.sources import imported
 from bench.spec import parse_method_spec
 from tests.stub_methods import Stub

@@ -14,9 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from bench.classifiers.rows import Rows, make_rows, single_texts
 from bench.classifiers.saved import (
@@ -26,6 +24,7 @@ from bench.classifiers.saved import (
     read_labels,
     write_labels,
 )
+from bench.classifiers.settings import ClassifierConfig
 from bench.data.access import DataAccess
 from bench.errors import UsageError
 from bench.files import write_atomic
@@ -33,7 +32,6 @@ from bench.method import (
     BuildContext,
     LabelledTexts,
     Method,
-    MethodConfig,
     ModelAccess,
     MostProbable,
     Probabilities,
@@ -44,38 +42,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 _SUMMARY = "training.json"
-
-
-class ClassifierConfig(MethodConfig):
-    """Settings of a classifier and of its last training.
-
-    Attributes:
-        base: Method, folder or hub id that training starts from.
-        pooling: Pooling that a method is rebuilt with and a bare transformer gets; a saved
-            sentence transformer keeps its own.
-        lr: Peak learning rate of the classifier; it falls linearly to zero.
-        head_lr: That of the two new layers alone, None for the same. In a few hundred steps new
-            layers learn little at a rate that an encoder stands.
-        epochs: Most passes over the training rows.
-        max_steps: Most steps, or -1.
-        batch_size: Rows in a batch.
-        max_seq_length: Tokens that a text is cut to, in training and when it is labelled.
-        freeze: Train the head alone.
-        activation: Between the two layers of the head.
-        dev_rows: Most rows to stop by, or None for all.
-    """
-
-    base: str = "roberta-base"
-    pooling: Literal["cls", "mean", "max"] = "cls"
-    lr: float = Field(1e-5, gt=0)
-    head_lr: float | None = Field(None, gt=0)
-    epochs: int = Field(70, gt=0)
-    max_steps: int = Field(-1, ge=-1)
-    batch_size: int = Field(32, gt=1)
-    max_seq_length: int = Field(128, gt=2)
-    freeze: bool = False
-    activation: Literal["relu", "none"] = "relu"
-    dev_rows: int | None = Field(None, gt=1)
 
 
 @dataclass(frozen=True)

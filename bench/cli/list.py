@@ -32,7 +32,9 @@ def _methods() -> tuple[list[list[str]], list[str]]:
 
 
 def _method_row(name: str) -> list[str]:
-    info = registry.method_class(name).info
+    from bench.method import method_class
+
+    info = method_class(name).info
     source = f"arXiv:{info.arxiv}" if info.arxiv else info.paper or ""
     return [name, info.kind, "trains" if info.trains else "", info.title, source]
 

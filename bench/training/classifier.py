@@ -32,7 +32,7 @@ from bench.training.trainer import seed_everything
 from bench.training.watching import SUMMARY_FILE, ProgressCallback, StopWhen
 
 if TYPE_CHECKING:
-    from bench.classifiers.method import ClassifierConfig
+    from bench.classifiers.settings import ClassifierConfig
 
 HIDDEN = 100
 DROPOUT = 0.3

@@ -11,11 +11,10 @@ from bench.build import Built, build_encoder
 from bench.cache import Cache
 from bench.data.access import DataAccess
 from bench.errors import CellError, DataError, UsageError
-from bench.method import LabelledTexts, resolve
+from bench.method import LabelledTexts, method_class, resolve
 from bench.methods.majority import MajorityPredictor
 from bench.models import Models
 from bench.progress import Silent
-from bench.registry import method_class
 from bench.spec import parse_method_spec
 from tests.tiny import tiny_bert
 

@@ -13,9 +13,8 @@ from mteb.models.model_meta import ModelMeta
 
 from bench.api import make_settings
 from bench.data.rows import read_rows
-from bench.method import resolve
+from bench.method import method_class, resolve
 from bench.plan import build
-from bench.registry import method_class
 from bench.spec import parse_method_spec
 from bench.suite import ClassificationSpec, PairClassificationSpec, RerankingSpec, StsSpec
 from bench.tasks import KINDS

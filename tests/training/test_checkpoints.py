@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.classifiers.method import ClassifierConfig
 from bench.classifiers.rows import make_rows
+from bench.classifiers.settings import ClassifierConfig
 from bench.errors import DataError
 from bench.progress import Silent
 from bench.sealed import SEAL, seal

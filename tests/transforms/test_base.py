@@ -18,13 +18,12 @@ from bench.claims.papers import Claim
 from bench.data.access import DataAccess
 from bench.errors import UsageError
 from bench.integrations.senteval import adapter
-from bench.method import Method, resolve
+from bench.method import Method, method_class, resolve
 from bench.models import lineage
 from bench.plan import encode
 from bench.processes import NeedsModel
 from bench.progress import Silent
 from bench.record import Record, find_records, read_record
-from bench.registry import method_class
 from bench.spec import parse_method_spec
 from bench.tasks.base import Column
 from bench.training.worker import SharedModels
