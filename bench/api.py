@@ -16,7 +16,8 @@ from bench.plan import Rerun, Settings, build, plan
 from bench.processes import check_device, check_processes
 from bench.progress import Progress, Silent
 from bench.provision import fetch_command, provide
-from bench.record import DEFAULT_OUTPUT, Record, find_records, read_record
+from bench.records.entries import Record
+from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.model import Table, load_tables
 from bench.runner import Outcome, run_cells
 from bench.spec import parse_method_spec, split_list

@@ -10,7 +10,8 @@ from tabulate import tabulate
 
 from bench.errors import UsageError
 from bench.escape import markdown, markdown_code
-from bench.record import Group, Record, find_records, has_failed, read_record
+from bench.records.entries import Group, Record
+from bench.records.files import find_records, has_failed, read_record
 from bench.report.compare import LEVEL, Line, Side, compare
 from bench.suite import AVERAGE
 

@@ -26,7 +26,7 @@ from bench.metrics.intrinsic_dimension import (
 )
 from bench.metrics.isotropy import isoscore, mean_cosine, partition_isotropy
 from bench.metrics.vectors import squared_distances
-from bench.record import GeometryEntry
+from bench.records.entries import GeometryEntry
 from bench.tasks import Task, Vectors
 from bench.tasks.base import PairedTask
 

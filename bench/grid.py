@@ -14,7 +14,7 @@ from bench.encode import Columns, Encoded, encode_columns
 from bench.files import temporary_folder
 from bench.layers import count_layers, layer_vectors
 from bench.plan import Cell, Settings
-from bench.record import GridEntry
+from bench.records.entries import GridEntry
 from bench.suite import Suite
 from bench.tasks import Task
 from bench.tasks.base import GridTask

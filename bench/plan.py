@@ -20,7 +20,7 @@ from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, method_class, resolve
 from bench.models import Models, named_method
 from bench.progress import Progress
-from bench.record import has_failed, read_verified, record_path
+from bench.records.files import has_failed, read_verified, record_path
 from bench.registry import METHODS, names
 from bench.spec import MethodSpec, parse_method_spec, wrapping
 from bench.suite import MtebSpec, Suite

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench.errors import UsageError
-from bench.record import Record, TaskEntry
+from bench.records.entries import Record, TaskEntry
 from bench.suite import Suite, TaskSpec
 
 # What only names a task, and what the checksum of its rows already tells.

@@ -22,7 +22,7 @@ from bench.models import lineage
 from bench.plan import Cell, Settings, encode
 from bench.pool import PoolPredictor, PoolReader
 from bench.protocol import task_protocol
-from bench.record import (
+from bench.records.entries import (
     ContaminationEntry,
     EncodingEntry,
     FitEntry,
@@ -34,9 +34,8 @@ from bench.record import (
     Record,
     TaskEntry,
     Timings,
-    pack_items,
-    sha256,
 )
+from bench.records.files import pack_items, sha256
 from bench.stats.bootstrap import percentile_interval
 from bench.suite import Suite, TaskSpec
 

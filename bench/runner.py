@@ -26,8 +26,9 @@ from bench.files import out_of_room
 from bench.leftovers import remove_leftovers
 from bench.models import lineage
 from bench.plan import Cell, Settings, build, due, encode_unfitted, is_complete
-from bench.record import Failure, GeometryEntry, GridEntry, Timings, write_failure, write_record
 from bench.recording import Scored, ScoredTask, make_record, rows_seed, score_tasks
+from bench.records.entries import GeometryEntry, GridEntry, Timings
+from bench.records.files import Failure, write_failure, write_record
 from bench.transforms.fitting import fit_to_tasks
 
 if TYPE_CHECKING:

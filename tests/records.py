@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.record import (
+from bench.records.entries import (
     EncodingEntry,
     GeometryEntry,
     MethodEntry,
     Record,
     TaskEntry,
     Timings,
-    pack_items,
-    record_path,
-    sha256,
-    write_record,
 )
+from bench.records.files import pack_items, record_path, sha256, write_record
 from bench.spec import parse_method_spec
 
 KINDS = {"S1": "sts", "S2": "sts", "C": "clustering"}

@@ -14,9 +14,7 @@ from bench.claims.judge import Judgement, judge, read_all
 from bench.claims.papers import Claim, load_papers
 from bench.errors import UsageError
 from bench.method import PROFILES
-from bench.record import (
-    find_records,
-)
+from bench.records.files import find_records
 from tests.claim_files import RUNS, STEP, TRAINED, write, write_seeds, write_toml
 from tests.small import Bench, write_suite
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.contamination import TrainingText, normalise
-from bench.record import find_records, read_record
+from bench.records.files import find_records, read_record
 from tests.small import Bench, write_suite
 
 

@@ -16,7 +16,8 @@ from bench import geometry
 from bench.geometry import measure
 from bench.metrics.alignment import alignment
 from bench.metrics.isotropy import isoscore, mean_cosine
-from bench.record import GeometryEntry, Record, read_record
+from bench.records.entries import GeometryEntry, Record
+from bench.records.files import read_record
 from bench.suite import (
     ClassificationSpec,
     PairClassificationSpec,

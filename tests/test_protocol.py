@@ -11,7 +11,8 @@ from typing import get_args
 import pytest
 
 from bench.protocol import ProtocolError, most_common, task_protocol
-from bench.record import Record, find_records, read_record
+from bench.records.entries import Record
+from bench.records.files import find_records, read_record
 from bench.report.compare import refuse_mixed_seeds
 from bench.suite import MtebSpec, OwnSpec, load_suite
 from tests.claim_files import write_toml

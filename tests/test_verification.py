@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from bench import record as records
-from bench.record import read_verified, sha256
+from bench.records import files as records
+from bench.records.files import read_verified, sha256
 from bench.stats.bootstrap import percentile_interval
 from tests.claim_files import write
 from tests.kinds import OTHER, TASKS, Fields, run, write_rows

@@ -12,7 +12,8 @@ from bench.claims.papers import Claim
 from bench.errors import BenchError, UsageError, first_line
 from bench.method import method_class, resolve
 from bench.protocol import ProtocolError
-from bench.record import DEFAULT_OUTPUT, Record, read_record
+from bench.records.entries import Record
+from bench.records.files import DEFAULT_OUTPUT, read_record
 from bench.registry import METHODS, SUITES, names
 from bench.spec import parse_method_spec, split_list
 from bench.suite import AVERAGE, MTEB_PREFIX, Suite, load_suite

@@ -69,7 +69,7 @@ def command(
 
 def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
     from bench.claims.judge import read_all
-    from bench.record import find_records
+    from bench.records.files import find_records
 
     first, *others = folders or (BASELINES,)
     # Only a folder that was named, and is not about to be made, has to be there.

@@ -60,7 +60,8 @@ def command(
 def _sides(
     wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
 ) -> dict[str, Side]:
-    from bench.record import Group, Record, find_records, read_record, without_repeats
+    from bench.records.entries import Group, Record
+    from bench.records.files import find_records, read_record, without_repeats
     from bench.report.compare import Side
     from bench.spec import parse_method_spec
 

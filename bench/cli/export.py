@@ -26,7 +26,7 @@ def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
     """Write the records below FOLDERS [results/runs] in the form of another tool."""
     from bench.errors import DataError
     from bench.integrations.mteb_results import export
-    from bench.record import find_records, read_verified
+    from bench.records.files import find_records, read_verified
 
     paths = find_records(folders)
     with writing(to):

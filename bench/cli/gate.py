@@ -29,7 +29,7 @@ DEFAULT_BOUNDS = "avg:0"
 def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool) -> int:
     """Fail if the records below FOLDERS [results/runs] are worse than those of a baseline."""
     try:
-        from bench.record import find_records
+        from bench.records.files import find_records
 
         return judge(find_records(folders), baseline, bounds)
     except Exception as error:
@@ -48,7 +48,7 @@ def check_judgeable(baseline: Path, bounds: str) -> None:
         DataError: The folder of the baseline does not exist.
     """
     from bench.gate import parse_bounds
-    from bench.record import find_records
+    from bench.records.files import find_records
 
     parse_bounds(bounds)
     find_records([baseline])

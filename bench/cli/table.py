@@ -13,7 +13,7 @@ from bench.cli.writing import writing
 from bench.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
-    from bench.record import Group, Record
+    from bench.records.entries import Group, Record
     from bench.report.model import Table
     from bench.report.text import Style
 
@@ -88,7 +88,7 @@ def command(
     With --write or --check, the records are those of [results/baselines].
     """
     from bench.errors import DataError, UsageError
-    from bench.record import find_records
+    from bench.records.files import find_records
 
     if action and (style != "text" or view != "scores" or results or suite):
         raise UsageError("--write and --check make whole leaderboards; drop the other options")
@@ -110,7 +110,7 @@ def command(
 
 def _nothing(paths: Sequence[Path], suite: str | None, view: str) -> str:
     """Say what there is not, and the command that makes it."""
-    from bench.record import read_record
+    from bench.records.files import read_record
 
     suites = dict.fromkeys(read_record(path).suite for path in paths)
     if not suites:
@@ -206,7 +206,7 @@ def _view(
 
 
 def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]]:
-    from bench.record import read_items
+    from bench.records.files import read_items
     from bench.report.compare import refuse_mixed_seeds
     from bench.report.model import read_suites
 

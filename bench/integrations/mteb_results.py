@@ -14,7 +14,7 @@ from mteb.results import TaskResult
 
 from bench.fingerprint import fingerprint
 from bench.plan import file_name
-from bench.record import Record, TaskEntry
+from bench.records.entries import Record, TaskEntry
 
 _MODEL = "sentence-bench"
 # Bytes of a folder's name are 255 on common file systems, less those of the above.

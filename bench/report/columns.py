@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from bench.escape import markdown, markdown_code, plain
 from bench.protocol import differing_protocols, most_common
-from bench.record import Group, Record
+from bench.records.entries import Group, Record
 from bench.report.text import OTHER_PROTOCOL, Style
 
 

@@ -16,7 +16,8 @@ from bench.errors import DataError, UsageError
 from bench.escape import plain
 from bench.fingerprint import fingerprint
 from bench.protocol import refuse_other_protocol
-from bench.record import Record, read_items
+from bench.records.entries import Record
+from bench.records.files import read_items
 from bench.stats.hierarchical import difference_over_seeds
 from bench.stats.multiple import holm
 from bench.stats.paired import (

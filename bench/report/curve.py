@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import UsageError
-from bench.record import Record
+from bench.records.entries import Record
 from bench.report.columns import by_group, grids, heading, label, note, shown_code, shown_text
 from bench.report.model import NO_BASE
 from bench.report.text import Style

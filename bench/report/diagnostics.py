@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.record import Record
+from bench.records.entries import Record
 from bench.report.columns import by_group, grids, heading, label, note, shown_code, shown_text
 from bench.report.text import Style
 

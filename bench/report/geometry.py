@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.record import Record
+from bench.records.entries import Record
 from bench.report.columns import by_group, grids, heading, label, note, shown_code
 from bench.report.model import NO_BASE
 from bench.report.text import Style

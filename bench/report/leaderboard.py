@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import DataError
 from bench.escape import markdown, plain
 from bench.files import write_atomic
-from bench.record import Record
+from bench.records.entries import Record
 from bench.report import diagnostics
 from bench.report.model import Found, Table, make_table, read_suites
 from bench.report.text import render

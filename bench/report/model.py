@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.errors import DataError
 from bench.protocol import differing_protocols, most_common
-from bench.record import Group, Interval, Record, read_record, without_repeats
+from bench.records.entries import Group, Interval, Record
+from bench.records.files import read_record, without_repeats
 from bench.report.compare import Side
 from bench.report.published import Published, find_published
 from bench.report.rank import ranks

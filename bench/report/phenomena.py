@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.record import Record
+from bench.records.entries import Record
 from bench.report.columns import by_group, grids, heading, label, note, shown_code, shown_text
 from bench.report.text import Style
 

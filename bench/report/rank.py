@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.protocol import differing_protocols, most_common
-from bench.record import Record
+from bench.records.entries import Record
 from bench.report.compare import LEVEL, Side, difference, generator
 from bench.stats.all_pairs import pair_p_values
 from bench.stats.hierarchical import seed_replicates

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bench.errors import CellError
 from bench.progress import Progress
-from bench.record import FitEntry
+from bench.records.entries import FitEntry
 from bench.transforms.maps import Affine, Link, Mapped, apply_all, fit_all, fit_entries
 
 if TYPE_CHECKING:

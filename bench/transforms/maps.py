@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UsageError
-from bench.record import FitEntry
+from bench.records.entries import FitEntry
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

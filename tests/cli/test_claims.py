@@ -13,9 +13,7 @@ from markdown_it import MarkdownIt
 from bench import registry
 from bench.cli.main import main
 from bench.method import MethodConfig, MethodInfo
-from bench.record import (
-    find_records,
-)
+from bench.records.files import find_records
 from bench.runner import Outcome
 from tests.claim_files import RUNS, STEP, write, write_seeds, write_toml
 from tests.small import Bench

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import find_records, read_items
+from bench.records.files import find_records, read_items
 from tests.small import Bench
 
 ROOT = Path(__file__).parents[2]

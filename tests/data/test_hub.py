@@ -113,7 +113,7 @@ def test_a_corpus_that_is_not_here(tmp_path: Path) -> None:
 
 
 def test_the_record_names_the_commit(tmp_path: Path) -> None:
-    from bench.record import find_records, read_record
+    from bench.records.files import find_records, read_record
 
     with hub() as server:
         server.commit = "3" * 40

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from bench.data import access
-from bench.record import Record, find_records, read_record
+from bench.records.entries import Record
+from bench.records.files import find_records, read_record
 from tests.data.mirror import AT, put
 from tests.small import Bench, write_suite
 

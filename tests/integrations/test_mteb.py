@@ -14,7 +14,7 @@ from mteb.results import TaskResult
 from bench.api import build_method
 from bench.integrations import mteb_rows
 from bench.integrations.mteb import MtebTask, as_mteb_encoder, make_suite
-from bench.record import find_records, read_record
+from bench.records.files import find_records, read_record
 from bench.suite import load_suite
 from tests.small import WORDS, Bench, write_suite
 

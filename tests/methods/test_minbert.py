@@ -19,7 +19,7 @@ from bench.errors import CellError, UsageError
 from bench.method import LabelledTexts, Method, resolve
 from bench.methods.minbert import MinBert, MinBertEncoder
 from bench.plan import Settings, _models
-from bench.record import find_records, read_record
+from bench.records.files import find_records, read_record
 from bench.spec import parse_method_spec
 from tests.small import Bench
 from tests.tiny import tiny_bert

@@ -12,7 +12,7 @@ from bench.api import build_method
 from bench.errors import UsageError
 from bench.method import resolve
 from bench.methods.truncate import Truncate
-from bench.record import find_records, read_record
+from bench.records.files import find_records, read_record
 from bench.spec import parse_method_spec
 from tests.small import Bench, write_suite
 from tests.tiny import tiny_bert

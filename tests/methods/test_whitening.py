@@ -18,7 +18,8 @@ from bench.methods import whitening
 from bench.methods.random import RandomEncoder
 from bench.probes import protocols
 from bench.probes.mapped import MappedProbe
-from bench.record import Record, find_records, read_record
+from bench.records.entries import Record
+from bench.records.files import find_records, read_record
 from bench.spec import parse_method_spec
 from bench.transforms import covariance
 from bench.transforms.covariance import Kind, fit_whitening

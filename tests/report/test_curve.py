@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.record import Record
+from bench.records.entries import Record
 from bench.report.curve import find_curves, render
 from bench.report.plot import check_drawable, draw
 from tests.records import make_record

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from markdown_it import MarkdownIt
 
-from bench.record import GeometryEntry, Record
+from bench.records.entries import GeometryEntry, Record
 from bench.report.geometry import render
 from tests.records import make_record
 

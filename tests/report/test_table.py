@@ -14,11 +14,7 @@ from markdown_it import MarkdownIt
 
 from bench.errors import DataError
 from bench.escape import one_line
-from bench.record import (
-    ContaminationEntry,
-    GroupEntry,
-    Timings,
-)
+from bench.records.entries import ContaminationEntry, GroupEntry, Timings
 from bench.report import phenomena
 from bench.report.flat import to_csv, to_json
 from bench.report.imported import ImportedModel, with_models
@@ -268,7 +264,7 @@ def test_models_of_mteb_join_by_task(tmp_path: Path) -> None:
 
 
 def test_phenomena_are_rows_and_methods_columns(paths: list[Path]) -> None:
-    from bench.record import read_record
+    from bench.records.files import read_record
 
     records = [read_record(path) for path in paths]
     text = phenomena.render("small", records)

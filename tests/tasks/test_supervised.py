@@ -17,7 +17,8 @@ from bench.errors import CellError, UsageError
 from bench.method import LabelledTexts, Probabilities
 from bench.methods.majority import MajorityPredictor
 from bench.probes import senteval_relatedness
-from bench.record import Record, find_records, read_items, read_record
+from bench.records.entries import Record
+from bench.records.files import find_records, read_items, read_record
 from bench.suite import ClassificationSpec, RelatednessSpec, load_suite
 from bench.tasks import KINDS, task_class
 from tests.small import WORDS, Bench

@@ -23,7 +23,8 @@ from bench.models import lineage
 from bench.plan import encode
 from bench.processes import NeedsModel
 from bench.progress import Silent
-from bench.record import Record, find_records, read_record
+from bench.records.entries import Record
+from bench.records.files import find_records, read_record
 from bench.spec import parse_method_spec
 from bench.tasks.base import Column
 from bench.training.worker import SharedModels

@@ -27,7 +27,7 @@ from bench.stats.bootstrap import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bench.record import Interval, Record, TaskEntry
+    from bench.records.entries import Interval, Record, TaskEntry
 
 REPLICATES = "replicates"
 AVERAGE = "average"

@@ -1,0 +1,204 @@
+"""The schema of records."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Interval = tuple[float, float]
+Group = tuple[str, str, int | None]
+# A stranger's record may hold any number of digits.
+Whole = Annotated[int, Field(gt=-(2**63), lt=2**63)]
+
+
+class Part(BaseModel):
+    """Base of all entries: frozen, finite, and unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class MethodEntry(Part):
+    """The method of a cell: spec as resolved, and whether it was trained."""
+
+    name: str
+    spec: str
+    title: str
+    kind: str
+    checkpoint: str | None
+    config: dict[str, Any]
+    trained: bool
+    base: str | None
+
+
+class GroupEntry(Part):
+    """Mean item value, between 0 and 1, over some items of a task."""
+
+    value: float
+    items: Whole
+
+
+class ContaminationEntry(Part):
+    """Distinct texts of a test set, and how many of them were in the training text.
+
+    ``normalised`` compares letters and digits in lower case.
+    """
+
+    texts: Whole
+    exact: Whole
+    normalised: Whole
+
+
+class FitEntry(Part):
+    """What a map of a task's vectors was fitted on.
+
+    ``source`` is the text of a corpus, the training rows of the task, those of each fold (the
+    figures are the first fold's), or all rows of the task, the scored ones too. ``rank`` is that
+    of the covariance of these vectors of size ``dimension``.
+    """
+
+    method: str
+    source: Literal["corpus", "train", "folds", "test"]
+    vectors: Whole
+    rank: Whole
+    dimension: Whole
+
+
+class TaskEntry(Part):
+    """Scores of one task, as fractions.
+
+    ``metric`` names the main score, ``ci95`` is a percentile bootstrap over items, where there
+    are any, and ``metrics_ci95`` the same of further scores, where a task has them. ``mteb`` names
+    the task of mteb that this one equals. ``phenomena`` groups the items
+    by what they probe, where the rows say so. ``contamination`` is None where nothing was
+    trained here; ``in_domain`` says whether the training read other rows of the same data set.
+    ``fits`` tells what the maps of a transform were fitted on, in their order. ``protocol`` is what
+    decides the score besides the rows, see ``bench.protocol``; None in records from before it.
+    """
+
+    kind: str
+    metric: str
+    mteb: str | None
+    main: float
+    ci95: Interval | None
+    metrics: dict[str, float]
+    metrics_ci95: dict[str, Interval] = {}
+    items: Whole
+    data_sha256: str
+    phenomena: dict[str, GroupEntry] = {}
+    contamination: ContaminationEntry | None = None
+    in_domain: bool = False
+    fits: tuple[FitEntry, ...] = ()
+    protocol: dict[str, Any] | None = None
+
+
+class GridEntry(Part):
+    """Main scores of a model cut to its first layers and the first numbers of its vectors.
+
+    ``average`` is over the averaged tasks of the suite.
+    """
+
+    layers: Whole
+    dim: Whole
+    tasks: dict[str, float]
+    average: float
+
+
+class GeometryEntry(Part):
+    """How the vectors of a task's texts lie, see ``bench.geometry``; None where it is undefined.
+
+    ``texts`` counts the texts that were drawn and ``vectors`` the different vectors among theirs,
+    on which all is measured but ``alignment``, which is over ``pairs`` of texts that mean the same.
+    """
+
+    texts: Whole
+    vectors: Whole
+    pairs: Whole
+    isoscore: float | None = None
+    mean_cosine: float | None = None
+    mean_cosine_centred: float | None = None
+    top_share: float | None = None
+    partition: float | None = None
+    twonn: float | None = None
+    twonn_fit: float | None = None
+    mle: float | None = None
+    pca_dimension: Whole | None = None
+    participation_ratio: float | None = None
+    alignment: float | None = None
+    uniformity: float | None = None
+
+
+class EncodingEntry(Part):
+    """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
+
+    texts: Whole
+    distinct: Whole
+    encoded: Whole
+    tokens: Whole | None
+
+
+class Timings(Part):
+    """Seconds of each phase; building is 0 where a cached model was loaded."""
+
+    build: float
+    encode: float
+    score: float
+
+
+class Record(Part):
+    """One finished cell.
+
+    ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
+    where the system can tell (Linux), else of the process so far. ``diagnostics`` has what a method
+    that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``. ``revisions`` has
+    the commit of each data set on the hub that was trained on, by its id. ``record_sha256`` is that
+    of all other fields, see ``content_sha256``; records from before it was kept have none.
+    """
+
+    model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    suite: str
+    convention: str
+    method: MethodEntry
+    profile: str
+    seed: Whole
+    limit: Whole | None
+    cell_fingerprint: str
+    model_fingerprint: str
+    dimension: Whole | None
+    parameters: Whole | None
+    tasks: dict[str, TaskEntry]
+    average: float
+    average_ci95: Interval | None
+    average_of_rounded: float
+    averaged_tasks: tuple[str, ...]
+    grid: tuple[GridEntry, ...] = ()
+    geometry: dict[str, GeometryEntry] = {}
+    diagnostics: dict[str, dict[str, Any]] = {}
+    encoding: EncodingEntry
+    timings: Timings
+    peak_memory_bytes: Whole
+    training: dict[str, Any] | None
+    revisions: dict[str, str] = {}
+    versions: dict[str, str]
+    machine: dict[str, str]
+    created: str
+    items_sha256: str
+    record_sha256: str | None = None
+
+    @property
+    def group(self) -> Group:
+        """What seeds of one method on one suite share: spec, profile and limit."""
+        return self.method.spec, self.profile, self.limit
+
+    @property
+    def scored_rows(self) -> tuple[str, ...]:
+        """Checksum of the rows of each task."""
+        return tuple(task.data_sha256 for task in self.tasks.values())
+
+    @property
+    def texts_per_second(self) -> float | None:
+        """Distinct texts encoded in a second, or None where the store held some of them."""
+        encoded, seconds = self.encoding.encoded, self.timings.encode
+        return encoded / seconds if encoded == self.encoding.distinct > 0 < seconds else None
