@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.build import Built
-from bench.cache import Cache, writable_root
+from bench.core.cache import Cache, writable_root
+from bench.core.errors import UsageError
+from bench.core.progress import Progress, Silent
+from bench.core.spec import parse_method_spec, split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.encode import TEXTS_PER_BATCH
-from bench.errors import UsageError
 from bench.method import PROFILES, method_class, resolve
 from bench.plan import Rerun, Settings, build, plan
 from bench.processes import check_device, check_processes
-from bench.progress import Progress, Silent
 from bench.provision import fetch_command, provide
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.model import Table, load_tables
 from bench.runner import Outcome, run_cells
-from bench.spec import parse_method_spec, split_list
 from bench.suite import load_suites
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import UsageError
+from bench.core.files import copy_folder, remove_folder, temporary_folder
+from bench.core.fingerprint import fingerprint, source_fingerprint, versions
+from bench.core.locks import one_at_a_time
+from bench.core.progress import Progress
+from bench.core.sealed import damage, make_sealed_folder
+from bench.core.sources import imported, source_file
 from bench.data.access import DataAccess
-from bench.errors import UsageError
-from bench.files import copy_folder, remove_folder, temporary_folder
-from bench.fingerprint import fingerprint, source_fingerprint, versions
-from bench.locks import one_at_a_time
 from bench.method import BuildContext, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
-from bench.progress import Progress
-from bench.sealed import damage, make_sealed_folder
-from bench.sources import imported, source_file
 from bench.transforms.maps import Mapped
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from bench.errors import DataError
-from bench.files import is_folder
+from bench.core.errors import DataError
+from bench.core.files import is_folder
 
 UNUSED = ("*.onnx", "onnx/*", "openvino/*", "coreml/*", "*.h5", "*.msgpack", "*.ot", "*.tflite")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")

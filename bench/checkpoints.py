@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.checkpoint_files import PICKLED, UNUSED, is_classifier, model_type, refuse_damaged
-from bench.errors import DataError, UsageError
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import Progress, Silent, quiet_libraries
+from bench.core.registry import METHODS, did_you_mean, names
 from bench.loading import (
     refuse_random,
     refuse_without_vocabulary,
@@ -15,8 +17,6 @@ from bench.loading import (
     shown,
     told_by_name,
 )
-from bench.progress import Progress, Silent, quiet_libraries
-from bench.registry import METHODS, did_you_mean, names
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

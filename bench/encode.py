@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import CellError
-from bench.fingerprint import fingerprint
-from bench.progress import Progress
+from bench.core.errors import CellError
+from bench.core.fingerprint import fingerprint
+from bench.core.progress import Progress
 from bench.store import VectorStore
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.fingerprint import versions
+from bench.core.fingerprint import versions
 
 RECORDED = (
     "datasets",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.errors import UsageError
-from bench.escape import markdown, markdown_code
+from bench.core.errors import UsageError
+from bench.core.escape import markdown, markdown_code
 from bench.records.entries import Group, Record
 from bench.records.files import find_records, has_failed, read_record
 from bench.report.compare import LEVEL, Line, Side, compare

@@ -10,8 +10,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from bench.build import Built
+from bench.core.files import temporary_folder
 from bench.encode import Columns, Encoded, encode_columns
-from bench.files import temporary_folder
 from bench.layers import count_layers, layer_vectors
 from bench.plan import Cell, Settings
 from bench.records.entries import GridEntry

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bench.cache import Cache
-from bench.files import TEMPORARY, is_abandoned, remove_abandoned, remove_folder
+from bench.core.cache import Cache
+from bench.core.files import TEMPORARY, is_abandoned, remove_abandoned, remove_folder
 
 # What versions before the mark have left: all that is hidden in folders of ours was temporary.
 _OLD = re.compile(r"\..+\.[a-z0-9_]{8}|tmp[a-z0-9_]{8}|grid-[a-z0-9_]{8}")

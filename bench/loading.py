@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.checkpoint_files import damaged_json, without_vocabulary
-from bench.errors import DataError
-from bench.progress import Progress
+from bench.core.errors import DataError
+from bench.core.progress import Progress
 
 _SHOWN = 3
 # The library's loader is one for all threads.

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import CellError, UsageError
-from bench.registry import METHODS, did_you_mean, entry_point, owner
-from bench.spec import MethodSpec
+from bench.core.errors import CellError, UsageError
+from bench.core.registry import METHODS, did_you_mean, entry_point, owner
+from bench.core.spec import MethodSpec
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from bench.build import Built
+    from bench.core.progress import Progress
     from bench.data.access import DataAccess
-    from bench.progress import Progress
     from bench.transforms.maps import Mapped
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]

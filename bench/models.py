@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.build import Built, build_encoder, model_fingerprint
-from bench.cache import Cache
 from bench.checkpoint_files import adapted
 from bench.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
+from bench.core.cache import Cache
+from bench.core.errors import DataError, UsageError
+from bench.core.files import is_folder
+from bench.core.fingerprint import fingerprint
+from bench.core.progress import Progress
+from bench.core.registry import METHODS, names
+from bench.core.spec import MethodSpec, parse_method_spec
 from bench.data.access import DataAccess
-from bench.errors import DataError, UsageError
-from bench.files import is_folder
-from bench.fingerprint import fingerprint
 from bench.method import Encoder, Method, method_class, resolve
-from bench.progress import Progress
-from bench.registry import METHODS, names
-from bench.spec import MethodSpec, parse_method_spec
 from bench.transforms.maps import Mapped
 
 if TYPE_CHECKING:

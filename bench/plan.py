@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.build import Built, build_encoder, model_fingerprint
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import BenchError, UsageError
+from bench.core.files import check_writable
+from bench.core.fingerprint import fingerprint, source_fingerprint, versions
+from bench.core.progress import Progress
+from bench.core.registry import METHODS, names
+from bench.core.spec import MethodSpec, parse_method_spec, wrapping
 from bench.data.access import DataAccess
 from bench.data.needs import Needs
 from bench.data.source import ask_for_rows, subsets_sha256, task_sha256
 from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
-from bench.errors import BenchError, UsageError
-from bench.files import check_writable
-from bench.fingerprint import fingerprint, source_fingerprint, versions
 from bench.method import Method, method_class, resolve
 from bench.models import Models, named_method
-from bench.progress import Progress
 from bench.records.files import has_failed, read_verified, record_path
-from bench.registry import METHODS, names
-from bench.spec import MethodSpec, parse_method_spec, wrapping
 from bench.suite import MtebSpec, Suite
 
 Rerun = Literal["missing", "failed", "all"]

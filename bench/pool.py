@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.method import Label, LabelledTexts, Probabilities
 
 Item = tuple[str, ...]

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.core.errors import UsageError
 from bench.encode import TOKENS_PER_BATCH
-from bench.errors import UsageError
 from bench.layers import find_blocks, is_causal
 from bench.prompts import PLACEHOLDER, Prompt
 

@@ -24,11 +24,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from bench import errors
-from bench.errors import BenchError, CellError, UsageError, first_line
-from bench.files import write_atomic
+from bench.core import errors
+from bench.core.errors import BenchError, CellError, UsageError, first_line
+from bench.core.files import write_atomic
+from bench.core.progress import Progress
 from bench.method import Method
-from bench.progress import Progress
 
 WORKER = "bench.training.worker"
 _LOG = "workers.log"

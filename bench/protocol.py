@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.records.entries import Record, TaskEntry
 from bench.suite import Suite, TaskSpec
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from bench.core.errors import DataError
+from bench.core.spec import MethodSpec
 from bench.data.needs import Needs
-from bench.errors import DataError
 from bench.plan import Settings, check, find_needs
-from bench.spec import MethodSpec
 from bench.suite import Suite
 
 _SHOWN = 3

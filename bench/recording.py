@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
+from bench.core.errors import CellError
+from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
 from bench.data.source import subsets_sha256, task_sha256
 from bench.encode import Encoded
-from bench.errors import CellError
-from bench.fingerprint import fingerprint
 from bench.method import Method, Predictor
 from bench.models import lineage
 from bench.plan import Cell, Settings, encode

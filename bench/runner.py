@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench import environment
 from bench.build import Built
 from bench.contamination import TrainingText
-from bench.encode import Columns, Encoded
-from bench.errors import (
+from bench.core.errors import (
     EXIT_CELLS_FAILED,
     EXIT_DATA,
     EXIT_OK,
@@ -22,7 +21,8 @@ from bench.errors import (
     CellError,
     DataError,
 )
-from bench.files import out_of_room
+from bench.core.files import out_of_room
+from bench.encode import Columns, Encoded
 from bench.leftovers import remove_leftovers
 from bench.models import lineage
 from bench.plan import Cell, Settings, build, due, encode_unfitted, is_complete

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from bench.files import write_atomic
+from bench.core.files import write_atomic
 
 
 class VectorStore:

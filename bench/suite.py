@@ -19,11 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from bench.core.errors import UsageError
+from bench.core.registry import SUITES, entry_point
+from bench.core.spec import MethodSpec, wrapping
+from bench.core.toml import read_toml
 from bench.data.sources import FilesSource
-from bench.errors import UsageError
-from bench.registry import SUITES, entry_point
-from bench.spec import MethodSpec, wrapping
-from bench.toml import read_toml
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import make_settings
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import Progress
+from bench.core.spec import parse_method_spec
 from bench.encode import encode_columns
-from bench.errors import DataError, UsageError
 from bench.method import PROFILES, Method, method_class, resolve
 from bench.plan import Settings, build
-from bench.progress import Progress
 from bench.provision import fetch_command, provide
-from bench.spec import parse_method_spec
 from bench.tasks.base import Column
 
 _TEXTS = [

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.core.errors import UsageError
+from bench.core.spec import on_base
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.data.graded import TRAIN, graded_fingerprint, load_graded
@@ -19,10 +21,8 @@ from bench.data.retrieval import (
     retrieval_datasets,
     retrieval_fingerprint,
 )
-from bench.errors import UsageError
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.matryoshka import Sizes
-from bench.spec import on_base
 from bench.training.adapter import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:

@@ -84,7 +84,7 @@ class DecoderMini(Method):
         if self.checkpoint is not None:
             return ctx.models.load(self.checkpoint)
         from bench.checkpoints import load_folder
-        from bench.progress import quiet_libraries
+        from bench.core.progress import quiet_libraries
         from bench.training import causal
         from bench.training.trainer import seed_everything
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.checkpoints import with_pooling
+from bench.core.errors import DataError
+from bench.core.files import write_atomic
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.data.definitions import (
@@ -19,8 +21,6 @@ from bench.data.definitions import (
     part_of,
     word_ids,
 )
-from bench.errors import DataError
-from bench.files import write_atomic
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.adapter import TrainedConfig, TrainedMethod
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.checkpoints import with_pooling
+from bench.core.files import write_atomic
+from bench.core.fingerprint import versions
+from bench.core.spec import on_base
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.data.definitions import (
@@ -18,11 +21,8 @@ from bench.data.definitions import (
     definitions_fingerprint,
     load_definitions,
 )
-from bench.files import write_atomic
-from bench.fingerprint import versions
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.metrics.isotropy import isoscore
-from bench.spec import on_base
 from bench.training.adapter import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.core.errors import UsageError
+from bench.core.spec import MethodSpec
 from bench.data.access import DataAccess
 from bench.ensemble.settings import TFIDF, EnsembleConfig
-from bench.errors import UsageError
 from bench.method import TORCH_STACK, BuildContext, Method, MethodInfo, ModelAccess
-from bench.spec import MethodSpec
 
 if TYPE_CHECKING:
     from bench.ensemble.encoder import EnsembleEncoder

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.core.spec import on_base
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.spec import on_base
 from bench.training.adapter import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:

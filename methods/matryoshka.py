@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
+from bench.core.errors import UsageError
 from bench.data.corpora import Texts, load_corpus
-from bench.errors import UsageError
 from bench.method import BuildContext, MethodInfo
 from bench.training.adapter import CorpusConfig, CorpusMethod
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.core.errors import UsageError
 from bench.data.corpora import Texts
-from bench.errors import UsageError
 from bench.layers import count_layers
 from bench.method import BuildContext, MethodInfo
 from bench.methods.matryoshka import Matryoshka

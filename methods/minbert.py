@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.core.errors import CellError, UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row, row_digest
-from bench.errors import CellError, UsageError
 from bench.method import (
     BuildContext,
     Label,

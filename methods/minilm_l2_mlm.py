@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.errors import UsageError
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.core.fingerprint import versions
+from bench.core.spec import on_base
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.data.graded import TRAIN, graded_fingerprint, load_graded
-from bench.fingerprint import versions
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.spec import on_base
 from bench.training.adapter import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from bench.core.errors import UsageError
 from bench.data.access import DataAccess
-from bench.errors import UsageError
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
 
 if TYPE_CHECKING:

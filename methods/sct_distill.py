@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from bench.core.spec import on_base
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.sct import SCT
-from bench.spec import on_base
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from bench.core.fingerprint import versions
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
-from bench.fingerprint import versions
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.adapter import CorpusConfig, CorpusMethod
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.core.errors import CellError
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.errors import CellError
 from bench.method import (
     BuildContext,
     LabelledTexts,

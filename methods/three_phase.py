@@ -19,8 +19,8 @@ from pydantic import Field, model_validator
 from bench.classifiers.method import ClassifierMethod, Stages
 from bench.classifiers.rows import Rows
 from bench.classifiers.settings import ClassifierConfig
+from bench.core.errors import CellError
 from bench.data.rows import Row
-from bench.errors import CellError
 from bench.method import BuildContext, MethodInfo
 from bench.methods.losses.denoising import denoising_loss, noisy_copies
 from bench.methods.losses.label_pairs import (

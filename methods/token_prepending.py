@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from bench.core.errors import DataError, UsageError, first_line
+from bench.core.files import is_folder
+from bench.core.fingerprint import versions
 from bench.data.access import DataAccess
-from bench.errors import DataError, UsageError, first_line
-from bench.files import is_folder
-from bench.fingerprint import versions
 from bench.method import BuildContext, Encoder, Method, MethodConfig, MethodInfo, ModelAccess
 from bench.models import named_method
 from bench.prompts import PROMPTS

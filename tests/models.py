@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.progress import Progress, Silent
 from bench.data.access import DataAccess
 from bench.models import Models
-from bench.progress import Progress, Silent
 
 
 def local_models(folder: Path, progress: Progress | None = None) -> Models:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.progress import Silent
+from bench.core.progress import Silent
 
 
 class Notes(Silent):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.spec import parse_method_spec
 from bench.records.entries import (
     EncodingEntry,
     GeometryEntry,
@@ -19,7 +20,6 @@ from bench.records.entries import (
     Timings,
 )
 from bench.records.files import pack_items, record_path, sha256, write_record
-from bench.spec import parse_method_spec
 
 KINDS = {"S1": "sts", "S2": "sts", "C": "clustering"}
 Items = Mapping[str, NDArray[np.float64]]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import registry
+from bench.core import registry
 from bench.method import Method, MethodConfig, MethodInfo
 
 

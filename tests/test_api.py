@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from tests import stub_methods
 from tests.small import write_suite
 

@@ -31,7 +31,6 @@ STOREYS = (
 HEIGHT = {room: height for height, rooms in enumerate(STOREYS) for room in rooms}
 # The room of a file that stands elsewhere, by the longest name that fits.
 ROOMS = {
-    "bench": "core",
     "bench.api": "api",
     "bench.__main__": "cli",
     "bench.testing": "testing",
@@ -43,6 +42,7 @@ ROOMS = {
     "bench.claims.runs": "cli",
     "bench.cli": "cli",
     "bench.contamination": "data",
+    "bench.core": "core",
     "bench.data": "data",
     "bench.data.source": "tasks",
     "bench.encode": "encoding",
@@ -242,12 +242,12 @@ TYPING = (
 def test_a_planted_import_of_any_sort_is_found(planted: str, tmp_path: Path) -> None:
     path = tmp_path / "errors.py"
     path.write_text(planted)
-    arrows = imports({**FILES, "bench.errors": path})
-    assert upward(arrows) - EXCEPTIONS == {"bench.errors -> bench.cli.run"}
-    assert any("bench.errors" in circle for circle in circles(arrows))
+    arrows = imports({**FILES, "bench.core.errors": path})
+    assert upward(arrows) - EXCEPTIONS == {"bench.core.errors -> bench.cli.run"}
+    assert any("bench.core.errors" in circle for circle in circles(arrows))
 
 
 def test_a_planted_name_of_no_module_is_found(tmp_path: Path) -> None:
     path = tmp_path / "errors.py"
     path.write_text('NAME = "bench.cli.no_such"')
-    assert strings({**FILES, "bench.errors": path}) == {"bench.errors: bench.cli.no_such"}
+    assert strings({**FILES, "bench.core.errors": path}) == {"bench.core.errors: bench.cli.no_such"}

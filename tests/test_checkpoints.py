@@ -15,7 +15,7 @@ from sentence_transformers.sentence_transformer.modules import Router
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from bench.checkpoints import load_folder, load_masked_lm
-from bench.errors import DataError, UsageError
+from bench.core.errors import DataError, UsageError
 from tests.models import local_models
 from tests.notes import Notes
 from tests.saved_models import SHAPES, WIDTH, of, save, static

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from bench import registry
 from bench.claims.judge import Judgement, judge, read_all
 from bench.claims.papers import Claim, load_papers
-from bench.errors import UsageError
+from bench.core import registry
+from bench.core.errors import UsageError
 from bench.method import PROFILES
 from bench.records.files import find_records
 from tests.claim_files import RUNS, STEP, TRAINED, write, write_seeds, write_toml

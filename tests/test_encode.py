@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.core.errors import CellError
+from bench.core.progress import Silent
 from bench.encode import encode_columns
-from bench.errors import CellError
-from bench.progress import Silent
 from bench.tasks.base import Column
 from tests.notes import Notes
 

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bench.escape import csv_cell, json_text, markdown, markdown_code, one_line, plain, toml_text
+from bench.core.escape import (
+    csv_cell,
+    json_text,
+    markdown,
+    markdown_code,
+    one_line,
+    plain,
+    toml_text,
+)
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # Mostly what Markdown reads as something else.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import files
-from bench.files import (
+from bench.core import files
+from bench.core.files import (
     is_abandoned,
     make_folder_atomic,
     out_of_room,

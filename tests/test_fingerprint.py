@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import fingerprint
-from bench.fingerprint import FileHashes, file_sha256
+from bench.core import fingerprint
+from bench.core.fingerprint import FileHashes, file_sha256
 from tests.small import Bench, write_suite
 from tests.tiny import tiny_bert
 

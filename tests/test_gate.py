@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.gate import parse_bounds
 from tests.records import write_edited
 from tests.small import WORDS, Bench
@@ -47,7 +47,7 @@ def baseline(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A suite of 200 pairs that share words by their score, and the records of no noise."""
     from importlib.metadata import EntryPoint
 
-    from bench import registry
+    from bench.core import registry
 
     entries = registry._entries(registry.METHODS)
     monkeypatch.setitem(

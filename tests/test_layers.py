@@ -10,7 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.layers import count_layers, cut_layers, layer_vectors
 from bench.training.twin import join_towers
 from tests.tiny import tiny_bert, tiny_decoder

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cache import Cache
-from bench.files import temporary_folder
+from bench.core.cache import Cache
+from bench.core.files import temporary_folder
 from bench.leftovers import find_leftovers, remove_leftovers
 from tests.small import Bench, write_suite
 

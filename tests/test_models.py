@@ -15,14 +15,14 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from bench.build import Built, build_encoder
-from bench.cache import Cache
 from bench.checkpoints import with_pooling
+from bench.core.cache import Cache
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import Silent
+from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
-from bench.errors import DataError, UsageError
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo, method_class, resolve
 from bench.models import Models, lineage
-from bench.progress import Silent
-from bench.spec import parse_method_spec
 from tests.models import local_models
 from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench import registry
 from bench.cli.main import main
+from bench.core import registry
 from bench.method import method_class
 from bench.suite import load_suites, read_suite
 

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
+from bench.core.progress import Silent
 from bench.encode import encode_columns
-from bench.progress import Silent
 from bench.tasks.base import Column
 from tests.models import local_models
 from tests.saved_models import PROMPTS, SHAPES, WIDTH, bert, of, save

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import fingerprint
-from bench.cache import Cache
+from bench.core import fingerprint
+from bench.core.cache import Cache
+from bench.core.sealed import SEAL, damage, make_sealed_folder, seal
 from bench.ensemble.memory import Memory
-from bench.sealed import SEAL, damage, make_sealed_folder, seal
 from tests.small import Bench, write_suite
 from tests.tiny import tiny_bert
 

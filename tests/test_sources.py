@@ -11,12 +11,12 @@ import pytest
 
 from bench import build
 from bench.build import code_modules, model_fingerprint
-from bench.errors import UsageError
-from bench.fingerprint import source_fingerprint
+from bench.core.errors import UsageError
+from bench.core.fingerprint import source_fingerprint
+from bench.core.registry import METHODS, names
+from bench.core.sources import imported
+from bench.core.spec import parse_method_spec
 from bench.method import MethodInfo, method_class, resolve
-from bench.registry import METHODS, names
-from bench.sources import imported
-from bench.spec import parse_method_spec
 from tests.stub_methods import Stub
 
 MADE_FOR_METHODS = (
@@ -71,7 +71,7 @@ def test_all_that_an_import_statement_runs_is_found(
 
 
 def test_a_module_that_does_not_exist_is_no_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("bench.no_such", "nowhere.at_all", "bench.errors.UsageError"):
+    for name in ("bench.no_such", "nowhere.at_all", "bench.core.errors.UsageError"):
         with pytest.raises(ModuleNotFoundError, match=f"no source of a module '{name}'"):
             source_fingerprint(name)
     info = MethodInfo(name="good", title="x", kind="static", sources=("bench.renamed",))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import UsageError
-from bench.spec import MethodSpec, parse_method_spec, split_list
+from bench.core.errors import UsageError
+from bench.core.spec import MethodSpec, parse_method_spec, split_list
 
 
 def test_full_form() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bench.api import make_settings
-from bench.errors import UsageError
+from bench.core.errors import UsageError
+from bench.core.spec import parse_method_spec, wrapping
 from bench.plan import Cell, plan
-from bench.spec import parse_method_spec, wrapping
 from bench.suite import Suite, load_suite
 from tests.small import write_suite
 

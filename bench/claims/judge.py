@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.claims.papers import Claim
-from bench.errors import BenchError, UsageError, first_line
+from bench.core.errors import BenchError, UsageError, first_line
+from bench.core.registry import METHODS, SUITES, names
+from bench.core.spec import parse_method_spec, split_list
 from bench.method import method_class, resolve
 from bench.protocol import ProtocolError
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, read_record
-from bench.registry import METHODS, SUITES, names
-from bench.spec import parse_method_spec, split_list
 from bench.suite import AVERAGE, MTEB_PREFIX, Suite, load_suite
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bench.errors import UsageError
-from bench.spec import parse_method_spec
-from bench.toml import read_toml
+from bench.core.errors import UsageError
+from bench.core.spec import parse_method_spec
+from bench.core.toml import read_toml
 
 
 def _canonical(text: str) -> str:

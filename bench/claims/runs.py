@@ -9,12 +9,12 @@ from pathlib import Path
 from bench.api import make_settings
 from bench.claims.judge import Found, checked_suites, find_part, find_parts, read_all
 from bench.claims.papers import Claim
-from bench.errors import BenchError, CellError, first_line
+from bench.core.errors import BenchError, CellError, first_line
+from bench.core.progress import Progress
+from bench.core.spec import parse_method_spec
 from bench.plan import Cell, plan
-from bench.progress import Progress
 from bench.provision import fetch_command, provide
 from bench.runner import run_cells
-from bench.spec import parse_method_spec
 from bench.suite import Suite
 
 _Key = tuple[str, str, str, int]

@@ -25,9 +25,10 @@ from bench.classifiers.saved import (
     write_labels,
 )
 from bench.classifiers.settings import ClassifierConfig
+from bench.core.errors import UsageError
+from bench.core.files import write_atomic
+from bench.core.sealed import damage, make_sealed_folder
 from bench.data.access import DataAccess
-from bench.errors import UsageError
-from bench.files import write_atomic
 from bench.method import (
     BuildContext,
     LabelledTexts,
@@ -36,7 +37,6 @@ from bench.method import (
     MostProbable,
     Probabilities,
 )
-from bench.sealed import damage, make_sealed_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.errors import CellError
-from bench.fingerprint import fingerprint
+from bench.core.errors import CellError
+from bench.core.fingerprint import fingerprint
 from bench.method import Label, LabelledTexts
 
 DEV_SHARE = 0.2

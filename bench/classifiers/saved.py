@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.classifiers.rows import single_texts
-from bench.errors import CellError, DataError
-from bench.files import write_atomic
+from bench.core.errors import CellError, DataError
+from bench.core.files import write_atomic
 from bench.method import Label, LabelledTexts, MostProbable, Probabilities
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from tabulate import tabulate
 
-from bench.cache import Cache, default_root, list_entries
 from bench.cli.terminal import say
-from bench.files import remove_abandoned
+from bench.core.cache import Cache, default_root, list_entries
+from bench.core.files import remove_abandoned
 
 LEFTOVERS = "leftovers"
 _KINDS = (*Cache.PARTS, LEFTOVERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.cli.terminal import say
-from bench.spec import split_list
+from bench.core.spec import split_list
 
 
 @click.command("check")

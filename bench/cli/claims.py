@@ -12,7 +12,7 @@ import click
 from bench.cli.table import BASELINES
 from bench.cli.terminal import say, terminal_width
 from bench.cli.writing import writing
-from bench.errors import EXIT_OK, EXIT_STALE
+from bench.core.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
     from bench.claims.judge import Found
@@ -98,7 +98,7 @@ def _maker(files: Sequence[Path], folders: Sequence[Path], to: Path) -> str:
 
 
 def _write(to: Path, text: bytes) -> int:
-    from bench.files import write_atomic
+    from bench.core.files import write_atomic
 
     with writing(to):
         write_atomic(to, text)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.terminal import say
-from bench.errors import DataError, UsageError
-from bench.files import is_file, is_folder
+from bench.core.errors import DataError, UsageError
+from bench.core.files import is_file, is_folder
 
 if TYPE_CHECKING:
     from bench.report.compare import Side
@@ -60,10 +60,10 @@ def command(
 def _sides(
     wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
 ) -> dict[str, Side]:
+    from bench.core.spec import parse_method_spec
     from bench.records.entries import Group, Record
     from bench.records.files import find_records, read_record, without_repeats
     from bench.report.compare import Side
-    from bench.spec import parse_method_spec
 
     place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
     paths = [place] if file else find_records([place] if folder else folders)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cache import Cache, default_root
 from bench.cli.terminal import listing, say
 from bench.cli.writing import writing
-from bench.errors import EXIT_OK, DataError, UsageError
-from bench.escape import toml_text
-from bench.spec import split_list
-from bench.words import MB
+from bench.core.cache import Cache, default_root
+from bench.core.errors import EXIT_OK, DataError, UsageError
+from bench.core.escape import toml_text
+from bench.core.spec import split_list
+from bench.core.words import MB
 
 if TYPE_CHECKING:
     from bench.data.catalog import SplitRef
@@ -134,11 +134,11 @@ def fetch(
     """
     from bench import api
     from bench.cli.bar import Bar
+    from bench.core.spec import parse_method_spec
     from bench.data.fetch import NOTHING
     from bench.data.needs import Needs
     from bench.data.places import embedded
     from bench.plan import note_needs
-    from bench.spec import parse_method_spec
     from bench.suite import load_suites
 
     if not names and not suite and not methods:

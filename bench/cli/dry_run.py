@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.build import lacks_model
+from bench.core.spec import MethodSpec
+from bench.core.words import plural
 from bench.data.needs import Needs
 from bench.plan import Cell, Outline, Settings, check, due, encoder_of, find_needs, outline, plan
-from bench.spec import MethodSpec
 from bench.suite import Suite
 from bench.tasks import SupervisedTask
 from bench.tasks.loading import load_tasks
-from bench.words import plural
 
 # Nominal figures of two CPU cores: seconds of a training by profile, texts a second.
 _TRAINING_SECONDS = {"smoke": 20, "local": 150, "paper": 4 * 3600}

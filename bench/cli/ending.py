@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from types import FrameType
 
-from bench.errors import EXIT_HUNG_UP, EXIT_INTERRUPTED, EXIT_TERMINATED
+from bench.core.errors import EXIT_HUNG_UP, EXIT_INTERRUPTED, EXIT_TERMINATED
 
 _EXITS = {signal.SIGTERM: EXIT_TERMINATED, signal.SIGHUP: EXIT_HUNG_UP}
 _GO_ON = "finished cells and checkpoints are kept, the same command goes on"

@@ -24,7 +24,7 @@ from bench.cli.writing import writing
 )
 def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
     """Write the records below FOLDERS [results/runs] in the form of another tool."""
-    from bench.errors import DataError
+    from bench.core.errors import DataError
     from bench.integrations.mteb_results import export
     from bench.records.files import find_records, read_verified
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bench.cli.terminal import say
-from bench.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK
+from bench.core.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK
 
 DEFAULT_BOUNDS = "avg:0"
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import click
 
-from bench import registry
 from bench.cli.terminal import listing, say
-from bench.errors import UsageError
+from bench.core import registry
+from bench.core.errors import UsageError
 
 OWN = "sentence-bench"
 

@@ -16,9 +16,9 @@ from bench import __version__
 from bench.cli.ending import bug, end_by_signals, exit_of
 from bench.cli.streams import complaint, guard
 from bench.cli.terminal import say
-from bench.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError
-from bench.files import out_of_room
-from bench.progress import LibraryWarnings
+from bench.core.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError
+from bench.core.files import out_of_room
+from bench.core.progress import LibraryWarnings
 
 _VERBS = {
     "run": "Train or load methods, evaluate them on a suite, print the table.",

@@ -9,7 +9,7 @@ import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
 from bench.cli.terminal import say, terminal_width
-from bench.spec import split_list
+from bench.core.spec import split_list
 
 DEFAULT_SUITE = "mini"
 _SUPERVISED = "-supervised"
@@ -85,10 +85,10 @@ def command(
             os.environ[name] = "1"
     from bench import api
     from bench.cli.bar import Bar
+    from bench.core.spec import parse_method_spec
     from bench.plan import plan
     from bench.provision import fetch_command, provide
     from bench.runner import run_cells
-    from bench.spec import parse_method_spec
     from bench.suite import load_suites
 
     if baseline is not None:
@@ -136,8 +136,8 @@ def _supervised(name: str) -> str:
     Raises:
         UsageError: There is none.
     """
-    from bench.errors import UsageError
-    from bench.registry import SUITES, names
+    from bench.core.errors import UsageError
+    from bench.core.registry import SUITES, names
 
     known = [one for one in names(SUITES) if one.endswith(_SUPERVISED)]
     if name in known:

@@ -10,7 +10,7 @@ import click
 
 from bench.cli.terminal import say, terminal_width
 from bench.cli.writing import writing
-from bench.errors import EXIT_OK, EXIT_STALE
+from bench.core.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
     from bench.records.entries import Group, Record
@@ -87,7 +87,7 @@ def command(
 
     With --write or --check, the records are those of [results/baselines].
     """
-    from bench.errors import DataError, UsageError
+    from bench.core.errors import DataError, UsageError
     from bench.records.files import find_records
 
     if action and (style != "text" or view != "scores" or results or suite):
@@ -153,7 +153,7 @@ def _scores(
 
 
 def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -> list[Table]:
-    from bench.errors import UsageError
+    from bench.core.errors import UsageError
     from bench.report.imported import read_models, with_models
     from bench.report.model import load_tables
 
@@ -177,7 +177,7 @@ def _view(
     style: str,
     plot: Path | None,
 ) -> list[str]:
-    from bench.errors import UsageError
+    from bench.core.errors import UsageError
     from bench.report import curve, diagnostics, geometry, grid, phenomena
     from bench.report.columns import protocol_note
 
@@ -225,7 +225,7 @@ def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]
 
 
 def _plot(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
-    from bench.errors import DataError, UsageError
+    from bench.core.errors import DataError, UsageError
     from bench.report.curve import find_curves
     from bench.report.plot import draw
 

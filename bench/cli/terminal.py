@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from tabulate import tabulate
 
-from bench.escape import plain
+from bench.core.escape import plain
 
 PAGE = 100
 _GAP = 2

@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from bench.core.errors import DataError, UsageError
+from bench.core.files import write_atomic
+from bench.core.fingerprint import FileHashes, canonical_json, fingerprint
+from bench.core.progress import Progress, Silent
 from bench.data.catalog import SplitRef, catalog, parse_refs
 from bench.data.download import check_mirror
 from bench.data.fetch import Fetcher, Table
@@ -15,10 +19,6 @@ from bench.data.places import embedded, locate, mismatch, rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, row_digest, rows_sha256, write_rows
 from bench.data.sources import FilesSource, HubSource
 from bench.data.values import typed
-from bench.errors import DataError, UsageError
-from bench.files import write_atomic
-from bench.fingerprint import FileHashes, canonical_json, fingerprint
-from bench.progress import Progress, Silent
 
 
 def find_folder(given: str | Path | None) -> Path | None:

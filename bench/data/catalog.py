@@ -11,9 +11,9 @@ from importlib.resources import files
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from bench.core.errors import UsageError
+from bench.core.registry import did_you_mean
 from bench.data.sources import FilesSource, RemoteFile, Sha256, Source, offers
-from bench.errors import UsageError
-from bench.registry import did_you_mean
 
 PARTS = ("train", "dev", "test")
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
+from bench.core.errors import DataError, UsageError
+from bench.core.fingerprint import canonical_json
+from bench.core.registry import did_you_mean
 from bench.data.catalog import SplitRef, catalog
 from bench.data.places import rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
 from bench.data.values import checked, refuse_blank, typed
-from bench.errors import DataError, UsageError
-from bench.fingerprint import canonical_json
-from bench.registry import did_you_mean
 from bench.suite import FileData, OwnSpec
 
 _SPECS = {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in get_args(OwnSpec)}

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import canonical_json, fingerprint
 from bench.data.access import DataAccess, in_fixed_split
 from bench.data.catalog import catalog
 from bench.data.hub import commit_of
-from bench.errors import DataError
-from bench.fingerprint import canonical_json, fingerprint
 
 Texts = tuple[str, ...]
 _SIMCSE = "princeton-nlp/datasets-for-simcse"

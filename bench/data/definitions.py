@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
 from bench.data.rows import text_digest
-from bench.errors import DataError
-from bench.fingerprint import fingerprint
 
 SETS: Mapping[str, str] = {
     "oewn": "definitions/oewn:train+valid+test",

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from bench.core.errors import DataError, UsageError
+from bench.core.files import FULL
+from bench.core.progress import Progress
+from bench.core.words import MB
 from bench.data.sources import RemoteFile, total_bytes
-from bench.errors import DataError, UsageError
-from bench.files import FULL
-from bench.progress import Progress
-from bench.words import MB
 
 if TYPE_CHECKING:
     import requests

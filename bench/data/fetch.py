@@ -12,6 +12,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
+from bench.core.errors import DataError
+from bench.core.files import out_of_room
+from bench.core.fingerprint import fingerprint
+from bench.core.locks import one_at_a_time
+from bench.core.progress import Progress
+from bench.core.words import megabytes, plural
 from bench.data.catalog import Dataset, SplitRef, catalog, parse_refs, read_catalog
 from bench.data.download import Downloads
 from bench.data.formats import LocalFile
@@ -29,12 +35,6 @@ from bench.data.sources import (
     total_bytes,
 )
 from bench.data.steps import Context, apply_steps, text_key
-from bench.errors import DataError
-from bench.files import out_of_room
-from bench.fingerprint import fingerprint
-from bench.locks import one_at_a_time
-from bench.progress import Progress
-from bench.words import megabytes, plural
 
 _DOWNLOADS = "downloads"
 NOTHING = "nothing"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
 from bench.data.rows import Row
-from bench.errors import DataError
-from bench.fingerprint import fingerprint
 
 # Lowest and highest score of each set.
 TRAIN = {"sts/stsb:train": (0.0, 5.0), "sts/sick:train": (1.0, 5.0)}

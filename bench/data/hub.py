@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from bench.core.errors import DataError, first_line
 from bench.data.rows import Row
 from bench.data.sources import HubSource
-from bench.errors import DataError, first_line
 
 _SECONDS = 8
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.catalog import SplitRef, parse_refs
 from bench.data.fetch import NOTHING, Table
 from bench.data.hub import fetch_hub_file
 from bench.data.places import state
 from bench.data.sources import FilesSource, HubSource
-from bench.errors import DataError
 
 
 class Needs(DataAccess):

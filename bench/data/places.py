@@ -7,9 +7,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from bench.core.errors import DataError
 from bench.data.catalog import SplitRef, catalog
 from bench.data.rows import read_rows, rows_sha256
-from bench.errors import DataError
 
 
 @cache

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
 from bench.data.rows import Row, text_digest
-from bench.errors import DataError
-from bench.fingerprint import fingerprint
 
 # No row here is one that a suite tests on.
 RETRIEVAL: Mapping[str, str] = {

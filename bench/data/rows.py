@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import DataError
-from bench.files import write_atomic
-from bench.fingerprint import canonical_json
+from bench.core.errors import DataError
+from bench.core.files import write_atomic
+from bench.core.fingerprint import canonical_json
 
 Row = dict[str, Any]
 # Those of the largest number of 64 bits.

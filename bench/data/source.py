@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.rows import Row, renamed, rows_sha256
 from bench.data.sources import FilesSource, HubSource
 from bench.data.values import checked, refuse_blank
-from bench.errors import DataError
 from bench.suite import Data, FileData, HubData, MtebData, MtebSpec, Suite, TaskSpec
 
 OtherData = FileData | FilesSource | HubData | MtebData

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import canonical_json
 from bench.data.rows import Row
-from bench.errors import DataError
-from bench.fingerprint import canonical_json
 
 LISTS = {"positive", "negative"}
 TARGETS = {"label", "score"}

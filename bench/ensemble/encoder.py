@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.classifiers.saved import LabelsOnly
+from bench.core.fingerprint import fingerprint
 from bench.ensemble.material import Material
 from bench.ensemble.memory import Memory
 from bench.ensemble.pipeline import Fold, Training, predicted, stack_of
@@ -14,7 +15,6 @@ from bench.ensemble.report import describe
 from bench.ensemble.settings import LABELLER, EnsembleConfig
 from bench.ensemble.stack import ways
 from bench.ensemble.targets import Floats
-from bench.fingerprint import fingerprint
 from bench.method import BuildContext, Label, LabelledTexts, Probabilities
 from bench.pool import Item, PoolAnswer, PseudoLabels
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import CellError
+from bench.core.fingerprint import canonical_json, fingerprint
 from bench.ensemble.augment import Augmented, augment, replace_words
 from bench.ensemble.members import Examples
 from bench.ensemble.retrieval import (
@@ -25,8 +27,6 @@ from bench.ensemble.retrieval import (
 )
 from bench.ensemble.settings import EnsembleConfig
 from bench.ensemble.targets import Floats, Targets, find_targets
-from bench.errors import CellError
-from bench.fingerprint import canonical_json, fingerprint
 from bench.method import BuildContext, LabelledTexts
 from bench.pool import Item
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.files import write_atomic
-from bench.fingerprint import LENGTH
+from bench.core.files import write_atomic
+from bench.core.fingerprint import LENGTH
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -13,6 +13,8 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from bench.core.errors import CellError, UsageError
+from bench.core.progress import quiet_libraries
 from bench.ensemble.context_model import (
     ContextModel,
     Loss,
@@ -22,10 +24,8 @@ from bench.ensemble.context_model import (
 )
 from bench.ensemble.members import Examples, Predicted
 from bench.ensemble.retrieval import ABSENT, Vectors
-from bench.errors import CellError, UsageError
 from bench.method import BuildContext
 from bench.pool import Item
-from bench.progress import quiet_libraries
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.fingerprint import fingerprint
 from bench.ensemble.material import INNER_FOLDS, Material, seed_of
 from bench.ensemble.members import Examples, Member, TfidfMember
 from bench.ensemble.memory import Arrays, Memory
@@ -18,7 +19,6 @@ from bench.ensemble.pseudo_labels import Selection, distinct, select, spread
 from bench.ensemble.settings import LABELLER, OTHERS, PUBLISHED, TFIDF
 from bench.ensemble.stack import Stack
 from bench.ensemble.targets import Floats
-from bench.fingerprint import fingerprint
 from bench.method import BuildContext
 
 

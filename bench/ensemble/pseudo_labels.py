@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import CellError
 from bench.ensemble.retrieval import ABSENT
 from bench.ensemble.targets import Floats
-from bench.errors import CellError
 
 Filter = Literal["none", "sigma", "confidence", "agree"]
 DEFINITIONS = {

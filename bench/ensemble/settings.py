@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
+from bench.core.spec import split_list
 from bench.method import MethodConfig
-from bench.spec import split_list
 
 Arm = Literal["syn", "bt", "ctx"]
 # Of the winning entry of the CommonLit prize (repository mathislucka/kaggle_clrp_1st_place_solution

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bench.core.errors import CellError
 from bench.ensemble.targets import Floats
-from bench.errors import CellError
 
 Way = Literal["ridge", "mean", "best_single", "logistic"]
 GRID = (0.01, 0.1, 1.0, 10.0)

@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.checkpoint_files import refuse_damaged
 from bench.checkpoints import snapshot
-from bench.files import is_folder
+from bench.core.files import is_folder
+from bench.core.progress import quiet_libraries
 from bench.loading import refuse_random, reports, told_by_name
 from bench.method import BuildContext
-from bench.progress import quiet_libraries
 
 _BATCH = 32
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from bench.api import build_method
 from bench.build import Built
+from bench.core.errors import CellError, DataError, UsageError, first_line
+from bench.core.progress import quiet_libraries
+from bench.core.registry import did_you_mean
 from bench.data.rows import Row
-from bench.errors import CellError, DataError, UsageError, first_line
 from bench.plan import Settings, encode
-from bench.progress import quiet_libraries
-from bench.registry import did_you_mean
 from bench.suite import MTEB_PREFIX, Convention, MtebSpec, StsSpec, Suite
 from bench.tasks.base import Column, Task, TaskScore, Vectors
 

@@ -12,7 +12,7 @@ from mteb.cache import ResultCache
 from mteb.models.model_meta import ModelMeta
 from mteb.results import TaskResult
 
-from bench.fingerprint import fingerprint
+from bench.core.fingerprint import fingerprint
 from bench.plan import file_name
 from bench.records.entries import Record, TaskEntry
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import mteb
 
+from bench.core.errors import DataError, UsageError, first_line
+from bench.core.progress import quiet_libraries
 from bench.data.hub import refuse_unreachable
 from bench.data.rows import Row
-from bench.errors import DataError, UsageError, first_line
-from bench.progress import quiet_libraries
 
 
 def load_rows(name: str, revision: str, split: str) -> list[Row]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.method import Label, LabelledTexts, MostProbable, Probabilities
 from bench.probes import protocols
 from bench.probes.base import Examples, Features, Labels

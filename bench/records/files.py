@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bench.errors import DataError
-from bench.files import write_atomic
-from bench.fingerprint import canonical_json
+from bench.core.errors import DataError
+from bench.core.files import write_atomic
+from bench.core.fingerprint import canonical_json
+from bench.core.regular import read_regular
 from bench.records.entries import Part, Record, Whole
 from bench.records.verification import check_figures, check_items
-from bench.regular import read_regular
 
 DEFAULT_OUTPUT = Path("results/runs")
 # Hundreds of times what the records of the largest suites take.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
+from bench.core.errors import DataError
 from bench.metrics.classification import label_replicates
 from bench.metrics.ranking import average_precision
 from bench.stats.bootstrap import (

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
+from bench.core.escape import plain
 from bench.data.rows import Row
-from bench.escape import plain
 from bench.report.compare import Side
 from bench.tasks import Task
 

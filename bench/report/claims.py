@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from bench.claims.judge import Judgement, Measured
 from bench.claims.papers import Claim, Paper
-from bench.escape import markdown, markdown_code, one_line
+from bench.core.escape import markdown, markdown_code, one_line
 
 NOTE = (
     "A claim says that A scores higher than B. It holds where the 95% interval of A − B lies "

@@ -7,7 +7,7 @@ from textwrap import fill
 
 from tabulate import tabulate
 
-from bench.escape import markdown, markdown_code, plain
+from bench.core.escape import markdown, markdown_code, plain
 from bench.protocol import differing_protocols, most_common
 from bench.records.entries import Group, Record
 from bench.report.text import OTHER_PROTOCOL, Style

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from bench.errors import DataError, UsageError
-from bench.escape import plain
-from bench.fingerprint import fingerprint
+from bench.core.errors import DataError, UsageError
+from bench.core.escape import plain
+from bench.core.fingerprint import fingerprint
 from bench.protocol import refuse_other_protocol
 from bench.records.entries import Record
 from bench.records.files import read_items

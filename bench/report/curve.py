@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
+from bench.core.spec import MethodSpec, parse_method_spec
 from bench.records.entries import Record
 from bench.report.columns import by_group, grids, heading, label, note, shown_code, shown_text
 from bench.report.model import NO_BASE
 from bench.report.text import Style
-from bench.spec import MethodSpec, parse_method_spec
 
 Scores = Mapping[str, float]
 _SIZES = ("dim", "fraction")

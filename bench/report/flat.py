@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bench.escape import csv_cell, json_text
+from bench.core.escape import csv_cell, json_text
 from bench.report.model import NO_BASE, Row, Table
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import DataError
-from bench.regular import read_regular
+from bench.core.errors import DataError
+from bench.core.regular import read_regular
 from bench.report.model import Row, Table, order_rows
 
 _LIMIT = 64 * 2**20

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from bench.errors import DataError
-from bench.escape import markdown, plain
-from bench.files import write_atomic
+from bench.core.errors import DataError
+from bench.core.escape import markdown, plain
+from bench.core.files import write_atomic
 from bench.records.entries import Record
 from bench.report import diagnostics
 from bench.report.model import Found, Table, make_table, read_suites

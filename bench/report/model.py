@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import DataError
+from bench.core.errors import DataError
 from bench.protocol import differing_protocols, most_common
 from bench.records.entries import Group, Interval, Record
 from bench.records.files import read_record, without_repeats

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
-from bench.escape import plain
-from bench.files import write_atomic
+from bench.core.errors import UsageError
+from bench.core.escape import plain
+from bench.core.files import write_atomic
 from bench.report.curve import Curves
 
 FORMATS = (".svg", ".png")

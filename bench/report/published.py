@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from bench.spec import parse_method_spec
+from bench.core.spec import parse_method_spec
 
 _FRACTIONS = {"percent": 0.01, "fraction": 1.0}
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from bench.escape import markdown, markdown_code, plain
+from bench.core.escape import markdown, markdown_code, plain
 from bench.records.entries import Interval
 from bench.report.model import NO_BASE, Row, Table
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score
 
+from bench.core.errors import CellError, DataError, UsageError
 from bench.data.rows import Row
-from bench.errors import CellError, DataError, UsageError
 from bench.metrics.classification import label_replicates
 from bench.probes import protocols
 from bench.probes.base import Examples, Labels, Probe

@@ -11,8 +11,8 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from bench.core.errors import CellError
 from bench.data.rows import Row
-from bench.errors import CellError
 from bench.metrics.clusters import bcubed_f1, homogeneity_completeness, v_measures
 from bench.stats.bootstrap import resample_counts
 from bench.suite import ClusteringSpec, Convention

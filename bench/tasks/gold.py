@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import DataError
+from bench.core.errors import DataError
 
 
 def check_spread(where: str, gold: NDArray[np.float64]) -> None:

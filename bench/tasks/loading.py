@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row
 from bench.data.source import available_parts, part_rows
-from bench.errors import UsageError
 from bench.suite import Suite, TaskSpec
 from bench.tasks import Task, task_class
 

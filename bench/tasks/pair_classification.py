@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
+from bench.core.errors import CellError
 from bench.data.rows import Row
-from bench.errors import CellError
 from bench.metrics.similarity import similarities
 from bench.metrics.thresholds import best_thresholds
 from bench.stats.bootstrap import average_precision_replicates, resample_counts

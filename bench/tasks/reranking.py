@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import CellError
 from bench.data.rows import Row
-from bench.errors import CellError
 from bench.metrics.ranking import Ties, average_precision, precision_at, reciprocal_rank
 from bench.stats.bootstrap import mean_replicates, resample_counts
 from bench.suite import Convention, RerankingSpec

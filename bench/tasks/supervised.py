@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from bench.contamination import row_key
+from bench.core.errors import CellError
 from bench.data.rows import Row
-from bench.errors import CellError
 from bench.method import (
     Label,
     LabelledTexts,

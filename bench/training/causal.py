@@ -20,7 +20,7 @@ from tokenizers import (
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from bench.errors import DataError
+from bench.core.errors import DataError
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
 _SPECIAL = (PAD, BOS, EOS)

@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
-from bench.files import copy_folder, write_atomic
-from bench.sealed import SEAL, damage, seal
+from bench.core.files import copy_folder, write_atomic
+from bench.core.sealed import SEAL, damage, seal
 from bench.training.ranks import is_first, wait_for_all
 from bench.training.watching import StopWhen
 

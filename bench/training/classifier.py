@@ -19,9 +19,9 @@ from torch.nn import functional
 from transformers import PrinterCallback, TrainerState
 
 from bench.classifiers.rows import Examples, Rows
-from bench.files import write_atomic
+from bench.core.files import write_atomic
+from bench.core.progress import quiet_libraries
 from bench.method import BuildContext
-from bench.progress import quiet_libraries
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import EpochSampler
 from bench.training.checkpoints import LossCheckpoints, SealCheckpoints, go_on, resume_point

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from sentence_transformers import SentenceTransformerTrainer
 
-from bench.errors import CellError
+from bench.core.errors import CellError
 
 
 # To mypy the library's classes are Any where it is not installed, which strict mode refuses.

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from bench.errors import DataError
-from bench.files import write_atomic
+from bench.core.errors import DataError
+from bench.core.files import write_atomic
 from bench.training.ranks import is_first
 
 State = Mapping[str, Tensor]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 ALPHA = 16
 DROPOUT = 0.05

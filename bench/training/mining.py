@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.contamination import normalise
+from bench.core.errors import DataError
+from bench.core.files import write_atomic
 from bench.data.retrieval import Query
-from bench.errors import DataError
-from bench.files import write_atomic
 
 # Ranks that replacements leave out, as the likeliest to answer the query after all.
 SKIPPED = 10

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bench.core.errors import UsageError
 from bench.data.corpora import Texts
 from bench.data.graded import Graded
 from bench.data.retrieval import Query
-from bench.errors import UsageError
 
 # Label of rows of retrieval, which no grade is equal to.
 RETRIEVAL_LABEL = -1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 import torch.distributed as dist
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 
 def ranks() -> tuple[int, int]:

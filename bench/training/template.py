@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers.processors import TemplateProcessing
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.layers import is_causal
 
 TEMPLATES: Mapping[str, tuple[str, str]] = {

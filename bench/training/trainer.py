@@ -22,10 +22,10 @@ from sentence_transformers import (
 )
 from transformers import PrinterCallback, TrainerCallback
 
+from bench.core.files import write_atomic
+from bench.core.progress import quiet_libraries
 from bench.data.rows import Row
-from bench.files import write_atomic
 from bench.method import BuildContext
-from bench.progress import quiet_libraries
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import Batches, EpochSampler, GivenBatches
 from bench.training.checkpoints import (

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.core.progress import Progress
 from bench.data.access import DataAccess
 from bench.method import ModelAccess
-from bench.progress import Progress
 
 SYNSETS = "definitions/oewn:train+valid+test"
 MASKED_SHARE = 0.15

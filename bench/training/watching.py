@@ -10,9 +10,9 @@ from typing import Any
 from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from bench.core.files import write_atomic
+from bench.core.progress import Progress
 from bench.data.rows import Row
-from bench.files import write_atomic
-from bench.progress import Progress
 
 SUMMARY_FILE = "training.json"
 SPEARMAN = "eval_spearman_cosine"

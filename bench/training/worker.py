@@ -19,14 +19,14 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from bench.build import Built, keep, lacks_model, model_fingerprint
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import CellError, UsageError, first_line
+from bench.core.files import out_of_room, write_atomic
+from bench.core.progress import Progress, Silent, quiet_libraries
 from bench.data.access import DataAccess
-from bench.errors import CellError, UsageError, first_line
-from bench.files import out_of_room, write_atomic
 from bench.method import BuildContext, Method
 from bench.models import Models
 from bench.processes import Job, NeedsModel, describe, recall
-from bench.progress import Progress, Silent, quiet_libraries
 
 # The others wait for what the first process does alone, such as an evaluation or an encoding.
 _PATIENCE = timedelta(hours=6)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, model_validator
 
+from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.errors import UsageError
 from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess
 from bench.models import named_method
 from bench.transforms.maps import Affine, Fitted, Floats, Link, Mapped, Source

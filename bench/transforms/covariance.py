@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.transforms.maps import Affine, Fitted, Floats
 
 Kind = Literal["pca", "zca", "pca-cor", "zca-cor", "cholesky"]

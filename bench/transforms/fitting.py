@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import CellError
-from bench.progress import Progress
+from bench.core.errors import CellError
+from bench.core.progress import Progress
 from bench.records.entries import FitEntry
 from bench.transforms.maps import Affine, Link, Mapped, apply_all, fit_all, fit_entries
 

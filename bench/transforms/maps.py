@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.records.entries import FitEntry
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.core.errors import UsageError
+from bench.core.progress import Progress
 from bench.data.definitions import Entry
-from bench.errors import UsageError
-from bench.progress import Progress
 from bench.training.heads import fresh_linear
 
 Logits = Callable[[Tensor], Tensor]

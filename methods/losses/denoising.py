@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.errors import CellError, first_line
+from bench.core.errors import CellError, first_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -82,7 +82,7 @@ def denoising_loss(model: SentenceTransformer, folder: Path, seed: int) -> Denoi
     """
     from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
-    from bench.progress import quiet_libraries
+    from bench.core.progress import quiet_libraries
     from bench.training.trainer import seed_everything
 
     quiet_libraries()

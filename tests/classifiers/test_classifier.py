@@ -23,7 +23,7 @@ from bench.api import build_method
 from bench.checkpoints import load_folder
 from bench.classifiers.rows import make_rows, stratified_split
 from bench.classifiers.saved import load_classifier
-from bench.errors import CellError, DataError, UsageError
+from bench.core.errors import CellError, DataError, UsageError
 from bench.method import LabelledTexts
 from bench.training.checkpoints import LossCheckpoints
 from bench.training.classifier import ClassifierLoss, add_head, has_to_stop, train_classifier

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from bench import registry
 from bench.cli.main import main
+from bench.core import registry
 from bench.method import MethodConfig, MethodInfo
 from bench.records.files import find_records
 from bench.runner import Outcome

@@ -19,13 +19,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess
 from bench.data.catalog import SplitRef
 from bench.data.convert import KINDS, convert, row_columns
 from bench.data.rows import read_rows, rows_sha256, write_rows
 from bench.data.source import task_sha256
-from bench.fingerprint import FileHashes
 from bench.suite import load_suite
 from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, files, put, serve
 from tests.small import Bench
@@ -244,7 +244,7 @@ def test_verify_forgets_what_it_knew(
         tmp_path / "mine", tmp_path, Cache(tmp_path / "cache").hashes(), offline=True
     )
     access.sha256(f"{NAME}:train")
-    monkeypatch.setattr("bench.fingerprint.FileHashes.sha256", lambda *_: "2:known")
+    monkeypatch.setattr("bench.core.fingerprint.FileHashes.sha256", lambda *_: "2:known")
     path.write_bytes(b"damaged")
     code, out, _ = bench("data", "verify", f"{NAME}:train", "--data", "mine")
     assert code == 4

@@ -67,7 +67,7 @@ def _missing_data(bench: Bench) -> int:
 
 def _bug(bench: Bench) -> int:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.registry.names", lambda kind: 1 / 0)
+        patch.setattr("bench.core.registry.names", lambda kind: 1 / 0)
         patch.setattr("tempfile.tempdir", str(Path.cwd()))
         return bench("list", "methods")[0]
 

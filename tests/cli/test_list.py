@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from bench import registry
+from bench.core import registry
 from tests.small import Bench
 
 

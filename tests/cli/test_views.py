@@ -77,8 +77,8 @@ def test_a_view_of_nothing_says_what_to_run(view: str, bench: Bench, suite: Path
 
 def test_what_views_name_to_run_makes_them() -> None:
     # Suites and methods by these names exist; what they leave is tested with them.
+    from bench.core.spec import parse_method_spec
     from bench.method import method_class, resolve
-    from bench.spec import parse_method_spec
     from bench.suite import load_suite
 
     for command in (command for _, command in _MAKES.values()):

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.core.errors import UsageError
 from bench.data.catalog import SplitRef, parse_names, parse_refs, read_catalog
 from bench.data.formats.lines import Tsv
 from bench.data.formats.tables import Csv
 from bench.data.places import embedded, locate, state
 from bench.data.sources import FilesSource, HubSource, MadeSource, RemoteFile, offers
 from bench.data.steps.several import Unlike
-from bench.errors import UsageError
 
 CATALOG = read_catalog()
 SPLITS = [

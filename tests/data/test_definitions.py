@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.definitions import (
     Entry,
@@ -17,7 +18,6 @@ from bench.data.definitions import (
     part_of,
     word_ids,
 )
-from bench.errors import DataError
 from tests.tiny import tiny_bert, tiny_decoder
 
 GOOD = "tea\ta hot drink\n\ncat\ta small animal\ntea\ta leaf\ntea\ta hot drink\nice cream\tfrozen\n"

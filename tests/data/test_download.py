@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import Silent
+from bench.core.words import megabytes
 from bench.data.catalog import SplitRef
 from bench.data.download import Downloads, check_mirror
 from bench.data.fetch import Fetcher
 from bench.data.rows import read_rows
 from bench.data.sources import RemoteFile
-from bench.errors import DataError, UsageError
-from bench.progress import Silent
-from bench.words import megabytes
 from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, put, serve
 
 BODY = bytes(range(256)) * 2_000

@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from bench.core.errors import DataError, UsageError
+from bench.core.fingerprint import FileHashes
+from bench.core.progress import Silent
 from bench.data.access import DataAccess
 from bench.data.catalog import SplitRef, catalog, parse_names
 from bench.data.fetch import Fetcher, Table
 from bench.data.places import state
 from bench.data.rows import read_rows, rows_sha256, write_rows
 from bench.data.sources import FilesSource
-from bench.errors import DataError, UsageError
-from bench.fingerprint import FileHashes
-from bench.progress import Silent
 from tests.data.mirror import AT, COLUMNS, NAME, ROWS, add, archive, dataset, files, put, source
 
 TRAIN = SplitRef(NAME, "train")

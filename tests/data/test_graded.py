@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.graded import TEST, Graded, load_graded, load_graded_sets
-from bench.errors import DataError
 
 
 def test_pairs_are_new_to_every_test_set(data_folder: Path, tmp_path: Path) -> None:

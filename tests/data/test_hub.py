@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, corpus_revisions, load_corpus
-from bench.errors import DataError
-from bench.fingerprint import FileHashes
 
 REPOSITORY = "princeton-nlp/datasets-for-simcse"
 LETTERS = "bcdfghjklmnprst"

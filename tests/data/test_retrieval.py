@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.retrieval import (
     RETRIEVAL,
@@ -16,7 +17,6 @@ from bench.data.retrieval import (
     retrieval_datasets,
     retrieval_fingerprint,
 )
-from bench.errors import DataError
 
 ROWS = {
     "reranking/wikiqa:train": [

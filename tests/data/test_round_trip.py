@@ -17,11 +17,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess
 from bench.data.rows import Row, read_table, rows_sha256
 from bench.data.values import checked
-from bench.errors import DataError
-from bench.fingerprint import FileHashes
 
 COLUMNS = ("text", "label", "score")
 LINE = st.text(st.characters(exclude_characters="\t\n\r", exclude_categories=["Cs"]))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.errors import DataError
+from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess, in_fixed_split
 from bench.data.corpora import load_corpus
 from bench.data.rows import read_rows, rows_sha256
-from bench.errors import DataError
-from bench.fingerprint import FileHashes
 
 COLUMNS = ("sentence1", "score")
 

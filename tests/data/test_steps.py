@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from bench.core.errors import DataError
 from bench.data.rows import Row
 from bench.data.steps import Context, Step, apply_steps, text_key
-from bench.errors import DataError
 
 STEP: TypeAdapter[Any] = TypeAdapter(Step)
 KINDS = get_args(get_args(Step)[0])

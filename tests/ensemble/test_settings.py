@@ -12,12 +12,12 @@ import torch
 from transformers import BartConfig, BartForConditionalGeneration, BertTokenizer
 
 from bench.api import build_method
+from bench.core.errors import BenchError, CellError, DataError, UsageError
+from bench.core.spec import parse_method_spec
 from bench.ensemble.settings import EnsembleConfig
-from bench.errors import BenchError, CellError, DataError, UsageError
 from bench.method import LabelledTexts, resolve
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.pool import Item, PoolPredictor
-from bench.spec import parse_method_spec
 from bench.suite import load_suite
 from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
 

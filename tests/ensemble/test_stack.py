@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench.core.errors import CellError
 from bench.ensemble.stack import GRID, Stack, ways
 from bench.ensemble.targets import Targets, find_targets
-from bench.errors import CellError
 
 
 def scores(members: int = 3, n: int = 40, seed: int = 0) -> Stack:

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from bench.build import Built, build_encoder
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import CellError, DataError, UsageError
+from bench.core.progress import Silent
+from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
-from bench.errors import CellError, DataError, UsageError
 from bench.method import LabelledTexts, method_class, resolve
 from bench.methods.majority import MajorityPredictor
 from bench.models import Models
-from bench.progress import Silent
-from bench.spec import parse_method_spec
 from tests.tiny import tiny_bert
 
 TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on."]

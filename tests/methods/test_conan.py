@@ -14,12 +14,12 @@ from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
 from bench.build import Built
+from bench.core.errors import BenchError, DataError, UsageError
+from bench.core.spec import parse_method_spec
 from bench.data.graded import Graded
-from bench.errors import BenchError, DataError, UsageError
 from bench.method import resolve
 from bench.methods import conan
 from bench.methods.conan import Conan, task_batches
-from bench.spec import parse_method_spec
 from tests.made_up_rows import PAIRS, QUERIES, SCORES
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert

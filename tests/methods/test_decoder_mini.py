@@ -13,11 +13,11 @@ import transformers
 
 from bench.api import build_method
 from bench.build import Built
-from bench.errors import DataError, UsageError
+from bench.core.errors import DataError, UsageError
+from bench.core.spec import parse_method_spec
 from bench.method import resolve
 from bench.methods.decoder_mini import DecoderMini
 from bench.records.files import find_records, read_record
-from bench.spec import parse_method_spec
 from bench.training import causal, language, watching
 from tests.small import Bench, write_suite
 

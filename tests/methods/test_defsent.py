@@ -27,8 +27,9 @@ from transformers import (
 from bench.api import build_method, make_settings
 from bench.build import Built
 from bench.checkpoints import load_folder
+from bench.core.errors import DataError, UsageError
+from bench.core.spec import parse_method_spec
 from bench.data.definitions import part_of
-from bench.errors import DataError, UsageError
 from bench.method import BuildContext, resolve
 from bench.methods.defsent import DefSent
 from bench.methods.losses.definitions import (
@@ -39,7 +40,6 @@ from bench.methods.losses.definitions import (
     tied_logits,
 )
 from bench.plan import _models
-from bench.spec import parse_method_spec
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert, tiny_llama
 

@@ -16,8 +16,10 @@ from transformers import AutoModel, AutoTokenizer
 from bench.api import build_method, make_settings
 from bench.build import Built
 from bench.checkpoints import load_folder
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import Silent
+from bench.core.spec import parse_method_spec
 from bench.data.definitions import Entry, load_definitions
-from bench.errors import DataError, UsageError
 from bench.method import BuildContext, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
@@ -29,8 +31,6 @@ from bench.methods.losses.definitions import (
 )
 from bench.metrics.isotropy import isoscore
 from bench.plan import _models
-from bench.progress import Silent
-from bench.spec import parse_method_spec
 from bench.training import trainer
 from bench.training.heads import fresh_linear
 from tests.stopping import Stopped, frequent_checkpoints

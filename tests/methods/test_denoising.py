@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
 
 from bench.checkpoints import load_folder
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.methods.losses.denoising import denoising_loss
 from tests.tiny import tiny_bert, tiny_decoder
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from bench.api import build_method
+from bench.core.spec import parse_method_spec
 from bench.data.corpora import load_corpus
 from bench.method import resolve
 from bench.methods.pca_dims import PcaDims
 from bench.methods.random import RandomEncoder
-from bench.spec import parse_method_spec
 
 TEXTS = [f"text {i}" for i in range(200)]
 SENTENCES = [f"sentence {i}" for i in range(90)]

@@ -12,12 +12,12 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
+from bench.core.errors import UsageError
+from bench.core.spec import parse_method_spec
 from bench.data.graded import Graded
-from bench.errors import UsageError
 from bench.method import resolve
 from bench.methods import pcc_tuning
 from bench.metrics.pearson import pearson
-from bench.spec import parse_method_spec
 from bench.training.template import prompt_length
 from tests.tiny import tiny_bert, tiny_llama
 

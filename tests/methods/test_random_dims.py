@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.api import build_method
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.metrics.isotropy import isoscore
 
 TEXTS = [f"text {i}" for i in range(50)]

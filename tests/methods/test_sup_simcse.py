@@ -14,7 +14,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.errors import DataError, UsageError
+from bench.core.errors import DataError, UsageError
 from bench.methods.sup_simcse import SupSimCSE
 from bench.training import trainer
 from bench.training.template import prompt_length

@@ -14,7 +14,7 @@ from datasets import Dataset
 from bench.api import build_method
 from bench.checkpoints import load_folder
 from bench.classifiers.rows import make_rows
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.method import LabelledTexts
 from bench.methods import three_phase
 from bench.methods.losses.joint import JointLoss

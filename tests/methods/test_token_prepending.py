@@ -22,7 +22,8 @@ from torch import Tensor
 
 from bench.api import build_method
 from bench.claims.papers import load_papers
-from bench.errors import UsageError
+from bench.core.errors import UsageError
+from bench.core.spec import parse_method_spec
 from bench.layers import find_blocks
 from bench.method import resolve
 from bench.methods.token_prepending import PUBLISHED, TokenPrepending
@@ -33,7 +34,6 @@ from bench.prepending import (
     states_at,
 )
 from bench.prompts import PLACEHOLDER, PROMPTS, prepared
-from bench.spec import parse_method_spec
 from tests.tiny import tiny_bert, tiny_decoder
 
 LAYERS = 4

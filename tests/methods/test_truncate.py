@@ -9,11 +9,11 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.errors import UsageError
+from bench.core.errors import UsageError
+from bench.core.spec import parse_method_spec
 from bench.method import resolve
 from bench.methods.truncate import Truncate
 from bench.records.files import find_records, read_record
-from bench.spec import parse_method_spec
 from tests.small import Bench, write_suite
 from tests.tiny import tiny_bert
 

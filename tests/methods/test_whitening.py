@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.api import make_settings
+from bench.core.spec import parse_method_spec
 from bench.method import resolve
 from bench.methods import whitening
 from bench.methods.random import RandomEncoder
@@ -20,7 +21,6 @@ from bench.probes import protocols
 from bench.probes.mapped import MappedProbe
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from bench.spec import parse_method_spec
 from bench.transforms import covariance
 from bench.transforms.covariance import Kind, fit_whitening
 from bench.transforms.maps import Floats

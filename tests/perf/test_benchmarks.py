@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.spec import split_list
+from bench.core.spec import split_list
 from bench.stats.bootstrap import resample_counts, spearman_replicates
 
 

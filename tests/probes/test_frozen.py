@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.method import LabelledTexts
 from bench.probes import senteval_relatedness
 from bench.probes.frozen import FrozenScorer

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.spec import parse_method_spec
+from bench.core.spec import parse_method_spec
 from bench.suite import Suite, read_suite
 
 FOLDER = Path(__file__).parents[2] / "results" / "reference"

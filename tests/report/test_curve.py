@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.records.entries import Record
 from bench.report.curve import find_curves, render
 from bench.report.plot import check_drawable, draw

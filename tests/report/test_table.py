@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
-from bench.errors import DataError
-from bench.escape import one_line
+from bench.core.errors import DataError
+from bench.core.escape import one_line
 from bench.records.entries import ContaminationEntry, GroupEntry, Timings
 from bench.report import phenomena
 from bench.report.flat import to_csv, to_json

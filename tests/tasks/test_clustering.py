@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import v_measure_score
 
 import bench
-from bench.errors import CellError
+from bench.core.errors import CellError
 from bench.suite import ClusteringSpec, Convention
 from bench.tasks import KINDS
 from bench.tasks.clustering import ClusteringTask

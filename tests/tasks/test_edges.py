@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from bench.errors import CellError, DataError, UsageError
+from bench.core.errors import CellError, DataError, UsageError
 from bench.suite import (
     ClassificationSpec,
     NliSpec,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from bench.errors import CellError, DataError
+from bench.core.errors import CellError, DataError
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 from bench.suite import StsSpec
 from bench.tasks.sts import StsTask

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from bench import registry
 from bench.cli.run import _supervised
-from bench.errors import CellError, UsageError
+from bench.core import registry
+from bench.core.errors import CellError, UsageError
 from bench.method import LabelledTexts, Probabilities
 from bench.methods.majority import MajorityPredictor
 from bench.probes import senteval_relatedness

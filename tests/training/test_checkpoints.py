@@ -11,9 +11,9 @@ import torch
 
 from bench.classifiers.rows import make_rows
 from bench.classifiers.settings import ClassifierConfig
-from bench.errors import DataError
-from bench.progress import Silent
-from bench.sealed import SEAL, seal
+from bench.core.errors import DataError
+from bench.core.progress import Silent
+from bench.core.sealed import SEAL, seal
 from bench.training.checkpoints import EXTRA, SealCheckpoints, resume_point
 from bench.training.classifier import train_classifier
 from bench.training.finite import FiniteTrainer

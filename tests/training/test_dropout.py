@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.checkpoints import load_folder
-from bench.errors import DataError
+from bench.core.errors import DataError
 from bench.methods.losses.in_batch import InBatchLoss
 from bench.training.dropout import (
     AdaptiveDropout,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerControl, TrainerState
 
-from bench.errors import DataError
+from bench.core.errors import DataError
 from bench.training.fusion import (
     Granularity,
     KeepCheckpoints,

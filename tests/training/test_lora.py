@@ -14,7 +14,7 @@ from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimil
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from torch import nn
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 from bench.training.heads import append_head
 from bench.training.lora import add_lora, merge_lora
 from bench.training.template import apply_template

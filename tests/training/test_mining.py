@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.contamination import normalise
+from bench.core.errors import DataError
 from bench.data.retrieval import Query
-from bench.errors import DataError
 from bench.training import mining
 from bench.training.mining import Candidates, CheckLog, HardNegatives, Rule, answered, mine
 

@@ -18,8 +18,9 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback
 
-from bench import api, registry
-from bench.errors import UsageError
+from bench import api
+from bench.core import registry
+from bench.core.errors import UsageError
 from bench.method import BuildContext
 from bench.methods.codiemb import CoDiEmb
 from bench.methods.sct import SCT

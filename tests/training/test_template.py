@@ -17,10 +17,10 @@ from sentence_transformers.sentence_transformer.modules import (
 )
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import UsageError
+from bench.core.progress import Silent
 from bench.encode import encode_columns
-from bench.errors import UsageError
-from bench.progress import Silent
 from bench.tasks.base import Column
 from bench.training.template import TEMPLATES, apply_template, prompt_length
 from tests.tiny import tiny_bert, tiny_decoder, tiny_llama

@@ -14,12 +14,12 @@ from sentence_transformers import SentenceTransformer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import TrainerCallback
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import CellError
+from bench.core.progress import Silent
 from bench.data.access import DataAccess
-from bench.errors import CellError
 from bench.method import BuildContext
 from bench.models import Models
-from bench.progress import Silent
 from bench.training.checkpoints import LOSS_FILE
 from bench.training.trainer import TrainSettings, seed_everything, train
 from tests.tiny import tiny_sentence_transformer

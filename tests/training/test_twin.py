@@ -15,9 +15,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
+from bench.core.errors import UsageError
+from bench.core.progress import Silent
 from bench.encode import encode_columns
-from bench.errors import UsageError
-from bench.progress import Silent
 from bench.tasks.base import Column
 from bench.training.twin import (
     TwinPass,

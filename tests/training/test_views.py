@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForMaskedLM
 
-from bench.cache import Cache
+from bench.core.cache import Cache
+from bench.core.errors import UsageError
+from bench.core.progress import Silent
 from bench.data.access import DataAccess
-from bench.errors import UsageError
 from bench.models import Models
-from bench.progress import Silent
 from bench.training.views import fill_masks, replace_one_word, synonyms
 from tests.tiny import tiny_bert
 

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.cache import Cache
 from bench.claims.judge import find_part
 from bench.claims.papers import Claim
+from bench.core.cache import Cache
+from bench.core.errors import UsageError
+from bench.core.progress import Silent
+from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
-from bench.errors import UsageError
 from bench.integrations.senteval import adapter
 from bench.method import Method, method_class, resolve
 from bench.models import lineage
 from bench.plan import encode
 from bench.processes import NeedsModel
-from bench.progress import Silent
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from bench.spec import parse_method_spec
 from bench.tasks.base import Column
 from bench.training.worker import SharedModels
 from tests.small import WORDS, Bench, write_suite

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import CellError, UsageError
+from bench.core.errors import CellError, UsageError
+from bench.core.spec import parse_method_spec
 from bench.method import resolve
 from bench.methods import whitening
 from bench.metrics.isotropy import isoscore
-from bench.spec import parse_method_spec
 from bench.transforms.covariance import Kind, fit_whitening
 from bench.transforms.maps import Floats
 

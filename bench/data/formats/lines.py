@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bench.core.errors import DataError
 from bench.data.formats.opened import Encoding, LocalFile, Options, read_lines
 from bench.data.rows import Row
-from bench.errors import DataError
 
 
 class Tsv(Options):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from bench.core.errors import DataError
 from bench.data.formats.opened import (
     Encoding,
     LocalFile,
@@ -17,7 +18,6 @@ from bench.data.formats.opened import (
     read_text,
 )
 from bench.data.rows import Row
-from bench.errors import DataError
 
 _BROWN_MEMBER = re.compile(r"(?:.*/)?c[a-r]\d\d")
 _JOINED = re.compile(r" @([-,.])@ ")

@@ -15,7 +15,7 @@ from typing import IO, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from bench.errors import DataError
+from bench.core.errors import DataError
 
 # Where the catalog sets no limit: far more than any file of rows is packed by, and far less than
 # an archive that fills a disk.

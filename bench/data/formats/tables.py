@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bench.core.errors import DataError
 from bench.data.formats.opened import Encoding, LocalFile, Options, opened, read_text, refuse_large
 from bench.data.rows import Row, parse_row, read_table
-from bench.errors import DataError
 
 
 class Csv(Options):

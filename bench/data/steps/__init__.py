@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from bench.core.errors import DataError
 from bench.data.rows import Row
 from bench.data.steps.base import Context, text_key
 from bench.data.steps.several import (
@@ -33,7 +34,6 @@ from bench.data.steps.single import (
     Sentences,
     Values,
 )
-from bench.errors import DataError
 
 Step = Annotated[
     Only

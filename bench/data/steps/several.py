@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from bench.core.errors import DataError
 from bench.data.rows import Row
 from bench.data.steps.base import BaseStep, Context, text_key
-from bench.errors import DataError
 
 
 class Candidates(BaseStep):

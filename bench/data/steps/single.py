@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
+from bench.core.errors import DataError
 from bench.data.rows import Row
 from bench.data.steps.base import BaseStep, Context, Pattern
-from bench.errors import DataError
 
 _LOWER_LETTER = re.compile(r"[a-z]")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")

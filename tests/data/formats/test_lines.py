@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.core.errors import DataError
 from bench.data.formats import LocalFile
 from bench.data.formats.lines import Beside, LabelFirst, Tsv
 from bench.data.rows import Row
-from bench.errors import DataError
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r\ufeff"))
 

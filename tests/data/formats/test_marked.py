@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from bench.core.errors import DataError
 from bench.data.formats import LocalFile
 from bench.data.formats.marked import Brown, Questions, WikiText, WordNet
 from bench.data.rows import Row
-from bench.errors import DataError
 
 SYNSETS = """\
 00001740-s:

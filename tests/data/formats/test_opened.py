@@ -14,10 +14,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from bench.core.errors import DataError
 from bench.data.formats import Format, LocalFile
 from bench.data.formats.opened import opened, read_lines, read_text
 from bench.data.sources import FilesSource
-from bench.errors import DataError
 
 FORMATS: TypeAdapter[Any] = TypeAdapter(Format)
 KINDS = get_args(get_args(Format)[0])

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bench.core.errors import DataError
 from bench.data.formats import LocalFile
 from bench.data.formats.tables import Csv, Json, Table
 from bench.data.rows import Row
-from bench.errors import DataError
 
 
 def written(tmp_path: Path, content: str | bytes, name: str, **row: Any) -> LocalFile:

@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.files import write_atomic
-from bench.sources import source_file
+from bench.core.files import write_atomic
+from bench.core.sources import source_file
 
 LENGTH = 32
 _SETTLED = 2_000_000_000

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
-from bench.regular import read_regular
+from bench.core.errors import UsageError
+from bench.core.regular import read_regular
 
 _LARGEST = 2**24
 

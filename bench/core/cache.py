@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import UsageError
-from bench.files import check_writable, remove_folder
-from bench.fingerprint import FileHashes
-from bench.locks import held
+from bench.core.errors import UsageError
+from bench.core.files import check_writable, remove_folder
+from bench.core.fingerprint import FileHashes
+from bench.core.locks import held
 
 _DAY = 86_400
 

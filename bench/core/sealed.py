@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.files import make_folder_atomic, write_atomic
-from bench.fingerprint import canonical_json, file_sha256, fingerprint
+from bench.core.files import make_folder_atomic, write_atomic
+from bench.core.fingerprint import canonical_json, file_sha256, fingerprint
 
 SEAL = "checksums.json"
 

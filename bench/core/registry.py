@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from bench.errors import UsageError
+from bench.core.errors import UsageError
 
 METHODS = "bench.methods"
 SUITES = "bench.suites"
