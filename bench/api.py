@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.build import Built
 from bench.core.cache import Cache, writable_root
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
 from bench.core.spec import parse_method_spec, split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
-from bench.encode import TEXTS_PER_BATCH
-from bench.method import PROFILES, method_class, resolve
+from bench.encoding.encode import TEXTS_PER_BATCH
+from bench.method import PROFILES, Built, method_class, resolve
 from bench.plan import Rerun, Settings, build, plan
 from bench.processes import check_device, check_processes
 from bench.provision import fetch_command, provide

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,9 @@ from bench.core.progress import Progress
 from bench.core.sealed import damage, make_sealed_folder
 from bench.core.sources import imported, source_file
 from bench.data.access import DataAccess
-from bench.method import BuildContext, Encoder, Method, ModelAccess
+from bench.encoding.maps import Mapped
+from bench.method import BuildContext, Built, Encoder, Method, ModelAccess
 from bench.processes import Job, can_share, describe, train_in_processes
-from bench.transforms.maps import Mapped
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -38,6 +37,7 @@ _PARTS = (
     "bench.data.definitions",
     "bench.data.graded",
     "bench.data.retrieval",
+    "bench.encoding.maps",
     "bench.ensemble",
     "bench.layers",
     "bench.methods",
@@ -47,27 +47,6 @@ _PARTS = (
     "bench.training",
     "bench.transforms",
 )
-
-
-@dataclass(frozen=True)
-class Built:
-    """A built encoder.
-
-    Attributes:
-        encoder: The encoder.
-        fingerprint: Identity of the model.
-        seconds: Time it took now, little where the model was trained before.
-        training: What its training reported, or None where nothing was trained.
-        folder: Where a trained sentence transformer is kept.
-        mapped: For a method that maps the vectors of another one: whose, and the maps.
-    """
-
-    encoder: Encoder | SentenceTransformer
-    fingerprint: str
-    seconds: float
-    training: dict[str, Any] | None = None
-    folder: Path | None = None
-    mapped: Mapped | None = None
 
 
 def code_modules(method: Method) -> list[str]:

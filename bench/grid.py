@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from bench.build import Built
 from bench.core.files import temporary_folder
-from bench.encode import Columns, Encoded, encode_columns
+from bench.encoding.encode import Encoded, encode_columns
+from bench.encoding.encoder import Columns
 from bench.layers import count_layers, layer_vectors
+from bench.method import Built
 from bench.plan import Cell, Settings
 from bench.records.entries import GridEntry
 from bench.suite import Suite

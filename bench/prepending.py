@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
-from bench.encode import TOKENS_PER_BATCH
+from bench.encoding.encode import TOKENS_PER_BATCH
 from bench.layers import find_blocks, is_causal
 from bench.prompts import PLACEHOLDER, Prompt
 

@@ -10,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import environment
-from bench.build import Built
 from bench.contamination import TrainingText
 from bench.core.errors import CellError
 from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
 from bench.data.source import subsets_sha256, task_sha256
-from bench.encode import Encoded
-from bench.method import Method, Predictor
-from bench.models import lineage
+from bench.encoding.encode import Encoded
+from bench.method import Built, Method, Predictor, lineage
+from bench.method.pool import PoolPredictor, PoolReader
 from bench.plan import Cell, Settings, encode
-from bench.pool import PoolPredictor, PoolReader
 from bench.protocol import task_protocol
 from bench.records.entries import (
     ContaminationEntry,
@@ -38,6 +36,7 @@ from bench.records.entries import (
 from bench.records.files import pack_items, sha256
 from bench.stats.bootstrap import percentile_interval
 from bench.suite import Suite, TaskSpec
+from bench.transforms.fitting import Fitting
 
 if TYPE_CHECKING:
     from bench.tasks import Task, TaskScore, Vectors
@@ -74,6 +73,7 @@ def score_tasks(
     tasks: Sequence[Task[Any]],
     built: Built,
     encoded: Encoded,
+    fittings: Mapping[str, Fitting],
     seen: TrainingText,
     settings: Settings,
 ) -> dict[str, ScoredTask]:
@@ -85,6 +85,7 @@ def score_tasks(
         built: The method, asked for predictions by supervised tasks; through a probe on its
             vectors where it has none of its own.
         encoded: Vectors of their texts.
+        fittings: By task, how the maps of its vectors were fitted.
         seen: What the method trained on.
         settings: Settings of the run.
 
@@ -97,7 +98,7 @@ def score_tasks(
         vectors, diagnostics = _vectors(task, built, encoded, cell.seed, settings)
         seed = rows_seed(data, settings.limit)
         settings.progress.start(f"score {task.spec.name}", 1)
-        fitting = encoded.fittings.get(task.spec.name)
+        fitting = fittings.get(task.spec.name)
         if fitting is None or fitting.in_folds is None:
             score = task.score(vectors, seed)
         else:
@@ -128,7 +129,8 @@ def rows_seed(data_sha256: str, limit: int | None) -> int:
 def _vectors(
     task: Task[Any], built: Built, encoded: Encoded, seed: int, settings: Settings
 ) -> tuple[Vectors, Mapping[str, Any]]:
-    from bench.tasks import Column, SupervisedTask
+    from bench.encoding.encoder import Column
+    from bench.tasks import SupervisedTask
 
     for note in task.notes():
         settings.progress.note(f"  {note}")
@@ -202,7 +204,7 @@ def make_record(
     learners = lineage(method)
     learnt = {name for one in learners for name in one.training_datasets()}
     dimensions = {vectors.shape[1] for vectors in encoded.vectors.values()}
-    if len(dimensions) > 1 and not encoded.fittings:
+    if len(dimensions) > 1 and built.mapped is None:
         raise CellError(f"the encoder returned vectors of different sizes: {sorted(dimensions)}")
     record = Record(
         suite=suite.name,

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environment
-from bench.build import Built
 from bench.contamination import TrainingText
 from bench.core.errors import (
     EXIT_CELLS_FAILED,
@@ -22,9 +21,10 @@ from bench.core.errors import (
     DataError,
 )
 from bench.core.files import out_of_room
-from bench.encode import Columns, Encoded
+from bench.encoding.encode import Encoded
+from bench.encoding.encoder import Columns
 from bench.leftovers import remove_leftovers
-from bench.models import lineage
+from bench.method import Built, lineage
 from bench.plan import Cell, Settings, build, due, encode_unfitted, is_complete
 from bench.recording import Scored, ScoredTask, make_record, rows_seed, score_tasks
 from bench.records.entries import GeometryEntry, GridEntry, Timings
@@ -153,8 +153,8 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
     settings.progress.note(
         f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"
     )
-    encoded = fit_to_tasks(built, tasks, encoded, settings.progress)
-    scores = score_tasks(cell, tasks, built, encoded, seen, settings)
+    encoded, fittings = fit_to_tasks(built, tasks, encoded, settings.progress)
+    scores = score_tasks(cell, tasks, built, encoded, fittings, seen, settings)
     timings = Timings(
         build=built.seconds,
         encode=encoded_at - started,

@@ -14,11 +14,11 @@ from bench.api import make_settings
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Progress
 from bench.core.spec import parse_method_spec
-from bench.encode import encode_columns
+from bench.encoding.encode import encode_columns
+from bench.encoding.encoder import Column
 from bench.method import PROFILES, Method, method_class, resolve
 from bench.plan import Settings, build
 from bench.provision import fetch_command, provide
-from bench.tasks.base import Column
 
 _TEXTS = [
     "The kettle is on.",

@@ -26,8 +26,8 @@ from bench.method import (
     MethodConfig,
     MethodInfo,
     ModelAccess,
+    method_spec,
 )
-from bench.models import method_spec
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
+from bench.encoding.maps import Fitted, Floats, Link, Source
 from bench.method import BuildContext, MethodInfo
 from bench.transforms.base import SOURCES, FittedConfig, SizedConfig, Transform, size
 from bench.transforms.covariance import fit_components
-from bench.transforms.maps import Fitted, Floats, Link, Source
 
 
 class PcaDims(Transform):

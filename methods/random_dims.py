@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
+from bench.encoding.maps import Fitted, Floats, Link
 from bench.method import BuildContext, MethodInfo
 from bench.transforms.base import SOURCES, SizedConfig, Transform, pick, size
-from bench.transforms.maps import Fitted, Floats, Link
 
 
 class RandomDims(Transform):

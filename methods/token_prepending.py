@@ -12,8 +12,15 @@ from bench.core.errors import DataError, UsageError, first_line
 from bench.core.files import is_folder
 from bench.core.fingerprint import versions
 from bench.data.access import DataAccess
-from bench.method import BuildContext, Encoder, Method, MethodConfig, MethodInfo, ModelAccess
-from bench.models import named_method
+from bench.method import (
+    BuildContext,
+    Encoder,
+    Method,
+    MethodConfig,
+    MethodInfo,
+    ModelAccess,
+    named_method,
+)
 from bench.prompts import PROMPTS
 
 if TYPE_CHECKING:

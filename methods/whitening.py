@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from bench.data.access import DataAccess
+from bench.encoding.maps import Link, Source
 from bench.method import BuildContext, MethodInfo
 from bench.transforms.base import SOURCES, FittedConfig, Transform, TransformConfig
 from bench.transforms.covariance import Kind, fit_whitening
-from bench.transforms.maps import Link, Source
 
 
 class Whitening(Transform):

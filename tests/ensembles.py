@@ -11,7 +11,7 @@ from typing import Any
 from bench.api import build_method
 from bench.ensemble.encoder import EnsembleEncoder
 from bench.method import LabelledTexts
-from bench.pool import PoolAnswer
+from bench.method.pool import PoolAnswer
 
 LETTERS = {"a": "pos", "k": "neg"}
 UNLABELLED = {"pseudo_labels": "false"}

@@ -45,7 +45,7 @@ ROOMS = {
     "bench.core": "core",
     "bench.data": "data",
     "bench.data.source": "tasks",
-    "bench.encode": "encoding",
+    "bench.encoding": "encoding",
     "bench.ensemble": "methods",
     "bench.environment": "execution",
     "bench.gate": "verdicts",
@@ -61,7 +61,6 @@ ROOMS = {
     "bench.metrics": "metrics",
     "bench.models": "models",
     "bench.plan": "execution",
-    "bench.pool": "method",
     "bench.prepending": "methods",
     "bench.probes": "tasks",
     "bench.processes": "models",
@@ -75,7 +74,6 @@ ROOMS = {
     "bench.report.rank": "verdicts",
     "bench.runner": "execution",
     "bench.stats": "stats",
-    "bench.store": "encoding",
     "bench.suite": "suite",
     "bench.suites": "suite",
     "bench.tasks": "tasks",
@@ -90,21 +88,13 @@ ROOMS = {
     "bench.training.worker": "models",
     "bench.transforms": "transforms",
     "bench.transforms.fitting": "execution",
-    "bench.transforms.maps": "encoding",
 }
 # What is still the other way round; it only gets shorter.
 EXCEPTIONS = {
     "bench.data.access -> bench.integrations.mteb_rows",
     "bench.data.convert -> bench.suite",
-    "bench.encode -> bench.build",
-    "bench.encode -> bench.method",
-    "bench.encode -> bench.tasks.base",
-    "bench.encode -> bench.transforms.fitting",
-    "bench.method -> bench.build",
-    "bench.models -> bench.tasks.base",
     "bench.suite -> bench.integrations.mteb",
     "bench.tasks -> bench.integrations.mteb",
-    "bench.transforms.maps -> bench.method",
 }
 SAME_ROOM = {}
 # Packages of data.

@@ -8,8 +8,8 @@ import pytest
 
 from bench.core.errors import CellError
 from bench.core.progress import Silent
-from bench.encode import encode_columns
-from bench.tasks.base import Column
+from bench.encoding.encode import encode_columns
+from bench.encoding.encoder import Column
 from tests.notes import Notes
 
 

@@ -14,15 +14,24 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
-from bench.build import Built, build_encoder
+from bench.build import build_encoder
 from bench.checkpoints import with_pooling
 from bench.core.cache import Cache
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, method_class, resolve
-from bench.models import Models, lineage
+from bench.method import (
+    BuildContext,
+    Built,
+    Method,
+    MethodConfig,
+    MethodInfo,
+    lineage,
+    method_class,
+    resolve,
+)
+from bench.models import Models
 from tests.models import local_models
 from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from bench.core.progress import Silent
-from bench.encode import encode_columns
-from bench.tasks.base import Column
+from bench.encoding.encode import encode_columns
+from bench.encoding.encoder import Column
 from tests.models import local_models
 from tests.saved_models import PROMPTS, SHAPES, WIDTH, bert, of, save
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.contamination import normalise
 from bench.ensemble.retrieval import HeldOut, Vectors, item_vectors
-from bench.pool import Item
+from bench.method.pool import Item
 
 RATE = 0.1
 _WORD = re.compile(r"[A-Za-z]{3,}")

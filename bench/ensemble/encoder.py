@@ -16,7 +16,7 @@ from bench.ensemble.settings import LABELLER, EnsembleConfig
 from bench.ensemble.stack import ways
 from bench.ensemble.targets import Floats
 from bench.method import BuildContext, Label, LabelledTexts, Probabilities
-from bench.pool import Item, PoolAnswer, PseudoLabels
+from bench.method.pool import Item, PoolAnswer, PseudoLabels
 
 
 class EnsembleEncoder(LabelsOnly):

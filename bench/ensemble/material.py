@@ -28,7 +28,7 @@ from bench.ensemble.retrieval import (
 from bench.ensemble.settings import EnsembleConfig
 from bench.ensemble.targets import Floats, Targets, find_targets
 from bench.method import BuildContext, LabelledTexts
-from bench.pool import Item
+from bench.method.pool import Item
 
 INNER_FOLDS = 2
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.ensemble.targets import Floats
-from bench.pool import Item
+from bench.method.pool import Item
 
 FEATURES = 50_000
 

@@ -25,7 +25,7 @@ from bench.ensemble.context_model import (
 from bench.ensemble.members import Examples, Predicted
 from bench.ensemble.retrieval import ABSENT, Vectors
 from bench.method import BuildContext
-from bench.pool import Item
+from bench.method.pool import Item
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contamination import normalise, row_key
-from bench.pool import Item
+from bench.method.pool import Item
 
 Vectors = NDArray[np.float32]
 ABSENT = -1

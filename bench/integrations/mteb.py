@@ -19,14 +19,15 @@ from mteb.models.model_meta import ModelMeta
 from numpy.typing import NDArray
 
 from bench.api import build_method
-from bench.build import Built
 from bench.core.errors import CellError, DataError, UsageError, first_line
 from bench.core.progress import quiet_libraries
 from bench.core.registry import did_you_mean
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
+from bench.method import Built
 from bench.plan import Settings, encode
 from bench.suite import MTEB_PREFIX, Convention, MtebSpec, StsSpec, Suite
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 
 # STS tasks whose test rows are those of sets in datasets.toml.
 _SAME_ROWS = {

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import build_method
+from bench.encoding.encoder import Column
 from bench.plan import encode
-from bench.tasks.base import Column
 
 Tokens = Sequence[str]
 Prepare = Callable[[Any, Sequence[Tokens]], None]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.encoding.encoder import Column
 from bench.suite import TaskSpec
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 from bench.tasks.classification import ClassificationTask, NliTask
 from bench.tasks.clustering import ClusteringTask
 from bench.tasks.pair_classification import PairClassificationTask

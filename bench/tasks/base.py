@@ -11,24 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.probes.mapped import Map
 from bench.suite import Convention
 
 Vectors = Mapping[str, NDArray[Any]]
 Spec = TypeVar("Spec")
-
-
-@dataclass(frozen=True)
-class Column:
-    """Texts that an encoder sees in one role.
-
-    Attributes:
-        texts: The texts, in the order of the rows.
-        role: ``query``, ``document`` or None, for encoders that tell them apart.
-    """
-
-    texts: Sequence[str]
-    role: str | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from bench.core.errors import CellError, DataError, UsageError
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.metrics.classification import label_replicates
 from bench.probes import protocols
 from bench.probes.base import Examples, Labels, Probe
@@ -20,7 +21,7 @@ from bench.probes.logistic import Logistic
 from bench.probes.mapped import Map, MappedProbe
 from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
 from bench.suite import ClassificationSpec, Convention, NliSpec
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 
 # SentEval encodes a lone full stop where a row has no text.
 EMPTY = "."

@@ -13,10 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from bench.core.errors import CellError
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.metrics.clusters import bcubed_f1, homogeneity_completeness, v_measures
 from bench.stats.bootstrap import resample_counts
 from bench.suite import ClusteringSpec, Convention
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 
 SEEDS = 5
 

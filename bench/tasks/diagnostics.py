@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
 
 from bench.method import Label
+from bench.method.pool import PoolAnswer, PseudoLabels
 from bench.metrics.agreement import correlations, disagreement, kappa, q_statistic
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
-from bench.pool import PoolAnswer, PseudoLabels
 
 Floats = NDArray[np.float64]
 LEAST = 1e-6

@@ -12,11 +12,12 @@ from sklearn.metrics import average_precision_score
 
 from bench.core.errors import CellError
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.metrics.similarity import similarities
 from bench.metrics.thresholds import best_thresholds
 from bench.stats.bootstrap import average_precision_replicates, resample_counts
 from bench.suite import Convention, PairClassificationSpec
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 
 
 class PairClassificationTask(Task[PairClassificationSpec]):

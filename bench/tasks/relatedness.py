@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import pearson_replicates, resample_counts
 from bench.suite import Convention, RelatednessSpec
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 from bench.tasks.classification import pair_features
 from bench.tasks.gold import check_spread
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.metrics.ranking import Ties, average_precision, precision_at, reciprocal_rank
 from bench.stats.bootstrap import mean_replicates, resample_counts
 from bench.suite import Convention, RerankingSpec
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 
 TIES: tuple[Ties, ...] = ("optimistic", "realistic", "pessimistic")
 _Metric = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]

@@ -10,12 +10,13 @@ from scipy.stats import rankdata
 
 from bench.core.errors import CellError, DataError
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import resample_counts, spearman_replicates
 from bench.suite import Convention, StsSpec
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 from bench.tasks.gold import check_spread
 
 CLOSE = 0.8

@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 from bench.contamination import row_key
 from bench.core.errors import CellError
 from bench.data.rows import Row
+from bench.encoding.encoder import Column
 from bench.method import (
     Label,
     LabelledTexts,
@@ -27,12 +28,12 @@ from bench.method import (
     Probabilities,
     ProbabilityPredictor,
 )
+from bench.method.pool import Item, PoolAnswer
 from bench.metrics.classification import auroc_replicates, label_replicates, log_losses
-from bench.pool import Item, PoolAnswer
 from bench.probes.frozen import Embed, FrozenClassifier, FrozenScorer
 from bench.stats.bootstrap import mean_replicates, percentile_interval, resample_counts
 from bench.suite import ClassificationSpec, Convention, RelatednessSpec
-from bench.tasks.base import Column, Task, TaskScore, Vectors
+from bench.tasks.base import Task, TaskScore, Vectors
 from bench.tasks.classification import (
     ClassificationTask,
     folded_outcome,

@@ -18,13 +18,13 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from bench.build import Built, keep, lacks_model, model_fingerprint
+from bench.build import keep, lacks_model, model_fingerprint
 from bench.core.cache import Cache
 from bench.core.errors import CellError, UsageError, first_line
 from bench.core.files import out_of_room, write_atomic
 from bench.core.progress import Progress, Silent, quiet_libraries
 from bench.data.access import DataAccess
-from bench.method import BuildContext, Method
+from bench.method import BuildContext, Built, Method
 from bench.models import Models
 from bench.processes import Job, NeedsModel, describe, recall
 

@@ -14,15 +14,14 @@ from pydantic import Field, model_validator
 from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess
-from bench.models import named_method
-from bench.transforms.maps import Affine, Fitted, Floats, Link, Mapped, Source
+from bench.encoding.maps import Affine, Fitted, Floats, Link, Mapped, Source
+from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess, named_method
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 # What maps the vectors, by no import of ours.
-SOURCES = ("bench.encode", "bench.probes.mapped", "bench.transforms.fitting")
+SOURCES = ("bench.encoding.encode", "bench.probes.mapped", "bench.transforms.fitting")
 
 
 class TransformConfig(MethodConfig):

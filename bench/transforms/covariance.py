@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from bench.core.errors import CellError
-from bench.transforms.maps import Affine, Fitted, Floats
+from bench.encoding.maps import Affine, Fitted, Floats
 
 Kind = Literal["pca", "zca", "pca-cor", "zca-cor", "cholesky"]
 # Eigenvalues below this share of the largest are rounding: vectors are kept in float32.

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.progress import Progress
+from bench.encoding.maps import Affine, Link, Mapped, apply_all, fit_all, fit_entries
 from bench.records.entries import FitEntry
-from bench.transforms.maps import Affine, Link, Mapped, apply_all, fit_all, fit_entries
 
 if TYPE_CHECKING:
-    from bench.build import Built
-    from bench.encode import Encoded
+    from bench.encoding.encode import Encoded
+    from bench.method import Built
     from bench.tasks import Task, TaskScore, Vectors
     from bench.tasks.base import FoldTask
 
@@ -87,7 +87,7 @@ class Fitting:
 
 def fit_to_tasks(
     built: Built, tasks: Iterable[Task[Any]], encoded: Encoded, progress: Progress
-) -> Encoded:
+) -> tuple[Encoded, dict[str, Fitting]]:
     """Fit the maps that a method has for each task, and map its vectors.
 
     Args:
@@ -97,8 +97,8 @@ def fit_to_tasks(
         progress: Where it is told what maps were fitted on.
 
     Returns:
-        The vectors that are scored, in nested folds as the first fold maps them, and how they
-        came about.
+        The vectors that are scored, in nested folds as the first fold maps them, and by task how
+        they came about; nothing for a method without maps.
 
     Raises:
         UsageError: A map does not fit vectors of this size.
@@ -106,7 +106,7 @@ def fit_to_tasks(
     """
     mapped = built.mapped
     if mapped is None:
-        return encoded
+        return encoded, {}
     for entry in mapped.fits:
         progress.note(f"  {describe(entry)}")
     vectors = dict(encoded.vectors)
@@ -122,7 +122,7 @@ def fit_to_tasks(
             progress.note(f"  {name}: {describe(entry)}")
         vectors |= {(name, column): array for column, array in found.items()}
         fittings[name] = replace(fitting, fits=(*mapped.fits, *fitting.fits))
-    return replace(encoded, vectors=vectors, fittings=fittings)
+    return replace(encoded, vectors=vectors), fittings
 
 
 def describe(entry: FitEntry) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.ensemble import members, neural
-from bench.pool import Item
+from bench.method.pool import Item
 from tests.tiny import tiny_bert
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
+from bench.method.pool import PoolAnswer, PseudoLabels
 from bench.metrics.agreement import disagreement, kappa, q_statistic
-from bench.pool import PoolAnswer, PseudoLabels
 from bench.records.entries import Record
 from bench.report.diagnostics import render
 from bench.tasks.diagnostics import alarms, audit, diagnose

@@ -14,8 +14,8 @@ import torch
 
 from bench.ensemble import material, members, neural
 from bench.ensemble.pipeline import make_folds
+from bench.method.pool import Item
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
-from bench.pool import Item
 from bench.records.files import find_records, read_items, read_record
 from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
 from tests.small import Bench

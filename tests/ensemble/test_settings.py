@@ -16,8 +16,8 @@ from bench.core.errors import BenchError, CellError, DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.ensemble.settings import EnsembleConfig
 from bench.method import LabelledTexts, resolve
+from bench.method.pool import Item, PoolPredictor
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
-from bench.pool import Item, PoolPredictor
 from bench.suite import load_suite
 from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.build import Built, build_encoder
+from bench.build import build_encoder
 from bench.core.cache import Cache
 from bench.core.errors import CellError, DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
-from bench.method import LabelledTexts, method_class, resolve
+from bench.method import Built, LabelledTexts, method_class, resolve
 from bench.methods.majority import MajorityPredictor
 from bench.models import Models
 from tests.tiny import tiny_bert

@@ -12,18 +12,16 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.build import Built
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
 from bench.data.graded import Graded
 from bench.data.needs import Needs
 from bench.data.retrieval import Query
-from bench.method import resolve
+from bench.method import Built, lineage, resolve
 from bench.methods import codiemb
 from bench.methods.codiemb import CoDiEmb
 from bench.metrics.pearson import pearson
-from bench.models import lineage
 from bench.training import fusion, trainer
 from bench.training.mixture import Mixture
 from tests.stopping import frequent_checkpoints, stopped_and_run_again

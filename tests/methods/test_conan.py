@@ -13,11 +13,10 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.build import Built
 from bench.core.errors import BenchError, DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.graded import Graded
-from bench.method import resolve
+from bench.method import Built, resolve
 from bench.methods import conan
 from bench.methods.conan import Conan, task_batches
 from tests.made_up_rows import PAIRS, QUERIES, SCORES

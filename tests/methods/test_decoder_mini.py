@@ -12,10 +12,9 @@ import pytest
 import transformers
 
 from bench.api import build_method
-from bench.build import Built
 from bench.core.errors import DataError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.method import resolve
+from bench.method import Built, resolve
 from bench.methods.decoder_mini import DecoderMini
 from bench.records.files import find_records, read_record
 from bench.training import causal, language, watching

@@ -25,12 +25,11 @@ from transformers import (
 )
 
 from bench.api import build_method, make_settings
-from bench.build import Built
 from bench.checkpoints import load_folder
 from bench.core.errors import DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import part_of
-from bench.method import BuildContext, resolve
+from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent import DefSent
 from bench.methods.losses.definitions import (
     WordLoss,

@@ -14,13 +14,12 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer
 
 from bench.api import build_method, make_settings
-from bench.build import Built
 from bench.checkpoints import load_folder
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import Entry, load_definitions
-from bench.method import BuildContext, resolve
+from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
     ICA_SCALE,

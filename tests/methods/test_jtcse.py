@@ -10,14 +10,12 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.build import Built
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
 from bench.data.needs import Needs
-from bench.method import resolve
+from bench.method import Built, lineage, resolve
 from bench.methods.jtcse import JTCSE
-from bench.models import lineage
 from bench.training import trainer
 from bench.training.watching import DevEvaluator
 from tests.stopping import frequent_checkpoints, stopped_and_run_again

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bench.api import make_settings
 from bench.core.spec import parse_method_spec
+from bench.encoding.maps import Floats
 from bench.method import resolve
 from bench.methods import whitening
 from bench.methods.random import RandomEncoder
@@ -23,7 +24,6 @@ from bench.records.entries import Record
 from bench.records.files import find_records, read_record
 from bench.transforms import covariance
 from bench.transforms.covariance import Kind, fit_whitening
-from bench.transforms.maps import Floats
 from tests.small import Bench
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -19,7 +19,7 @@ import mteb
 
 from bench.api import make_settings
 from bench.checkpoints import load_folder
-from bench.encode import encode_columns
+from bench.encoding.encode import encode_columns
 from bench.models import Models
 from bench.suite import load_suite
 from bench.tasks.loading import load_tasks

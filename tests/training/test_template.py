@@ -20,8 +20,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from bench.core.cache import Cache
 from bench.core.errors import UsageError
 from bench.core.progress import Silent
-from bench.encode import encode_columns
-from bench.tasks.base import Column
+from bench.encoding.encode import encode_columns
+from bench.encoding.encoder import Column
 from bench.training.template import TEMPLATES, apply_template, prompt_length
 from tests.tiny import tiny_bert, tiny_decoder, tiny_llama
 

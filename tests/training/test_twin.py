@@ -17,8 +17,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 
 from bench.core.errors import UsageError
 from bench.core.progress import Silent
-from bench.encode import encode_columns
-from bench.tasks.base import Column
+from bench.encoding.encode import encode_columns
+from bench.encoding.encoder import Column
 from bench.training.twin import (
     TwinPass,
     cross_attend,

@@ -19,14 +19,13 @@ from bench.core.errors import UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
+from bench.encoding.encoder import Column
 from bench.integrations.senteval import adapter
-from bench.method import Method, method_class, resolve
-from bench.models import lineage
+from bench.method import Method, lineage, method_class, resolve
 from bench.plan import encode
 from bench.processes import NeedsModel
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from bench.tasks.base import Column
 from bench.training.worker import SharedModels
 from tests.small import WORDS, Bench, write_suite
 from tests.tiny import tiny_bert, tiny_sentence_transformer

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from bench.core.errors import CellError, UsageError
 from bench.core.spec import parse_method_spec
+from bench.encoding.maps import Floats
 from bench.method import resolve
 from bench.methods import whitening
 from bench.metrics.isotropy import isoscore
 from bench.transforms.covariance import Kind, fit_whitening
-from bench.transforms.maps import Floats
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 COR = ("pca-cor", "zca-cor")

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UsageError
+from bench.encoding.encoder import Encoder
 from bench.records.entries import FitEntry
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from bench.method import Encoder
 
 Floats: TypeAlias = NDArray[np.float64]
 Source = Literal["known", "corpus", "train", "test"]

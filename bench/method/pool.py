@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError
-from bench.method import Label, LabelledTexts, Probabilities
+from bench.method.predictors import Label, LabelledTexts, Probabilities
 
 Item = tuple[str, ...]
 

@@ -6,153 +6,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from bench.core.errors import CellError, UsageError
-from bench.core.registry import METHODS, did_you_mean, entry_point, owner
-from bench.core.spec import MethodSpec
+from bench.encoding.encoder import Encoder
+from bench.encoding.maps import Mapped
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from bench.build import Built
     from bench.core.progress import Progress
     from bench.data.access import DataAccess
-    from bench.transforms.maps import Mapped
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
 PROFILES = ("smoke", "local", "paper")
 TORCH_STACK = ("sentence-transformers", "tokenizers", "torch", "transformers")
-
-
-@runtime_checkable
-class Encoder(Protocol):
-    """Anything that turns texts into vectors.
-
-    A ``sentence_transformers.SentenceTransformer`` serves as one too; the encoding plan then
-    tokenises and batches for it.
-    """
-
-    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
-        """Encode ``n`` texts to float32 of shape (n, d), in order, without side effects."""
-
-
-Label = str | int | float | bool
-
-
-@dataclass(frozen=True)
-class LabelledTexts:
-    """Texts, or pairs of texts, with their labels."""
-
-    texts: Sequence[tuple[str, ...]]
-    labels: Sequence[Label]
-
-    def classes(self) -> tuple[Label, ...]:
-        """The distinct labels, numbers before texts and each in order.
-
-        Raises:
-            CellError: The labels are scores, or all the same.
-        """
-        found = set(self.labels)
-        if any(isinstance(label, float) for label in found):
-            raise CellError("the labels are scores, and this method tells classes apart")
-        if len(found) < 2:
-            raise CellError(
-                f"all {len(self.labels)} training rows have the label {self.labels[0]!r}; "
-                "a classifier needs two"
-            )
-        return tuple(sorted(found, key=lambda label: (isinstance(label, str), label)))
-
-
-@runtime_checkable
-class Predictor(Protocol):
-    """An encoder that also predicts in its own way: what a supervised track scores."""
-
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Sequence[Label]:
-        """Learn from labelled texts, and label or score others.
-
-        Args:
-            texts: What to label: tuples of one text, or of two where the task is on pairs.
-            train: What to learn from.
-            dev: What to choose settings on, where the task has such rows.
-            seed: Seed of everything random.
-
-        Returns:
-            A label of ``train``, or on a task of scores any finite number, for each of the texts,
-            in order.
-        """
-
-
-@dataclass(frozen=True)
-class Probabilities:
-    """How probable labels are.
-
-    Attributes:
-        labels: The K labels, none twice.
-        values: Float64 of shape (n, K), not negative; each row sums to 1.
-    """
-
-    labels: Sequence[Label]
-    values: NDArray[np.float64]
-
-    def best(self) -> list[Label]:
-        """The most probable label of each row, the first one of several."""
-        return [self.labels[column] for column in self.values.argmax(axis=1)]
-
-
-@runtime_checkable
-class ProbabilityPredictor(Predictor, Protocol):
-    """A predictor of labels that also says how probable they are.
-
-    A task asks for the probabilities alone, and takes the most probable label of each row.
-    """
-
-    def predict_proba(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
-        """Learn as ``predict`` does, and tell the probability of every label for each text."""
-
-
-class MostProbable(ABC):
-    """A predictor whose label of a text is the most probable one."""
-
-    @abstractmethod
-    def predict_proba(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
-        """Learn from labelled texts, see ``ProbabilityPredictor``."""
-
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Learn from labelled texts, and label others."""
-        return self.predict_proba(texts, train, dev, seed=seed).best()
 
 
 @dataclass(frozen=True)
@@ -215,6 +86,27 @@ class BuildContext:
     data: DataAccess
     models: ModelAccess
     progress: Progress
+
+
+@dataclass(frozen=True)
+class Built:
+    """A built encoder.
+
+    Attributes:
+        encoder: The encoder.
+        fingerprint: Identity of the model.
+        seconds: Time it took now, little where the model was trained before.
+        training: What its training reported, or None where nothing was trained.
+        folder: Where a trained sentence transformer is kept.
+        mapped: For a method that maps the vectors of another one: whose, and the maps.
+    """
+
+    encoder: Encoder | SentenceTransformer
+    fingerprint: str
+    seconds: float
+    training: dict[str, Any] | None = None
+    folder: Path | None = None
+    mapped: Mapped | None = None
 
 
 class ModelAccess(Protocol):
@@ -363,54 +255,3 @@ class Method(ABC):
         from bench.data.corpora import corpus_revisions
 
         return corpus_revisions(name, data)
-
-
-def method_class(name: str) -> type[Method]:
-    """Load the class of a method.
-
-    Raises:
-        UsageError: The name is unknown, registered twice, or its module cannot be imported.
-    """
-    entry = entry_point(METHODS, "method", name)
-    try:
-        loaded = entry.load()
-    except Exception as error:
-        raise UsageError(
-            f"method {name!r} of {owner(METHODS, name)} cannot be loaded: {error}"
-        ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-        raise UsageError(f"method {name!r}: {entry.value} is not a subclass of bench.method.Method")
-    if missing := sorted(loaded.__abstractmethods__):
-        raise UsageError(f"method {name!r}: {entry.value} has no {' and no '.join(missing)}")
-    return loaded
-
-
-def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
-    """Make the method of a spec: defaults, then the profile, then the spec's own options.
-
-    Raises:
-        UsageError: The method has no such option or no checkpoints, or a value does not fit it.
-    """
-    _refuse_ignored(cls.info, spec)
-    values: dict[str, Any] = dict(cls.profiles.get(profile, {}))
-    fields = cls.Config.model_fields
-    for key, value in spec.options:
-        if key not in fields:
-            hint = did_you_mean(key, fields) or f"it has: {', '.join(fields) or 'none'}"
-            raise UsageError(f"{spec}: method {spec.name!r} has no option {key!r}; {hint}")
-        values[key] = value
-    try:
-        return cls(cls.Config.model_validate(values), spec.checkpoint, profile)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "options"
-        raise UsageError(f"{spec}: {place}: {first['msg'].lower()}") from None
-
-
-def _refuse_ignored(info: MethodInfo, spec: MethodSpec) -> None:
-    """Refuse a checkpoint that would be left aside; transforms say themselves what to write."""
-    loads = info.trains if info.loads_checkpoints is None else info.loads_checkpoints
-    if spec.checkpoint is not None and not loads and info.kind != "transform":
-        raise UsageError(
-            f"{spec}: {spec.name} has no checkpoints; to load one, write sbert@{spec.checkpoint}"
-        )

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +19,12 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.core.fingerprint import fingerprint
 from bench.core.progress import Progress
-from bench.store import VectorStore
+from bench.encoding.encoder import Columns, Encoder
+from bench.encoding.store import VectorStore
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from bench.build import Built
-    from bench.method import Encoder
-    from bench.tasks.base import Column
-    from bench.transforms.fitting import Fitting
 
 TOKENS_PER_BATCH = 2048
 TEXTS_PER_BATCH = 256
@@ -35,7 +32,6 @@ TEXTS_PER_SHARD = 4096
 _ROUNDING = 1e-6
 # Names of a document's prompt, in the order in which the library looks for them.
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-Columns: TypeAlias = "Mapping[tuple[str, str], Column]"
 
 
 @dataclass
@@ -48,7 +44,6 @@ class Encoded:
         distinct: Distinct texts.
         encoded: Texts that were not in the store.
         tokens: Tokens of the encoded texts, where the encoder counts them.
-        fittings: By task, how the maps of its vectors were fitted, see ``bench.transforms``.
     """
 
     vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
@@ -56,7 +51,6 @@ class Encoded:
     distinct: int = 0
     encoded: int = 0
     tokens: int | None = None
-    fittings: dict[str, Fitting] = field(default_factory=dict)
 
 
 def encode_columns(
@@ -98,43 +92,6 @@ def encode_columns(
         for key, column in wanted.items():
             result.vectors[key] = np.stack([store.get(text) for text in column.texts])
     return result
-
-
-def encode_built(
-    built: Built,
-    columns: Columns,
-    *,
-    folder: Path,
-    progress: Progress,
-    batch_size: int = TEXTS_PER_BATCH,
-) -> Encoded:
-    """Encode with a built method; one that maps the vectors of another shares those with it.
-
-    Where maps are fitted to each task, these are the vectors before the first of them.
-
-    Args:
-        built: The method.
-        columns: Columns by (task, column).
-        folder: Folder of the vector store.
-        progress: Where the work reports.
-        batch_size: Most texts in a batch.
-
-    Raises:
-        CellError: Vectors of a wrong shape or with NaN or infinity.
-    """
-    inner = built if built.mapped is None else built.mapped
-    encoded = encode_columns(
-        inner.encoder,
-        columns,
-        model_fingerprint=inner.fingerprint,
-        folder=folder,
-        progress=progress,
-        batch_size=batch_size,
-    )
-    if built.mapped is not None:
-        for key, vectors in encoded.vectors.items():
-            encoded.vectors[key] = built.mapped.apply_done(vectors).astype(np.float32)
-    return encoded
 
 
 def _fill(

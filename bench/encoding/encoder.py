@@ -1,0 +1,38 @@
+"""What an encoder reads and is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Anything that turns texts into vectors.
+
+    A ``sentence_transformers.SentenceTransformer`` serves as one too; the encoding plan then
+    tokenises and batches for it.
+    """
+
+    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
+        """Encode ``n`` texts to float32 of shape (n, d), in order, without side effects."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Texts that an encoder sees in one role.
+
+    Attributes:
+        texts: The texts, in the order of the rows.
+        role: ``query``, ``document`` or None, for encoders that tell them apart.
+    """
+
+    texts: Sequence[str]
+    role: str | None = None
+
+
+Columns: TypeAlias = Mapping[tuple[str, str], Column]

@@ -1,0 +1,53 @@
+"""The contract of a method, and all that an author of one imports: ``from bench.method import …``.
+
+What a method is, gets and gives back (``contract``), methods that label rows themselves
+(``predictors``) and learn from a pool (``pool``), and methods by name (``named``). Imported are
+core, data and encoding. A new hook of methods is one of ``Method``, with a default that leaves all
+others as they are.
+"""
+
+from bench.encoding.encoder import Encoder
+from bench.method.contract import (
+    PROFILES,
+    TORCH_STACK,
+    BuildContext,
+    Built,
+    Kind,
+    Method,
+    MethodConfig,
+    MethodInfo,
+    ModelAccess,
+)
+from bench.method.named import lineage, method_class, method_spec, named_method, resolve
+from bench.method.predictors import (
+    Label,
+    LabelledTexts,
+    MostProbable,
+    Predictor,
+    Probabilities,
+    ProbabilityPredictor,
+)
+
+__all__ = [
+    "PROFILES",
+    "TORCH_STACK",
+    "BuildContext",
+    "Built",
+    "Encoder",
+    "Kind",
+    "Label",
+    "LabelledTexts",
+    "Method",
+    "MethodConfig",
+    "MethodInfo",
+    "ModelAccess",
+    "MostProbable",
+    "Predictor",
+    "Probabilities",
+    "ProbabilityPredictor",
+    "lineage",
+    "method_class",
+    "method_spec",
+    "named_method",
+    "resolve",
+]

@@ -1,0 +1,107 @@
+"""Methods by name: their classes, and methods made of specs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.core.errors import UsageError
+from bench.core.files import is_folder
+from bench.core.registry import METHODS, did_you_mean, entry_point, names, owner
+from bench.core.spec import MethodSpec, parse_method_spec
+from bench.method.contract import Method, MethodInfo
+
+
+def method_class(name: str) -> type[Method]:
+    """Load the class of a method.
+
+    Raises:
+        UsageError: The name is unknown, registered twice, or its module cannot be imported.
+    """
+    entry = entry_point(METHODS, "method", name)
+    try:
+        loaded = entry.load()
+    except Exception as error:
+        raise UsageError(
+            f"method {name!r} of {owner(METHODS, name)} cannot be loaded: {error}"
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+        raise UsageError(f"method {name!r}: {entry.value} is not a subclass of bench.method.Method")
+    if missing := sorted(loaded.__abstractmethods__):
+        raise UsageError(f"method {name!r}: {entry.value} has no {' and no '.join(missing)}")
+    return loaded
+
+
+def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
+    """Make the method of a spec: defaults, then the profile, then the spec's own options.
+
+    Raises:
+        UsageError: The method has no such option or no checkpoints, or a value does not fit it.
+    """
+    _refuse_ignored(cls.info, spec)
+    values: dict[str, Any] = dict(cls.profiles.get(profile, {}))
+    fields = cls.Config.model_fields
+    for key, value in spec.options:
+        if key not in fields:
+            hint = did_you_mean(key, fields) or f"it has: {', '.join(fields) or 'none'}"
+            raise UsageError(f"{spec}: method {spec.name!r} has no option {key!r}; {hint}")
+        values[key] = value
+    try:
+        return cls(cls.Config.model_validate(values), spec.checkpoint, profile)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "options"
+        raise UsageError(f"{spec}: {place}: {first['msg'].lower()}") from None
+
+
+def _refuse_ignored(info: MethodInfo, spec: MethodSpec) -> None:
+    """Refuse a checkpoint that would be left aside; transforms say themselves what to write."""
+    loads = info.trains if info.loads_checkpoints is None else info.loads_checkpoints
+    if spec.checkpoint is not None and not loads and info.kind != "transform":
+        raise UsageError(
+            f"{spec}: {spec.name} has no checkpoints; to load one, write sbert@{spec.checkpoint}"
+        )
+
+
+_METHOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def method_spec(name: str) -> MethodSpec | None:
+    """Parse the name of a model that is the spec of a registered method; None for others.
+
+    Raises:
+        UsageError: It starts with the name of a method and is no spec.
+    """
+    head = _METHOD.match(name)
+    if head is None or head.group() not in names(METHODS) or is_folder(name):
+        return None
+    return parse_method_spec(name)
+
+
+def named_method(name: str, profile: str) -> Method | None:
+    """Make the method that the name of a model is the spec of; None for other names.
+
+    Raises:
+        UsageError: It starts with the name of a method and is no spec of it.
+    """
+    spec = method_spec(name)
+    return resolve(method_class(spec.name), spec, profile) if spec else None
+
+
+def lineage(method: Method) -> list[Method]:
+    """A method, the methods among the models that it learns from, and theirs, each once.
+
+    Raises:
+        UsageError: A model's name starts with the name of a method and is no spec of it.
+    """
+    found: dict[str, Method] = {}
+    waiting = [*method.parents]
+    while waiting:
+        name = waiting.pop()
+        parent = None if name in found else named_method(name, method.profile)
+        if parent is not None:
+            found[name] = parent
+            waiting += parent.parents
+    return [method, *found.values()]
