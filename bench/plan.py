@@ -37,7 +37,6 @@ SCORING = (
     "bench.encoding.encode",
     "bench.geometry",
 )
-BRIDGE = "bench.integrations"
 Outline = list[tuple[Suite, list[tuple[MethodSpec, Method]]]]
 
 
@@ -218,7 +217,7 @@ def _suite_identity(suite: Suite, settings: Settings) -> dict[str, Any]:
         ],
         "limit": settings.limit,
         "code": [source_fingerprint(module) for module in SCORING],
-        "mteb": [dict(versions(["mteb"])), source_fingerprint(BRIDGE)] if _by_mteb(suite) else [],
+        "mteb": dict(versions(["mteb"])) if _by_mteb(suite) else {},
     }
 
 

@@ -20,8 +20,8 @@ from bench.core.words import MB
 
 if TYPE_CHECKING:
     from bench.data.catalog import SplitRef
+    from bench.data.convert import OwnTable
     from bench.data.needs import Needs
-    from bench.suite import FileData
 
 NONE = "–"
 _WIDTH = 80
@@ -239,7 +239,8 @@ def import_table(
     file: Path, name: str, columns: tuple[str, ...], kind: str | None, to: str | None
 ) -> None:
     """Convert your own FILE (JSON lines, CSV, TSV, Parquet); prints a task for a suite's TOML."""
-    from bench.data.convert import KINDS, convert, parse_own, row_columns
+    from bench.data.convert import convert, parse_own
+    from bench.suite import KINDS, row_columns
 
     ref = parse_own(name)
     family, _, short = ref.dataset.partition("/")
@@ -264,7 +265,7 @@ def _rename(options: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _task(name: str, kind: str, data: FileData) -> str:
+def _task(name: str, kind: str, data: OwnTable) -> str:
     file = toml_text(data.file)
     return (
         f'[[tasks]]\nname = "{name}"\nkind = "{kind}"\n'

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from bench.core.errors import DataError, UsageError
 from bench.core.files import write_atomic
@@ -19,6 +20,8 @@ from bench.data.places import embedded, locate, mismatch, rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, row_digest, rows_sha256, write_rows
 from bench.data.sources import FilesSource, HubSource
 from bench.data.values import typed
+
+LoadRows: TypeAlias = Callable[[str, str, str], list[Row]]
 
 
 def find_folder(given: str | Path | None) -> Path | None:
@@ -199,20 +202,23 @@ class DataAccess:
         name = self.hub_name(hub, split)
         return self._once(name, label, lambda: load_from_hub(label, hub, split), to)
 
-    def mteb_file(self, task: str, revision: str, split: str, to: Path | None = None) -> Path:
+    def mteb_file(
+        self, task: str, revision: str, split: str, load: LoadRows, to: Path | None = None
+    ) -> Path:
         """Have mteb load all rows of one of its tasks once, by default into the cache.
+
+        Args:
+            task: Name of the task.
+            revision: Commit of its data.
+            split: Split.
+            load: Loads them by these three.
+            to: Data folder.
 
         Raises:
             DataError: They cannot be loaded.
         """
-
-        def load() -> list[Row]:
-            from bench.integrations.mteb_rows import load_rows
-
-            return load_rows(task, revision, split)
-
         name = self.mteb_name(task, revision, split)
-        return self._once(name, f"{task}:{split} of mteb", load, to)
+        return self._once(name, f"{task}:{split} of mteb", lambda: load(task, revision, split), to)
 
     def files_table(self, source: FilesSource, label: str) -> Path:
         """Fetch all rows of public files that a suite names once, into the cache.

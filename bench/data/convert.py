@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from bench.core.errors import DataError, UsageError
 from bench.core.fingerprint import canonical_json
-from bench.core.registry import did_you_mean
 from bench.data.catalog import SplitRef, catalog
 from bench.data.places import rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
 from bench.data.values import checked, refuse_blank, typed
-from bench.suite import FileData, OwnSpec
 
-_SPECS = {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in get_args(OwnSpec)}
-KINDS = tuple(_SPECS)
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _NAME = re.compile(rf"({_PART}/{_PART}):({_PART})")
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """Rows of a user's own table where a suite can name them.
+
+    Attributes:
+        file: Path.
+        rows: Number of rows.
+        sha256: Checksum over the canonical rows.
+    """
+
+    file: str
+    rows: int
+    sha256: str
 
 
 def parse_own(text: str) -> SplitRef:
@@ -36,23 +47,9 @@ def parse_own(text: str) -> SplitRef:
     return SplitRef(found[1], found[2])
 
 
-def row_columns(kind: str) -> tuple[str, ...]:
-    """Columns that rows of a task of a kind must have.
-
-    Raises:
-        UsageError: There is no such kind.
-    """
-    if kind not in _SPECS:
-        hint = did_you_mean(kind, KINDS) or f"choose {', '.join(KINDS)}"
-        raise UsageError(f"unknown kind {kind!r}; {hint}")
-    spec = _SPECS[kind].model_validate({"name": kind, "kind": kind, "data": ""})
-    columns: tuple[str, ...] = spec.row_columns()
-    return columns
-
-
 def convert(
     source: Path, ref: SplitRef, columns: Sequence[str], rename: Mapping[str, str], to: Path
-) -> FileData:
+) -> OwnTable:
     """Write the rows of a table as ``<family>/<set>/<split>.jsonl.gz``.
 
     Args:
@@ -75,7 +72,7 @@ def convert(
     elif not _holds(path, rows):
         raise UsageError(f"{path} exists with other rows; remove it, or choose another --as")
     count, _, sha256 = rows_summary(path, columns).partition(":")
-    return FileData(file=str(path), rows=int(count), sha256=sha256)
+    return OwnTable(file=str(path), rows=int(count), sha256=sha256)
 
 
 def _table(source: Path, columns: Sequence[str], rename: Mapping[str, str]) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bench.core.errors import DataError
-from bench.data.access import DataAccess
+from bench.data.access import DataAccess, LoadRows
 from bench.data.catalog import SplitRef, parse_refs
 from bench.data.fetch import NOTHING, Table
 from bench.data.hub import fetch_hub_file
@@ -134,15 +134,17 @@ class Needs(DataAccess):
             self._others[f"{hub.hub}@{hub.revision[:8]}:{split}"] = load
         return Path(name)
 
-    def mteb_file(self, task: str, revision: str, split: str, to: Path | None = None) -> Path:
+    def mteb_file(
+        self, task: str, revision: str, split: str, load: LoadRows, to: Path | None = None
+    ) -> Path:
         """Note rows of a task of mteb that are not here."""
         name = self.mteb_name(task, revision, split)
 
-        def load(data: DataAccess, folder: Path) -> Path:
-            return data.mteb_file(task, revision, split, folder)
+        def fetch(data: DataAccess, folder: Path) -> Path:
+            return data.mteb_file(task, revision, split, load, folder)
 
         if self.kept(name) is None:
-            self._others[f"{task}:{split} of mteb"] = load
+            self._others[f"{task}:{split} of mteb"] = fetch
         return Path(name)
 
     def files_table(self, source: FilesSource, label: str) -> Path:

@@ -117,8 +117,15 @@ def _path(data: OtherData, folder: Path, task: TaskSpec, access: DataAccess) -> 
     if isinstance(data, FileData):
         return folder / data.file
     if isinstance(data, MtebData):
-        return access.mteb_file(data.mteb, data.revision, data.split)
+        return access.mteb_file(data.mteb, data.revision, data.split, _load_by_mteb)
     if isinstance(data, FilesSource):
         return access.files_table(data, f"task {task.name}: {data.address}")
     hub = HubSource(hub=data.hub, revision=data.revision, config=data.config)
     return access.hub_file(hub, data.split)
+
+
+def _load_by_mteb(task: str, revision: str, split: str) -> list[Row]:
+    # Imported late: mteb takes seconds, and only such data needs it.
+    from bench.tasks.mteb_rows import load_rows
+
+    return load_rows(task, revision, split)

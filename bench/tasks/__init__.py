@@ -35,9 +35,10 @@ KINDS: Mapping[str, type[Task[Any]]] = {
 
 
 def task_class(spec: TaskSpec) -> type[Task[Any]]:
-    """Class for an entry of a suite; mteb's own tasks come through the bridge, as they need it."""
+    """Class for an entry of a suite."""
     if spec.kind == "mteb":
-        from bench.integrations.mteb import MtebTask
+        # Imported late: mteb takes seconds, and only such tasks need it.
+        from bench.tasks.mteb import MtebTask
 
         return MtebTask
     if spec.kind == "classification" and spec.track == "supervised":

@@ -23,10 +23,10 @@ from bench.core.cache import Cache
 from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess
 from bench.data.catalog import SplitRef
-from bench.data.convert import KINDS, convert, row_columns
+from bench.data.convert import convert
 from bench.data.rows import read_rows, rows_sha256, write_rows
 from bench.data.source import task_sha256
-from bench.suite import load_suite
+from bench.suite import KINDS, load_suite, row_columns
 from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, files, put, serve
 from tests.small import Bench
 

@@ -12,10 +12,12 @@ from mteb.cache import ResultCache
 from mteb.results import TaskResult
 
 from bench.api import build_method
-from bench.integrations import mteb_rows
-from bench.integrations.mteb import MtebTask, as_mteb_encoder, make_suite
+from bench.integrations.mteb import as_mteb_encoder
 from bench.records.files import find_records, read_record
 from bench.suite import load_suite
+from bench.suite.mteb import make_suite
+from bench.tasks import mteb_rows
+from bench.tasks.mteb import MtebTask
 from tests.small import WORDS, Bench, write_suite
 
 REVISION = "c5691e3c48741d5f83b5cc8e630653d7a8cfc048"

@@ -1,11 +1,9 @@
-"""Suites: TOML files that name tasks, their data, and how the table averages them."""
+"""What an entry of each kind of task may say in a suite's TOML, and its columns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -14,29 +12,26 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationError,
-    field_validator,
     model_validator,
 )
 
 from bench.core.errors import UsageError
-from bench.core.registry import SUITES, entry_point
-from bench.core.spec import MethodSpec, wrapping
-from bench.core.toml import read_toml
+from bench.core.registry import did_you_mean
 from bench.data.sources import FilesSource
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
 MTEB_PREFIX = "mteb:"
-AVERAGE = "Avg"
 Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """Base of all tables of TOML: frozen, and unknown keys are errors."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FileData(_Table):
+class FileData(Table):
     """Rows of a file: JSON lines, CSV, TSV or Parquet, by the end of its name.
 
     Attributes:
@@ -50,7 +45,7 @@ class FileData(_Table):
     rows: Annotated[int, Field(gt=0)] | None = None
 
 
-class HubData(_Table):
+class HubData(Table):
     """Rows of a data set on the hub.
 
     Attributes:
@@ -66,7 +61,7 @@ class HubData(_Table):
     config: str | None = None
 
 
-class MtebData(_Table):
+class MtebData(Table):
     """Rows of a task of mteb, loaded by mteb itself.
 
     Attributes:
@@ -107,7 +102,7 @@ Data = Annotated[
 ]
 
 
-class _TaskSpec(_Table):
+class _TaskSpec(Table):
     """What tasks of our own kinds have.
 
     Attributes:
@@ -297,7 +292,7 @@ class RelatednessSpec(_Trained):
         return self
 
 
-class MtebSpec(_Table):
+class MtebSpec(Table):
     """A task of mteb, loaded and scored by mteb itself.
 
     Attributes:
@@ -348,140 +343,19 @@ OwnSpec = (
 TaskSpec = Annotated[OwnSpec | MtebSpec, Field(discriminator="kind")]
 
 
-class Suite(_Table):
-    """A suite.
-
-    Attributes:
-        name: Name of the suite.
-        title: One line for lists.
-        convention: Whose protocol the scores follow.
-        tasks: Tasks in the order of the columns.
-        average: Names of the tasks in the average.
-        variants: Specs of transforms without ``of``, which a run adds for each method asked for.
-        path: TOML file the suite was read from.
-    """
-
-    name: str
-    title: str
-    convention: Convention
-    tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
-    average: Annotated[tuple[str, ...], Field(min_length=1)]
-    variants: tuple[str, ...] = ()
-    path: Path
-
-    @model_validator(mode="after")
-    def _names_agree(self) -> Suite:
-        names = [task.name for task in self.tasks]
-        if len(set(names)) != len(names):
-            raise ValueError("two tasks have the same name")
-        if AVERAGE in names:
-            raise ValueError(f"{AVERAGE!r} is the name of the average; call the task otherwise")
-        if unknown := set(self.average) - set(names):
-            raise ValueError(f"average names no task: {', '.join(sorted(unknown))}")
-        if len(set(self.average)) != len(self.average):
-            raise ValueError("average names a task twice, which would count twice")
-        return self
-
-    @field_validator("variants")
-    @classmethod
-    def _wrap(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
-        for text in variants:
-            try:
-                wrapping(text, MethodSpec("x"))
-            except UsageError as error:
-                raise ValueError(str(error)) from None
-        return variants
-
-    def definition(self) -> dict[str, Any]:
-        """All that decides the scores besides code and rows, as JSON values."""
-        return self.model_dump(mode="json", exclude={"path", "title", "variants"})
+_SPECS = {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in get_args(OwnSpec)}
+KINDS = tuple(_SPECS)
 
 
-class Group(_Table):
-    """Several suites under one name, each with a table of its own.
-
-    Attributes:
-        name: Name of the group.
-        title: One line for lists.
-        suites: Names of its suites.
-    """
-
-    name: str
-    title: str
-    suites: Annotated[tuple[str, ...], Field(min_length=1)]
-
-
-def load_suites(name: str) -> list[Suite]:
-    """Read a suite by registered name or path, those of a group, or make one of tasks of mteb.
-
-    Args:
-        name: ``sts7``, ``my.toml``, ``mteb:[STS12,SICK-R]`` or ``mteb:MTEB(eng, v2)``.
+def row_columns(kind: str) -> tuple[str, ...]:
+    """Columns that rows of a task of a kind must have.
 
     Raises:
-        UsageError: Unknown name, TOML that is malformed (the file and key are named), or a group
-            that is among its own suites.
+        UsageError: There is no such kind.
     """
-    return _load(name, ())
-
-
-def _load(name: str, within: tuple[str, ...]) -> list[Suite]:
-    if name.startswith(MTEB_PREFIX):
-        # Imported late: mteb takes seconds, and only such suites need it.
-        from bench.integrations.mteb import make_suite
-
-        return [make_suite(name)]
-    if name in within:
-        circle = " → ".join((*within[within.index(name) :], name))
-        raise UsageError(f"group {name!r} is among its own suites: {circle}; take it out there")
-    found = read_suite(name)
-    if isinstance(found, Suite):
-        return [found]
-    return [suite for member in found.suites for suite in _load(member, (*within, name))]
-
-
-def load_suite(name: str) -> Suite:
-    """Read one suite, see ``load_suites``.
-
-    Raises:
-        UsageError: As there, or the name is that of a group.
-    """
-    suites = load_suites(name)
-    if len(suites) != 1:
-        raise UsageError(f"{name!r} stands for several suites: {', '.join(s.name for s in suites)}")
-    return suites[0]
-
-
-def read_suite(name: str) -> Suite | Group:
-    """Read the TOML file of a registered name, or of a path.
-
-    Raises:
-        UsageError: Unknown name, or TOML that is malformed (the file and key are named).
-    """
-    path = suite_path(name)
-    content = read_toml(path)
-    try:
-        if "suites" in content:
-            return Group.model_validate(content)
-        return Suite.model_validate({**content, "path": path})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "suite"
-        raise UsageError(f"{path}: key {key!r}: {first['msg'].lower()}") from None
-
-
-def suite_path(name: str) -> Path:
-    """Find the TOML file of a suite: a registered name, or a path ending in ``.toml``.
-
-    The entry point of a suite names the package that holds ``<name>.toml``.
-
-    Raises:
-        UsageError: No such suite or file.
-    """
-    if name.endswith(".toml"):
-        path = Path(name)
-    else:
-        entry = entry_point(SUITES, "suite", name)
-        path = Path(str(files(entry.value) / f"{name}.toml"))
-    if not path.is_file():
-        raise UsageError(f"suite file {path} does not exist")
-    return path
+    if kind not in _SPECS:
+        hint = did_you_mean(kind, KINDS) or f"choose {', '.join(KINDS)}"
+        raise UsageError(f"unknown kind {kind!r}; {hint}")
+    spec = _SPECS[kind].model_validate({"name": kind, "kind": kind, "data": ""})
+    columns: tuple[str, ...] = spec.row_columns()
+    return columns

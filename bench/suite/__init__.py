@@ -1,0 +1,57 @@
+"""Suites: TOML files that name tasks, their data, and how the table averages them.
+
+What an entry of each kind may say (``kinds``), suites and groups of them (``suite``), finding them
+by name or file (``loading``), and suites made of mteb's tasks (``mteb``). Imported are core and
+data. A new kind of task begins as a class in ``kinds``; its scoring is a file in ``bench.tasks``.
+"""
+
+from bench.suite.kinds import (
+    KINDS,
+    MTEB_PREFIX,
+    ClassificationSpec,
+    ClusteringSpec,
+    Convention,
+    Data,
+    FileData,
+    HubData,
+    MtebData,
+    MtebSpec,
+    NliSpec,
+    OwnSpec,
+    PairClassificationSpec,
+    RelatednessSpec,
+    RerankingSpec,
+    StsSpec,
+    TaskSpec,
+    row_columns,
+)
+from bench.suite.loading import load_suite, load_suites, read_suite, suite_path
+from bench.suite.suite import AVERAGE, Group, Suite
+
+__all__ = [
+    "AVERAGE",
+    "KINDS",
+    "MTEB_PREFIX",
+    "ClassificationSpec",
+    "ClusteringSpec",
+    "Convention",
+    "Data",
+    "FileData",
+    "Group",
+    "HubData",
+    "MtebData",
+    "MtebSpec",
+    "NliSpec",
+    "OwnSpec",
+    "PairClassificationSpec",
+    "RelatednessSpec",
+    "RerankingSpec",
+    "StsSpec",
+    "Suite",
+    "TaskSpec",
+    "load_suite",
+    "load_suites",
+    "read_suite",
+    "row_columns",
+    "suite_path",
+]

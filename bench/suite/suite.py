@@ -1,0 +1,77 @@
+"""Suites and groups of them, as their TOML says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from bench.core.errors import UsageError
+from bench.core.spec import MethodSpec, wrapping
+from bench.suite.kinds import Convention, Table, TaskSpec
+
+AVERAGE = "Avg"
+
+
+class Suite(Table):
+    """A suite.
+
+    Attributes:
+        name: Name of the suite.
+        title: One line for lists.
+        convention: Whose protocol the scores follow.
+        tasks: Tasks in the order of the columns.
+        average: Names of the tasks in the average.
+        variants: Specs of transforms without ``of``, which a run adds for each method asked for.
+        path: TOML file the suite was read from.
+    """
+
+    name: str
+    title: str
+    convention: Convention
+    tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
+    average: Annotated[tuple[str, ...], Field(min_length=1)]
+    variants: tuple[str, ...] = ()
+    path: Path
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Suite:
+        names = [task.name for task in self.tasks]
+        if len(set(names)) != len(names):
+            raise ValueError("two tasks have the same name")
+        if AVERAGE in names:
+            raise ValueError(f"{AVERAGE!r} is the name of the average; call the task otherwise")
+        if unknown := set(self.average) - set(names):
+            raise ValueError(f"average names no task: {', '.join(sorted(unknown))}")
+        if len(set(self.average)) != len(self.average):
+            raise ValueError("average names a task twice, which would count twice")
+        return self
+
+    @field_validator("variants")
+    @classmethod
+    def _wrap(cls, variants: tuple[str, ...]) -> tuple[str, ...]:
+        for text in variants:
+            try:
+                wrapping(text, MethodSpec("x"))
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return variants
+
+    def definition(self) -> dict[str, Any]:
+        """All that decides the scores besides code and rows, as JSON values."""
+        return self.model_dump(mode="json", exclude={"path", "title", "variants"})
+
+
+class Group(Table):
+    """Several suites under one name, each with a table of its own.
+
+    Attributes:
+        name: Name of the group.
+        title: One line for lists.
+        suites: Names of its suites.
+    """
+
+    name: str
+    title: str
+    suites: Annotated[tuple[str, ...], Field(min_length=1)]
