@@ -41,9 +41,9 @@ _PARTS = (
     "bench.ensemble",
     "bench.layers",
     "bench.methods",
-    "bench.prepending",
+    "bench.methods.parts.prepending",
     "bench.probes.mapped",
-    "bench.prompts",
+    "bench.methods.parts.prompts",
     "bench.training",
     "bench.transforms",
 )

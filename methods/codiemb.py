@@ -17,7 +17,7 @@ from bench.data.graded import TRAIN, Graded, graded_fingerprint, load_graded_set
 from bench.data.retrieval import Query, load_retrieval, retrieval_datasets, retrieval_fingerprint
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.adapter import DEV, TrainedConfig, TrainedMethod
-from bench.training.mixture import Mixture
+from bench.methods.parts.mixture import Mixture
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
     from bench.training.batches import Batches
-    from bench.training.fusion import State
+    from bench.methods.parts.fusion import State
     from bench.training.trainer import TrainSettings
 
 WARMUP_RATIO = 0.03
@@ -200,7 +200,7 @@ class CoDiEmb(TrainedMethod):
         return self._merged(ctx) if self._merges else super().build(ctx)
 
     def _merged(self, ctx: BuildContext) -> SentenceTransformer:
-        from bench.training import fusion
+        from bench.methods.parts import fusion
 
         model = ctx.models.load(self._trained)
         states = fusion.kept_checkpoints(ctx.models.folder(self._trained) / _KEPT)
@@ -229,7 +229,7 @@ class CoDiEmb(TrainedMethod):
 
     def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
         """What keeps the checkpoints that are merged later."""
-        from bench.training.fusion import KeepCheckpoints
+        from bench.methods.parts.fusion import KeepCheckpoints
 
         folder = ctx.workdir / "extra" / _KEPT
         return [KeepCheckpoints(model, folder, self.config.checkpoints)]

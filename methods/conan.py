@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from bench.training.batches import Batches
-    from bench.training.mining import Candidates, HardNegatives
+    from bench.methods.parts.mining import Candidates, HardNegatives
     from bench.training.trainer import TrainSettings
 
 LOG_FILE = "mining.json"
@@ -76,7 +76,7 @@ class Conan(TrainedMethod):
             factor: They are easy if this times their mean cosine is less than it was at first.
             cap: None are replaced whose mean cosine is this large or larger.
             faithful: The rule as printed where cosines are negative too, see
-                ``bench.training.mining``.
+                ``bench.methods.parts.mining``.
             dim: Size of a linear layer behind the pooling, none by default.
             dims: Lengths of the prefixes that are trained, over which the loss is averaged; by
                 default the vectors alone.
@@ -185,7 +185,7 @@ class Conan(TrainedMethod):
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Queries with each of their positives, then the graded pairs."""
-        from bench.training.mining import answered
+        from bench.methods.parts.mining import answered
 
         return [*answered(self._queries(ctx.data)), *load_graded(ctx.data).pairs]
 
@@ -210,7 +210,7 @@ class Conan(TrainedMethod):
         import torch
 
         from bench.methods.losses.batch_balance import BatchBalanceLoss
-        from bench.training.mining import mine
+        from bench.methods.parts.mining import mine
 
         config = self.config
         mined = mine(self._queries(ctx.data), lambda texts: ctx.models.vectors(self._tuned, texts))
@@ -245,7 +245,7 @@ class Conan(TrainedMethod):
         return load_retrieval(self.config.retrieval, data, self.config.limit)
 
     def _hard_negatives(self, mined: Candidates, ctx: BuildContext) -> HardNegatives:
-        from bench.training.mining import CheckLog, HardNegatives, Rule
+        from bench.methods.parts.mining import CheckLog, HardNegatives, Rule
 
         config = self.config
         rule = Rule(factor=config.factor, cap=config.cap, faithful=config.faithful)

@@ -85,7 +85,7 @@ class DecoderMini(Method):
             return ctx.models.load(self.checkpoint)
         from bench.checkpoints import load_folder
         from bench.core.progress import quiet_libraries
-        from bench.training import causal
+        from bench.methods.parts import causal
         from bench.training.trainer import seed_everything
 
         quiet_libraries()
@@ -115,7 +115,7 @@ class DecoderMini(Method):
     ) -> None:
         import transformers
 
-        from bench.training.causal import perplexity
+        from bench.methods.parts.causal import perplexity
         from bench.training.language import LanguageSettings, train_language_model
 
         config = self.config

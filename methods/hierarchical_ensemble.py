@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec
 from bench.data.access import DataAccess
-from bench.ensemble.settings import TFIDF, EnsembleConfig
+from bench.methods.ensemble.settings import TFIDF, EnsembleConfig
 from bench.method import TORCH_STACK, BuildContext, Method, MethodInfo, ModelAccess
 
 if TYPE_CHECKING:
-    from bench.ensemble.encoder import EnsembleEncoder
+    from bench.methods.ensemble.encoder import EnsembleEncoder
 
 
 class HierarchicalEnsemble(Method):
@@ -38,7 +38,7 @@ class HierarchicalEnsemble(Method):
     )
 
     class Config(EnsembleConfig):
-        """Settings, see ``bench.ensemble.settings``."""
+        """Settings, see ``bench.methods.ensemble.settings``."""
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -102,19 +102,19 @@ class HierarchicalEnsemble(Method):
         config = self.config
         found: dict[str, Any] = {name: models.fingerprint(name) for name in self.parents}
         if "bt" in config.arms:
-            from bench.ensemble.translate import translation_folder
+            from bench.methods.ensemble.translate import translation_folder
 
             folders = [translation_folder(one, offline=data.offline) for one in config.translators]
             found["translators"] = [models.fingerprint(str(folder)) for folder in folders]
         if "syn" in config.arms:
-            from bench.training.views import SYNSETS
+            from bench.methods.parts.views import SYNSETS
 
             found["synonyms"] = data.sha256(SYNSETS)
         return found
 
     def build(self, ctx: BuildContext) -> EnsembleEncoder:
         """Make the encoder, which trains when a task asks it to predict."""
-        from bench.ensemble.encoder import EnsembleEncoder
+        from bench.methods.ensemble.encoder import EnsembleEncoder
 
         return EnsembleEncoder(
             self.config,

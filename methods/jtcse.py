@@ -163,7 +163,7 @@ class JTCSE(CorpusMethod):
         return self._tower(ctx, 0 if self.config.output == "tower-a" else 1)
 
     def _tower(self, ctx: BuildContext, number: int) -> SentenceTransformer:
-        from bench.training.twin import towers
+        from bench.methods.parts.twin import towers
 
         return towers(ctx.models.load(self._twin))[number]
 
@@ -171,7 +171,7 @@ class JTCSE(CorpusMethod):
         """Both towers of the first stage as a twin, or tower A of the trained twin."""
         if self._distils:
             return self._tower(ctx, 0)
-        from bench.training.twin import join_towers
+        from bench.methods.parts.twin import join_towers
 
         seeds = (ctx.seed, ctx.seed + SEED_STRIDE)
         first, second = (

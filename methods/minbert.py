@@ -282,7 +282,7 @@ class MinBert(Method):
 
         model = self._start(ctx)
         if self.config.dropout == "adaptive":
-            from bench.training.dropout import append_adaptive
+            from bench.methods.parts.dropout import append_adaptive
 
             append_adaptive(model, ctx.seed)
         heads = {task.name: self._head(task, model, ctx.seed) for task in tasks}
@@ -293,7 +293,7 @@ class MinBert(Method):
         )
         settings, count = self._train_settings(), len(sets[0])
         if self.config.dropout == "curriculum":
-            from bench.training.dropout import CurriculumDropout
+            from bench.methods.parts.dropout import CurriculumDropout
 
             loss = CurriculumDropout(model, loss, settings.total_steps(count))
         # A folder each, so that a build that was cut off goes on in the training that it was in.

@@ -13,7 +13,7 @@ from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.adapter import CorpusConfig, CorpusMethod
-from bench.training.views import SYNSETS, fill_masks, replace_one_word, synonyms
+from bench.methods.parts.views import SYNSETS, fill_masks, replace_one_word, synonyms
 
 if TYPE_CHECKING:
     import torch

@@ -21,10 +21,10 @@ from bench.method import (
     ModelAccess,
     named_method,
 )
-from bench.prompts import PROMPTS
+from bench.methods.parts.prompts import PROMPTS
 
 if TYPE_CHECKING:
-    from bench.prepending import Reading
+    from bench.methods.parts.prepending import Reading
 
 _NAME = "token-prepending"
 # The authors' wording of MetaEOL is not part of this project, and no result may look as if it were.
@@ -133,7 +133,7 @@ class TokenPrepending(Method):
                 quantised here.
         """
         from bench.layers import find_blocks
-        from bench.prepending import PrependingEncoder, refuse_others
+        from bench.methods.parts.prepending import PrependingEncoder, refuse_others
 
         source = self._source
         if self.config.load_in_4bit:
@@ -160,7 +160,7 @@ class TokenPrepending(Method):
         Raises:
             UsageError: It has fewer layers than the settings name.
         """
-        from bench.prepending import Reading
+        from bench.methods.parts.prepending import Reading
 
         config = self.config
         published = PUBLISHED.get(self._source.partition("@")[0])

@@ -147,7 +147,7 @@ class TwoTierSimCSE(CorpusMethod):
         both, adaptive = self.config.tier == "both", self.config.dropout == "adaptive"
         model = ctx.models.load(self._first_tier) if both else super().start(ctx)
         if adaptive:
-            from bench.training.dropout import append_adaptive, thaw_adaptive
+            from bench.methods.parts.dropout import append_adaptive, thaw_adaptive
 
             if both:
                 thaw_adaptive(model)
@@ -159,7 +159,7 @@ class TwoTierSimCSE(CorpusMethod):
         """Train the tier, or load a checkpoint; a gate becomes layers of the library."""
         model = super().build(ctx)
         if self.trains and self.config.dropout == "adaptive":
-            from bench.training.dropout import freeze_adaptive
+            from bench.methods.parts.dropout import freeze_adaptive
 
             freeze_adaptive(model)
         return model
@@ -179,7 +179,7 @@ class TwoTierSimCSE(CorpusMethod):
         loss = self._last_tier.loss(model, rows, ctx)
         if self.config.dropout != "curriculum":
             return loss
-        from bench.training.dropout import CurriculumDropout
+        from bench.methods.parts.dropout import CurriculumDropout
 
         steps = self.train_settings(len(rows)).total_steps(len(rows))
         return CurriculumDropout(model, loss, steps, p_min=self.config.p_min)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import build_method
-from bench.ensemble.encoder import EnsembleEncoder
+from bench.methods.ensemble.encoder import EnsembleEncoder
 from bench.method import LabelledTexts
 from bench.method.pool import PoolAnswer
 

@@ -12,7 +12,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 
 from bench.core.errors import UsageError
 from bench.layers import count_layers, cut_layers, layer_vectors
-from bench.training.twin import join_towers
+from bench.methods.parts.twin import join_towers
 from tests.tiny import tiny_bert, tiny_decoder
 
 TEXTS = ["a cat", "two dogs run over there", "it"]

@@ -12,7 +12,7 @@ import pytest
 from bench.core import fingerprint
 from bench.core.cache import Cache
 from bench.core.sealed import SEAL, damage, make_sealed_folder, seal
-from bench.ensemble.memory import Memory
+from bench.methods.ensemble.memory import Memory
 from tests.small import Bench, write_suite
 from tests.tiny import tiny_bert
 

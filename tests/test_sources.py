@@ -25,7 +25,7 @@ MADE_FOR_METHODS = (
     "bench.classifiers.",
     "bench.ensemble.",
     "bench.transforms.covariance",
-    "bench.prepending",
+    "bench.methods.parts.prepending",
 )
 # Imports each adapter anew, and says which modules of ours came with it.
 REALLY = """

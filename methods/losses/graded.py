@@ -16,7 +16,7 @@ from sentence_transformers.sentence_transformer.losses import CoSENTLoss
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.methods.losses.gather import gather_rows
+from bench.training.gather import gather_rows
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 _EPSILON = 1e-8

@@ -12,7 +12,7 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from sentence_transformers.util import cos_sim
 from torch import Tensor, nn
 
-from bench.methods.losses.gather import gather_rows
+from bench.training.gather import gather_rows
 from bench.training.heads import fresh_linear
 
 

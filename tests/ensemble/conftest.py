@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.ensemble import members, neural
+from bench.methods.ensemble import members, neural
 from bench.method.pool import Item
 from tests.tiny import tiny_bert
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.ensemble import material, members, neural
-from bench.ensemble.pipeline import make_folds
+from bench.methods.ensemble import material, members, neural
+from bench.methods.ensemble.pipeline import make_folds
 from bench.method.pool import Item
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.records.files import find_records, read_items, read_record
@@ -40,7 +40,7 @@ def test_no_test_row_is_in_any_fit(base: Path, fits: list[list[Item]]) -> None:
 def test_a_fold_learns_from_nothing_that_is_held_out_there(
     base: Path, fits: list[list[Item]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.training import views
+    from bench.methods.parts import views
 
     monkeypatch.setattr(views, "synonyms", lambda data: {"aaa": ("aab",), "kkk": ("kkj",)})
     # Rows of a label are held out in the order that their fold is found in.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import CellError
-from bench.ensemble.pseudo_labels import believed, errors, select, spread
+from bench.methods.ensemble.pseudo_labels import believed, errors, select, spread
 
 GOLD = np.eye(2)[[0, 1, 0, 1]]
 OUTPUTS = np.array([[1.0, 0.0], [0.5, 0.5], [0.25, 0.75], [0.1, 0.9]])

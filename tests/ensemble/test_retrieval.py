@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.ensemble.augment import augment, replace_words
-from bench.ensemble.retrieval import ABSENT, HeldOut, clean_pool, drawn, item_vectors, nearest
+from bench.methods.ensemble.augment import augment, replace_words
+from bench.methods.ensemble.retrieval import ABSENT, HeldOut, clean_pool, drawn, item_vectors, nearest
 
 TABLE = {"farm": ("ranch",), "hound": ("dog", "mutt")}
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.core.errors import CellError
-from bench.ensemble.stack import GRID, Stack, ways
-from bench.ensemble.targets import Targets, find_targets
+from bench.methods.ensemble.stack import GRID, Stack, ways
+from bench.methods.ensemble.targets import Targets, find_targets
 
 
 def scores(members: int = 3, n: int = 40, seed: int = 0) -> Stack:

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from bench.methods.losses.batch_balance import BatchBalanceLoss, Numbers, retrieval_loss
 from bench.methods.losses.graded import cosent_loss
-from bench.training.mining import Candidates, HardNegatives, Rule, mine
+from bench.methods.parts.mining import Candidates, HardNegatives, Rule, mine
 from tests.made_up_rows import PAIRS, QUERIES, SCORES
 from tests.tiny import tiny_sentence_transformer
 from tests.two_processes import in_two_processes

@@ -22,8 +22,9 @@ from bench.method import Built, lineage, resolve
 from bench.methods import codiemb
 from bench.methods.codiemb import CoDiEmb
 from bench.metrics.pearson import pearson
-from bench.training import fusion, trainer
-from bench.training.mixture import Mixture
+from bench.methods.parts import fusion
+from bench.training import trainer
+from bench.methods.parts.mixture import Mixture
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert
 

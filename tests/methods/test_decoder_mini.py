@@ -17,7 +17,8 @@ from bench.core.spec import parse_method_spec
 from bench.method import Built, resolve
 from bench.methods.decoder_mini import DecoderMini
 from bench.records.files import find_records, read_record
-from bench.training import causal, language, watching
+from bench.methods.parts import causal
+from bench.training import language, watching
 from tests.small import Bench, write_suite
 
 SENTENCES = [f"The {a} sees a {b}, and the {b} runs." for a in "abcdefghij" for b in "klmnopqrst"]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.methods.losses.gather import gather_rows
+from bench.training.gather import gather_rows
 from bench.methods.losses.graded import (
     Criterion,
     GradedLoss,

@@ -211,7 +211,7 @@ def _count_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_dropout_schemes(data: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench.training import dropout
+    from bench.methods.parts import dropout
 
     steps = []
     made_schedule = dropout.CurriculumDropout.__init__

@@ -27,13 +27,8 @@ from bench.core.spec import parse_method_spec
 from bench.layers import find_blocks
 from bench.method import resolve
 from bench.methods.token_prepending import PUBLISHED, TokenPrepending
-from bench.prepending import (
-    PrependingEncoder,
-    placeholder_vector,
-    prepending,
-    states_at,
-)
-from bench.prompts import PLACEHOLDER, PROMPTS, prepared
+from bench.methods.parts.prepending import PrependingEncoder, placeholder_vector, prepending, states_at
+from bench.methods.parts.prompts import PLACEHOLDER, PROMPTS, prepared
 from tests.tiny import tiny_bert, tiny_decoder
 
 LAYERS = 4

@@ -23,7 +23,7 @@ from bench.methods.losses.twin import (
     norm_ratio,
     partners,
 )
-from bench.training.twin import Pair, TwinPass, join_towers, towers
+from bench.methods.parts.twin import Pair, TwinPass, join_towers, towers
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]

@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.data.corpora import load_corpus
-from bench.training.dropout import thaw_adaptive
+from bench.methods.parts.dropout import thaw_adaptive
 from bench.training.heads import fresh_linear
 from tests.tiny import pooler_outputs, tiny_bert
 

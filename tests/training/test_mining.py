@@ -16,8 +16,8 @@ from torch import Tensor
 from bench.contamination import normalise
 from bench.core.errors import DataError
 from bench.data.retrieval import Query
-from bench.training import mining
-from bench.training.mining import Candidates, CheckLog, HardNegatives, Rule, answered, mine
+from bench.methods.parts import mining
+from bench.methods.parts.mining import Candidates, CheckLog, HardNegatives, Rule, answered, mine
 
 FIRES = Rule(factor=0.0, cap=2.0)
 LISTED = 30

@@ -19,13 +19,7 @@ from bench.core.errors import UsageError
 from bench.core.progress import Silent
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
-from bench.training.twin import (
-    TwinPass,
-    cross_attend,
-    cross_weights,
-    join_towers,
-    towers,
-)
+from bench.methods.parts.twin import TwinPass, cross_attend, cross_weights, join_towers, towers
 from tests.tiny import tiny_bert, tiny_decoder, tiny_sentence_transformer
 
 TEXTS = ["a red kettle", "two dogs run in the rain", "rain", "[CLS] said the dog"]

@@ -15,7 +15,7 @@ from bench.core.errors import UsageError
 from bench.core.progress import Silent
 from bench.data.access import DataAccess
 from bench.models import Models
-from bench.training.views import fill_masks, replace_one_word, synonyms
+from bench.methods.parts.views import fill_masks, replace_one_word, synonyms
 from tests.tiny import tiny_bert
 
 TABLE = {"farm": ("ranch",), "dog": ("hound", "mutt")}

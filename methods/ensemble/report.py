@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.ensemble.material import Material
-from bench.ensemble.pipeline import Fold
-from bench.ensemble.pseudo_labels import DEFINITIONS, Filter
-from bench.ensemble.settings import TFIDF
-from bench.ensemble.stack import Stack
+from bench.methods.ensemble.material import Material
+from bench.methods.ensemble.pipeline import Fold
+from bench.methods.ensemble.pseudo_labels import DEFINITIONS, Filter
+from bench.methods.ensemble.settings import TFIDF
+from bench.methods.ensemble.stack import Stack
 from bench.metrics.spearman import spearman
 
 EDGES = np.linspace(0, 1, 11)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.core.errors import CellError
-from bench.ensemble.targets import Floats
+from bench.methods.ensemble.targets import Floats
 
 Way = Literal["ridge", "mean", "best_single", "logistic"]
 GRID = (0.01, 0.1, 1.0, 10.0)

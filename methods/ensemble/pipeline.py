@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.fingerprint import fingerprint
-from bench.ensemble.material import INNER_FOLDS, Material, seed_of
-from bench.ensemble.members import Examples, Member, TfidfMember
-from bench.ensemble.memory import Arrays, Memory
-from bench.ensemble.pseudo_labels import Selection, distinct, select, spread
-from bench.ensemble.settings import LABELLER, OTHERS, PUBLISHED, TFIDF
-from bench.ensemble.stack import Stack
-from bench.ensemble.targets import Floats
+from bench.methods.ensemble.material import INNER_FOLDS, Material, seed_of
+from bench.methods.ensemble.members import Examples, Member, TfidfMember
+from bench.methods.ensemble.memory import Arrays, Memory
+from bench.methods.ensemble.pseudo_labels import Selection, distinct, select, spread
+from bench.methods.ensemble.settings import LABELLER, OTHERS, PUBLISHED, TFIDF
+from bench.methods.ensemble.stack import Stack
+from bench.methods.ensemble.targets import Floats
 from bench.method import BuildContext
 
 
@@ -182,20 +182,20 @@ class Training:
     def _member(self, name: str) -> Member:
         if name == TFIDF:
             return TfidfMember(classes=self._classes)
-        from bench.ensemble.context_model import Parts
+        from bench.methods.ensemble.context_model import Parts
 
         config = self._config
         parts = Parts(config.cross_attention, config.refine_conv, config.attn_pool)
         return self._neural(name, parts, config.epochs)
 
     def _labeller(self) -> Member:
-        from bench.ensemble.context_model import Parts
+        from bench.methods.ensemble.context_model import Parts
 
         epochs = self._config.labeller_epochs or self._config.epochs
         return self._neural(self._config.labeller, Parts(False, False, False), epochs)
 
     def _neural(self, name: str, parts: Any, epochs: float | None) -> Member:
-        from bench.ensemble.neural import NeuralMember, Recipe
+        from bench.methods.ensemble.neural import NeuralMember, Recipe
 
         config = self._config
         lr, batch_size, published = PUBLISHED.get(name, OTHERS)

@@ -57,7 +57,7 @@ class EnsembleConfig(MethodConfig):
         k: Retrieved texts of each text.
         pseudo_labels: Learn from labelled retrieved texts.
         snippets: Label the ``nearest`` texts, or as a control as many at ``random``, unfiltered.
-        filter: Which labels are believed, see ``bench.ensemble.pseudo_labels``.
+        filter: Which labels are believed, see ``bench.methods.ensemble.pseudo_labels``.
         sigma_scale: Factor of the tolerance of filter ``sigma``.
         confidence: Least probability of filter ``confidence``.
         augment: Variants of gold texts: ``syn`` (synonyms of Open English WordNet), ``bt``
@@ -70,7 +70,7 @@ class EnsembleConfig(MethodConfig):
         context: What they attend to: texts ``retrieved``, drawn at ``random``, or ``none``.
         refine_conv: Convolutions over the tokens.
         attn_pool: Pooling by learned attention in place of the mean.
-        ensemble: How outputs are combined, see ``bench.ensemble.stack``.
+        ensemble: How outputs are combined, see ``bench.methods.ensemble.stack``.
         ridge_lambda: Penalty of the ridge regression, 0 to choose it out of 0.01 to 10.
         loss: ``mse``, of probabilities where there are classes, or ``ce``.
         schedule: Learn from the union of all examples, or from pseudo-labelled texts first and

@@ -8,13 +8,13 @@ import numpy as np
 
 from bench.classifiers.saved import LabelsOnly
 from bench.core.fingerprint import fingerprint
-from bench.ensemble.material import Material
-from bench.ensemble.memory import Memory
-from bench.ensemble.pipeline import Fold, Training, predicted, stack_of
-from bench.ensemble.report import describe
-from bench.ensemble.settings import LABELLER, EnsembleConfig
-from bench.ensemble.stack import ways
-from bench.ensemble.targets import Floats
+from bench.methods.ensemble.material import Material
+from bench.methods.ensemble.memory import Memory
+from bench.methods.ensemble.pipeline import Fold, Training, predicted, stack_of
+from bench.methods.ensemble.report import describe
+from bench.methods.ensemble.settings import LABELLER, EnsembleConfig
+from bench.methods.ensemble.stack import ways
+from bench.methods.ensemble.targets import Floats
 from bench.method import BuildContext, Label, LabelledTexts, Probabilities
 from bench.method.pool import Item, PoolAnswer, PseudoLabels
 

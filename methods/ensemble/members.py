@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.ensemble.targets import Floats
+from bench.methods.ensemble.targets import Floats
 from bench.method.pool import Item
 
 FEATURES = 50_000

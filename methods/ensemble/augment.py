@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.contamination import normalise
-from bench.ensemble.retrieval import HeldOut, Vectors, item_vectors
+from bench.methods.ensemble.retrieval import HeldOut, Vectors, item_vectors
 from bench.method.pool import Item
 
 RATE = 0.1

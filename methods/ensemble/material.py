@@ -12,21 +12,11 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.fingerprint import canonical_json, fingerprint
-from bench.ensemble.augment import Augmented, augment, replace_words
-from bench.ensemble.members import Examples
-from bench.ensemble.retrieval import (
-    ABSENT,
-    CleanPool,
-    HeldOut,
-    Neighbours,
-    Vectors,
-    clean_pool,
-    drawn,
-    item_vectors,
-    nearest,
-)
-from bench.ensemble.settings import EnsembleConfig
-from bench.ensemble.targets import Floats, Targets, find_targets
+from bench.methods.ensemble.augment import Augmented, augment, replace_words
+from bench.methods.ensemble.members import Examples
+from bench.methods.ensemble.retrieval import ABSENT, CleanPool, HeldOut, Neighbours, Vectors, clean_pool, drawn, item_vectors, nearest
+from bench.methods.ensemble.settings import EnsembleConfig
+from bench.methods.ensemble.targets import Floats, Targets, find_targets
 from bench.method import BuildContext, LabelledTexts
 from bench.method.pool import Item
 
@@ -131,17 +121,17 @@ class Material:
         config, ctx = self.config, self._ctx
         arms: dict[str, Callable[[Sequence[str]], list[str]]] = {}
         if "syn" in config.arms:
-            from bench.training.views import synonyms
+            from bench.methods.parts.views import synonyms
 
             arms["syn"] = partial(replace_words, table=synonyms(ctx.data), seed=self._seed)
         if "bt" in config.arms:
-            from bench.ensemble.translate import round_trip
+            from bench.methods.ensemble.translate import round_trip
 
             arms["bt"] = partial(
                 round_trip, models=config.translators, ctx=ctx, max_length=config.max_seq_length
             )
         if "ctx" in config.arms:
-            from bench.training.views import fill_masks
+            from bench.methods.parts.views import fill_masks
 
             arms["ctx"] = partial(
                 fill_masks,
