@@ -12,14 +12,14 @@ from bench.core.progress import Progress, Silent
 from bench.core.spec import parse_method_spec, split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.encoding.encode import TEXTS_PER_BATCH
+from bench.execution.plan import Rerun, Settings, build, plan
+from bench.execution.provision import fetch_command, provide
+from bench.execution.runner import Outcome, run_cells
 from bench.method import PROFILES, Built, method_class, resolve
-from bench.plan import Rerun, Settings, build, plan
-from bench.processes import check_device, check_processes
-from bench.provision import fetch_command, provide
+from bench.models.processes import check_device, check_processes
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
-from bench.report.model import Table, load_tables
-from bench.runner import Outcome, run_cells
+from bench.report.table import Table, load_tables
 from bench.suite import load_suites
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch.
-        processes: Processes of each training, see ``bench.processes``.
+        processes: Processes of each training, see ``bench.models.processes``.
         progress: Where the run reports.
 
     Raises:

@@ -16,9 +16,9 @@ from bench.core.progress import Progress
 from bench.core.spec import parse_method_spec
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
+from bench.execution.plan import Settings, build
+from bench.execution.provision import fetch_command, provide
 from bench.method import PROFILES, Method, method_class, resolve
-from bench.plan import Settings, build
-from bench.provision import fetch_command, provide
 
 _TEXTS = [
     "The kettle is on.",

@@ -16,16 +16,16 @@ from bench.data.corpora import Texts
 from bench.data.graded import TRAIN, Graded, graded_fingerprint, load_graded_sets
 from bench.data.retrieval import Query, load_retrieval, retrieval_datasets, retrieval_fingerprint
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import DEV, TrainedConfig, TrainedMethod
 from bench.methods.parts.mixture import Mixture
+from bench.training.method import DEV, TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
     from transformers import TrainerCallback
 
-    from bench.training.batches import Batches
     from bench.methods.parts.fusion import State
+    from bench.training.batches import Batches
     from bench.training.trainer import TrainSettings
 
 WARMUP_RATIO = 0.03

@@ -23,14 +23,14 @@ from bench.data.retrieval import (
 )
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.matryoshka import Sizes
-from bench.training.adapter import TrainedConfig, TrainedMethod
+from bench.training.method import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from bench.training.batches import Batches
     from bench.methods.parts.mining import Candidates, HardNegatives
+    from bench.training.batches import Batches
     from bench.training.trainer import TrainSettings
 
 LOG_FILE = "mining.json"

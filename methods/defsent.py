@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.checkpoints import with_pooling
 from bench.core.errors import DataError
 from bench.core.files import write_atomic
 from bench.data.access import DataAccess
@@ -22,7 +21,8 @@ from bench.data.definitions import (
     word_ids,
 )
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import TrainedConfig, TrainedMethod
+from bench.models.checkpoints import with_pooling
+from bench.training.method import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch

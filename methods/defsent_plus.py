@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.checkpoints import with_pooling
 from bench.core.files import write_atomic
 from bench.core.fingerprint import versions
 from bench.core.spec import on_base
@@ -23,7 +22,8 @@ from bench.data.definitions import (
 )
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.metrics.isotropy import isoscore
-from bench.training.adapter import TrainedConfig, TrainedMethod
+from bench.models.checkpoints import with_pooling
+from bench.training.method import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import numpy as np

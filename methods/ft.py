@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.classifiers.method import ClassifierMethod, Stages
-from bench.classifiers.rows import Rows
-from bench.classifiers.settings import ClassifierConfig
 from bench.method import MethodInfo
+from bench.training.classifiers.method import ClassifierMethod, Stages
+from bench.training.classifiers.rows import Rows
+from bench.training.classifiers.settings import ClassifierConfig
 
 
 class FineTuning(ClassifierMethod):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec
 from bench.data.access import DataAccess
-from bench.methods.ensemble.settings import TFIDF, EnsembleConfig
 from bench.method import TORCH_STACK, BuildContext, Method, MethodInfo, ModelAccess
+from bench.methods.ensemble.settings import TFIDF, EnsembleConfig
 
 if TYPE_CHECKING:
     from bench.methods.ensemble.encoder import EnsembleEncoder
@@ -124,7 +124,7 @@ class HierarchicalEnsemble(Method):
         )
 
     def _identity(self, config: EnsembleConfig, ctx: BuildContext) -> str:
-        from bench.build import model_fingerprint
+        from bench.models.build import model_fingerprint
 
         alike = type(self)(config, profile=self.profile)
         return model_fingerprint(alike, ctx.data, ctx.models, ctx.seed)

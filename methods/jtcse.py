@@ -12,7 +12,7 @@ from bench.core.spec import on_base
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import CorpusConfig, CorpusMethod
+from bench.training.method import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch

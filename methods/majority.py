@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.classifiers.saved import LabelsOnly
 from bench.method import (
     BuildContext,
     LabelledTexts,
@@ -16,6 +15,7 @@ from bench.method import (
     MostProbable,
     Probabilities,
 )
+from bench.training.classifiers.saved import LabelsOnly
 
 
 class MajorityPredictor(MostProbable, LabelsOnly):

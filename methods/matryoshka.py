@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from bench.core.errors import UsageError
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo
-from bench.training.adapter import CorpusConfig, CorpusMethod
+from bench.training.method import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from bench.core.errors import UsageError
 from bench.data.corpora import Texts
-from bench.layers import count_layers
 from bench.method import BuildContext, MethodInfo
 from bench.methods.matryoshka import Matryoshka
+from bench.models.layers import count_layers
 
 if TYPE_CHECKING:
     import torch

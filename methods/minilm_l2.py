@@ -29,7 +29,7 @@ class MiniLML2(Method):
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Cut the layers above the second off."""
-        from bench.layers import cut_layers
+        from bench.models.layers import cut_layers
 
         model = ctx.models.load("minilm", pooling="mean")
         cut_layers(model, LAYERS)

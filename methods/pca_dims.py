@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from bench.encoding.maps import Fitted, Floats, Link, Source
 from bench.method import BuildContext, MethodInfo
-from bench.transforms.base import SOURCES, FittedConfig, SizedConfig, Transform, size
 from bench.transforms.covariance import fit_components
+from bench.transforms.method import SOURCES, FittedConfig, SizedConfig, Transform, size
 
 
 class PcaDims(Transform):

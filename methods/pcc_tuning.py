@@ -15,7 +15,7 @@ from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.data.graded import TRAIN, graded_fingerprint, load_graded
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import TrainedConfig, TrainedMethod
+from bench.training.method import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.encoding.maps import Fitted, Floats, Link
 from bench.method import BuildContext, MethodInfo
-from bench.transforms.base import SOURCES, SizedConfig, Transform, pick, size
+from bench.transforms.method import SOURCES, SizedConfig, Transform, pick, size
 
 
 class RandomDims(Transform):

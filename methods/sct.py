@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import CorpusConfig, CorpusMethod
 from bench.methods.parts.views import SYNSETS, fill_masks, replace_one_word, synonyms
+from bench.training.method import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from bench.core.fingerprint import versions
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts, load_corpus
 from bench.method import BuildContext, MethodInfo, ModelAccess
-from bench.training.adapter import CorpusConfig, CorpusMethod
+from bench.training.method import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch

@@ -16,9 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.classifiers.method import ClassifierMethod, Stages
-from bench.classifiers.rows import Rows
-from bench.classifiers.settings import ClassifierConfig
 from bench.core.errors import CellError
 from bench.data.rows import Row
 from bench.method import BuildContext, MethodInfo
@@ -31,6 +28,9 @@ from bench.methods.losses.label_pairs import (
     path_of,
     shuffles,
 )
+from bench.training.classifiers.method import ClassifierMethod, Stages
+from bench.training.classifiers.rows import Rows
+from bench.training.classifiers.settings import ClassifierConfig
 
 if TYPE_CHECKING:
     import torch

@@ -132,8 +132,8 @@ class TokenPrepending(Method):
             UsageError: It is no decoder, has fewer layers than the settings name, or cannot be
                 quantised here.
         """
-        from bench.layers import find_blocks
         from bench.methods.parts.prepending import PrependingEncoder, refuse_others
+        from bench.models.layers import find_blocks
 
         source = self._source
         if self.config.load_in_4bit:

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from bench.encoding.maps import Fitted, Floats, Link
-from bench.layers import cut_layers
 from bench.method import BuildContext, Encoder, MethodInfo
-from bench.transforms.base import SOURCES, SizedConfig, Transform, as_dense, pick, size
+from bench.models.layers import cut_layers
+from bench.transforms.method import SOURCES, SizedConfig, Transform, as_dense, pick, size
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -16,7 +16,7 @@ from bench.data.corpora import Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.simcse import SimCSE
 from bench.methods.sup_simcse import SupSimCSE
-from bench.training.adapter import CorpusConfig, CorpusMethod
+from bench.training.method import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from bench.data.access import DataAccess
 from bench.encoding.maps import Link, Source
 from bench.method import BuildContext, MethodInfo
-from bench.transforms.base import SOURCES, FittedConfig, Transform, TransformConfig
 from bench.transforms.covariance import Kind, fit_whitening
+from bench.transforms.method import SOURCES, FittedConfig, Transform, TransformConfig
 
 
 class Whitening(Transform):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import build_method
-from bench.methods.ensemble.encoder import EnsembleEncoder
 from bench.method import LabelledTexts
 from bench.method.pool import PoolAnswer
+from bench.methods.ensemble.encoder import EnsembleEncoder
 
 LETTERS = {"a": "pos", "k": "neg"}
 UNLABELLED = {"pseudo_labels": "false"}

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from bench.api import build_method
-from bench.checkpoints import load_folder
-from bench.classifiers.method import Stages
 from bench.method import LabelledTexts
+from bench.models.checkpoints import load_folder
+from bench.training.classifiers.method import Stages
 
 LETTERS = "aekqz"
 FAST = {

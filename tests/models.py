@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.core.cache import Cache
 from bench.core.progress import Progress, Silent
 from bench.data.access import DataAccess
-from bench.models import Models
+from bench.models.access import Models
 
 
 def local_models(folder: Path, progress: Progress | None = None) -> Models:

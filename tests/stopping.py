@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from bench.training import trainer
-from bench.training.adapter import TrainedMethod
+from bench.training.method import TrainedMethod
 
 T = TypeVar("T")
 EVERY = 2

@@ -29,65 +29,8 @@ STOREYS = (
     ("cli",),
 )
 HEIGHT = {room: height for height, rooms in enumerate(STOREYS) for room in rooms}
-# The room of a file that stands elsewhere, by the longest name that fits.
-ROOMS = {
-    "bench.api": "api",
-    "bench.__main__": "cli",
-    "bench.testing": "testing",
-    "bench.build": "models",
-    "bench.checkpoint_files": "models",
-    "bench.checkpoints": "models",
-    "bench.classifiers": "training",
-    "bench.claims": "verdicts",
-    "bench.claims.runs": "cli",
-    "bench.cli": "cli",
-    "bench.contamination": "data",
-    "bench.core": "core",
-    "bench.data": "data",
-    "bench.data.source": "tasks",
-    "bench.encoding": "encoding",
-    "bench.ensemble": "methods",
-    "bench.environment": "execution",
-    "bench.gate": "verdicts",
-    "bench.geometry": "execution",
-    "bench.grid": "execution",
-    "bench.integrations": "integrations",
-    "bench.layers": "models",
-    "bench.leftovers": "execution",
-    "bench.loading": "models",
-    "bench.method": "method",
-    "bench.methods": "methods",
-    "bench.metrics": "metrics",
-    "bench.models": "models",
-    "bench.plan": "execution",
-    "bench.methods.parts.prepending": "methods",
-    "bench.probes": "tasks",
-    "bench.processes": "models",
-    "bench.methods.parts.prompts": "methods",
-    "bench.protocol": "verdicts",
-    "bench.provision": "execution",
-    "bench.records": "records",
-    "bench.recording": "execution",
-    "bench.report": "report",
-    "bench.report.compare": "verdicts",
-    "bench.report.rank": "verdicts",
-    "bench.runner": "execution",
-    "bench.stats": "stats",
-    "bench.suite": "suite",
-    "bench.suites": "suite",
-    "bench.tasks": "tasks",
-    "bench.training": "training",
-    "bench.methods.parts.causal": "methods",
-    "bench.methods.parts.dropout": "methods",
-    "bench.methods.parts.fusion": "methods",
-    "bench.methods.parts.mining": "methods",
-    "bench.methods.parts.mixture": "methods",
-    "bench.methods.parts.twin": "methods",
-    "bench.methods.parts.views": "methods",
-    "bench.training.worker": "models",
-    "bench.transforms": "transforms",
-    "bench.transforms.fitting": "execution",
-}
+# What is at the root, or stands for data beside the code.
+ROOMS = {"__main__": "cli", "suites": "suite"}
 # Packages of data.
 _DATA = ("bench.suites", "bench.reference")
 FACE = "bench"
@@ -129,10 +72,9 @@ def _imported(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
 
 
 def room(module: str) -> str:
-    """The room that a file belongs to."""
-    while module not in ROOMS:
-        module = module.rpartition(".")[0]
-    return ROOMS[module]
+    """The room that a file belongs to, which is the folder it lies in."""
+    name = module.split(".")[1]
+    return ROOMS.get(name, name)
 
 
 def upward(arrows: Imports) -> set[str]:

@@ -167,7 +167,7 @@ def test_a_crash_is_no_verdict(
     def crash(*_: object, **__: object) -> None:
         raise KeyError("average")
 
-    monkeypatch.setattr("bench.gate.run_gate", crash)
+    monkeypatch.setattr("bench.verdicts.gate.check", crash)
     code, _, err = bench("gate", tmp_path, "--baseline", tmp_path, "--bisect")
     assert code == 125
     assert "cannot be judged: KeyError" in err

@@ -14,8 +14,8 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.sentence_transformer.modules import Router
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
-from bench.checkpoints import load_folder, load_masked_lm
 from bench.core.errors import DataError, UsageError
+from bench.models.checkpoints import load_folder, load_masked_lm
 from tests.models import local_models
 from tests.notes import Notes
 from tests.saved_models import SHAPES, WIDTH, of, save, static
@@ -100,7 +100,7 @@ def test_a_pooler_that_nothing_reads_may_be_missing(folder: Path) -> None:
     assert (model.encode(["a kettle"]) == before).all()
     # A saved folder and a method as a base ask for it later.
     with pytest.raises(UsageError, match="no pooler of its own, or its weights lack one"):
-        from bench.checkpoints import with_pooling
+        from bench.models.checkpoints import with_pooling
 
         with_pooling(model, "pooler")
 
@@ -314,7 +314,7 @@ def test_an_activation_that_is_code_is_not_replaced(tmp_path: Path) -> None:
 
 
 def test_tokens_are_pooled_only_where_there_are_some(tmp_path: Path) -> None:
-    from bench.checkpoints import with_pooling
+    from bench.models.checkpoints import with_pooling
 
     router = Router.for_query_document([static(tmp_path / "q")], [static(tmp_path / "d")])
     for first in (static(tmp_path / "s"), router):

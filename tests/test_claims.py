@@ -9,12 +9,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from bench.claims.judge import Judgement, judge, read_all
-from bench.claims.papers import Claim, load_papers
 from bench.core import registry
 from bench.core.errors import UsageError
 from bench.method import PROFILES
 from bench.records.files import find_records
+from bench.verdicts.claims import Judgement, judge, read_all
+from bench.verdicts.papers import Claim, load_papers
 from tests.claim_files import RUNS, STEP, TRAINED, write, write_seeds, write_toml
 from tests.small import Bench, write_suite
 

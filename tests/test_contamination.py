@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.contamination import TrainingText, normalise
+from bench.data.contamination import TrainingText, normalise
 from bench.records.files import find_records, read_record
 from tests.small import Bench, write_suite
 

@@ -24,7 +24,7 @@ from bench.core.files import (
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from bench import files
+from bench.core import files
 path, _ = files._reserve(Path(sys.argv[1]), "one", folder=sys.argv[2] == "folder")
 print(path, flush=True)
 time.sleep(60)

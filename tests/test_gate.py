@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import UsageError
-from bench.gate import parse_bounds
+from bench.verdicts.gate import parse_bounds
 from tests.records import write_edited
 from tests.small import WORDS, Bench
 from tests.stub_methods import Stub

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 import bench
-from bench import geometry
-from bench.geometry import measure
+from bench.execution import geometry
+from bench.execution.geometry import measure
 from bench.metrics.alignment import alignment
 from bench.metrics.isotropy import isoscore, mean_cosine
 from bench.records.entries import GeometryEntry, Record

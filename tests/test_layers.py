@@ -11,8 +11,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 from bench.core.errors import UsageError
-from bench.layers import count_layers, cut_layers, layer_vectors
 from bench.methods.parts.twin import join_towers
+from bench.models.layers import count_layers, cut_layers, layer_vectors
 from tests.tiny import tiny_bert, tiny_decoder
 
 TEXTS = ["a cat", "two dogs run over there", "it"]

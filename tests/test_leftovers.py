@@ -10,7 +10,7 @@ import pytest
 
 from bench.core.cache import Cache
 from bench.core.files import temporary_folder
-from bench.leftovers import find_leftovers, remove_leftovers
+from bench.execution.leftovers import find_leftovers, remove_leftovers
 from tests.small import Bench, write_suite
 
 LEFT = [

@@ -14,8 +14,6 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
-from bench.build import build_encoder
-from bench.checkpoints import with_pooling
 from bench.core.cache import Cache
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
@@ -31,7 +29,9 @@ from bench.method import (
     method_class,
     resolve,
 )
-from bench.models import Models
+from bench.models.access import Models
+from bench.models.build import build_encoder
+from bench.models.checkpoints import with_pooling
 from tests.models import local_models
 from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
 

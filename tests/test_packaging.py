@@ -54,7 +54,7 @@ def test_registered_suites_load_and_know_their_name(name: str) -> None:
         "main(['list', 'suites'])",
         f"main(['table', {str(ROOT / 'results' / 'baselines')!r}])",
         # What a run whose cells are all complete needs.
-        "import bench.api, bench.plan, bench.runner, bench.report.text",
+        "import bench.api, bench.execution.plan, bench.execution.runner, bench.report.text",
     ],
 )
 def test_light_verbs_import_nothing_heavy(call: str, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from typing import get_args
 
 import pytest
 
-from bench.protocol import ProtocolError, most_common, task_protocol
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from bench.report.compare import refuse_mixed_seeds
 from bench.suite import MtebSpec, OwnSpec, load_suite
+from bench.suite.protocol import task_protocol
+from bench.verdicts.protocol import ProtocolError, most_common
+from bench.verdicts.side import refuse_mixed_seeds
 from tests.claim_files import write_toml
 from tests.kinds import FILE, OTHER, Fields, run, write_rows
 from tests.records import record_of, task_of, write_edited

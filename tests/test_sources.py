@@ -9,24 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from bench import build
-from bench.build import code_modules, model_fingerprint
 from bench.core.errors import UsageError
 from bench.core.fingerprint import source_fingerprint
 from bench.core.registry import METHODS, names
 from bench.core.sources import imported
 from bench.core.spec import parse_method_spec
 from bench.method import MethodInfo, method_class, resolve
+from bench.models import build
+from bench.models.build import code_modules, model_fingerprint
 from tests.stub_methods import Stub
 
-MADE_FOR_METHODS = (
-    "bench.methods.",
-    "bench.training.",
-    "bench.classifiers.",
-    "bench.ensemble.",
-    "bench.transforms.covariance",
-    "bench.methods.parts.prepending",
-)
+MADE_FOR_METHODS = ("bench.methods.", "bench.training.", "bench.transforms.")
 # Imports each adapter anew, and says which modules of ours came with it.
 REALLY = """
 import importlib, json, sys
@@ -105,7 +98,7 @@ def test_a_change_of_what_an_adapter_runs_makes_another_model(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bench.api import make_settings
-    from bench.plan import _models
+    from bench.execution.plan import _models
 
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     settings = make_settings(profile="smoke")

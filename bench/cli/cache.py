@@ -25,7 +25,7 @@ def command() -> None:
 @command.command("size")
 def size() -> None:
     """Show number, files, bytes and age of each part."""
-    from bench.leftovers import find_leftovers
+    from bench.execution.leftovers import find_leftovers
 
     cache = Cache(default_root())
     rows = []
@@ -52,7 +52,7 @@ def size() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(parts: tuple[str, ...], days: float, yes: bool) -> None:
     """Delete PARTS of the cache, or all of it; what a run works on now stays."""
-    from bench.leftovers import find_leftovers
+    from bench.execution.leftovers import find_leftovers
 
     cache = Cache(default_root())
     chosen = parts or _KINDS

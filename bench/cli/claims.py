@@ -15,8 +15,8 @@ from bench.cli.writing import writing
 from bench.core.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
-    from bench.claims.judge import Found
-    from bench.claims.papers import Paper
+    from bench.verdicts.claims import Found
+    from bench.verdicts.papers import Paper
 
 CLAIMS = Path("results/claims.md")
 PAGE = 80
@@ -47,9 +47,9 @@ def command(
     to: Path,
 ) -> int:
     """Answer what papers claim, in FILES [those of the package], from measured records."""
-    from bench.claims.judge import judge
-    from bench.claims.papers import load_papers
     from bench.report.claims import render_markdown, render_text
+    from bench.verdicts.claims import judge
+    from bench.verdicts.papers import load_papers
 
     papers = load_papers(files)
     found = _records(folders, run)
@@ -68,8 +68,8 @@ def command(
 
 
 def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
-    from bench.claims.judge import read_all
     from bench.records.files import find_records
+    from bench.verdicts.claims import read_all
 
     first, *others = folders or (BASELINES,)
     # Only a folder that was named, and is not about to be made, has to be there.
@@ -80,8 +80,8 @@ def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
 def _run(
     papers: Sequence[Paper], found: list[Found], output: Path, data: str | None
 ) -> dict[str, str]:
-    from bench.claims.runs import ClaimRuns
-    from bench.cli.bar import Bar
+    from bench.cli.claim_runs import ClaimRuns
+    from bench.cli.progress import Bar
 
     with Bar() as bar:
         runs = ClaimRuns(found, output, data, bar)

@@ -13,8 +13,8 @@ from bench.core.errors import DataError, UsageError
 from bench.core.files import is_file, is_folder
 
 if TYPE_CHECKING:
-    from bench.report.compare import Side
     from bench.suite import Suite
+    from bench.verdicts.side import Side
 
 
 @click.command("compare")
@@ -41,8 +41,9 @@ def command(
     data: str | None,
 ) -> None:
     """Compare A with B: method specs, records (.json), or folders that hold one method each."""
-    from bench.report.compare import compare, render
+    from bench.report.comparison import render
     from bench.suite import load_suite
+    from bench.verdicts.difference import compare
 
     own = load_suite(suite) if suite is not None and suite.endswith(".toml") else None
     name = suite if own is None else own.name
@@ -63,7 +64,7 @@ def _sides(
     from bench.core.spec import parse_method_spec
     from bench.records.entries import Group, Record
     from bench.records.files import find_records, read_record, without_repeats
-    from bench.report.compare import Side
+    from bench.verdicts.side import Side
 
     place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
     paths = [place] if file else find_records([place] if folder else folders)

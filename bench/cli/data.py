@@ -133,12 +133,12 @@ def fetch(
     are printed first.
     """
     from bench import api
-    from bench.cli.bar import Bar
+    from bench.cli.progress import Bar
     from bench.core.spec import parse_method_spec
     from bench.data.fetch import NOTHING
     from bench.data.needs import Needs
     from bench.data.places import embedded
-    from bench.plan import note_needs
+    from bench.execution.plan import note_needs
     from bench.suite import load_suites
 
     if not names and not suite and not methods:
@@ -199,7 +199,7 @@ def _outcome(needs: Needs, missing: Sequence[str], folder: Path) -> str:
 @click.option("--data", help=_DATA_HELP)
 def verify(names: tuple[str, ...], data: str | None) -> None:
     """Recompute rows and checksums of the data sets NAME, or of all, in data folder and cache."""
-    from bench.cli.bar import Bar
+    from bench.cli.progress import Bar
     from bench.data.catalog import catalog, parse_names
 
     refs = parse_names(names or catalog())

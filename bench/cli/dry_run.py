@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.build import lacks_model
 from bench.core.spec import MethodSpec
 from bench.core.words import plural
 from bench.data.needs import Needs
-from bench.plan import Cell, Outline, Settings, check, due, encoder_of, find_needs, outline, plan
+from bench.execution.plan import (
+    Cell,
+    Outline,
+    Settings,
+    check,
+    due,
+    encoder_of,
+    find_needs,
+    outline,
+    plan,
+)
+from bench.models.build import lacks_model
 from bench.suite import Suite
 from bench.tasks import SupervisedTask
 from bench.tasks.loading import load_tasks

@@ -47,19 +47,26 @@ def check_judgeable(baseline: Path, bounds: str) -> None:
         UsageError: The bounds have another form.
         DataError: The folder of the baseline does not exist.
     """
-    from bench.gate import parse_bounds
     from bench.records.files import find_records
+    from bench.verdicts.gate import parse_bounds
 
     parse_bounds(bounds)
     find_records([baseline])
 
 
 def judge(paths: Sequence[Path], baseline: Path, bounds: str, *, partial: bool = False) -> int:
-    """Print the summary of records at some paths and return the exit code."""
-    from bench.gate import run_gate
+    """Print the summary of records at some paths and return the exit code.
 
-    text, warnings, passed = run_gate(paths, baseline, bounds, partial=partial)
-    say(text)
+    Raises:
+        UsageError: See ``bench.verdicts.gate``.
+        DataError: The folder does not exist, or a record is damaged.
+    """
+    from bench.records.files import find_records
+    from bench.report.gate import summary
+    from bench.verdicts.gate import check, parse_bounds
+
+    checks, warnings = check(paths, find_records([baseline]), parse_bounds(bounds), partial=partial)
+    say(summary(checks))
     for warning in warnings:
         say(f"bench: {warning}", err=True)
-    return EXIT_OK if passed else EXIT_GATE
+    return EXIT_GATE if any(one.failed for one in checks) else EXIT_OK

@@ -84,11 +84,11 @@ def command(
         for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
             os.environ[name] = "1"
     from bench import api
-    from bench.cli.bar import Bar
+    from bench.cli.progress import Bar
     from bench.core.spec import parse_method_spec
-    from bench.plan import plan
-    from bench.provision import fetch_command, provide
-    from bench.runner import run_cells
+    from bench.execution.plan import plan
+    from bench.execution.provision import fetch_command, provide
+    from bench.execution.runner import run_cells
     from bench.suite import load_suites
 
     if baseline is not None:
@@ -152,7 +152,7 @@ def _supervised(name: str) -> str:
 
 
 def _print_tables(records: list[Path]) -> None:
-    from bench.report.model import load_tables
+    from bench.report.table import load_tables
     from bench.report.text import render
 
     for table in load_tables(records):

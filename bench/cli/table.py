@@ -14,7 +14,7 @@ from bench.core.errors import EXIT_OK, EXIT_STALE
 
 if TYPE_CHECKING:
     from bench.records.entries import Group, Record
-    from bench.report.model import Table
+    from bench.report.table import Table
     from bench.report.text import Style
 
 BASELINES = Path("results/baselines")
@@ -140,7 +140,7 @@ def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:
 def _scores(
     paths: Sequence[Path], suite: str | None, results: Sequence[Path], style: str
 ) -> list[str]:
-    from bench.report.flat import to_csv, to_json
+    from bench.report.export import to_csv, to_json
     from bench.report.text import render
 
     tables = _tables(paths, suite, results)
@@ -155,7 +155,7 @@ def _scores(
 def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -> list[Table]:
     from bench.core.errors import UsageError
     from bench.report.imported import read_models, with_models
-    from bench.report.model import load_tables
+    from bench.report.table import load_tables
 
     tables = [table for table in load_tables(paths) if suite in (None, table.suite)]
     models, notes = read_models(results)
@@ -178,8 +178,8 @@ def _view(
     plot: Path | None,
 ) -> list[str]:
     from bench.core.errors import UsageError
-    from bench.report import curve, diagnostics, geometry, grid, phenomena
-    from bench.report.columns import protocol_note
+    from bench.report.views import curve, diagnostics, geometry, grid, phenomena
+    from bench.report.views.page import protocol_note
 
     if results:
         raise UsageError(f"result files of mteb have no {view}; drop --mteb or --view")
@@ -207,8 +207,8 @@ def _view(
 
 def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]]:
     from bench.records.files import read_items
-    from bench.report.compare import refuse_mixed_seeds
-    from bench.report.model import read_suites
+    from bench.report.table import read_suites
+    from bench.verdicts.side import refuse_mixed_seeds
 
     found: dict[str, list[Record]] = {}
     for name, of_suite in read_suites(paths).items():
@@ -226,8 +226,8 @@ def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]
 
 def _plot(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
     from bench.core.errors import DataError, UsageError
-    from bench.report.curve import find_curves
-    from bench.report.plot import draw
+    from bench.report.views.curve import find_curves
+    from bench.report.views.plot import draw
 
     found = {suite: curves for suite, group in by_suite.items() if (curves := find_curves(group))}
     if not found:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bench.api import build_method
 from bench.encoding.encoder import Column
+from bench.execution.plan import Settings, encode
 from bench.method import Built
-from bench.plan import Settings, encode
 from bench.tasks.mteb import FunctionEncoder
 
 

@@ -13,7 +13,7 @@ from mteb.models.model_meta import ModelMeta
 from mteb.results import TaskResult
 
 from bench.core.fingerprint import fingerprint
-from bench.plan import file_name
+from bench.execution.plan import file_name
 from bench.records.entries import Record, TaskEntry
 
 _MODEL = "sentence-bench"

@@ -40,7 +40,7 @@ class MethodInfo:
         trains: Whether ``build`` trains when no checkpoint is given.
         requires: Distributions whose version changes the vectors.
         sources: Modules whose code changes the vectors and that the adapter does not import; those
-            that it imports are found, see ``bench.build.code_modules``.
+            that it imports are found, see ``bench.models.build.code_modules``.
         gathers: Whether the loss is of the rows of all processes, so that their number does not
             count.
         loads_checkpoints: Whether ``build`` heeds a checkpoint; by default it does where it trains.

@@ -73,7 +73,7 @@ class TaskEntry(Part):
     by what they probe, where the rows say so. ``contamination`` is None where nothing was
     trained here; ``in_domain`` says whether the training read other rows of the same data set.
     ``fits`` tells what the maps of a transform were fitted on, in their order. ``protocol`` is what
-    decides the score besides the rows, see ``bench.protocol``; None in records from before it.
+    decides the score besides the rows, see ``bench.suite.protocol``; None in records before it.
     """
 
     kind: str
@@ -105,7 +105,7 @@ class GridEntry(Part):
 
 
 class GeometryEntry(Part):
-    """How the vectors of a task's texts lie, see ``bench.geometry``; None where it is undefined.
+    """How the vectors of a task's texts lie, see ``bench.execution.geometry``; None: undefined.
 
     ``texts`` counts the texts that were drawn and ``vectors`` the different vectors among theirs,
     on which all is measured but ``alignment``, which is over ``pairs`` of texts that mean the same.

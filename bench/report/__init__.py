@@ -1,1 +1,6 @@
-"""Tables made from records alone."""
+"""Records and verdicts as text: tables, comparisons, leaderboards, answers to claims, views.
+
+For a terminal, as Markdown, LaTeX, CSV and JSON. Imported are verdicts, records, statistics and
+core; no model is loaded and no cell is run for a report. A new table is a file here, a new view
+one in ``views``; text from elsewhere goes through ``bench.core.escape``.
+"""

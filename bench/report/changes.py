@@ -10,8 +10,8 @@ from tabulate import tabulate
 
 from bench.core.escape import plain
 from bench.data.rows import Row
-from bench.report.compare import Side
 from bench.tasks import Task
+from bench.verdicts.side import Side
 
 _WIDTH = 60
 _TEXTS = ("text", "sentence1", "sentence2", "premise", "hypothesis", "query")

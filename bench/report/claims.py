@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from bench.claims.judge import Judgement, Measured
-from bench.claims.papers import Claim, Paper
 from bench.core.escape import markdown, markdown_code, one_line
+from bench.verdicts.claims import Judgement, Measured
+from bench.verdicts.papers import Claim, Paper
 
 NOTE = (
     "A claim says that A scores higher than B. It holds where the 95% interval of A − B lies "

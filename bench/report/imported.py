@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.core.regular import read_regular
-from bench.report.model import Row, Table, order_rows
+from bench.report.table import Row, Table, order_rows
 
 _LIMIT = 64 * 2**20
 # Hexadecimal digits of a commit that mostly tell it.

@@ -11,9 +11,9 @@ from bench.core.errors import DataError
 from bench.core.escape import markdown, plain
 from bench.core.files import write_atomic
 from bench.records.entries import Record
-from bench.report import diagnostics
-from bench.report.model import Found, Table, make_table, read_suites
+from bench.report.table import Found, Table, make_table, read_suites
 from bench.report.text import render
+from bench.report.views import diagnostics
 
 COMMAND = "bench table --write"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")

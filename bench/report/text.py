@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from bench.core.escape import markdown, markdown_code, plain
 from bench.records.entries import Interval
-from bench.report.model import NO_BASE, Row, Table
+from bench.report.table import NO_BASE, Row, Table
 
 Style = Literal["text", "markdown", "latex"]
 

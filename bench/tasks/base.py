@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
-from bench.probes.mapped import Map
 from bench.suite import Convention
+from bench.tasks.probes.mapped import Map
 
 Vectors = Mapping[str, NDArray[Any]]
 Spec = TypeVar("Spec")

@@ -15,13 +15,13 @@ from bench.core.errors import CellError, DataError, UsageError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.metrics.classification import label_replicates
-from bench.probes import protocols
-from bench.probes.base import Examples, Labels, Probe
-from bench.probes.logistic import Logistic
-from bench.probes.mapped import Map, MappedProbe
 from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
 from bench.suite import ClassificationSpec, Convention, NliSpec
 from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.probes import protocols
+from bench.tasks.probes.base import Examples, Labels, Probe
+from bench.tasks.probes.logistic import Logistic
+from bench.tasks.probes.mapped import Map, MappedProbe
 
 # SentEval encodes a lone full stop where a row has no text.
 EMPTY = "."
@@ -228,7 +228,7 @@ class _ProbeTask(Task[Spec]):
     def _probe(self) -> Probe:
         if self.spec.probe == "sk":
             return Logistic()
-        from bench.probes.senteval_torch import SentEvalTorch
+        from bench.tasks.probes.senteval_torch import SentEvalTorch
 
         return SentEvalTorch(len(self._classes))
 
@@ -291,7 +291,7 @@ class NliTask(_ProbeTask[NliSpec]):
     def _probe(self) -> Probe:
         if self.spec.regularise or self.spec.probe == "sk":
             return super()._probe()
-        from bench.probes.senteval_torch import SentEvalTorch
+        from bench.tasks.probes.senteval_torch import SentEvalTorch
 
         # SentEval's setting for SNLI.
         return SentEvalTorch(len(self._classes), epoch_size=1, max_epoch=15, grid=(UNREGULARISED,))

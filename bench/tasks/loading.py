@@ -9,9 +9,9 @@ from typing import Any
 from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row
-from bench.data.source import available_parts, part_rows
 from bench.suite import Suite, TaskSpec
 from bench.tasks import Task, task_class
+from bench.tasks.rows import available_parts, part_rows
 
 # Two folds within each of two, which is the least that a probe can choose on.
 _ROWS_TO_FOLD = 4

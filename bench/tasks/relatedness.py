@@ -61,7 +61,7 @@ class RelatednessTask(Task[RelatednessSpec]):
         Raises:
             CellError: All predictions are equal.
         """
-        from bench.probes.senteval_relatedness import predict_scores
+        from bench.tasks.probes.senteval_relatedness import predict_scores
 
         x = {part: self._features(part, vectors) for part in self.parts}
         train, dev = ((x[part], self._gold(part)) for part in ("train", "dev"))

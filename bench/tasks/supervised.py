@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
-from bench.contamination import row_key
 from bench.core.errors import CellError
+from bench.data.contamination import row_key
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.method import (
@@ -30,7 +30,6 @@ from bench.method import (
 )
 from bench.method.pool import Item, PoolAnswer
 from bench.metrics.classification import auroc_replicates, label_replicates, log_losses
-from bench.probes.frozen import Embed, FrozenClassifier, FrozenScorer
 from bench.stats.bootstrap import mean_replicates, percentile_interval, resample_counts
 from bench.suite import ClassificationSpec, Convention, RelatednessSpec
 from bench.tasks.base import Task, TaskScore, Vectors
@@ -40,6 +39,7 @@ from bench.tasks.classification import (
     single_outcome,
     text_features,
 )
+from bench.tasks.probes.frozen import Embed, FrozenClassifier, FrozenScorer
 from bench.tasks.relatedness import RelatednessTask
 
 PREDICTED = "predicted"

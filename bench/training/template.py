@@ -11,7 +11,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from tokenizers.processors import TemplateProcessing
 
 from bench.core.errors import UsageError
-from bench.layers import is_causal
+from bench.models.layers import is_causal
 
 TEMPLATES: Mapping[str, tuple[str, str]] = {
     "eol": ('This sentence : "', '" means in one word:"'),

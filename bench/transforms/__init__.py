@@ -1,1 +1,5 @@
-"""Maps of vectors: what they are, how they are fitted, and the methods that are one."""
+"""Transforms, for authors: methods whose vectors are maps of another method's.
+
+``method`` has the base classes, ``covariance`` what several estimate. The maps themselves are in
+``bench.encoding.maps``, fitting them to each task in ``bench.execution.fitting``.
+"""

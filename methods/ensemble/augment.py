@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contamination import normalise
-from bench.methods.ensemble.retrieval import HeldOut, Vectors, item_vectors
+from bench.data.contamination import normalise
 from bench.method.pool import Item
+from bench.methods.ensemble.retrieval import HeldOut, Vectors, item_vectors
 
 RATE = 0.1
 _WORD = re.compile(r"[A-Za-z]{3,}")

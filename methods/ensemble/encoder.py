@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.classifiers.saved import LabelsOnly
 from bench.core.fingerprint import fingerprint
+from bench.method import BuildContext, Label, LabelledTexts, Probabilities
+from bench.method.pool import Item, PoolAnswer, PseudoLabels
 from bench.methods.ensemble.material import Material
 from bench.methods.ensemble.memory import Memory
 from bench.methods.ensemble.pipeline import Fold, Training, predicted, stack_of
@@ -15,8 +16,7 @@ from bench.methods.ensemble.report import describe
 from bench.methods.ensemble.settings import LABELLER, EnsembleConfig
 from bench.methods.ensemble.stack import ways
 from bench.methods.ensemble.targets import Floats
-from bench.method import BuildContext, Label, LabelledTexts, Probabilities
-from bench.method.pool import Item, PoolAnswer, PseudoLabels
+from bench.training.classifiers.saved import LabelsOnly
 
 
 class EnsembleEncoder(LabelsOnly):

@@ -12,13 +12,23 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.fingerprint import canonical_json, fingerprint
-from bench.methods.ensemble.augment import Augmented, augment, replace_words
-from bench.methods.ensemble.members import Examples
-from bench.methods.ensemble.retrieval import ABSENT, CleanPool, HeldOut, Neighbours, Vectors, clean_pool, drawn, item_vectors, nearest
-from bench.methods.ensemble.settings import EnsembleConfig
-from bench.methods.ensemble.targets import Floats, Targets, find_targets
 from bench.method import BuildContext, LabelledTexts
 from bench.method.pool import Item
+from bench.methods.ensemble.augment import Augmented, augment, replace_words
+from bench.methods.ensemble.members import Examples
+from bench.methods.ensemble.retrieval import (
+    ABSENT,
+    CleanPool,
+    HeldOut,
+    Neighbours,
+    Vectors,
+    clean_pool,
+    drawn,
+    item_vectors,
+    nearest,
+)
+from bench.methods.ensemble.settings import EnsembleConfig
+from bench.methods.ensemble.targets import Floats, Targets, find_targets
 
 INNER_FOLDS = 2
 

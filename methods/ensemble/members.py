@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.methods.ensemble.targets import Floats
 from bench.method.pool import Item
+from bench.methods.ensemble.targets import Floats
 
 FEATURES = 50_000
 

@@ -15,11 +15,17 @@ from torch import Tensor, nn
 
 from bench.core.errors import CellError, UsageError
 from bench.core.progress import quiet_libraries
-from bench.methods.ensemble.context_model import ContextModel, Loss, Parts, prediction_loss, probabilities
-from bench.methods.ensemble.members import Examples, Predicted
-from bench.methods.ensemble.retrieval import ABSENT, Vectors
 from bench.method import BuildContext
 from bench.method.pool import Item
+from bench.methods.ensemble.context_model import (
+    ContextModel,
+    Loss,
+    Parts,
+    prediction_loss,
+    probabilities,
+)
+from bench.methods.ensemble.members import Examples, Predicted
+from bench.methods.ensemble.retrieval import ABSENT, Vectors
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.fingerprint import fingerprint
+from bench.method import BuildContext
 from bench.methods.ensemble.material import INNER_FOLDS, Material, seed_of
 from bench.methods.ensemble.members import Examples, Member, TfidfMember
 from bench.methods.ensemble.memory import Arrays, Memory
@@ -19,7 +20,6 @@ from bench.methods.ensemble.pseudo_labels import Selection, distinct, select, sp
 from bench.methods.ensemble.settings import LABELLER, OTHERS, PUBLISHED, TFIDF
 from bench.methods.ensemble.stack import Stack
 from bench.methods.ensemble.targets import Floats
-from bench.method import BuildContext
 
 
 @dataclass(frozen=True)

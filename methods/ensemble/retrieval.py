@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contamination import normalise, row_key
+from bench.data.contamination import normalise, row_key
 from bench.method.pool import Item
 
 Vectors = NDArray[np.float32]

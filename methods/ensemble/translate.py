@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.checkpoint_files import refuse_damaged
-from bench.checkpoints import snapshot
 from bench.core.files import is_folder
 from bench.core.progress import quiet_libraries
-from bench.loading import refuse_random, reports, told_by_name
 from bench.method import BuildContext
+from bench.models.checkpoint_files import refuse_damaged
+from bench.models.checkpoints import snapshot
+from bench.models.loading import refuse_random, reports, told_by_name
 
 _BATCH = 32
 

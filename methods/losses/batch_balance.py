@@ -14,10 +14,10 @@ from sentence_transformers.util import batch_to_device
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from bench.training.gather import gather_rows
 from bench.methods.losses.graded import cosent_loss
 from bench.methods.losses.matryoshka import prefix_loss
 from bench.methods.parts.mining import HardNegatives
+from bench.training.gather import gather_rows
 
 _TEXTS_AT_ONCE = 128
 _QUERIES_AT_ONCE = 1024

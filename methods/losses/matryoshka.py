@@ -17,7 +17,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax, mse_loss, softmax
 
-from bench.layers import layer_vectors
+from bench.models.layers import layer_vectors
 
 VectorLoss = Callable[[list[Tensor], Tensor], Tensor]
 LayerWeighting = Literal["uniform", "log", "linear"]

@@ -10,11 +10,11 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.layers import layer_vectors
-from bench.training.gather import gather_rows
 from bench.methods.losses.graded import pearson_loss
 from bench.methods.losses.listwise import pro_loss, rank_kl_loss
 from bench.methods.parts.mixture import RETRIEVAL_LABEL
+from bench.models.layers import layer_vectors
+from bench.training.gather import gather_rows
 
 # Of the authors' code.
 PEARSON_WEIGHT, RANK_KL_WEIGHT, PRO_WEIGHT = 2.0, 5.0, 0.5

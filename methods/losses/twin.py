@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn import functional
 
+from bench.methods.parts.twin import Pair, TwinPass, towers
 from bench.training.gather import gather_rows
 from bench.training.heads import fresh_linear
-from bench.methods.parts.twin import Pair, TwinPass, towers
 
 # The authors' constant for cosines below zero; here for all below it.
 LEAST_COSINE = 1e-4

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.contamination import normalise
 from bench.core.errors import DataError
 from bench.core.files import write_atomic
+from bench.data.contamination import normalise
 from bench.data.retrieval import Query
 
 # Ranks that replacements leave out, as the likeliest to answer the query after all.

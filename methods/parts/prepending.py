@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from bench.core.errors import UsageError
 from bench.encoding.encode import TOKENS_PER_BATCH
-from bench.layers import find_blocks, is_causal
 from bench.methods.parts.prompts import PLACEHOLDER, Prompt
+from bench.models.layers import find_blocks, is_causal
 
 # That of the authors' code, where it seeds a GPU only.
 SEED = 3407

@@ -20,13 +20,18 @@ from tokenizers.models import WordLevel
 from transformers import TrainerState
 
 from bench.api import build_method
-from bench.checkpoints import load_folder
-from bench.classifiers.rows import make_rows, stratified_split
-from bench.classifiers.saved import load_classifier
 from bench.core.errors import CellError, DataError, UsageError
 from bench.method import LabelledTexts
+from bench.models.checkpoints import load_folder
 from bench.training.checkpoints import LossCheckpoints
-from bench.training.classifier import ClassifierLoss, add_head, has_to_stop, train_classifier
+from bench.training.classifiers.rows import make_rows, stratified_split
+from bench.training.classifiers.saved import load_classifier
+from bench.training.classifiers.trainer import (
+    ClassifierLoss,
+    add_head,
+    has_to_stop,
+    train_classifier,
+)
 from tests.labelled import (
     LETTERS,
     Stage,
@@ -91,7 +96,7 @@ def test_a_task_is_learned_once(base: Path, monkeypatch: pytest.MonkeyPatch) -> 
         calls.append(1)
         return real(*given)
 
-    monkeypatch.setattr("bench.training.classifier.train_classifier", counted)
+    monkeypatch.setattr("bench.training.classifiers.trainer.train_classifier", counted)
     # Other rows to label, in a new build: the same classifier.
     again = predictor(text).predict_proba(train.texts[:9], train, None, seed=0)
     np.testing.assert_allclose(again.values, first.values[:9], atol=1e-6)
@@ -117,7 +122,7 @@ def test_classes_are_learned_and_the_classifier_is_one_folder(base: Path, tmp_pa
     moved = folder.rename(tmp_path / "moved")
     code = (
         "import sys, json; from pathlib import Path\n"
-        "from bench.classifiers.saved import load_classifier\n"
+        "from bench.training.classifiers.saved import load_classifier\n"
         "found = load_classifier(Path(sys.argv[1])).probabilities(json.loads(sys.argv[2]))\n"
         "print(json.dumps([list(found.labels), found.values.tolist()]))"
     )
@@ -148,7 +153,7 @@ def test_a_training_that_was_cut_off_goes_on(
 ) -> None:
     text, train = spec("three-phase", base), made(40)
     with monkeypatch.context() as cut:
-        cut.setattr("bench.training.classifier.train_classifier", stopped)
+        cut.setattr("bench.training.classifiers.trainer.train_classifier", stopped)
         with pytest.raises(KeyboardInterrupt):
             predictor(text).predict(train.texts, train, None, seed=0)
     assert [name for name, _, _ in stages] == ["dae", "cl"]

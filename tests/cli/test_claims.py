@@ -12,9 +12,9 @@ from markdown_it import MarkdownIt
 
 from bench.cli.main import main
 from bench.core import registry
+from bench.execution.runner import Outcome
 from bench.method import MethodConfig, MethodInfo
 from bench.records.files import find_records
-from bench.runner import Outcome
 from tests.claim_files import RUNS, STEP, write, write_seeds, write_toml
 from tests.small import Bench
 from tests.stub_methods import Stub
@@ -218,7 +218,7 @@ def test_run_leaves_seeds_and_bases_that_have_records(
         asked.extend((str(cell.spec), cell.seed) for cell in cells)
         return Outcome()
 
-    monkeypatch.setattr("bench.claims.runs.run_cells", run_cells)
+    monkeypatch.setattr("bench.cli.claim_runs.run_cells", run_cells)
     path = write_claims(("learns", "random"))
     write("random", folder=Path("there"), profile="smoke")
     write("learns", folder=Path("there"), seed=1)

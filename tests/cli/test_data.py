@@ -25,8 +25,8 @@ from bench.data.access import DataAccess
 from bench.data.catalog import SplitRef
 from bench.data.convert import convert
 from bench.data.rows import read_rows, rows_sha256, write_rows
-from bench.data.source import task_sha256
 from bench.suite import KINDS, load_suite, row_columns
+from bench.tasks.rows import task_sha256
 from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, files, put, serve
 from tests.small import Bench
 
@@ -97,7 +97,7 @@ def test_the_licence_comes_before_the_first_byte(
         if "CC0 for tests" in message:
             asked_at.append(len(mirror.asked))
 
-    monkeypatch.setattr("bench.cli.bar.Bar.note", note)
+    monkeypatch.setattr("bench.cli.progress.Bar.note", note)
     assert bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror.address)[0] == 0
     assert asked_at == [0]
 

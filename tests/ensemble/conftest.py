@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.methods.ensemble import members, neural
 from bench.method.pool import Item
+from bench.methods.ensemble import members, neural
 from tests.tiny import tiny_bert
 
 

@@ -10,7 +10,16 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel
 
-from bench.methods.ensemble.context_model import AttentionPooling, ContextAttention, ContextModel, MeanPooling, Parts, Refinement, prediction_loss, probabilities
+from bench.methods.ensemble.context_model import (
+    AttentionPooling,
+    ContextAttention,
+    ContextModel,
+    MeanPooling,
+    Parts,
+    Refinement,
+    prediction_loss,
+    probabilities,
+)
 from tests.tiny import tiny_bert
 
 WIDTH, CONTEXT, TEXTS, TOKENS = 16, 6, 3, 5

@@ -14,7 +14,7 @@ from sklearn.metrics import cohen_kappa_score
 from bench.method.pool import PoolAnswer, PseudoLabels
 from bench.metrics.agreement import disagreement, kappa, q_statistic
 from bench.records.entries import Record
-from bench.report.diagnostics import render
+from bench.report.views.diagnostics import render
 from bench.tasks.diagnostics import alarms, audit, diagnose
 from tests.records import make_record
 

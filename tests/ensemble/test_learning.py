@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from bench.method.pool import Item
 from bench.methods.ensemble import material, members, neural
 from bench.methods.ensemble.pipeline import make_folds
-from bench.method.pool import Item
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.records.files import find_records, read_items, read_record
 from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.methods.ensemble.augment import augment, replace_words
-from bench.methods.ensemble.retrieval import ABSENT, HeldOut, clean_pool, drawn, item_vectors, nearest
+from bench.methods.ensemble.retrieval import (
+    ABSENT,
+    HeldOut,
+    clean_pool,
+    drawn,
+    item_vectors,
+    nearest,
+)
 
 TABLE = {"farm": ("ranch",), "hound": ("dog", "mutt")}
 

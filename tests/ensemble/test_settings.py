@@ -14,9 +14,9 @@ from transformers import BartConfig, BartForConditionalGeneration, BertTokenizer
 from bench.api import build_method
 from bench.core.errors import BenchError, CellError, DataError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.methods.ensemble.settings import EnsembleConfig
 from bench.method import LabelledTexts, resolve
 from bench.method.pool import Item, PoolPredictor
+from bench.methods.ensemble.settings import EnsembleConfig
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.suite import load_suite
 from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite

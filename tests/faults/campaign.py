@@ -298,7 +298,7 @@ def _prepare() -> None:
     import sklearn.linear_model  # noqa: F401
 
     import bench.api
-    import bench.grid
+    import bench.execution.grid
     import bench.training.trainer  # noqa: F401
     from bench.data.graded import Graded
     from bench.methods import conan

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.build import build_encoder
 from bench.core.cache import Cache
 from bench.core.errors import CellError, DataError, UsageError
 from bench.core.progress import Silent
@@ -15,7 +14,8 @@ from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
 from bench.method import Built, LabelledTexts, method_class, resolve
 from bench.methods.majority import MajorityPredictor
-from bench.models import Models
+from bench.models.access import Models
+from bench.models.build import build_encoder
 from tests.tiny import tiny_bert
 
 TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on."]

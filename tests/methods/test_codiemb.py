@@ -21,10 +21,10 @@ from bench.data.retrieval import Query
 from bench.method import Built, lineage, resolve
 from bench.methods import codiemb
 from bench.methods.codiemb import CoDiEmb
-from bench.metrics.pearson import pearson
 from bench.methods.parts import fusion
-from bench.training import trainer
 from bench.methods.parts.mixture import Mixture
+from bench.metrics.pearson import pearson
+from bench.training import trainer
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert
 

@@ -16,8 +16,8 @@ from bench.core.errors import DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.method import Built, resolve
 from bench.methods.decoder_mini import DecoderMini
-from bench.records.files import find_records, read_record
 from bench.methods.parts import causal
+from bench.records.files import find_records, read_record
 from bench.training import language, watching
 from tests.small import Bench, write_suite
 

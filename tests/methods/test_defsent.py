@@ -25,10 +25,10 @@ from transformers import (
 )
 
 from bench.api import build_method, make_settings
-from bench.checkpoints import load_folder
 from bench.core.errors import DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import part_of
+from bench.execution.plan import _models
 from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent import DefSent
 from bench.methods.losses.definitions import (
@@ -38,7 +38,7 @@ from bench.methods.losses.definitions import (
     head_logits,
     tied_logits,
 )
-from bench.plan import _models
+from bench.models.checkpoints import load_folder
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert, tiny_llama
 

@@ -14,11 +14,11 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer
 
 from bench.api import build_method, make_settings
-from bench.checkpoints import load_folder
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import Entry, load_definitions
+from bench.execution.plan import _models
 from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
@@ -29,7 +29,7 @@ from bench.methods.losses.definitions import (
     independent_components,
 )
 from bench.metrics.isotropy import isoscore
-from bench.plan import _models
+from bench.models.checkpoints import load_folder
 from bench.training import trainer
 from bench.training.heads import fresh_linear
 from tests.stopping import Stopped, frequent_checkpoints

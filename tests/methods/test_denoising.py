@@ -10,9 +10,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
 
-from bench.checkpoints import load_folder
 from bench.core.errors import CellError
 from bench.methods.losses.denoising import denoising_loss
+from bench.models.checkpoints import load_folder
 from tests.tiny import tiny_bert, tiny_decoder
 
 

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.training.gather import gather_rows
 from bench.methods.losses.graded import (
     Criterion,
     GradedLoss,
@@ -30,6 +29,7 @@ from bench.methods.losses.graded import (
     translated_relu,
 )
 from bench.methods.losses.in_batch import InBatchLoss
+from bench.training.gather import gather_rows
 from tests.tiny import tiny_sentence_transformer
 from tests.two_processes import in_two_processes
 

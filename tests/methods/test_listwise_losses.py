@@ -17,7 +17,6 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.layers import layer_vectors
 from bench.methods.losses.graded import pearson_loss
 from bench.methods.losses.listwise import pro_loss, rank_kl_loss
 from bench.methods.losses.multi_positive import (
@@ -25,6 +24,7 @@ from bench.methods.losses.multi_positive import (
     multi_positive_loss,
     paraphrase_loss,
 )
+from bench.models.layers import layer_vectors
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 from tests.two_processes import in_two_processes
 

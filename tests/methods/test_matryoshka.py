@@ -14,7 +14,6 @@ from sentence_transformers.sentence_transformer import losses as library
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from torch import Tensor
 
-from bench.layers import layer_vectors
 from bench.methods.losses.in_batch import InBatchLoss
 from bench.methods.losses.matryoshka import (
     Draws,
@@ -27,6 +26,7 @@ from bench.methods.losses.matryoshka import (
     divergence,
     layer_weight,
 )
+from bench.models.layers import layer_vectors
 from tests.tiny import tiny_bert
 
 LAYERS, WIDTH = 4, 16

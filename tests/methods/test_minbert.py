@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from bench.api import build_method, make_settings
-from bench.checkpoints import load_folder
 from bench.core.errors import CellError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.access import in_fixed_split
 from bench.data.catalog import Dataset, catalog
 from bench.data.rows import Row, rows_sha256, write_rows
+from bench.execution.plan import Settings, _models
 from bench.method import LabelledTexts, Method, resolve
 from bench.methods.minbert import MinBert, MinBertEncoder
-from bench.plan import Settings, _models
+from bench.models.checkpoints import load_folder
 from bench.records.files import find_records, read_record
 from tests.small import Bench
 from tests.tiny import tiny_bert

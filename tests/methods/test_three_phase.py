@@ -12,13 +12,13 @@ import pytest
 from datasets import Dataset
 
 from bench.api import build_method
-from bench.checkpoints import load_folder
-from bench.classifiers.rows import make_rows
 from bench.core.errors import UsageError
 from bench.method import LabelledTexts
 from bench.methods import three_phase
 from bench.methods.losses.joint import JointLoss
 from bench.methods.three_phase import ThreePhase
+from bench.models.checkpoints import load_folder
+from bench.training.classifiers.rows import make_rows
 from bench.training.watching import DevEvaluator
 from tests.labelled import (
     Stage,
@@ -63,7 +63,7 @@ def test_joint_training_with_one_term_is_that_of_the_term(
     made_joint = JointLoss.__init__
     monkeypatch.setattr(JointLoss, "__init__", lambda *given: made_joint(*given, pair))
     monkeypatch.setattr(three_phase, "WARMUP_DAE", three_phase.WARMUP_CL)
-    monkeypatch.setattr("bench.training.classifier.train_classifier", stopped)
+    monkeypatch.setattr("bench.training.classifiers.trainer.train_classifier", stopped)
     for one in ("joint", phases):
         with pytest.raises(KeyboardInterrupt):
             fitted(spec("three-phase", base, phases=one), made(40))

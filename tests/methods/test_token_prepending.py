@@ -21,14 +21,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.api import build_method
-from bench.claims.papers import load_papers
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
-from bench.layers import find_blocks
 from bench.method import resolve
-from bench.methods.token_prepending import PUBLISHED, TokenPrepending
-from bench.methods.parts.prepending import PrependingEncoder, placeholder_vector, prepending, states_at
+from bench.methods.parts.prepending import (
+    PrependingEncoder,
+    placeholder_vector,
+    prepending,
+    states_at,
+)
 from bench.methods.parts.prompts import PLACEHOLDER, PROMPTS, prepared
+from bench.methods.token_prepending import PUBLISHED, TokenPrepending
+from bench.models.layers import find_blocks
+from bench.verdicts.papers import load_papers
 from tests.tiny import tiny_bert, tiny_decoder
 
 LAYERS = 4

@@ -18,10 +18,10 @@ from bench.encoding.maps import Floats
 from bench.method import resolve
 from bench.methods import whitening
 from bench.methods.random import RandomEncoder
-from bench.probes import protocols
-from bench.probes.mapped import MappedProbe
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
+from bench.tasks.probes import protocols
+from bench.tasks.probes.mapped import MappedProbe
 from bench.transforms import covariance
 from bench.transforms.covariance import Kind, fit_whitening
 from tests.small import Bench

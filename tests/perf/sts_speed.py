@@ -18,9 +18,9 @@ import datasets
 import mteb
 
 from bench.api import make_settings
-from bench.checkpoints import load_folder
 from bench.encoding.encode import encode_columns
-from bench.models import Models
+from bench.models.access import Models
+from bench.models.checkpoints import load_folder
 from bench.suite import load_suite
 from bench.tasks.loading import load_tasks
 

@@ -10,8 +10,8 @@ import pytest
 
 from bench.core.errors import CellError
 from bench.method import LabelledTexts
-from bench.probes import senteval_relatedness
-from bench.probes.frozen import FrozenScorer
+from bench.tasks.probes import senteval_relatedness
+from bench.tasks.probes.frozen import FrozenScorer
 
 
 def _numbers(texts: Sequence[str]) -> Any:

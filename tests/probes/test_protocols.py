@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from bench.probes import protocols
-from bench.probes.base import Examples
-from bench.probes.logistic import Logistic
-from bench.probes.senteval_relatedness import split_scores
-from bench.probes.senteval_torch import SentEvalTorch
+from bench.tasks.probes import protocols
+from bench.tasks.probes.base import Examples
+from bench.tasks.probes.logistic import Logistic
+from bench.tasks.probes.senteval_relatedness import split_scores
+from bench.tasks.probes.senteval_torch import SentEvalTorch
 
 
 def blobs(n: int, classes: int, noise: float, seed: int = 0) -> Examples:
@@ -132,7 +132,7 @@ def test_torch_probe_counts_failures_in_total_and_not_in_a_row(monkeypatch) -> N
         checks.append(right)
         return np.where(np.arange(10) < right, 0, 1)
 
-    monkeypatch.setattr("bench.probes.senteval_torch._predict", predict)
+    monkeypatch.setattr("bench.tasks.probes.senteval_torch._predict", predict)
     dev = Examples(np.zeros((10, 8), np.float32), np.zeros(10, np.int64))
     # Failures: second, fourth, sixth check; the third of them ends the training.
     assert probe.path(data, dev, [0.0]).tolist() == [0.4]

@@ -10,8 +10,8 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.records.entries import Record
-from bench.report.curve import find_curves, render
-from bench.report.plot import check_drawable, draw
+from bench.report.views.curve import find_curves, render
+from bench.report.views.plot import check_drawable, draw
 from tests.records import make_record
 
 

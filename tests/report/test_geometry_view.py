@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bench.records.entries import GeometryEntry, Record
-from bench.report.geometry import render
+from bench.report.views.geometry import render
 from tests.records import make_record
 
 SCORES = {"S1": 0.5, "C": 0.3}

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.report.compare import LEVEL, Side, difference
-from bench.report.rank import ranks
 from bench.stats.all_pairs import pair_p_values
 from bench.stats.bootstrap import percentile_interval
 from bench.stats.multiple import benjamini_hochberg
 from bench.stats.paired import bootstrap_p
 from bench.suite import AVERAGE
+from bench.verdicts.difference import LEVEL, difference
+from bench.verdicts.rank import ranks
+from bench.verdicts.side import Side
 from tests.records import items_of, record_of, task_of, write_in
 
 

@@ -15,11 +15,11 @@ from markdown_it import MarkdownIt
 from bench.core.errors import DataError
 from bench.core.escape import one_line
 from bench.records.entries import ContaminationEntry, GroupEntry, Timings
-from bench.report import phenomena
-from bench.report.flat import to_csv, to_json
+from bench.report.export import to_csv, to_json
 from bench.report.imported import ImportedModel, with_models
-from bench.report.model import load_tables
+from bench.report.table import load_tables
 from bench.report.text import render
+from bench.report.views import phenomena
 from bench.stats.bootstrap import percentile_interval
 from tests.records import edit, items_of, record_of, task_of, write_in
 

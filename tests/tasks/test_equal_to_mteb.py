@@ -14,8 +14,8 @@ from mteb.models.model_meta import ModelMeta
 from bench.api import make_settings
 from bench.core.spec import parse_method_spec
 from bench.data.rows import read_rows
+from bench.execution.plan import build
 from bench.method import method_class, resolve
-from bench.plan import build
 from bench.suite import ClassificationSpec, PairClassificationSpec, RerankingSpec, StsSpec
 from bench.tasks import KINDS
 

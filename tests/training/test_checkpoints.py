@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.classifiers.rows import make_rows
-from bench.classifiers.settings import ClassifierConfig
 from bench.core.errors import DataError
 from bench.core.progress import Silent
 from bench.core.sealed import SEAL, seal
 from bench.training.checkpoints import EXTRA, SealCheckpoints, resume_point
-from bench.training.classifier import train_classifier
+from bench.training.classifiers.rows import make_rows
+from bench.training.classifiers.settings import ClassifierConfig
+from bench.training.classifiers.trainer import train_classifier
 from bench.training.finite import FiniteTrainer
 from bench.training.language import LanguageSettings, train_language_model
 from tests.labelled import made

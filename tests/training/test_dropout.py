@@ -18,10 +18,17 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.checkpoints import load_folder
 from bench.core.errors import DataError
 from bench.methods.losses.in_batch import InBatchLoss
-from bench.methods.parts.dropout import AdaptiveDropout, CurriculumDropout, append_adaptive, curriculum, freeze_adaptive, thaw_adaptive
+from bench.methods.parts.dropout import (
+    AdaptiveDropout,
+    CurriculumDropout,
+    append_adaptive,
+    curriculum,
+    freeze_adaptive,
+    thaw_adaptive,
+)
+from bench.models.checkpoints import load_folder
 from bench.training.heads import append_head
 from bench.training.trainer import TrainSettings, train
 from tests.tiny import tiny_bert, tiny_sentence_transformer

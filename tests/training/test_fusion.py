@@ -11,7 +11,15 @@ from torch import Tensor
 from transformers import TrainerControl, TrainerState
 
 from bench.core.errors import DataError
-from bench.methods.parts.fusion import Granularity, KeepCheckpoints, State, delta_fusion, greedy_soup, kept_checkpoints, uniform_soup
+from bench.methods.parts.fusion import (
+    Granularity,
+    KeepCheckpoints,
+    State,
+    delta_fusion,
+    greedy_soup,
+    kept_checkpoints,
+    uniform_soup,
+)
 
 GRANULARITIES = ("model", "layer", "tensor", "element")
 every = pytest.mark.parametrize("granularity", GRANULARITIES)

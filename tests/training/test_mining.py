@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.contamination import normalise
 from bench.core.errors import DataError
+from bench.data.contamination import normalise
 from bench.data.retrieval import Query
 from bench.methods.parts import mining
 from bench.methods.parts.mining import Candidates, CheckLog, HardNegatives, Rule, answered, mine

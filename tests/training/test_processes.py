@@ -25,7 +25,7 @@ from bench.method import BuildContext
 from bench.methods.codiemb import CoDiEmb
 from bench.methods.sct import SCT
 from bench.methods.simcse import SimCSE
-from bench.processes import can_share, check_processes, describe, recall
+from bench.models.processes import can_share, check_processes, describe, recall
 from bench.training import trainer
 from bench.training.batches import EpochSampler, GivenBatches
 from bench.training.ranks import check_shares, is_first

@@ -19,7 +19,7 @@ from bench.core.errors import CellError
 from bench.core.progress import Silent
 from bench.data.access import DataAccess
 from bench.method import BuildContext
-from bench.models import Models
+from bench.models.access import Models
 from bench.training.checkpoints import LOSS_FILE
 from bench.training.trainer import TrainSettings, seed_everything, train
 from tests.tiny import tiny_sentence_transformer

@@ -14,8 +14,8 @@ from bench.core.cache import Cache
 from bench.core.errors import UsageError
 from bench.core.progress import Silent
 from bench.data.access import DataAccess
-from bench.models import Models
 from bench.methods.parts.views import fill_masks, replace_one_word, synonyms
+from bench.models.access import Models
 from tests.tiny import tiny_bert
 
 TABLE = {"farm": ("ranch",), "dog": ("hound", "mutt")}

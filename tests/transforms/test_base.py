@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.claims.judge import find_part
-from bench.claims.papers import Claim
 from bench.core.cache import Cache
 from bench.core.errors import UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
 from bench.encoding.encoder import Column
+from bench.execution.plan import encode
 from bench.integrations.senteval import adapter
 from bench.method import Method, lineage, method_class, resolve
-from bench.plan import encode
-from bench.processes import NeedsModel
+from bench.models.processes import NeedsModel
+from bench.models.worker import SharedModels
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from bench.training.worker import SharedModels
+from bench.verdicts.claims import find_part
+from bench.verdicts.papers import Claim
 from tests.small import WORDS, Bench, write_suite
 from tests.tiny import tiny_bert, tiny_sentence_transformer
 

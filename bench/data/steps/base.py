@@ -17,7 +17,7 @@ _NOT_KEY = re.compile(r"[^a-z0-9]+")
 def text_key(text: str) -> str:
     """Latin letters and digits of a text in lower case: the same for texts that differ in others.
 
-    It is coarser than ``bench.contamination.normalise``, as it keeps no blanks.
+    It is coarser than ``bench.data.contamination.normalise``, as it keeps no blanks.
     """
     return _NOT_KEY.sub("", text.lower())
 

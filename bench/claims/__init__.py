@@ -1,1 +1,0 @@
-"""What papers claim, and what the records say to it."""

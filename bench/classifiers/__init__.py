@@ -1,1 +1,0 @@
-"""Classifiers that methods train on the labelled rows of a task."""

@@ -1,0 +1,62 @@
+"""Data that a run needs and has not: fetched before it, or named where it may not be."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from bench.core.errors import DataError
+from bench.core.spec import MethodSpec
+from bench.data.needs import Needs
+from bench.execution.plan import Settings, check, find_needs
+from bench.suite import Suite
+
+_SHOWN = 3
+
+
+def provide(
+    suites: Sequence[Suite], specs: Sequence[MethodSpec], settings: Settings, command: str
+) -> None:
+    """Fetch what the methods need on the suites and is not here, into the cache.
+
+    Args:
+        suites: Suites of a run; none for the building of methods alone.
+        specs: Methods of the run.
+        settings: What the run shares.
+        command: What fetches the same, see ``fetch_command``.
+
+    Raises:
+        UsageError: Unknown names, or bad options.
+        DataError: Something cannot be had, or all is to be done offline.
+    """
+    if suites:
+        check(suites, settings)
+    needs = find_needs(suites, specs, settings)
+    if not needs:
+        return
+    if not settings.data.may_fetch:
+        raise DataError(missing(needs, command))
+    settings.progress.note(f"data that is not here: {needs.size}")
+    needs.fetch()
+
+
+def fetch_command(suites: Sequence[str], methods: Sequence[str], profile: str) -> str:
+    """The command that fetches what a run needs."""
+    words = ["bench", "data", "fetch"]
+    if suites:
+        words += ["--suite", ",".join(suites)]
+    words += ["--methods", ",".join(methods)]
+    if profile != "local":
+        words += ["--profile", profile]
+    return shlex.join(words)
+
+
+def missing(needs: Needs, command: str) -> str:
+    """One line on what is not here, and how to get it."""
+    labels = needs.labels
+    first = ", ".join(labels[:_SHOWN])
+    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    return (
+        f"{first}{more} ({needs.size}): not here, and offline, so not fetched; pass --data FOLDER "
+        f"(or set BENCH_DATA), or run with a network: {command}"
+    )

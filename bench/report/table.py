@@ -1,0 +1,281 @@
+"""Rows of a table, from records: seeds averaged, bases compared, differences ranked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.core.errors import DataError
+from bench.records.entries import Group, Interval, Record
+from bench.records.files import read_record, without_repeats
+from bench.report.published import Published, find_published
+from bench.stats.bootstrap import percentile_interval
+from bench.suite import AVERAGE
+from bench.verdicts.protocol import differing_protocols, most_common
+from bench.verdicts.rank import ranks
+from bench.verdicts.side import Side
+
+NO_BASE = "–"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a row took, mean over seeds; None where it was not measured.
+
+    Attributes:
+        train_seconds: Seconds of one training.
+        texts_per_second: Distinct texts encoded in a second, over cells that encoded all.
+        peak_memory_bytes: Largest resident memory of a cell.
+    """
+
+    train_seconds: float | None = None
+    texts_per_second: float | None = None
+    peak_memory_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of one suite and profile, over all its seeds; scores are fractions.
+
+    Attributes:
+        spec: Method spec.
+        base: Model it was trained from; the method itself where it is a base of other rows.
+        trained: Whether it was trained here.
+        profile: Scale of the training.
+        limit: Rows of each task, or None for all.
+        dimension: Size of the vectors, or None where it is unknown.
+        parameters: Number of parameters, or None where there are none.
+        seeds: Number of seeds.
+        tasks: Mean main score by task.
+        average: Mean over seeds of the suite's average, or None where tasks are missing.
+        sd: Standard deviation of the average over seeds, or None for a single seed.
+        ci95: Bootstrap interval of ``average`` over items, or None where nothing is known of items.
+        below_base: Whether a trained row stays below its untrained base.
+        rank: Rank among the rows of its base, see ``bench.verdicts.rank``, or None.
+        costs: Time and memory.
+        published: What a paper prints for the same method on the same suite.
+        imported: Whether the scores come from result files of mteb.
+        contaminated: Share of a task's test texts that were in the training text, by task, where
+            there are any.
+        in_domain: Tasks of data sets that the training drew on.
+        other_rows: Whether all rows of its data were scored, but other ones than in most rows of
+            the table, as where the data were changed since.
+        other_protocol: Tasks that were scored by another protocol than in most rows of the table,
+            each with a field that differs.
+    """
+
+    spec: str
+    base: str
+    trained: bool
+    profile: str
+    limit: int | None
+    dimension: int | None
+    parameters: int | None
+    seeds: int
+    tasks: dict[str, float]
+    average: float | None
+    sd: float | None
+    ci95: Interval | None
+    below_base: bool
+    rank: int | None = None
+    costs: Costs = Costs()
+    published: Published | None = None
+    imported: bool = False
+    contaminated: dict[str, float] = field(default_factory=dict)
+    in_domain: tuple[str, ...] = ()
+    other_rows: bool = False
+    other_protocol: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one suite.
+
+    Attributes:
+        suite: Name of the suite.
+        convention: Protocol of the scores.
+        averaged_tasks: Tasks in the average.
+        metrics: Name of the main score by task.
+        mteb: Name of the same task in mteb by task, where there is one.
+        rows: Grouped by base, best average first within a base.
+    """
+
+    suite: str
+    convention: str
+    averaged_tasks: tuple[str, ...]
+    metrics: dict[str, str]
+    mteb: dict[str, str]
+    rows: tuple[Row, ...]
+
+
+Found = Sequence[tuple[Path, Record]]
+
+
+def load_tables(paths: Iterable[Path]) -> list[Table]:
+    """Make one table a suite from the records at some paths.
+
+    Raises:
+        DataError: A record is damaged, or two records of a suite do not fit one table.
+    """
+    return [make_table(suite, found) for suite, found in read_suites(paths).items()]
+
+
+def read_suites(paths: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
+    """Read the records at some paths, by suite.
+
+    Raises:
+        DataError: A record is damaged.
+    """
+    by_suite: dict[str, list[tuple[Path, Record]]] = {}
+    for path, record in without_repeats((path, read_record(path)) for path in paths):
+        by_suite.setdefault(record.suite, []).append((path, record))
+    return by_suite
+
+
+def make_table(suite: str, found: Found) -> Table:
+    """Make the table of a suite from its records.
+
+    Raises:
+        DataError: Two of them do not fit one table.
+    """
+    groups = _groups(suite, found)
+    usual = most_common([record for _, record in found])
+    sides = {key: Side(group) for key, group in groups.items()}
+    bases = {record.method.base for _, record in found if record.method.trained}
+    others = _on_other_rows(sides)
+    rows = {
+        key: replace(
+            _row(group, bases),
+            below_base=_is_below_base(group, groups),
+            other_rows=key in others,
+            other_protocol=differing_protocols(usual, group[0][1]),
+        )
+        for key, group in groups.items()
+    }
+    return Table(
+        suite=suite,
+        convention=usual.convention,
+        averaged_tasks=usual.averaged_tasks,
+        metrics={name: entry.metric for name, entry in usual.tasks.items()},
+        mteb={name: entry.mteb for name, entry in usual.tasks.items() if entry.mteb},
+        rows=order_rows(_ranked(rows, sides)),
+    )
+
+
+def order_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Group rows by base, the best base and the best row of a base first."""
+    best: dict[str, float] = {}
+    for row in (found := list(rows)):
+        best[row.base] = max(best.get(row.base, -np.inf), _order(row))
+    return tuple(
+        sorted(found, key=lambda row: (best[row.base], row.base, _order(row)), reverse=True)
+    )
+
+
+def _groups(suite: str, found: Found) -> dict[Group, list[tuple[Path, Record]]]:
+    first_path, first = found[0]
+    groups: dict[Group, list[tuple[Path, Record]]] = {}
+    for path, record in found:
+        if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
+            raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
+        groups.setdefault(record.group, []).append((path, record))
+    return groups
+
+
+def _on_other_rows(sides: Mapping[Group, Side]) -> set[Group]:
+    scored = {
+        key: side.first.scored_rows for key, side in sides.items() if side.first.limit is None
+    }
+    most = Counter(scored.values()).most_common(1)
+    return {key for key, rows in scored.items() if rows != most[0][0]}
+
+
+def _order(row: Row) -> float:
+    return -np.inf if row.average is None else row.average
+
+
+def _mean_average(group: Found) -> float:
+    return float(np.mean([record.average for _, record in group]))
+
+
+def _is_below_base(group: Found, groups: Mapping[Group, Found]) -> bool:
+    first = group[0][1]
+    base = groups.get((first.method.base or "", first.profile, first.limit))
+    if not first.method.trained or base is None:
+        return False
+    other = base[0][1]
+    alike = first.scored_rows == other.scored_rows and not differing_protocols(first, other)
+    return alike and _mean_average(group) < _mean_average(base)
+
+
+def _row(group: Found, bases: set[str | None]) -> Row:
+    records = [record for _, record in group]
+    first = records[0]
+    spec, profile, limit = first.group
+    scores = [record.average for record in records]
+    return Row(
+        spec=spec,
+        base=_base(first, bases),
+        trained=first.method.trained,
+        profile=profile if first.method.trained else NO_BASE,
+        limit=limit,
+        dimension=first.dimension,
+        parameters=first.parameters,
+        seeds=len(records),
+        tasks={
+            task: float(np.mean([record.tasks[task].main for record in records]))
+            for task in first.tasks
+        },
+        average=_mean_average(group),
+        sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+        ci95=None,
+        below_base=False,
+        costs=_costs(records),
+        published=find_published(first.suite, first.averaged_tasks, spec, first.method.base),
+        contaminated={
+            task: entry.contamination.normalised / entry.contamination.texts
+            for task, entry in first.tasks.items()
+            if entry.contamination and entry.contamination.normalised
+        },
+        in_domain=tuple(task for task, entry in first.tasks.items() if entry.in_domain),
+    )
+
+
+def _base(record: Record, bases: set[str | None]) -> str:
+    if record.method.trained:
+        return record.method.base or NO_BASE
+    return record.method.spec if record.method.spec in bases else NO_BASE
+
+
+def _costs(records: Sequence[Record]) -> Costs:
+    told = [(record.training or {}).get("seconds") for record in records]
+    # What a method tells of its training has no form of its own.
+    trainings = [seconds for seconds in told if isinstance(seconds, int | float)]
+    speeds = [speed for record in records if (speed := record.texts_per_second)]
+    return Costs(
+        train_seconds=float(np.mean(trainings)) if trainings else None,
+        texts_per_second=float(np.mean(speeds)) if speeds else None,
+        peak_memory_bytes=max(record.peak_memory_bytes for record in records) or None,
+    )
+
+
+def _ranked(rows: Mapping[Group, Row], sides: Mapping[Group, Side]) -> list[Row]:
+    by_base: dict[str, list[Group]] = {}
+    for key, row in rows.items():
+        by_base.setdefault(row.base, []).append(key)
+    found = {}
+    for keys in by_base.values():
+        for key, rank in zip(keys, ranks([sides[key] for key in keys]), strict=True):
+            found[key] = replace(rows[key], rank=rank, ci95=_interval(sides[key]))
+    return list(found.values())
+
+
+def _interval(side: Side) -> Interval | None:
+    if len(side.records) == 1 or side.first.average_ci95 is None:
+        return side.first.average_ci95
+    # Replicates of all seeds resample the same items, so their mean is a replicate too.
+    return percentile_interval(np.mean(side.replicates(AVERAGE), axis=0))

@@ -1,0 +1,133 @@
+"""What ensembles that learn from a pool are made of, a table for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.records.entries import Record
+from bench.report.text import Style
+from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
+
+# Name of the column, where its value is, and how it is written.
+_AUDIT: Sequence[tuple[str, tuple[str, ...], str]] = (
+    ("Labelled", ("audit", "labelled"), "{:.0f}"),
+    ("Kept", ("audit", "kept"), "{:.0f}"),
+    ("Right", ("audit", "accuracy"), "{:.1%}"),
+    ("Right kept", ("audit", "accuracy_kept"), "{:.1%}"),
+    ("Right rejected", ("audit", "accuracy_rejected"), "{:.1%}"),
+    ("Recall", ("audit", "recall"), "{:.1%}"),
+    ("F1", ("audit", "f1"), "{:.3f}"),
+)
+_NOTE = (
+    "Means over seeds. Labelled: texts of the pool with a pseudo-label, in all folds; Kept: those "
+    "learnt from; Right: pseudo-labels that are the true ones, or scores within the filter's "
+    "tolerance of them; Recall and F1 of the filter, by which a right label is one to keep (its "
+    "precision is Right kept). Columns w: share of the ridge weights. r: largest correlation of "
+    "two members' errors. Then the metric of members, combinations and baselines on the scored "
+    "rows (* the one whose labels count), and of an oracle that knows the best member for each "
+    "row: accuracy × 100, or the root mean squared error."
+)
+
+
+def render(
+    suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
+) -> str | None:
+    """Render a row for each method, and the alarms below, or None where no record has any.
+
+    Args:
+        suite: Name of the suite.
+        records: Records of the suite; seeds of a method are averaged.
+        style: ``text`` or ``markdown``.
+        width: Columns of the terminal, or None for no limit; columns that do not fit come in a
+            grid below.
+    """
+    known = [record for record in records if record.diagnostics]
+    tasks = list(dict.fromkeys(task for record in known for task in record.diagnostics))
+    if not tasks:
+        return None
+    parts = []
+    for task in tasks:
+        of_task = [record for record in known if task in record.diagnostics]
+        parts += [heading(f"{suite} by diagnostics: {task}", style)]
+        parts += _task(task, of_task, style, width)
+    text = _NOTE.replace("*", r"\*") if style == "markdown" else _NOTE
+    return "\n\n".join([*parts, note(text, width)])
+
+
+def _task(task: str, records: Sequence[Record], style: Style, width: int | None) -> list[str]:
+    rows: list[dict[str, str]] = []
+    # Ways to combine the same members share alarms.
+    alarms: dict[str, list[str]] = {}
+    for group in by_group(records).values():
+        name = shown_code(label(group[0].method.spec, group[0]), style)
+        found = [record.diagnostics[task] for record in group]
+        rows.append({"Method": name, **_row(found, style)})
+        for record, one in zip(group, found, strict=True):
+            for alarm in one.get("alarms", ()):
+                raised = alarms.setdefault(shown_text(alarm, style), [])
+                raised.append(f"{name}, seed {record.seed}")
+    headers = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [[row.get(column, "") for column in headers] for row in rows]
+    shown = grids(cells, headers, style=style, width=width)
+    if alarms:
+        bullet = "- " if style == "markdown" else "! "
+        lines = [f"{bullet}{alarm}: {'; '.join(raised)}" for alarm, raised in alarms.items()]
+        shown.append("\n".join(note(line, width) for line in lines))
+    return shown
+
+
+def _row(found: Sequence[Mapping[str, Any]], style: Style) -> dict[str, str]:
+    row = {
+        name: form.format(mean)
+        for name, path, form in _AUDIT
+        if (mean := _mean([_at(one, path) for one in found])) is not None
+    }
+    for name in _names(found, "weights", "shares"):
+        share = _mean([_at(one, ("weights", "shares", name)) for one in found])
+        row[f"w {shown_text(name, style)}"] = "" if share is None else f"{share:.0%}"
+    together = _mean([_largest(one) for one in found])
+    if together is not None:
+        row["r"] = f"{together:.2f}"
+    chosen = {one.get("chosen") for one in found}
+    for name in _names(found, "scores"):
+        mark = "*" if name in chosen else ""
+        row[shown_text(name, style)] = _score(
+            [one["scores"].get(name) for one in found], mark, style
+        )
+    row["oracle"] = _score([one.get("oracle") for one in found], "", style)
+    return row
+
+
+def _score(found: Sequence[Mapping[str, Any] | None], mark: str, style: Style) -> str:
+    mark = r"\*" if mark and style == "markdown" else mark
+    known = [one for one in found if one]
+    accuracy = _mean([one.get("accuracy") for one in known])
+    if accuracy is not None:
+        return f"{100 * accuracy:.2f}{mark}"
+    error = _mean([one.get("rmse") for one in known])
+    return "" if error is None else f"{error:.3f}{mark}"
+
+
+def _largest(found: Mapping[str, Any]) -> float | None:
+    known = [one["pearson"] for one in found.get("errors", {}).values()]
+    return max((value for value in known if value is not None), default=None)
+
+
+def _names(found: Sequence[Mapping[str, Any]], *path: str) -> list[str]:
+    return list(dict.fromkeys(name for one in found for name in _at(one, path) or ()))
+
+
+def _at(found: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        if not isinstance(found, Mapping) or name not in found:
+            return None
+        found = found[name]
+    return found
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -1,0 +1,106 @@
+"""How the vectors of methods lie: measures of ``bench.execution.geometry``, a row a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bench.records.entries import Record
+from bench.report.table import NO_BASE
+from bench.report.text import Style
+from bench.report.views.page import by_group, grids, heading, label, note, shown_code
+
+FEWER = "*"
+# Field of the record: name of the column, and how a value is written.
+_MEASURES: Mapping[str, tuple[str, str]] = {
+    "vectors": ("Vectors", "{:.0f}"),
+    "isoscore": ("IsoScore", "{:.4f}"),
+    "mean_cosine": ("Cos", "{:z.3f}"),
+    "mean_cosine_centred": ("Cos centred", "{:z.3f}"),
+    "top_share": ("1st axis", "{:.1%}"),
+    "partition": ("Z min/max", "{:.3g}"),
+    "twonn": ("TwoNN", "{:.1f}"),
+    "twonn_fit": ("TwoNN fit", "{:.1f}"),
+    "mle": ("MLE", "{:.1f}"),
+    "pca_dimension": ("PCA 95%", "{:.0f}"),
+    "participation_ratio": ("PR", "{:.1f}"),
+    "alignment": ("Align", "{:.3f}"),
+    "uniformity": ("Unif", "{:.2f}"),
+}
+_NOTE = (
+    "Means over the tasks of the suite and over seeds, of up to 2,000 distinct texts of each task "
+    "(Vectors: different vectors among theirs). Evenness: IsoScore (1 even, 0 on a line), mean "
+    "cosine of pairs, as it is and of centred vectors, variance on the first principal axis, min/"
+    "max of the partition function (1 even; longer vectors lower it). Intrinsic dimension: TwoNN "
+    "by maximum likelihood and by its line, MLE of 20 neighbours, principal axes for 95% of the "
+    "variance, participation ratio (PR). Align: mean squared distance of pairs that mean the same, "
+    "where a task has such; Unif: logarithm of the mean of exp(-2 d²), lower is more even. "
+    "IsoScore and PR fall short where there are fewer than about 5 vectors a dimension, TwoNN "
+    "where texts come in near-copies, as in STS. Avg: score of the suite × 100."
+)
+_FEWER_NOTE = f"{FEWER} over fewer tasks than in other rows, as it is not defined in all."
+
+
+def render(
+    suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
+) -> str | None:
+    """Render measures as columns and methods as rows, the best score first.
+
+    Args:
+        suite: Name of the suite.
+        records: Records of the suite; seeds of a method are averaged.
+        style: ``text`` or ``markdown``.
+        width: Columns of the terminal, or None for no limit; measures that do not fit come in a
+            grid below.
+
+    Returns:
+        The text, or None where no record has measures.
+    """
+    groups = [group for group in by_group(records).values() if any(one.geometry for one in group)]
+    if not groups:
+        return None
+    groups.sort(key=lambda group: -_average(group))
+    known = {name: {task for group in groups for task in _tasks(group, name)} for name in _MEASURES}
+    shown = [name for name, tasks in known.items() if tasks]
+    rows = [
+        [
+            shown_code(label(group[0].method.spec, group[0]), style),
+            NO_BASE if group[0].dimension is None else str(group[0].dimension),
+            *(_cell(group, name, known[name]) for name in shown),
+            f"{100 * _average(group):.2f}",
+        ]
+        for group in groups
+    ]
+    headers = ["Method", "Dim", *(_MEASURES[name][0] for name in shown), "Avg"]
+    text = _NOTE
+    if any(cell.endswith(FEWER) for row in rows for cell in row[1:]):
+        text += f" {_FEWER_NOTE}"
+    return "\n\n".join(
+        [
+            heading(f"{suite} by geometry", style),
+            *grids(rows, headers, style=style, width=width),
+            note(text.replace("*", r"\*") if style == "markdown" else text, width),
+        ]
+    )
+
+
+def _average(group: Sequence[Record]) -> float:
+    return float(np.mean([record.average for record in group]))
+
+
+def _values(record: Record, measure: str) -> dict[str, float]:
+    found = {task: getattr(entry, measure) for task, entry in record.geometry.items()}
+    return {task: value for task, value in found.items() if value is not None}
+
+
+def _tasks(group: Sequence[Record], measure: str) -> set[str]:
+    return {task for record in group for task in _values(record, measure)}
+
+
+def _cell(group: Sequence[Record], measure: str, known: set[str]) -> str:
+    found = [values for record in group if (values := _values(record, measure))]
+    if not found:
+        return ""
+    mean = float(np.mean([np.mean(list(values.values())) for values in found]))
+    return _MEASURES[measure][1].format(mean) + FEWER * (_tasks(group, measure) < known)

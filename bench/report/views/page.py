@@ -1,0 +1,126 @@
+"""What views of several records share: names of rows, and columns that fit a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+
+from tabulate import tabulate
+
+from bench.core.escape import markdown, markdown_code, plain
+from bench.records.entries import Group, Record
+from bench.report.text import OTHER_PROTOCOL, Style
+from bench.verdicts.protocol import differing_protocols, most_common
+
+
+def by_group(records: Sequence[Record]) -> Mapping[Group, list[Record]]:
+    """Put the seeds of each method, profile and limit together."""
+    groups: dict[Group, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.group, []).append(record)
+    return groups
+
+
+def label(spec: str, first: Record) -> str:
+    """Name of a row: a spec, the profile where it was trained, and the limit where there is one.
+
+    Args:
+        spec: What to call the method.
+        first: A record of the row.
+    """
+    scale = f" {first.profile}" if first.method.trained else ""
+    return f"{spec}{scale}" + ("" if first.limit is None else f" first {first.limit}")
+
+
+def shown_code(text: str, style: Style) -> str:
+    """Text from elsewhere as the name of a method."""
+    return markdown_code(text) if style == "markdown" else plain(text)
+
+
+def shown_text(text: str, style: Style) -> str:
+    """Text from elsewhere as words."""
+    return markdown(text) if style == "markdown" else plain(text)
+
+
+def heading(text: str, style: Style) -> str:
+    """Heading of a view."""
+    return f"### {markdown(text)}" if style == "markdown" else plain(text)
+
+
+def note(text: str, width: int | None) -> str:
+    """Notes below a view."""
+    return text if width is None else fill(text, width)
+
+
+def protocol_note(records: Sequence[Record], *, style: Style, width: int | None) -> list[str]:
+    """Name the rows of a suite that were scored by another protocol than most, in one note.
+
+    Args:
+        records: Records of the suite, at least one.
+        style: ``text`` or ``markdown``.
+        width: Columns of the terminal, or None for no limit.
+
+    Returns:
+        The note, or nothing where all agree.
+    """
+    usual = most_common(records)
+    others = {
+        f"{label(record.method.spec, record)} ({task}: {field})"
+        for record in records
+        for task, field in differing_protocols(usual, record).items()
+    }
+    if not others:
+        return []
+    text = (
+        f"{OTHER_PROTOCOL} scored by another protocol than most here: "
+        f"{'; '.join(sorted(others))}; run all again by the same suite."
+    )
+    return [note(shown_text(text, style), width)]
+
+
+def grids(
+    rows: Sequence[Sequence[str]],
+    headers: Sequence[str],
+    *,
+    style: Style,
+    width: int | None,
+    kept: int = 1,
+    left: int = 1,
+) -> list[str]:
+    """Render a table, and columns that do not fit in further ones below.
+
+    Args:
+        rows: Cells, as shown.
+        headers: Names of the columns, as shown.
+        style: ``text`` or ``markdown``.
+        width: Columns of the terminal, or None for no limit.
+        kept: Leading columns that every table repeats.
+        left: Leading columns that are aligned to the left.
+    """
+    found = []
+    columns = list(range(kept, len(headers)))
+    while columns:
+        shown = len(columns)
+        text = _grid(rows, headers, [*range(kept), *columns], style, left)
+        while width is not None and shown > 1 and len(text.splitlines()[0]) > width:
+            shown -= 1
+            text = _grid(rows, headers, [*range(kept), *columns[:shown]], style, left)
+        found.append(text)
+        columns = columns[shown:]
+    return found
+
+
+def _grid(
+    rows: Sequence[Sequence[str]],
+    headers: Sequence[str],
+    columns: Sequence[int],
+    style: Style,
+    left: int,
+) -> str:
+    return tabulate(
+        [[row[column] for column in columns] for row in rows],
+        [headers[column] for column in columns],
+        tablefmt="pipe" if style == "markdown" else "simple",
+        colalign=["left" if column < left else "right" for column in columns],
+        disable_numparse=True,
+    )

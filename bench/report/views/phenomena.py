@@ -1,0 +1,70 @@
+"""Strengths and failures by phenomenon: mean item scores of each group of items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.records.entries import Record
+from bench.report.text import Style
+from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
+
+_NOTE = (
+    "Mean item score × 100 of the items that turn on a phenomenon; a task's scores compare within "
+    "its own rows only. Items: STS how well a pair agrees in rank with the gold score, "
+    "classification and NLI whether the label is right, reranking the average precision."
+)
+
+
+def render(
+    suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
+) -> str | None:
+    """Render phenomena as rows and methods as columns, or None where the rows name none.
+
+    Args:
+        suite: Name of the suite.
+        records: Records of the suite; seeds of a method are averaged.
+        style: ``text`` or ``markdown``.
+        width: Columns of the terminal, or None for no limit; methods that do not fit come in a
+            grid below.
+    """
+    rows = _rows(records)
+    if not rows:
+        return None
+    groups = by_group(records)
+    names = [shown_code(label(group[0], of[0]), style) for group, of in groups.items()]
+    cells = [
+        [
+            shown_text(task, style),
+            shown_text(phenomenon, style),
+            str(items),
+            *(_cell(of, task, phenomenon) for of in groups.values()),
+        ]
+        for task, phenomenon, items in rows
+    ]
+    tables = grids(
+        cells,
+        ["Task", "Phenomenon", "Items", *names],
+        style=style,
+        width=width,
+        kept=3,
+        left=2,
+    )
+    return "\n\n".join([heading(f"{suite} by phenomenon", style), *tables, note(_NOTE, width)])
+
+
+def _rows(records: Sequence[Record]) -> list[tuple[str, str, int]]:
+    found = {
+        (task, name): group.items
+        for record in records
+        for task, entry in record.tasks.items()
+        for name, group in entry.phenomena.items()
+    }
+    return [(task, name, items) for (task, name), items in found.items()]
+
+
+def _cell(records: Sequence[Record], task: str, phenomenon: str) -> str:
+    entries = [record.tasks[task].phenomena for record in records if task in record.tasks]
+    values = [groups[phenomenon].value for groups in entries if phenomenon in groups]
+    return f"{100 * np.mean(values):.1f}" if values else ""

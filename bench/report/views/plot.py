@@ -1,0 +1,94 @@
+"""Curves of scores against the size of vectors, drawn with matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UsageError
+from bench.core.escape import plain
+from bench.core.files import write_atomic
+from bench.report.views.curve import Curves
+
+FORMATS = (".svg", ".png")
+_PANEL = (3.6, 3.0)
+_MARKERS = "osD^v<>"
+# Neither the time nor a random salt may make two drawings of the same records differ, and names
+# from elsewhere are no formulas.
+_SETTINGS: Any = {"svg.hashsalt": "sentence-bench", "text.parse_math": False, "font.size": 8}
+_NO_DATES: dict[str, dict[str, Any]] = {
+    ".svg": {"Date": None, "Creator": None},
+    ".png": {"Software": None},
+}
+
+
+def check_drawable(path: Path) -> None:
+    """Check that a file can be drawn.
+
+    Raises:
+        UsageError: Its name ends otherwise than in .svg or .png, or matplotlib is missing.
+    """
+    if path.suffix not in FORMATS:
+        raise UsageError(f"--plot {path}: name a file that ends in {' or '.join(FORMATS)}")
+    try:
+        import matplotlib  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise UsageError("--plot needs matplotlib: pip install 'sentence-bench[plot]'") from None
+
+
+def draw(suite: str, curves: Sequence[Curves], path: Path) -> None:
+    """Draw a row of panels a model and a column a kind of task, the same bytes for equal curves.
+
+    Args:
+        suite: Name of the suite.
+        curves: Models and their cuts.
+        path: File, .svg or .png.
+
+    Raises:
+        UsageError: See ``check_drawable``; or the file cannot be written.
+    """
+    check_drawable(path)
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    kinds = list(dict.fromkeys(kind for one in curves for kind in one.kinds))
+    with mpl.rc_context(_SETTINGS):
+        size = (_PANEL[0] * len(kinds), _PANEL[1] * len(curves))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(len(curves), len(kinds), squeeze=False)
+        for row, one in zip(panels, curves, strict=True):
+            for axes, kind in zip(row, kinds, strict=True):
+                _draw_panel(axes, one, kind)
+        figure.suptitle(plain(f"{suite}: score by size of the vectors"))
+        content = io.BytesIO()
+        figure.savefig(content, format=path.suffix[1:], metadata=_NO_DATES[path.suffix])
+    try:
+        write_atomic(path, content.getvalue())
+    except OSError as error:
+        raise UsageError(f"--plot {path}: cannot be written: {error.strerror}") from None
+
+
+def _draw_panel(axes: Any, curves: Curves, kind: str) -> None:
+    relative = curves.whole.get(kind, 0) > 0
+    value = curves.share if relative else curves.score
+    for number, reduction in enumerate(curves.cuts):
+        points = [(size, value(reduction, size, kind)) for size in reversed(curves.sizes)]
+        known = [(size, 100 * found) for size, found in points if found is not None]
+        axes.plot(
+            [size for size, _ in known],
+            [found for _, found in known],
+            marker=_MARKERS[number % len(_MARKERS)],
+            markersize=3,
+            linewidth=1,
+            label=plain(reduction),
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(curves.sizes, labels=[str(size) for size in curves.sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("dimensions")
+    axes.set_ylabel("% of the whole vectors' score" if relative else "score × 100")
+    axes.set_title(f"{plain(curves.name)}: {plain(kind)}")
+    axes.grid(visible=True, linewidth=0.3)
+    axes.legend()

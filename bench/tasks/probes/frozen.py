@@ -1,0 +1,155 @@
+"""Predictors on frozen vectors: what a method without a ``predict`` of its own is asked through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from bench.core.errors import CellError
+from bench.method import Label, LabelledTexts, MostProbable, Probabilities
+from bench.tasks.probes import protocols
+from bench.tasks.probes.base import Examples, Features, Labels
+from bench.tasks.probes.logistic import MAX_ITER, Logistic
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+# Of a list of columns of vectors, the features of its rows.
+Combine = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]]
+
+
+class FrozenClassifier(MostProbable):
+    """Logistic regression on the vectors of texts, by the protocol of the frozen track.
+
+    The dev rows choose the regularisation, or folds of the training rows where there are none.
+
+    Args:
+        embed: Encodes texts.
+        combine: Makes features of the vectors of each column of texts.
+        folds: Folds of the training rows.
+    """
+
+    def __init__(self, embed: Embed, combine: Combine, folds: int) -> None:
+        self._embed = embed
+        self._combine = combine
+        self._folds = folds
+
+    def predict_proba(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> Probabilities:
+        """Tell how probable each label of the training rows is; the seed is not used.
+
+        Raises:
+            CellError: The rows do not suffice for the folds, or are of one label.
+        """
+        parts = [texts, train.texts, *([] if dev is None else [dev.texts])]
+        x, fit, *chosen = features(parts, self._embed, self._combine)
+        known = [*train.labels, *([] if dev is None else dev.labels)]
+        labels = sorted(set(known), key=lambda label: (isinstance(label, str), label))
+        number = {label: i for i, label in enumerate(labels)}
+        rows = Examples(fit, np.array([number[label] for label in train.labels]))
+        probe = _Remembering()
+        try:
+            if dev is None:
+                protocols.cross_validated(rows, x, probe, self._folds)
+            else:
+                held = Examples(chosen[0], np.array([number[label] for label in dev.labels]))
+                protocols.dev_split(rows, held, x, probe)
+        except ValueError as error:
+            raise CellError(f"the probe failed: {error}") from error
+        return Probabilities([labels[column] for column in probe.classes], probe.values)
+
+
+class _Remembering(Logistic):
+    """Keeps the classes and probabilities (n, K) of what it predicted last."""
+
+    classes: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def predict(self, train: Examples, dev: Examples | None, value: float, x: Features) -> Labels:
+        """Fit on the training rows alone."""
+        model = LogisticRegression(C=value, max_iter=MAX_ITER).fit(train.x, train.y)
+        self.classes = model.classes_
+        self.values = np.asarray(model.predict_proba(x), dtype=np.float64)
+        return np.asarray(model.predict(x), dtype=np.int64)
+
+
+class FrozenScorer:
+    """SentEval's probe of relatedness on the vectors of pairs.
+
+    Args:
+        embed: Encodes texts.
+        combine: Makes features of the vectors of each column of texts.
+        classes: Largest whole score.
+    """
+
+    def __init__(self, embed: Embed, combine: Combine, classes: int) -> None:
+        self._embed = embed
+        self._combine = combine
+        self._classes = classes
+
+    def predict(
+        self,
+        texts: Sequence[tuple[str, ...]],
+        train: LabelledTexts,
+        dev: LabelledTexts | None,
+        *,
+        seed: int,
+    ) -> list[Label]:
+        """Score pairs; the seed is not used.
+
+        Where there are no dev rows, the probe stops on a fifth of the training rows that it does
+        not learn from, the same ones for every encoder and seed.
+
+        Raises:
+            CellError: There are no dev rows, and too few training rows to spare any.
+        """
+        from bench.tasks.probes.senteval_relatedness import predict_scores
+
+        if dev is None:
+            train, dev = _held_out(train)
+        x, fit, held = features([texts, train.texts, dev.texts], self._embed, self._combine)
+        gold = [np.array(part.labels, dtype=np.float64) for part in (train, dev)]
+        found: list[Any] = predict_scores(
+            (fit, gold[0]), (held, gold[1]), x, self._classes
+        ).tolist()
+        return found
+
+
+def _held_out(train: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:
+    """Four fifths of the rows, and the other one."""
+    order = np.random.RandomState(protocols.SENTEVAL_SEED).permutation(len(train.texts)).tolist()
+    size = len(order) // 5
+    if size < 1:
+        raise CellError("the probe of relatedness needs dev rows to stop on; name them as dev")
+    fit, held = (
+        LabelledTexts([train.texts[i] for i in rows], [train.labels[i] for i in rows])
+        for rows in (order[size:], order[:size])
+    )
+    return fit, held
+
+
+def features(
+    parts: Sequence[Sequence[tuple[str, ...]]], embed: Embed, combine: Combine
+) -> list[NDArray[np.float32]]:
+    """Features of the rows of several parts, all their texts encoded at once.
+
+    Args:
+        parts: Rows of one text or several.
+        embed: Encodes texts.
+        combine: Makes features of the vectors of each column.
+    """
+    texts = list(dict.fromkeys(text for rows in parts for row in rows for text in row))
+    place = {text: i for i, text in enumerate(texts)}
+    vectors = embed(texts)
+    return [
+        combine([vectors[[place[text] for text in column]] for column in zip(*rows, strict=True)])
+        for rows in parts
+    ]

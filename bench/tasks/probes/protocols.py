@@ -1,0 +1,151 @@
+"""How probes are fitted and scored: SentEval's three protocols and MTEB's few-shot experiments.
+
+All are deterministic and independent of the number of processes.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from bench.tasks.probes.base import Examples, Features, Labels, Probe
+
+SENTEVAL_SEED = 1111
+MTEB_SEED = 42
+MTEB_MAX_ITER = 100
+
+
+def nested_folds(data: Examples, probe: Probe, folds: int) -> tuple[Labels, NDArray[np.intp]]:
+    """Predict every row once, by a probe fitted and regularised on the other folds.
+
+    Args:
+        data: All rows.
+        probe: Probe.
+        folds: Number of folds, outer and inner.
+
+    Returns:
+        Predictions of shape (n,) and the outer fold of each row, (n,).
+    """
+    outer = list(_stratified(data, folds))
+    found = _parallel(_outer_fold, [(data, train, test, probe, folds) for train, test in outer])
+    predicted = np.empty(len(data), dtype=np.int64)
+    fold = np.empty(len(data), dtype=np.intp)
+    for number, ((_, test), labels) in enumerate(zip(outer, found, strict=True)):
+        predicted[test], fold[test] = labels, number
+    return predicted, fold
+
+
+def _outer_fold(
+    data: Examples, train: NDArray[np.intp], test: NDArray[np.intp], probe: Probe, folds: int
+) -> Labels:
+    rows = data.take(train)
+    splits = _stratified(rows, folds)
+    paths = [_fold_path(rows, fit, check, probe, probe.grid) for fit, check in splits]
+    best = probe.grid[int(np.argmax(np.mean(paths, axis=0)))]
+    return probe.predict(rows, None, best, data.x[test])
+
+
+def _fold_path(
+    rows: Examples,
+    fit: NDArray[np.intp],
+    check: NDArray[np.intp],
+    probe: Probe,
+    grid: Sequence[float],
+) -> NDArray[np.float64]:
+    return probe.path(rows.take(fit), rows.take(check), grid)
+
+
+def cross_validated(train: Examples, x: Features, probe: Probe, folds: int) -> Labels:
+    """Choose the regularisation by folds of the training rows, and predict the test rows."""
+    grid = probe.grid_cross_validated
+    jobs = [(train, fit, check, probe, grid) for fit, check in _stratified(train, folds)]
+    best = grid[int(np.argmax(np.mean(_parallel(_fold_path, jobs), axis=0)))]
+    return probe.predict(train, None, best, x)
+
+
+def dev_split(train: Examples, dev: Examples, x: Features, probe: Probe) -> Labels:
+    """Choose the regularisation on the dev rows, and predict the test rows."""
+    best = probe.grid[0]
+    if len(probe.grid) > 1:
+        best = probe.grid[int(np.argmax(probe.path(train, dev, probe.grid)))]
+    return probe.predict(train, dev, best, x)
+
+
+def few_shot_rows(labels: Sequence[Any], per_label: int, experiments: int) -> list[list[int]]:
+    """Training rows of each of MTEB's experiments.
+
+    Each experiment shuffles anew with the same seed, but what the one before left: the same
+    permutation, composed once more.
+
+    Args:
+        labels: Label of each training row.
+        per_label: Rows of each label to take, fewer where there are fewer.
+        experiments: Number of experiments.
+    """
+    order = list(range(len(labels)))
+    found = []
+    for _ in range(experiments):
+        np.random.RandomState(MTEB_SEED).shuffle(order)
+        taken: dict[Any, int] = {}
+        rows = []
+        for row in order:
+            if taken.get(labels[row], 0) < per_label:
+                rows.append(row)
+                taken[labels[row]] = taken.get(labels[row], 0) + 1
+        found.append(rows)
+    return found
+
+
+def few_shot(
+    train: Examples, x: Features, experiments: Sequence[Sequence[int]]
+) -> NDArray[np.int64]:
+    """Predict the test rows in each of MTEB's experiments: shape (experiments, n)."""
+    parts = [train.take(np.array(rows)) for rows in experiments]
+    return np.array(_parallel(_few_shot_once, [(part, x) for part in parts]))
+
+
+def _few_shot_once(train: Examples, x: Features) -> Labels:
+    model = LogisticRegression(max_iter=MTEB_MAX_ITER, random_state=MTEB_SEED)
+    return np.asarray(model.fit(train.x, train.y).predict(x), dtype=np.int64)
+
+
+def first_fold(labels: Labels, folds: int) -> NDArray[np.intp]:
+    """Rows that the first of ``nested_folds`` trains on.
+
+    Raises:
+        ValueError: There are fewer rows of every class than folds.
+    """
+    return _split(labels, folds)[0][0]
+
+
+def _stratified(data: Examples, folds: int) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    return _split(data.y, folds)
+
+
+def _split(labels: Labels, folds: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=SENTEVAL_SEED)
+    with warnings.catch_warnings():
+        # A class with fewer rows than folds is missing from some of them, here as in SentEval.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return list(splitter.split(np.zeros(len(labels)), labels))
+
+
+def _parallel(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
+    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 8)
+    return list(Parallel(n_jobs=processes)(delayed(_quietly)(function, *job) for job in jobs))
+
+
+def _quietly(function: Callable[..., Any], *job: Any) -> Any:
+    with warnings.catch_warnings():
+        # MTEB's protocol stops at 100 iterations, converged or not.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return function(*job)

@@ -1,0 +1,225 @@
+"""Methods that map the vectors of any other method, and cost no encoding of their own."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from bench.core.errors import UsageError
+from bench.data.access import DataAccess
+from bench.data.corpora import corpus_fingerprint, load_corpus
+from bench.encoding.maps import Affine, Fitted, Floats, Link, Mapped, Source
+from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess, named_method
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# What maps the vectors, by no import of ours.
+SOURCES = ("bench.encoding.encode", "bench.tasks.probes.mapped", "bench.execution.fitting")
+
+
+class TransformConfig(MethodConfig):
+    """Settings of every transform.
+
+    Attributes:
+        of: Method, folder or hub id of the model whose vectors are mapped.
+    """
+
+    of: str = "minilm"
+
+
+class SizedConfig(TransformConfig):
+    """Settings of a transform that shortens vectors, by ``dim`` or by ``fraction`` or not at all.
+
+    Attributes:
+        dim: Numbers that stay.
+        fraction: Share of the numbers that stays, rounded, at least one.
+    """
+
+    dim: int | None = Field(None, gt=0)
+    fraction: float | None = Field(None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_size(self) -> SizedConfig:
+        if self.dim is not None and self.fraction is not None:
+            raise ValueError("dim and fraction are two ways to say one thing; leave one out")
+        return self
+
+
+class FittedConfig(MethodConfig):
+    """Settings of a map that is fitted on text.
+
+    Attributes:
+        corpus: The text, see ``bench.data.corpora``; every text of a row counts.
+        sentences: Number of rows of the corpus, or None for all.
+    """
+
+    corpus: str = "nli"
+    sentences: int | None = Field(None, gt=0)
+
+
+class Transform(Method):
+    """Maps the vectors of ``config.of``, which may be any method, folder or hub id."""
+
+    config: TransformConfig
+
+    @abstractmethod
+    def link(self, ctx: BuildContext) -> Link:
+        """The map, or how it is fitted."""
+
+    @property
+    def source(self) -> Source:
+        """What the map is fitted on."""
+        return "known"
+
+    @property
+    def wrapped(self) -> Method | None:
+        """The method whose vectors are mapped; None where it is a folder or hub id."""
+        return named_method(self.config.of, self.profile)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the model whose vectors are mapped is trained here."""
+        return self.checkpoint is None and self.wrapped is not None and self.wrapped.trains
+
+    @property
+    def seeded(self) -> bool:
+        """Whether seeds matter to that model."""
+        return self.checkpoint is None and self.wrapped is not None and self.wrapped.seeded
+
+    @property
+    def base(self) -> str | None:
+        """Base of that model."""
+        return self.wrapped.base if self.wrapped else None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """That model."""
+        return (self.config.of,)
+
+    @property
+    def wraps(self) -> str | None:
+        """That model."""
+        return self.config.of
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """That model, and the corpus of a map that may be fitted on one.
+
+        Raises:
+            UsageError: There is a checkpoint, or the fits of this map and of one within differ.
+        """
+        name = self.info.name
+        if self.checkpoint is not None:
+            raise UsageError(
+                f"{name}@{self.checkpoint}: {name} has no checkpoints; write "
+                f"{name}[of={self.checkpoint}]"
+            )
+        self._refuse_mixed()
+        found = {"of": models.fingerprint(self.config.of)}
+        if self.source in ("corpus", "train"):
+            found["corpus"] = corpus_fingerprint(self._corpus.corpus, data)
+        return found
+
+    def _refuse_mixed(self) -> None:
+        inner, own = _fitted_to_tasks(self.wrapped), self.source
+        if inner is None or own in ("known", inner):
+            return
+        why = "needs a model" if own == "corpus" else f"is fitted with fit={own}"
+        raise UsageError(
+            f"{self.info.name} {why}, and {self.config.of} is fitted to each task with "
+            f"fit={inner}; choose the same fit for both"
+        )
+
+    @property
+    def _corpus(self) -> FittedConfig:
+        if not isinstance(self.config, FittedConfig):
+            raise TypeError(f"{self.info.name} is fitted on text and has no setting that names it")
+        return self.config
+
+    def corpus_texts(self, data: DataAccess) -> list[str]:
+        """Every text of the corpus of the settings, each once.
+
+        Raises:
+            DataError: The text is missing.
+        """
+        corpus = load_corpus(self._corpus.corpus, data, self._corpus.sentences)
+        return list(dict.fromkeys(text for row in corpus.rows for text in row))
+
+    def build(self, ctx: BuildContext) -> Encoder | SentenceTransformer:
+        """Take the encoder that is wrapped, and add the map.
+
+        Raises:
+            UsageError: The map does not fit vectors of this size.
+            CellError: It cannot be fitted on the vectors of its corpus.
+        """
+        mapped = ctx.models.mapped(self.config.of).with_link(self.link(ctx))
+        return mapped if mapped.rest else replace(mapped, model=_as_model(mapped))
+
+
+def _fitted_to_tasks(method: Method | None) -> Source | None:
+    """What the maps of a method and of those it wraps are fitted on in each task, if any are."""
+    while isinstance(method, Transform) and method.wraps is not None:
+        if method.source in ("train", "test"):
+            return method.source
+        method = method.wrapped
+    return None
+
+
+def size(config: SizedConfig, width: int) -> int:
+    """Numbers that stay of vectors of a width.
+
+    Raises:
+        UsageError: The vectors are shorter than ``dim``.
+    """
+    if config.fraction is not None:
+        return max(1, round(config.fraction * width))
+    if config.dim is not None and config.dim > width:
+        raise UsageError(f"dim={config.dim} is out of range: the vectors have {width} dimensions")
+    return config.dim or width
+
+
+def pick(columns: Sequence[int], width: int) -> Fitted:
+    """The known map to some of the ``width`` columns, in their order."""
+    matrix: Floats = np.eye(width)[:, columns]
+    return Fitted(Affine(np.zeros(width), matrix))
+
+
+def _as_model(mapped: Mapped) -> SentenceTransformer | None:
+    """A sentence transformer with the maps as its last layers; None for other encoders."""
+    # Who made a model with the library has imported it; others need not wait seconds for it.
+    library = sys.modules.get("sentence_transformers")
+    model: Any = mapped.encoder
+    # One of a class of its own may compute its vectors without looking at its last layers.
+    if library is None or type(model) is not library.SentenceTransformer:
+        return None
+    made: SentenceTransformer = library.SentenceTransformer(
+        modules=[*model, *(as_dense(affine, str(model.device)) for affine in mapped.done)],
+        device=str(model.device),
+        prompts={name: text or "" for name, text in model.prompts.items()},
+        default_prompt_name=model.default_prompt_name,
+        similarity_fn_name=model.similarity_fn_name,
+    )
+    return made
+
+
+def as_dense(affine: Affine, device: str) -> Any:
+    """A linear layer of sentence-transformers, float32, that computes the map."""
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    width, dim = affine.matrix.shape
+    weight = torch.tensor(affine.matrix.T, dtype=torch.float32)
+    bias = torch.tensor(-affine.mean @ affine.matrix, dtype=torch.float32)
+    return Dense(
+        width,
+        dim,
+        activation_function=torch.nn.Identity(),
+        init_weight=weight.contiguous(),
+        init_bias=bias,
+    ).to(device)

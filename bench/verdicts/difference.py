@@ -1,0 +1,200 @@
+"""Two methods on the same suite: is the difference of their scores real?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import UsageError
+from bench.core.fingerprint import fingerprint
+from bench.records.entries import Record
+from bench.stats.hierarchical import difference_over_seeds
+from bench.stats.multiple import holm
+from bench.stats.paired import (
+    Difference,
+    difference_of_correct,
+    difference_of_items,
+    difference_of_replicates,
+)
+from bench.suite import AVERAGE
+from bench.verdicts.protocol import refuse_other_protocol
+from bench.verdicts.side import Side
+
+LEVEL = 0.05
+Arrays = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One task, or the average.
+
+    Attributes:
+        task: Name of the task.
+        scores: Mean score of either method, as fractions.
+        difference: First minus second.
+        p_holm: Its p-value after Holm over the tasks; the average stands alone.
+    """
+
+    task: str
+    scores: tuple[float, float]
+    difference: Difference
+    p_holm: float
+
+    @property
+    def verdict(self) -> str:
+        """Which method is better, if any is at the level of 5%."""
+        if self.p_holm >= LEVEL or self.difference.delta == 0:
+            return "no difference shown"
+        return "A is better" if self.difference.delta > 0 else "B is better"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on one suite.
+
+    Attributes:
+        suite: Name of the suite.
+        names: What the methods are called.
+        seeds: Seeds of either.
+        trained: Whether either was trained.
+        lines: The tasks in the order of the suite, then the average.
+    """
+
+    suite: str
+    names: tuple[str, str]
+    seeds: tuple[tuple[int, ...], tuple[int, ...]]
+    trained: tuple[bool, bool]
+    lines: tuple[Line, ...]
+
+
+def compare(a: Side, b: Side) -> Comparison:
+    """Compare two methods on all tasks of a suite, and on its average.
+
+    Accuracies of single runs are compared by McNemar's test, means over queries by sign flips,
+    all other scores, and several seeds, by the paired bootstrap.
+
+    Raises:
+        UsageError: They were not scored on the same rows by the same protocol, or average other
+            tasks.
+    """
+    _refuse_unlike(a.first, b.first)
+    tasks = list(a.first.tasks)
+    found = {task: _checked_difference(task, a, b) for task in [*tasks, AVERAGE]}
+    adjusted = holm(np.array([found[task].p for task in tasks]))
+    p_values = {**dict(zip(tasks, adjusted.tolist(), strict=True)), AVERAGE: found[AVERAGE].p}
+    lines = tuple(
+        Line(
+            task, (float(a.points(task).mean()), float(b.points(task).mean())), one, p_values[task]
+        )
+        for task, one in found.items()
+    )
+    return Comparison(
+        suite=a.first.suite,
+        names=(a.name, b.name),
+        seeds=(a.seeds, b.seeds),
+        trained=(a.first.method.trained, b.first.method.trained),
+        lines=lines,
+    )
+
+
+def _refuse_unlike(a: Record, b: Record) -> None:
+    facts: list[tuple[str, Callable[[Record], object]]] = [
+        ("suite", lambda record: record.suite),
+        ("convention", lambda record: record.convention),
+        ("limit", lambda record: record.limit),
+        ("tasks", lambda record: list(record.tasks)),
+        ("averaged tasks", lambda record: sorted(record.averaged_tasks)),
+        ("rows", lambda record: record.scored_rows),
+    ]
+    for name, fact in facts:
+        if fact(a) != fact(b):
+            raise UsageError(
+                f"{a.method.spec} and {b.method.spec} cannot be compared on {a.suite}: "
+                f"their {name} differ; run both again by the same command"
+            )
+    refuse_other_protocol(a, b)
+    if a.average_ci95 is None:
+        raise UsageError(f"{a.suite} is scored by mteb, which tells nothing of items to compare")
+
+
+def _checked_difference(task: str, a: Side, b: Side) -> Difference:
+    try:
+        return difference(task, a, b)
+    except ValueError as error:
+        raise UsageError(
+            f"{a.name} and {b.name} cannot be compared on {task}: {error}; it has too few items"
+        ) from None
+
+
+def difference(task: str, a: Side, b: Side) -> Difference:
+    """Compare two methods on one task, or on the average.
+
+    Raises:
+        ValueError: There are too few items to resample.
+    """
+    points = (a.points(task), b.points(task))
+    rng = generator(a.first.suite, task)
+    if len(points[0]) > 1 or len(points[1]) > 1:
+        replicates = (a.replicates(task), b.replicates(task))
+        return difference_over_seeds(points, replicates, rng, paired=a.models == b.models)
+    entry = a.first.tasks.get(task)
+    if entry is not None and entry.metric == "MAP":
+        return difference_of_items(a.values(task), b.values(task), rng)
+    if entry is not None and entry.metric == "accuracy" and _are_votes(a, b, task):
+        return difference_of_correct(a.values(task).astype(bool), b.values(task).astype(bool), rng)
+    return difference_of_replicates(
+        (float(points[0][0]), float(points[1][0])),
+        (a.replicates(task)[0], b.replicates(task)[0]),
+        items=None if entry is None else (a.values(task), b.values(task)),
+    )
+
+
+def difference_of_suites(sides: Sequence[tuple[Side, Side]]) -> Difference:
+    """Compare two methods on the mean of their averages on several suites.
+
+    Args:
+        sides: Both methods on each suite, always with the same seeds of each.
+
+    Raises:
+        UsageError: They were not scored on the same rows by the same protocol.
+        ValueError: There are too few items to resample.
+    """
+    for a, b in sides:
+        _refuse_unlike(a.first, b.first)
+    first, second = zip(*sides, strict=True)
+    points = (_mean_points(first), _mean_points(second))
+    replicates = (_mean_replicates(first), _mean_replicates(second))
+    if len(points[0]) > 1 or len(points[1]) > 1:
+        rng = generator(*(side.first.suite for side in first), AVERAGE)
+        paired = all(a.models == b.models for a, b in sides)
+        return difference_over_seeds(points, replicates, rng, paired=paired)
+    return difference_of_replicates(
+        (float(points[0][0]), float(points[1][0])), (replicates[0][0], replicates[1][0])
+    )
+
+
+def _mean_points(suites: Sequence[Side]) -> NDArray[np.float64]:
+    return np.asarray(np.mean([side.points(AVERAGE) for side in suites], axis=0))
+
+
+def _mean_replicates(suites: Sequence[Side]) -> NDArray[np.float64]:
+    return np.asarray(np.mean([side.replicates(AVERAGE) for side in suites], axis=0))
+
+
+def generator(*rows: str) -> np.random.Generator:
+    """Source of resamples that follows from the rows alone, not from the order of methods.
+
+    Args:
+        rows: Names of suites and task.
+    """
+    return np.random.default_rng(int(fingerprint(list(rows))[:8], 16))
+
+
+def _are_votes(a: Side, b: Side, task: str) -> bool:
+    # A mean over folds weighs its rows unequally, a mean over experiments is no vote.
+    values = a.values(task)
+    plain = bool(np.isclose(values.mean(), a.points(task)[0]))
+    return plain and set(np.unique([values, b.values(task)]).tolist()) <= {0.0, 1.0}

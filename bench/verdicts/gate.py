@@ -1,0 +1,186 @@
+"""The regression gate: a drop fails if it exceeds its bound and is significant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import UsageError
+from bench.records.entries import Group, Record
+from bench.records.files import has_failed, read_record
+from bench.suite import AVERAGE
+from bench.verdicts.difference import LEVEL, Line, compare
+from bench.verdicts.side import Side
+
+TIME = "time"
+SLOWER = 0.25
+
+
+@dataclass(frozen=True)
+class Check:
+    """One bounded score, or time, of one method.
+
+    Attributes:
+        suite: Name of the suite.
+        method: What the method is called.
+        task: Name of the task, of the average, or ``time``.
+        values: Baseline, now, change, its interval, p-value and bound, as shown.
+        failed: Whether it is worse than its bound allows.
+    """
+
+    suite: str
+    method: str
+    task: str
+    values: tuple[str, str, str, str, str, str]
+    failed: bool
+
+
+def parse_bounds(text: str) -> dict[str, float]:
+    """Parse ``avg:0.3,STS12:0.5,time:25``.
+
+    Scores are bounded in points (times 100), ``avg`` being the average; the time that a text
+    takes to encode in percent.
+
+    Returns:
+        Bounds by task, as fractions.
+
+    Raises:
+        UsageError: It has another form, or a bound is negative.
+    """
+    bounds = {}
+    for part in text.split(","):
+        name, _, points = part.strip().rpartition(":")
+        try:
+            bound = float(points)
+        except ValueError:
+            bound = -1.0
+        if not name or not bound >= 0:
+            raise UsageError(f"--fail-on {part!r}: expected TASK:POINTS, e.g. avg:0.3,STS12:0.5")
+        bounds[AVERAGE if name.lower() == "avg" else name] = bound / 100
+    return bounds
+
+
+def check(
+    now: Sequence[Path],
+    baseline: Sequence[Path],
+    bounds: Mapping[str, float],
+    *,
+    partial: bool = False,
+) -> tuple[list[Check], list[str]]:
+    """Compare every method of the baseline with the records of now.
+
+    Args:
+        now: Records of the commit in question.
+        baseline: Records to compare with.
+        bounds: Largest drops by task, as fractions; tasks that are not named are not judged.
+        partial: Whether methods of the baseline may be missing, as after a run of some of them.
+
+    Returns:
+        The checks, and warnings about times and about what is not judged.
+
+    Raises:
+        UsageError: A method of the baseline was not run or failed, runs are unlike, no suite has a
+            task that is named, or nothing can be judged.
+        DataError: A record is damaged or there twice.
+    """
+    new, old = _by_key(now), _by_key(baseline)
+    if not old:
+        raise UsageError("the baseline holds no records; point --baseline to a folder that does")
+    if not old.keys() & new.keys() and partial:
+        raise UsageError("nothing of the baseline was run; name its suites and methods")
+    _refuse_failed(now)
+    checks: list[Check] = []
+    warnings: list[str] = []
+    for key, found in old.items():
+        if key not in new and partial:
+            warnings.append(f"{key[1]} on {key[0]} ({key[2]}) was not run and is not judged")
+            continue
+        if key not in new:
+            raise UsageError(
+                f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and was not run; "
+                f"bench run --suite {key[0]} --profile {key[2]} --methods '{key[1]}'"
+            )
+        side, other = Side(new[key]), Side(found)
+        _refuse_other_base(side.first, other.first)
+        lines = {line.task: line for line in compare(side, other).lines}
+        checks += [
+            _score_check(side, lines[task], bound)
+            for task, bound in bounds.items()
+            if task in lines
+        ]
+        timed, warning = _time_check(side, other, bounds.get(TIME))
+        checks += timed
+        warnings += warning
+    if unknown := set(bounds) - {one.task for one in checks} - {TIME}:
+        raise UsageError(f"--fail-on names no task of the baseline: {', '.join(sorted(unknown))}")
+    if not checks:
+        raise UsageError(f"nothing could be judged: {'; '.join(warnings)}")
+    return checks, warnings
+
+
+def _refuse_failed(now: Sequence[Path]) -> None:
+    for path in now:
+        if has_failed(path):
+            raise UsageError(
+                f"{path} is of an earlier run than the last one, which failed; run that cell again"
+            )
+
+
+def _by_key(paths: Sequence[Path]) -> dict[tuple[str, *Group], list[tuple[Path, Record]]]:
+    found: dict[tuple[str, *Group], list[tuple[Path, Record]]] = {}
+    for path in paths:
+        record = read_record(path)
+        found.setdefault((record.suite, *record.group), []).append((path, record))
+    return found
+
+
+def _refuse_other_base(now: Record, then: Record) -> None:
+    if (now.method.base, now.method.checkpoint) != (then.method.base, then.method.checkpoint):
+        raise UsageError(
+            f"{now.method.spec} starts from {now.method.base or now.method.checkpoint}, "
+            f"in the baseline from {then.method.base or then.method.checkpoint}; make a new one"
+        )
+
+
+def _score_check(side: Side, line: Line, bound: float) -> Check:
+    change, (low, high) = line.difference.delta, line.difference.ci95
+    values = (
+        f"{100 * line.scores[1]:.2f}",
+        f"{100 * line.scores[0]:.2f}",
+        f"{100 * change:+.2f}",
+        f"{100 * low:+.2f} to {100 * high:+.2f}",
+        f"{line.p_holm:.4f}",
+        f"{100 * bound:.2f}",
+    )
+    failed = -change > bound and line.p_holm < LEVEL
+    return Check(side.first.suite, side.name, line.task, values, failed)
+
+
+def _time_check(side: Side, other: Side, bound: float | None) -> tuple[list[Check], list[str]]:
+    """Check the time, where there is a bound and one machine took both; else only warn."""
+    name = f"{side.name} on {side.first.suite}"
+    now, then = _seconds_per_text(side), _seconds_per_text(other)
+    unlike = side.first.machine != other.first.machine
+    if now is None or then is None or unlike:
+        why = "the machines differ" if unlike else "its vectors were not all encoded anew"
+        return [], [f"the time of {name} is not judged: {why}"] if bound is not None else []
+    slower = now / then - 1
+    if bound is None:
+        if slower <= SLOWER:
+            return [], []
+        return [], [f"{name}: encoding a text took {1 + slower:.1f} times as long"]
+    values = (
+        f"{1e3 * then:.2f} ms",
+        f"{1e3 * now:.2f} ms",
+        f"{100 * slower:+.0f}%",
+        "",
+        "",
+        f"{100 * bound:.0f}%",
+    )
+    return [Check(side.first.suite, side.name, TIME, values, slower > bound)], []
+
+
+def _seconds_per_text(side: Side) -> float | None:
+    fresh = [1 / speed for record in side.records if (speed := record.texts_per_second)]
+    return sum(fresh) / len(fresh) if fresh else None

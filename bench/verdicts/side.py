@@ -1,0 +1,112 @@
+"""All seeds of one method on one suite, with their items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import DataError
+from bench.records.entries import Record
+from bench.records.files import read_items
+from bench.suite import AVERAGE
+from bench.verdicts.protocol import refuse_other_protocol
+
+Arrays = Mapping[str, NDArray[np.float64]]
+
+
+class Side:
+    """All seeds of one method on one suite.
+
+    Args:
+        found: Records, with their paths.
+
+    Raises:
+        DataError: A seed is there twice, seeds differ in settings or rows, or the items are not
+            those of their record.
+        ProtocolError: Seeds were scored by two protocols.
+    """
+
+    def __init__(self, found: Sequence[tuple[Path, Record]]) -> None:
+        refuse_mixed_seeds(found)
+        self.records = [record for _, record in found]
+        self._items = [read_items(path, record) for path, record in found]
+
+    @property
+    def first(self) -> Record:
+        """The record of the first seed."""
+        return self.records[0]
+
+    @property
+    def name(self) -> str:
+        """Spec, and the profile where the method was trained."""
+        method = self.first.method
+        return f"{method.spec} ({self.first.profile})" if method.trained else method.spec
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in the order of the records."""
+        return tuple(record.seed for record in self.records)
+
+    @property
+    def models(self) -> list[str]:
+        """Fingerprint of each seed's model."""
+        return [record.model_fingerprint for record in self.records]
+
+    def points(self, task: str) -> NDArray[np.float64]:
+        """Score of each seed, (S,)."""
+        if task == AVERAGE:
+            return np.array([record.average for record in self.records])
+        return np.array([record.tasks[task].main for record in self.records])
+
+    def replicates(self, task: str) -> NDArray[np.float64]:
+        """Scores on the resamples, (S, R)."""
+        name = "average" if task == AVERAGE else task
+        return np.stack([items[f"{name}/replicates"] for items in self._items])
+
+    def values(self, task: str) -> NDArray[np.float64]:
+        """Mean over seeds of each item's value, (n,)."""
+        return np.asarray(np.mean([items[f"{task}/value"] for items in self._items], axis=0))
+
+
+def refuse_mixed_seeds(found: Sequence[tuple[Path, Record]]) -> None:
+    """Refuse records that are no seeds of one method, which a mean must not hide.
+
+    Args:
+        found: Records of one method on one suite, with their paths.
+
+    Raises:
+        DataError: A seed is there twice, or seeds differ in settings or rows.
+        ProtocolError: Seeds were scored by two protocols.
+    """
+    _refuse_twice(found)
+    _refuse_mixed(found)
+
+
+def _refuse_twice(found: Sequence[tuple[Path, Record]]) -> None:
+    first: dict[int, Path] = {}
+    for path, record in found:
+        if (other := first.setdefault(record.seed, path)) != path:
+            raise DataError(
+                f"{record.method.spec} (seed {record.seed}) on {record.suite} is both in {other} "
+                f"and in {path}; name a folder that has it once"
+            )
+
+
+def _refuse_mixed(found: Sequence[tuple[Path, Record]]) -> None:
+    for (_, record), (_, other) in pairwise(found):
+        if _circumstances(record) != _circumstances(other):
+            raise DataError(
+                f"seeds {record.seed} and {other.seed} of {record.method.spec} on {record.suite} "
+                "differ in settings, base or rows; run both again by the same command"
+            )
+        refuse_other_protocol(record, other)
+
+
+def _circumstances(record: Record) -> tuple[object, ...]:
+    rows = [*record.tasks], record.scored_rows
+    averaged = record.averaged_tasks
+    return record.convention, record.method.config, record.method.base, rows, averaged
