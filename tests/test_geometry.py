@@ -134,7 +134,7 @@ def unit(text: str) -> NDArray[np.float32]:
 
 
 def test_a_text_of_two_columns_counts_once() -> None:
-    rows = [{"sentence1": f"a{i}", "sentence2": f"a{i + 1}", "score": 1.0} for i in range(30)]
+    rows = [{"sentence1": f"a{i}", "sentence2": f"a{i + 1}", "score": i} for i in range(30)]
     task = KINDS["sts"](STS, {"test": rows}, "senteval")
     assert measured(task, hashed).texts == 31
 
@@ -157,7 +157,7 @@ def positive_texts(task: Any) -> list[tuple[str, ...]]:
 
 def test_positive_pairs_by_kind() -> None:
     assert positive_texts(sts(5)) == [("a2", "b2"), ("a3", "b3")]
-    assert positive_texts(sts(4, (0.0,))) == []
+    assert positive_texts(sts(4, (-1.0, 0.0))) == []
     assert positive_texts(sts(4, (0.1, 0.79, 0.8, 1.0))) == [("a2", "b2"), ("a3", "b3")]
     pairs = [{"sentence1": f"a{i}", "sentence2": f"b{i}", "label": i % 2} for i in range(4)]
     spec = PairClassificationSpec(name="T", kind="pair_classification", data="x")
