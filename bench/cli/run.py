@@ -9,6 +9,7 @@ import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
 from bench.cli.terminal import say, terminal_width
+from bench.core.errors import UsageError
 from bench.core.spec import split_list
 
 DEFAULT_SUITE = "mini"
@@ -93,11 +94,13 @@ def command(
 
     if baseline is not None:
         check_judgeable(baseline, bounds)
-    wanted = split_list(suite or DEFAULT_SUITE)
+    wanted = split_list(DEFAULT_SUITE if suite is None else suite)
+    named = split_list(DEFAULT_METHODS if methods is None else methods)
     if track == "supervised":
         wanted = [_supervised(name) for name in wanted]
+    if not wanted or not named:
+        raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
     suites = [one for name in wanted for one in load_suites(name)]
-    named = split_list(methods or DEFAULT_METHODS)
     specs = [parse_method_spec(text) for text in named]
     profile = profile or ("local" if suite else "smoke")
     with Bar() as bar:

@@ -19,7 +19,7 @@ from bench.data.hub import fetch_hub_file, hub_file, load_from_hub
 from bench.data.places import embedded, locate, mismatch, rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, row_digest, rows_sha256, write_rows
 from bench.data.sources import FilesSource, HubSource
-from bench.data.values import typed
+from bench.data.values import refuse_unwritable, typed
 
 LoadRows: TypeAlias = Callable[[str, str, str], list[Row]]
 
@@ -171,6 +171,7 @@ class DataAccess:
 
         def summarise(path: Path) -> str:
             rows = self.table(path, columns, rename, optional)
+            refuse_unwritable(rows, columns, str(path), rename)
             return f"{len(rows)}:{rows_sha256(rows, columns)}"
 
         missing = f"?[{','.join(optional)}]" if optional else ""

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import DataError, UsageError
-from bench.core.fingerprint import canonical_json
 from bench.data.catalog import SplitRef, catalog
 from bench.data.places import rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, rows_sha256, write_rows
-from bench.data.values import checked, refuse_blank, typed
+from bench.data.values import checked, refuse_blank, refuse_unwritable, typed
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 _NAME = re.compile(rf"({_PART}/{_PART}):({_PART})")
@@ -83,20 +82,10 @@ def _table(source: Path, columns: Sequence[str], rename: Mapping[str, str]) -> l
     ]
     found = checked(typed(rows, columns), columns, str(source), names=rename)
     refuse_blank(found, columns, str(source), names=rename)
-    _refuse_unwritable(found, source)
+    beside = [column for column in found[0] if column not in columns]
+    whole = [{**dict.fromkeys(beside), **row} for row in found]
+    refuse_unwritable(whole, beside, str(source), {})
     return found
-
-
-def _refuse_unwritable(rows: Sequence[Row], source: Path) -> None:
-    for number, row in enumerate(rows, 1):
-        for column, value in row.items():
-            try:
-                canonical_json(value)
-            except (TypeError, ValueError):
-                raise DataError(
-                    f"{source}: row {number}: {column} holds {str(value)[:40]!r} "
-                    f"({type(value).__name__}), which JSON lines cannot; leave the column out"
-                ) from None
 
 
 def _refuse_unlike_catalog(source: Path, ref: SplitRef, rows: list[Row]) -> None:

@@ -57,6 +57,32 @@ def checked(
     return found
 
 
+def refuse_unwritable(
+    rows: Sequence[Row], columns: Sequence[str], where: str, names: Mapping[str, str]
+) -> None:
+    """Refuse values that JSON cannot hold, as a Parquet file may have them.
+
+    Args:
+        rows: Rows that have all columns.
+        columns: The columns to check.
+        where: What the rows are called in an error.
+        names: Column to the name that it has in the file, where they differ.
+
+    Raises:
+        DataError: There is one.
+    """
+    for number, row in enumerate(rows, 1):
+        for column in columns:
+            try:
+                canonical_json(row[column]).encode()
+            except (TypeError, ValueError):
+                kind, shown = type(row[column]).__name__, str(row[column])[:40]
+                raise DataError(
+                    f"{where}: row {number}: {names.get(column, column)} is {shown!r} ({kind}), "
+                    "neither a text nor a number; correct the table"
+                ) from None
+
+
 def refuse_blank(
     rows: Sequence[Row], columns: Sequence[str], where: str, *, names: Mapping[str, str]
 ) -> None:
@@ -132,8 +158,10 @@ def _value(column: str, value: Any, name: str) -> Any:
         return _number(value, name)
     if column == "label":
         undefined = isinstance(value, float) and math.isnan(value)
-        if not isinstance(value, str | int | float) or value == "" or undefined:
+        if value is None or value == "" or undefined:
             raise ValueError(f"{name} is missing")
+        if not isinstance(value, str | int | float):
+            raise ValueError(f"{name} is neither a text nor a number: {value!r}")
         return value
     if column in LISTS and not isinstance(value, list):
         raise ValueError(f"{name} is not a list of texts")

@@ -70,7 +70,8 @@ def _meta(record: Record) -> ModelMeta:
     return ModelMeta.create_empty(
         overwrites={
             "name": f"{_MODEL}/{_name(record.method.spec)}",
-            "revision": record.model_fingerprint,
+            # From a record, which may be a stranger's, and the name of a folder.
+            "revision": file_name(record.model_fingerprint),
             "n_parameters": record.parameters,
             "embed_dim": record.dimension,
         }

@@ -7,11 +7,23 @@ from numpy.typing import NDArray
 
 
 def cosine_float64(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine of each row pair in float64; 0 where a vector is zero. Shapes (n, d) to (n,)."""
+    """Cosine of each row pair in float64; 0 where a vector is zero. Shapes (n, d) to (n,).
+
+    It is rounded, see ``settled``.
+    """
     left, right = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     dots = np.einsum("nd,nd->n", left, right)
-    return np.asarray(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
+    return settled(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
+
+
+def settled(similarities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to twelve decimals, so that what is equal ties.
+
+    Sums of float64 differ by some 1e-16 with the order of their terms, and equal vectors would be
+    ranked by that. The vectors are float32, and say nothing of the thirteenth decimal.
+    """
+    return np.asarray(np.round(similarities, 12))
 
 
 def cosine_mteb(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -285,7 +285,7 @@ def _of_labels(task: TaskEntry, arrays: Arrays) -> tuple[float, Interval] | None
         macro = [label_replicates(one, gold, highest + 1, _once(task)) for one in predicted.T]
         return task.main, _exactly(np.mean([one["f1_macro"][0] for one in macro]))
     # The mean over folds weighs the rows of each, which the items do not tell.
-    whole = "train" in (task.protocol or {}).get("parts", ())
+    whole = "train" in ((task.protocol or {}).get("parts") or ())
     return (task.main, _exactly(right.mean())) if whole and task.metric == "accuracy" else None
 
 

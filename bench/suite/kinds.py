@@ -121,6 +121,23 @@ class _TaskSpec(Table):
     mteb: str | None = None
 
     required: ClassVar[tuple[str, ...]]
+    # Columns that rows may have besides, and that may be called otherwise too.
+    beside: ClassVar[tuple[str, ...]] = ("phenomenon",)
+
+    @model_validator(mode="after")
+    def _columns_are_known(self) -> _TaskSpec:
+        known = (*self.row_columns(), *self.beside)
+        unknown = [name for name in self.columns if name not in known]
+        if unknown:
+            raise ValueError(
+                f"columns has {unknown[0]!r}, which the kind does not read; it reads "
+                f"{', '.join(known)}"
+            )
+        return self
+
+    def renamed_beside(self, part: str) -> tuple[str, ...]:
+        """Columns besides that the rows of a part have under another name."""
+        return tuple(one for one in self.beside if one in self.columns and part == "test")
 
     def parts(self) -> dict[str, Data]:
         """All data of the task by role; ``test`` is what is scored."""
@@ -147,6 +164,7 @@ class StsSpec(_TaskSpec):
     """
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
+    beside: ClassVar[tuple[str, ...]] = ("subset", "phenomenon")
     kind: Literal["sts"]
     aggregation: Aggregation = "all"
 
@@ -324,6 +342,10 @@ class MtebSpec(Table):
 
     def optional_columns(self, part: str) -> tuple[str, ...]:
         """None, likewise."""
+        return ()
+
+    def renamed_beside(self, part: str) -> tuple[str, ...]:
+        """None, as columns have the names that mteb gives them."""
         return ()
 
     def scores_blank_texts(self, convention: Convention) -> bool:

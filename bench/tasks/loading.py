@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.core.errors import UsageError
+from bench.core.errors import DataError, UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row
 from bench.suite import Suite, TaskSpec
@@ -38,7 +38,12 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
         whole = {part: part_rows(suite, spec, part, data) for part in roles}
         parts = {part: spread(rows, limit) for part, rows in whole.items()}
         fitting = spec if limit is None else _with_fewer_folds(spec, parts, whole)
-        loaded.append(task_class(spec)(fitting, parts, suite.convention))
+        try:
+            loaded.append(task_class(spec)(fitting, parts, suite.convention))
+        except DataError as error:
+            if limit is None or all(len(parts[part]) == len(whole[part]) for part in parts):
+                raise
+            raise UsageError(f"--limit {limit} leaves too few rows: {error}") from None
     return loaded
 
 
@@ -67,14 +72,16 @@ def _with_fewer_folds(
     kept, rows = parts[part], whole[part]
     most = _rows_of_a_label(kept)
     if most < _ROWS_TO_FOLD:
-        least = next(
-            size
-            for size in range(len(kept), len(rows) + 1)
-            if _rows_of_a_label(spread(rows, size)) >= _ROWS_TO_FOLD or size == len(rows)
-        )
+        sizes = range(len(kept), len(rows) + 1)
+        enough = (one for one in sizes if _rows_of_a_label(spread(rows, one)) >= _ROWS_TO_FOLD)
+        least = next(enough, None)
         raise UsageError(
-            f"task {spec.name}: {len(kept)} rows are too few for its labels; the smallest --limit "
-            f"that works is {least}"
+            f"task {spec.name}: {len(kept)} rows are too few for its labels; "
+            + (
+                f"it has no label of {_ROWS_TO_FOLD} rows at all, and cannot be split into folds"
+                if least is None
+                else f"the smallest --limit that works is {least}"
+            )
         )
     return spec.model_copy(update={"folds": min(folds, max(2, most // 2))})
 

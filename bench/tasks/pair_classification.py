@@ -41,8 +41,12 @@ class PairClassificationTask(Task[PairClassificationSpec]):
     ) -> None:
         super().__init__(spec, parts, convention)
         labels = [row["label"] for row in self.rows]
-        if strange := [label for label in labels if label not in {0, 1}]:
-            raise CellError(f"task {spec.name}: label {strange[0]!r} is neither 0 nor 1")
+        strange = [number for number, label in enumerate(labels, 1) if label not in {0, 1}]
+        if strange:
+            raise CellError(
+                f"task {spec.name}: row {strange[0]}: label {labels[strange[0] - 1]!r} is neither "
+                "0 nor 1; write 1 for pairs that mean the same, else 0"
+            )
         if len(set(labels)) < 2:
             raise CellError(f"task {spec.name}: all pairs have the same label")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import CellError
+from bench.core.errors import CellError, DataError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.metrics.pearson import pearson
@@ -25,7 +25,7 @@ class RelatednessTask(Task[RelatednessSpec]):
     The main score is Pearson's correlation of predicted and gold score.
 
     Raises:
-        DataError: All gold scores of a part are equal.
+        DataError: All gold scores of a part are equal, or one is not between 0 and ``classes``.
     """
 
     kind = "relatedness"
@@ -37,7 +37,13 @@ class RelatednessTask(Task[RelatednessSpec]):
         super().__init__(spec, parts, convention)
         # Rows of a pool may have no scores.
         for part in (one for one in parts if one != "pool"):
-            check_spread(f"task {spec.name}, {part} rows", self._gold(part))
+            gold, where = self._gold(part), f"task {spec.name}, {part} rows"
+            check_spread(where, gold)
+            if gold.min() < 0 or gold.max() > spec.classes:
+                raise DataError(
+                    f"{where}: gold scores are {gold.min():g} to {gold.max():g}, the suite says "
+                    f"0 or 1 to {spec.classes}; set classes, or scale the scores"
+                )
 
     def texts(self) -> Mapping[str, Column]:
         """Both sentences of every part."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
+from bench.metrics.cosine import settled
 from bench.metrics.ranking import Ties, average_precision, precision_at, reciprocal_rank
 from bench.stats.bootstrap import mean_replicates, resample_counts
 from bench.suite import Convention, RerankingSpec
@@ -91,8 +93,7 @@ class RerankingTask(Task[RerankingSpec]):
         queries = _unit(vectors["query"], self.convention)
         candidates = np.split(_unit(vectors["candidates"], self.convention), ends)
         scores = [
-            (block @ query).astype(np.float64)
-            for block, query in zip(candidates, queries, strict=True)
+            self._similarity(block, query) for block, query in zip(candidates, queries, strict=True)
         ]
         judged = scores if self.convention != "useb" else self._ordered(scores)
         values = {
@@ -113,6 +114,11 @@ class RerankingTask(Task[RerankingSpec]):
             },
             replicates=mean_replicates(values["map"], counts),
         )
+
+    def _similarity(self, block: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:
+        found = (block @ query).astype(np.float64)
+        # MTEB's own rounding decides its ties.
+        return found if self.convention == "mteb" else settled(found)
 
     def _metrics(self) -> dict[str, _Metric]:
         return {

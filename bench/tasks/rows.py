@@ -30,12 +30,13 @@ def part_rows(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> li
             not what its column holds.
     """
     data, columns, optional = task.parts()[part], task.row_columns(), task.optional_columns(part)
+    wanted = (*columns, *task.renamed_beside(part))
     if isinstance(data, str):
         where = f"task {task.name}: {data}"
-        rows = renamed(access.rows(data), columns, task.columns, where, optional)
+        rows = renamed(access.rows(data), wanted, task.columns, where, optional)
     else:
         path = _path(data, suite.path.parent, task, access)
-        rows = access.table(path, columns, task.columns, optional)
+        rows = access.table(path, wanted, task.columns, optional)
         where = str(path)
     if isinstance(data, FileData | FilesSource):
         rows = checked(rows, columns, where, names=task.columns, optional=optional)

@@ -67,7 +67,7 @@ class StsTask(Task[StsSpec]):
             metrics=metrics,
             items={
                 "similarity": similarity,
-                "gold": gold,
+                "gold": _kept(gold),
                 "value": _rank_agreement(similarity, gold),
             },
             replicates=self._replicates(similarity, gold, seed),
@@ -112,6 +112,9 @@ class StsTask(Task[StsSpec]):
                 f"task {self.spec.name}: its rows have no column subset, which aggregation = "
                 f"{self.spec.aggregation} is over; name another source, or aggregation = all"
             )
+        for number, row in enumerate(self.rows, 1):
+            if row["subset"] is None or row["subset"] == "":
+                raise DataError(f"task {self.spec.name}: row {number} has no subset; name one")
         names = np.array([str(row["subset"]) for row in self.rows])
         return {name: np.flatnonzero(names == name) for name in sorted(set(names.tolist()))}
 
@@ -147,6 +150,15 @@ class StsTask(Task[StsSpec]):
         weights = sizes if self.spec.aggregation == "wmean" else None
         # A resample of a small subset may be constant; the others still have their correlation.
         return np.asarray(np.ma.filled(np.ma.average(parts, axis=0, weights=weights), np.nan))
+
+
+def _kept(gold: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gold scores for the items, which are float32; their ranks where that would make ties."""
+    with np.errstate(over="ignore"):
+        small = gold.astype(np.float32)
+    if np.isfinite(small).all() and len(np.unique(small)) == len(np.unique(gold)):
+        return gold
+    return np.asarray(rankdata(gold, method="dense"), dtype=np.float64)
 
 
 def _rank_agreement(

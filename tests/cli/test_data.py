@@ -378,7 +378,7 @@ def test_import_names_what_rows_of_json_cannot_hold(bench: Bench, tmp_path: Path
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "own.parquet")
     code, out, err = bench("data", "import", "own.parquet", "--as", "sts/mine:test", "--to", "to")
     assert (code, out) == (4, "")
-    assert "own.parquet: row 1: when holds '2020-01-01' (date), which JSON lines cannot" in err
+    assert "own.parquet: row 1: when is '2020-01-01' (date), neither a text nor a number" in err
     assert files(tmp_path / "to") == []
 
 

@@ -29,6 +29,8 @@ def _last_line(text: str) -> str:
         (["--profile", "huge"], 2, "unknown profile 'huge'"),
         (["--data", "nowhere"], 2, "data folder nowhere does not exist"),
         (["--suite", "none.toml"], 2, "suite file none.toml does not exist"),
+        (["--suite", ","], 2, "no suites or no methods are named"),
+        (["--methods", ""], 2, "no suites or no methods are named"),
         (["--rerun", "never"], 2, "'never' is not one of"),
         (["--suite", "sts7", "--methods", "good"], 4, "pass --data FOLDER"),
         (["--methods", "sbert@nobody/nothing", "--offline"], 4, "nobody/nothing"),
@@ -111,6 +113,37 @@ def test_names_too_long_for_files_are_one_line(bench: Bench, arguments: tuple[st
     assert code in {2, 4}, err
     assert len(err.splitlines()) == 1
     assert "bug" not in err
+
+
+@pytest.mark.parametrize(
+    ("columns", "code", "message"),
+    [
+        ('{ scroe = "rating" }', 2, "columns has 'scroe', which the kind does not read; it reads"),
+        ('{ subset = "none" }', 4, "row 1 has no column 'none'"),
+        ('{ subset = "group" }', 0, ""),
+    ],
+)
+def test_columns_are_those_that_the_kind_reads(
+    bench: Bench, columns: str, code: int, message: str
+) -> None:
+    rows = [
+        {"sentence1": f"a{i}", "sentence2": f"b{i * 7 % 5}", "score": i * i % 6}
+        | {"subset": f"s{i % 2}", "group": f"g{i % 3}"}
+        for i in range(30)
+    ]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = []
+    for name, given in (("own", columns), ("other", "{}")):
+        Path(f"{name}.toml").write_text(
+            f'name = "{name}"\ntitle = "x"\nconvention = "simcse"\naverage = ["t"]\n[[tasks]]\n'
+            'name = "t"\nkind = "sts"\naggregation = "mean"\ndata = { file = "rows.jsonl" }\n'
+            f"columns = {given}\n"
+        )
+        made.append(bench("run", "--suite", f"{name}.toml", "--methods", "random"))
+    assert made[0][0] == code
+    assert message in made[0][2]
+    if not code:
+        assert made[0][1].splitlines()[4].split()[1] != made[1][1].splitlines()[4].split()[1]
 
 
 def test_wrong_checksum(bench: Bench, tmp_path: Path) -> None:

@@ -191,3 +191,27 @@ def test_whole_numbers_that_no_float_holds_are_told_apart() -> None:
     sums = {rows_sha256([{"id": 2**53 + i}], ["id"]) for i in range(3)}
     assert len(sums) == 3
     assert rows_sha256([{"id": 3}], ["id"]) == rows_sha256([{"id": 3.0}], ["id"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("score", math.nan, "nan' (float)"),
+        ("score", datetime.date(2020, 1, 1), "2020-01-01' (date)"),
+        ("text", b"x", "b'x'"),
+        ("label", math.inf, "inf' (float)"),
+        ("label", datetime.date(2020, 1, 1), "2020-01-01' (date)"),
+        ("label", Decimal("1.5"), "1.5' (Decimal)"),
+    ],
+)
+def test_what_json_cannot_hold_is_named_before_it_is_hashed(
+    tmp_path: Path, column: str, value: object, shown: str
+) -> None:
+    path = tmp_path / "rows.parquet"
+    first: dict[str, Any] = {"text": "a", "label": "x", "score": 1.0}
+    rows = [{**first, column: value}] * 2
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(DataError) as refused:
+        access(tmp_path).table_sha256(path, COLUMNS, {})
+    assert f"rows.parquet: row 1: {column} is" in str(refused.value)
+    assert shown in str(refused.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 from sklearn.metrics import f1_score
 
 from bench.core.errors import CellError, DataError, UsageError
@@ -13,6 +14,7 @@ from bench.suite import (
     PairClassificationSpec,
     RelatednessSpec,
     RerankingSpec,
+    StsSpec,
 )
 from bench.tasks import KINDS
 
@@ -178,3 +180,48 @@ def test_f1_and_its_resamples_are_means_over_all_experiments(
     by_hand = np.mean([f1_score(gold, one, average=average) for one in predicted.T])
     assert found.main == pytest.approx(by_hand)
     assert found.replicates.mean() == pytest.approx(found.main, abs=0.02)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_vectors_tie_whatever_the_order_of_their_sums(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def noisy(text: str) -> np.ndarray:
+        return rng.normal(size=301).astype(np.float32)
+
+    same = {f"a{i}": noisy("") for i in range(12)}
+    pairs = [{"sentence1": f"a{i}", "sentence2": f"a{i}", "label": i % 2} for i in range(12)]
+    assert score(PAIRS, {"test": pairs}, same.get).main == 0.5
+    rows = [{"sentence1": f"a{i}", "sentence2": f"a{i}", "score": i} for i in range(11)]
+    rows.append({"sentence1": "a0", "sentence2": "a1", "score": -1})
+    spec = StsSpec(name="T", kind="sts", data="x")
+    expected = spearmanr([1] * 11 + [0], [row["score"] for row in rows]).statistic
+    assert score(spec, {"test": rows}, same.get).main == pytest.approx(expected, abs=1e-12)
+    ranked = [query(["a1"], ["a1"] * 4) | {"query": f"a{i}"} for i in range(12)]
+    chance = np.mean([1 / rank for rank in range(1, 6)])
+    assert score(RERANKING, {"test": ranked}, same.get).main == pytest.approx(chance)
+    equal = [{"sentence1": f"a{i}", "sentence2": f"a{i}", "score": i} for i in range(12)]
+    with pytest.raises(CellError, match="gives every pair the same similarity"):
+        score(spec, {"test": equal}, same.get)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 100), (-9, 5)])
+def test_scores_that_the_probe_cannot_predict_are_refused(low: int, high: int) -> None:
+    spec = RelatednessSpec(name="T", kind="relatedness", data="x", train="y", dev="z")
+    rows = [{"sentence1": "a", "sentence2": f"b{i}", "score": s} for i, s in enumerate((low, high))]
+    with pytest.raises(DataError, match=f"gold scores are {low} to {high}, .* set classes"):
+        KINDS["relatedness"](spec, dict.fromkeys(("test", "train", "dev"), rows), "senteval")
+
+
+def test_gold_scores_that_float32_would_tie_are_kept_as_ranks() -> None:
+    spec = StsSpec(name="T", kind="sts", data="x")
+    for golds in ([0.9999999 + i * 1e-9 for i in range(12)], [1e39 * (i + 1) for i in range(12)]):
+        rows = [
+            {"sentence1": f"a{i}", "sentence2": f"b{i * 5 % 7}", "score": gold}
+            for i, gold in enumerate(golds)
+        ]
+        found = score(spec, {"test": rows}, hashed)
+        kept = found.items["gold"].astype(np.float32)
+        assert np.isfinite(kept).all()
+        again = spearmanr(found.items["similarity"], kept).statistic
+        assert again == pytest.approx(found.main, abs=1e-12)

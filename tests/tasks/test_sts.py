@@ -95,6 +95,14 @@ def test_a_subset_without_a_score_is_named() -> None:
         _task("mean").score(_vectors([0.1, 0.3, 0.2, 0.9, 0.5, 0.5]), 0)
 
 
+@pytest.mark.parametrize("missing", [None, ""])
+def test_a_row_without_a_subset_is_named(missing: str | None) -> None:
+    rows = _rows_of_subsets({"a": [1, 2], "b": [2, 3]})
+    rows[2]["subset"] = missing
+    with pytest.raises(DataError, match="task T: row 3 has no subset"):
+        StsTask(StsSpec(name="T", kind="sts", data="x", aggregation="mean"), {"test": rows}, "mteb")
+
+
 @pytest.mark.parametrize("aggregation", ["mean", "wmean"])
 def test_subsets_of_few_rows_have_an_interval(aggregation: str) -> None:
     # Half the resamples of two rows are constant, and of 30 such subsets nearly all.
