@@ -80,6 +80,19 @@ FIGURES: dict[str, tuple[Callable[[Content], Any], str]] = {
     "training": (lambda c: c.update(training={"seconds": [math.inf]}), "training holds NaN or inf"),
     "no float": (lambda c: c.update(training={"seconds": 10**400}), "a number that no float"),
     "no size": (lambda c: c.update(peak_memory_bytes=10**400), "not a record: peak_memory_bytes"),
+    "no time": (lambda c: c["timings"].update(encode=-1), "not a record: timings.encode"),
+    "no items": (
+        lambda c: c["tasks"]["pairs"].update(phenomena={"x": {"value": 0.5, "items": 41}}),
+        "a phenomenon counts other items than there are",
+    ),
+    "no value": (
+        lambda c: c["tasks"]["pairs"].update(phenomena={"x": {"value": 7, "items": 1}}),
+        "not a record: tasks.pairs.phenomena.x.value",
+    ),
+    "grid": (
+        lambda c: c.update(grid=[{"layers": 1, "dim": 2, "tasks": {"pairs": 0.5}, "average": 0.9}]),
+        "average at layer 1 is 0.9, not that of its tasks",
+    ),
     "contamination": (
         lambda c: c["tasks"]["pairs"].update(
             contamination={"texts": 0, "exact": 0, "normalised": 1}

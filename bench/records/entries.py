@@ -8,8 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
 Group = tuple[str, str, int | None]
-# A stranger's record may hold any number of digits.
-Whole = Annotated[int, Field(gt=-(2**63), lt=2**63)]
+# A stranger's record may hold any number, of any number of digits.
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Score = Annotated[float, Field(ge=-1 - 1e-9, le=1 + 1e-9)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+# What a clock can tell; below, a speed would be infinite.
+_TICK = 1e-6
 
 
 class Part(BaseModel):
@@ -34,7 +38,7 @@ class MethodEntry(Part):
 class GroupEntry(Part):
     """Mean item value, between 0 and 1, over some items of a task."""
 
-    value: float
+    value: Score
     items: Whole
 
 
@@ -101,7 +105,7 @@ class GridEntry(Part):
     layers: Whole
     dim: Whole
     tasks: dict[str, float]
-    average: float
+    average: Score
 
 
 class GeometryEntry(Part):
@@ -114,9 +118,9 @@ class GeometryEntry(Part):
     texts: Whole
     vectors: Whole
     pairs: Whole
-    isoscore: float | None = None
-    mean_cosine: float | None = None
-    mean_cosine_centred: float | None = None
+    isoscore: Score | None = None
+    mean_cosine: Score | None = None
+    mean_cosine_centred: Score | None = None
     top_share: float | None = None
     partition: float | None = None
     twonn: float | None = None
@@ -140,9 +144,9 @@ class EncodingEntry(Part):
 class Timings(Part):
     """Seconds of each phase; building is 0 where a cached model was loaded."""
 
-    build: float
-    encode: float
-    score: float
+    build: Seconds
+    encode: Seconds
+    score: Seconds
 
 
 class Record(Part):
@@ -201,4 +205,6 @@ class Record(Part):
     def texts_per_second(self) -> float | None:
         """Distinct texts encoded in a second, or None where the store held some of them."""
         encoded, seconds = self.encoding.encoded, self.timings.encode
-        return encoded / seconds if encoded == self.encoding.distinct > 0 < seconds else None
+        return (
+            encoded / seconds if encoded == self.encoding.distinct > 0 and seconds > _TICK else None
+        )

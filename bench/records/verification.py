@@ -83,6 +83,10 @@ def _figures(record: Record) -> Iterator[str]:
     ):
         if not _near(stated, found, _EXACT):
             yield f"{name} is {stated:g}, that of its tasks {found:g}"
+    for entry in record.grid:
+        cut = [entry.tasks[name] for name in averaged if name in entry.tasks]
+        if len(cut) == len(averaged) and not _near(entry.average, float(np.mean(cut)), _EXACT):
+            yield f"average at layer {entry.layers} is {entry.average:g}, not that of its tasks"
     for part, value in (
         ("method.config", record.method.config),
         ("training", record.training),
@@ -98,6 +102,8 @@ def _task_figures(task: TaskEntry) -> Iterator[str]:
     if task.kind != _BY_MTEB and not lowest - _EXACT <= task.main <= 1 + _EXACT:
         yield f"main is {task.main:g}, which no {task.metric} can be"
     known = task.metrics.values()
+    if any(not 0 < group.items <= max(task.items, 1) for group in task.phenomena.values()):
+        yield "a phenomenon counts other items than there are"
     if known and task.kind != _BY_MTEB and not any(_near(task.main, v, _EXACT) for v in known):
         yield f"main is {task.main:g}, which none of its metrics is"
     seen = task.contamination

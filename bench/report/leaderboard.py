@@ -89,7 +89,8 @@ def _command(
     seeds = 1 + max(record.seed for record in records)
     options = f" --limit {limit}" * (limit is not None)
     return plain(
-        f"bench run --suite {suite} --profile {profile} --seeds {seeds}{options} "
+        f"bench run --suite {shlex.quote(suite)} --profile {shlex.quote(profile)} "
+        f"--seeds {seeds}{options} "
         f"--methods {shlex.quote(','.join(specs))}"
     )
 

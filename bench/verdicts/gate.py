@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from bench.core.errors import UsageError
 from bench.records.entries import Group, Record
@@ -99,7 +100,8 @@ def check(
         if key not in new:
             raise UsageError(
                 f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and was not run; "
-                f"bench run --suite {key[0]} --profile {key[2]} --methods '{key[1]}'"
+                f"bench run --suite {quote(key[0])} --profile {quote(key[2])} "
+                f"--methods {quote(key[1])}"
             )
         side, other = Side(new[key]), Side(found)
         _refuse_other_base(side.first, other.first)
