@@ -358,3 +358,11 @@ def test_modules_that_make_no_vector_together_are_refused(damage: str, tmp_path:
         path.write_text(json.dumps(modules[:1] if damage == "one module" else modules[::-1]))
     with pytest.raises(DataError, match=f"{folder}"):
         load(folder)
+
+
+def test_a_bare_folder_of_model2vec_is_told_how_to_be_saved(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    tiny_bert(folder)
+    (folder / "config.json").write_text('{"model_type": "model2vec", "normalize": true}')
+    with pytest.raises(DataError, match=r"StaticEmbedding\.from_model2vec, and save"):
+        load(folder)

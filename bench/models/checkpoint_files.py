@@ -145,6 +145,18 @@ def model_type(folder: Path) -> str:
     return str(_read(path, dict).get("model_type", "SentenceTransformer"))
 
 
+def is_model2vec(folder: Path) -> bool:
+    """Whether a folder is model2vec's own, which has no modules.
+
+    Raises:
+        DataError: The file that says so is damaged.
+    """
+    path = folder / _CONFIG
+    if (folder / "modules.json").is_file() or not path.is_file():
+        return False
+    return bool(_read(path, dict).get("model_type") == "model2vec")
+
+
 def is_classifier(folder: Path) -> bool:
     """Whether a checkpoint is that of a cross-encoder or of another classifier of texts."""
     if (folder / "modules.json").is_file():

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from bench.core.errors import DataError, UsageError, first_line
 from bench.core.progress import Progress, Silent, quiet_libraries
 from bench.core.registry import METHODS, did_you_mean, names
-from bench.models.checkpoint_files import PICKLED, UNUSED, is_classifier, model_type, refuse_damaged
+from bench.models.checkpoint_files import (
+    PICKLED,
+    UNUSED,
+    is_classifier,
+    is_model2vec,
+    model_type,
+    refuse_damaged,
+)
 from bench.models.loading import (
     refuse_random,
     refuse_without_vocabulary,
@@ -139,6 +146,11 @@ def load_folder(
     refuse_damaged(with_model(folder))
     progress = progress or Silent()
     saved = (folder / "modules.json").is_file()
+    if is_model2vec(folder):
+        raise DataError(
+            f"{folder} is a folder of model2vec without modules.json; make a model of it by "
+            "sentence_transformers' StaticEmbedding.from_model2vec, and save that"
+        )
     with told_by_name(folder), reports() as found:
         if saved:
             model = SentenceTransformer(
