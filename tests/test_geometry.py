@@ -24,7 +24,9 @@ from bench.suite import (
     RerankingSpec,
     StsSpec,
 )
-from bench.tasks import KINDS, SupervisedTask, Task, task_class
+from bench.tasks.base import Task
+from bench.tasks.kinds import KINDS, task_class
+from bench.tasks.supervised import SupervisedTask
 from tests.small import write_suite
 
 STS = StsSpec(name="T", kind="sts", data="x")

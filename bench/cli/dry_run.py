@@ -20,8 +20,8 @@ from bench.execution.plan import (
 )
 from bench.models.build import lacks_model
 from bench.suite import Suite
-from bench.tasks import SupervisedTask
 from bench.tasks.loading import load_tasks
+from bench.tasks.supervised import SupervisedTask
 
 # Nominal figures of two CPU cores: seconds of a training by profile, texts a second.
 _TRAINING_SECONDS = {"smoke": 20, "local": 150, "paper": 4 * 3600}

@@ -23,8 +23,7 @@ from bench.records.entries import FitEntry
 if TYPE_CHECKING:
     from bench.encoding.encode import Encoded
     from bench.method import Built
-    from bench.tasks import Task, TaskScore, Vectors
-    from bench.tasks.base import FoldTask
+    from bench.tasks.base import FoldTask, Task, TaskScore, Vectors
 
 
 @dataclass(frozen=True)

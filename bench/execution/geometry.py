@@ -27,8 +27,7 @@ from bench.metrics.intrinsic_dimension import (
 from bench.metrics.isotropy import isoscore, mean_cosine, partition_isotropy
 from bench.metrics.vectors import squared_distances
 from bench.records.entries import GeometryEntry
-from bench.tasks import Task, Vectors
-from bench.tasks.base import PairedTask
+from bench.tasks.base import PairedTask, Task, Vectors
 
 TEXTS = 2000
 PAIRS = 2000

@@ -17,8 +17,7 @@ from bench.method import Built
 from bench.models.layers import count_layers, layer_vectors
 from bench.records.entries import GridEntry
 from bench.suite import Suite
-from bench.tasks import Task
-from bench.tasks.base import GridTask
+from bench.tasks.base import GridTask, Task
 
 
 def score_grid(

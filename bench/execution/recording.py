@@ -39,7 +39,7 @@ from bench.suite.protocol import task_protocol
 from bench.tasks.rows import subsets_sha256, task_sha256
 
 if TYPE_CHECKING:
-    from bench.tasks import Task, TaskScore, Vectors
+    from bench.tasks.base import Task, TaskScore, Vectors
 
 PHENOMENON = "phenomenon"
 
@@ -130,7 +130,7 @@ def _vectors(
     task: Task[Any], built: Built, encoded: Encoded, seed: int, settings: Settings
 ) -> tuple[Vectors, Mapping[str, Any]]:
     from bench.encoding.encoder import Column
-    from bench.tasks import SupervisedTask
+    from bench.tasks.supervised import SupervisedTask
 
     for note in task.notes():
         settings.progress.note(f"  {note}")

@@ -33,7 +33,7 @@ from bench.records.files import Failure, write_failure, write_record
 
 if TYPE_CHECKING:
     from bench.suite import Suite
-    from bench.tasks import Task
+    from bench.tasks.base import Task
 
 
 @dataclass

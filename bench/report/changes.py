@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from bench.core.escape import plain
 from bench.data.rows import Row
-from bench.tasks import Task
+from bench.tasks.base import Task
 from bench.verdicts.side import Side
 
 _WIDTH = 60

@@ -1,51 +1,7 @@
-"""Tasks by kind; a new kind is one file here and one line below."""
+"""Tasks: texts in, scores out, no model and no I/O but for rows.
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
-
-from bench.encoding.encoder import Column
-from bench.suite import TaskSpec
-from bench.tasks.base import Task, TaskScore, Vectors
-from bench.tasks.classification import ClassificationTask, NliTask
-from bench.tasks.clustering import ClusteringTask
-from bench.tasks.pair_classification import PairClassificationTask
-from bench.tasks.relatedness import RelatednessTask
-from bench.tasks.reranking import RerankingTask
-from bench.tasks.sts import StsTask
-from bench.tasks.supervised import (
-    SupervisedClassificationTask,
-    SupervisedRelatednessTask,
-    SupervisedTask,
-)
-
-KINDS: Mapping[str, type[Task[Any]]] = {
-    task.kind: task
-    for task in (
-        StsTask,
-        ClassificationTask,
-        NliTask,
-        PairClassificationTask,
-        RerankingTask,
-        ClusteringTask,
-        RelatednessTask,
-    )
-}
-
-
-def task_class(spec: TaskSpec) -> type[Task[Any]]:
-    """Class for an entry of a suite."""
-    if spec.kind == "mteb":
-        # Imported late: mteb takes seconds, and only such tasks need it.
-        from bench.tasks.mteb import MtebTask
-
-        return MtebTask
-    if spec.kind == "classification" and spec.track == "supervised":
-        return SupervisedClassificationTask
-    if spec.kind == "relatedness" and spec.track == "supervised":
-        return SupervisedRelatednessTask
-    return KINDS[spec.kind]
-
-
-__all__ = ["KINDS", "Column", "SupervisedTask", "Task", "TaskScore", "Vectors", "task_class"]
+The contract (``base``), a kind a file, all kinds by name (``kinds``), classifiers on frozen vectors
+(``probes``), the rows of a task wherever its suite says they are (``rows``, ``loading``), and tasks
+that mteb scores (``mteb``). Imported are suite, data, encoding, metrics, statistics and core. A new
+kind is a class in ``bench.suite.kinds``, a file here, and a line in ``kinds``.
+"""

@@ -10,7 +10,8 @@ from bench.core.errors import DataError, UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row
 from bench.suite import Suite, TaskSpec
-from bench.tasks import Task, task_class
+from bench.tasks.base import Task
+from bench.tasks.kinds import task_class
 from bench.tasks.rows import available_parts, part_rows
 
 # Two folds within each of two, which is the least that a probe can choose on.

@@ -13,8 +13,8 @@ from sklearn.metrics import v_measure_score
 import bench
 from bench.core.errors import CellError
 from bench.suite import ClusteringSpec, Convention
-from bench.tasks import KINDS
 from bench.tasks.clustering import ClusteringTask
+from bench.tasks.kinds import KINDS
 
 SPEC = ClusteringSpec(name="T", kind="clustering", data="x")
 

@@ -16,7 +16,7 @@ from bench.suite import (
     RerankingSpec,
     StsSpec,
 )
-from bench.tasks import KINDS
+from bench.tasks.kinds import KINDS
 
 
 def score(spec, parts, vector, convention="senteval"):

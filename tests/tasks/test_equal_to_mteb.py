@@ -17,7 +17,7 @@ from bench.data.rows import read_rows
 from bench.execution.plan import build
 from bench.method import method_class, resolve
 from bench.suite import ClassificationSpec, PairClassificationSpec, RerankingSpec, StsSpec
-from bench.tasks import KINDS
+from bench.tasks.kinds import KINDS
 
 WORDS = [
     "apple",

@@ -19,7 +19,7 @@ from bench.methods.majority import MajorityPredictor
 from bench.records.entries import Record
 from bench.records.files import find_records, read_items, read_record
 from bench.suite import ClassificationSpec, RelatednessSpec, load_suite
-from bench.tasks import KINDS, task_class
+from bench.tasks.kinds import KINDS, task_class
 from bench.tasks.probes import senteval_relatedness
 from tests.small import WORDS, Bench
 from tests.stub_methods import Stub, _Letters
