@@ -6,7 +6,7 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import DataError, UsageError, first_line
+from bench.core.errors import DataError, UsageError
 from bench.core.progress import Progress, Silent, quiet_libraries
 from bench.core.registry import METHODS, did_you_mean, names
 from bench.models.checkpoint_files import (
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 POOLER = "pooler"
-
-_TRIAL = "a text"
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
@@ -165,24 +163,16 @@ def load_folder(
     if not saved or (kind != "SentenceTransformer" and pooling is not None):
         model = with_pooling(model, pooling or "mean")
     _tell_kind(folder, kind, progress)
-    _refuse_unfit(folder, model)
+    _refuse_prompts(folder, model)
     return model
 
 
-def _refuse_unfit(folder: Path, model: SentenceTransformer) -> None:
-    """Refuse modules that load one by one and make no vector together, and prompts of no text."""
+def _refuse_prompts(folder: Path, model: SentenceTransformer) -> None:
     wrong = [name for name, text in model.prompts.items() if not isinstance(text, str | None)]
     if wrong:
         raise DataError(
             f"{folder}: prompt {wrong[0]!r} is no text; correct config_sentence_transformers.json"
         )
-    try:
-        model.encode_document([_TRIAL], show_progress_bar=False)
-    except Exception as error:
-        raise DataError(
-            f"{folder}: its modules make no vector of {_TRIAL!r} ({type(error).__name__}: "
-            f"{first_line(error)}); correct modules.json and what it names, or save the model again"
-        ) from None
 
 
 def _tell_kind(folder: Path, kind: str, progress: Progress) -> None:
