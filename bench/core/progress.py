@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from bench.core.escape import one_line
+
 _SHOWN = 3
 _LONGEST = 160
 # They tell developers what to change, and change no figure.
@@ -118,8 +120,8 @@ class LibraryWarnings(logging.Handler):
 
     def _hear(self, source: str, message: str) -> None:
         if not message.startswith(_KNOWN):
-            shown = "".join(char if char.isprintable() else " " for char in message)
-            self._heard[f"{source}: {' '.join(shown.split())[:_LONGEST]}"] = None
+            shown = " ".join(one_line(message).split())[:_LONGEST]
+            self._heard[f"{source}: {shown}"] = None
 
 
 def _package(filename: str) -> str:

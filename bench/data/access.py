@@ -171,8 +171,11 @@ class DataAccess:
 
         def summarise(path: Path) -> str:
             rows = self.table(path, columns, rename, optional)
-            refuse_unwritable(rows, columns, str(path), rename)
-            return f"{len(rows)}:{rows_sha256(rows, columns)}"
+            try:
+                return f"{len(rows)}:{rows_sha256(rows, columns)}"
+            except (TypeError, ValueError):
+                refuse_unwritable(rows, columns, str(path), rename)
+                raise
 
         missing = f"?[{','.join(optional)}]" if optional else ""
         tag = f"rows[{','.join(columns)}]{canonical_json(dict(rename))}{missing}"

@@ -62,13 +62,7 @@ def parse_row(line: str) -> Row:
         ValueError: It is not a JSON object whose numbers are finite and whose texts are Unicode.
     """
     try:
-        row = json.loads(
-            line,
-            parse_constant=_refuse,
-            parse_float=_finite,
-            parse_int=_whole,
-            object_pairs_hook=_object,
-        )
+        row = _DECODER.decode(line)
     except json.JSONDecodeError:
         raise ValueError("is not a JSON object") from None
     except RecursionError:
@@ -108,6 +102,12 @@ def _whole(text: str) -> int:
     if len(text) > _MOST_DIGITS:
         raise ValueError(f"has {text[:20]}…, which is too large for a number")
     return int(text)
+
+
+# Made once: json.loads would make one for every row.
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse, parse_float=_finite, parse_int=_whole, object_pairs_hook=_object
+)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
