@@ -26,7 +26,7 @@ from bench.models.access import Models
 from bench.models.build import build_encoder, model_fingerprint
 from bench.records.files import has_failed, read_verified, record_path
 from bench.suite import MtebSpec, Suite
-from bench.tasks.rows import ask_for_rows, subsets_sha256, task_sha256
+from bench.tasks.rows import ask_for_rows, part_rows, subsets_sha256, task_sha256
 
 Rerun = Literal["missing", "failed", "all"]
 SCORING = (
@@ -212,7 +212,9 @@ def _suite_identity(suite: Suite, settings: Settings) -> dict[str, Any]:
         "suite": suite.definition(),
         "data": [task_sha256(suite, task, settings.data) for task in suite.tasks],
         "subsets": [
-            one for task in suite.tasks if (one := subsets_sha256(suite, task, settings.data))
+            subsets_sha256(task, part_rows(suite, task, "test", settings.data))
+            for task in suite.tasks
+            if task.over_subsets
         ],
         "limit": settings.limit,
         "code": [source_fingerprint(module) for module in SCORING],

@@ -109,7 +109,7 @@ def score_tasks(
             data,
             _phenomena(task, score),
             _contamination(task, seen),
-            subsets_sha256(cell.suite, task.spec, settings.data),
+            subsets_sha256(task.spec, task.rows) if task.spec.over_subsets else None,
             () if fitting is None else fitting.fits,
             diagnostics,
         )

@@ -15,8 +15,7 @@ from bench.core.errors import (
     EXIT_DATA,
     EXIT_OK,
     BenchError,
-    CellError,
-    DataError,
+    UsageError,
 )
 from bench.core.files import out_of_room
 from bench.data.contamination import TrainingText
@@ -32,8 +31,9 @@ from bench.records.entries import GeometryEntry, GridEntry, Timings
 from bench.records.files import Failure, write_failure, write_record
 
 if TYPE_CHECKING:
-    from bench.suite import Suite
     from bench.tasks.base import Task
+
+    _Loaded = list[Task[Any]] | Exception
 
 
 @dataclass
@@ -63,11 +63,13 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     remove_leftovers(settings.cache, settings.output)
     outcome = Outcome()
     built = _Builds(settings)
-    rows = _tasks([cell for cell in cells if due(cell, settings.rerun)], settings)
+    waiting = [cell for cell in cells if due(cell, settings.rerun)]
+    loaded, paths = _load(waiting, settings), {cell.path for cell in waiting}
     for cell in cells:
-        if due(cell, settings.rerun):
+        # Another run may have finished it since.
+        if cell.path in paths and due(cell, settings.rerun):
             settings.progress.note(f"{cell.suite.name}  {cell.spec}  seed {cell.seed}")
-            failure = _attempt(cell, built, rows, settings)
+            failure = _attempt(cell, built, loaded[cell.suite.name], settings)
             if failure:
                 outcome.failures.append(failure)
                 settings.progress.note(f"failed: {failure.message}")
@@ -76,28 +78,33 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     return outcome
 
 
-def _tasks(cells: Sequence[Cell], settings: Settings) -> dict[str, list[Task[Any]]]:
-    """Tasks of the suites of some cells, but for those whose rows are to fail their cells."""
-    found: dict[str, list[Task[Any]]] = {}
-    for suite in {cell.suite.name: cell.suite for cell in cells}.values():
-        with contextlib.suppress(DataError, CellError):
-            found[suite.name] = _load(suite, settings)
-    return found
+def _load(cells: Sequence[Cell], settings: Settings) -> dict[str, _Loaded]:
+    """Tasks of the suites of some cells, or why these have to fail.
 
-
-def _load(suite: Suite, settings: Settings) -> list[Task[Any]]:
+    Raises:
+        UsageError: What a suite asks for cannot be had of its rows.
+    """
+    if not cells:
+        return {}
     # Imported late, as it brings scikit-learn, which a run of complete cells never needs.
     from bench.tasks.loading import load_tasks
 
-    return load_tasks(suite, settings.data, settings.limit)
+    found: dict[str, _Loaded] = {}
+    for suite in {cell.suite.name: cell.suite for cell in cells}.values():
+        try:
+            found[suite.name] = load_tasks(suite, settings.data, settings.limit)
+        except UsageError:
+            raise
+        except Exception as error:
+            found[suite.name] = error
+    return found
 
 
-def _attempt(
-    cell: Cell, builds: _Builds, tasks: dict[str, list[Task[Any]]], settings: Settings
-) -> Failure | None:
+def _attempt(cell: Cell, builds: _Builds, tasks: _Loaded, settings: Settings) -> Failure | None:
     try:
-        rows = tasks.get(cell.suite.name) or _load(cell.suite, settings)
-        _run_cell(cell, builds, rows, settings)
+        if isinstance(tasks, Exception):
+            raise tasks
+        _run_cell(cell, builds, tasks, settings)
     except BenchError as error:
         return _note_failure(cell, str(error), error.exit_code, None)
     except Exception as error:

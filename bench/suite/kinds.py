@@ -135,6 +135,11 @@ class _TaskSpec(Table):
             )
         return self
 
+    @property
+    def over_subsets(self) -> bool:
+        """Whether the score is one over subsets of the rows."""
+        return False
+
     def renamed_beside(self, part: str) -> tuple[str, ...]:
         """Columns besides that the rows of a part have under another name."""
         return tuple(one for one in self.beside if one in self.columns and part == "test")
@@ -167,6 +172,11 @@ class StsSpec(_TaskSpec):
     beside: ClassVar[tuple[str, ...]] = ("subset", "phenomenon")
     kind: Literal["sts"]
     aggregation: Aggregation = "all"
+
+    @property
+    def over_subsets(self) -> bool:
+        """Unless all rows are scored together."""
+        return self.aggregation != "all"
 
 
 class _Trained(_TaskSpec):
@@ -331,6 +341,11 @@ class MtebSpec(Table):
     def mteb(self) -> str:
         """Its name in mteb."""
         return self.name
+
+    @property
+    def over_subsets(self) -> bool:
+        """For mteb to say."""
+        return False
 
     def parts(self) -> dict[str, Data]:
         """Rows for its test split, where datasets.toml has them."""

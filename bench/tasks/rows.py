@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.core.errors import DataError
@@ -69,17 +70,13 @@ def task_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str:
     return ",".join(sums)
 
 
-def subsets_sha256(suite: Suite, task: TaskSpec, access: DataAccess) -> str | None:
-    """Identify the subset of each row, where scores are over subsets; None elsewhere.
+def subsets_sha256(task: TaskSpec, rows: Sequence[Row]) -> str:
+    """Identify the subset of each row, which the checksum of the rows does not tell.
 
-    The checksum of the rows does not tell, as for most scores it does not matter.
-
-    Raises:
-        DataError: As ``part_rows``.
+    Args:
+        task: A task that is scored over subsets.
+        rows: Its rows.
     """
-    if getattr(task, "aggregation", "all") == "all":
-        return None
-    rows = part_rows(suite, task, "test", access)
     named = [{**row, "subset": str(row.get("subset"))} for row in rows]
     return rows_sha256(named, [*task.row_columns(), "subset"])
 

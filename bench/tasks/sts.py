@@ -105,7 +105,7 @@ class StsTask(Task[StsSpec]):
 
     def _subsets(self) -> dict[str, NDArray[np.intp]]:
         """Rows of each subset; all rows under an empty name where scores are over all."""
-        if self.spec.aggregation == "all":
+        if not self.spec.over_subsets:
             return {"": np.arange(len(self.rows))}
         if any("subset" not in row for row in self.rows):
             raise DataError(
@@ -125,7 +125,7 @@ class StsTask(Task[StsSpec]):
             "spearman_all": spearman(similarity, gold),
             "pearson_all": pearson(similarity, gold),
         }
-        if self.spec.aggregation != "all":
+        if self.spec.over_subsets:
             groups = self._groups.values()
             sizes = [len(group) for group in groups]
             for label, metric in (("spearman", spearman), ("pearson", pearson)):
