@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.cache import Cache, writable_root
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
-from bench.core.spec import parse_method_spec, split_list
+from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.encoding.encode import TEXTS_PER_BATCH
-from bench.execution.plan import Rerun, Settings, build, plan
+from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome, run_cells
+from bench.execution.settings import Rerun, Settings
 from bench.method import PROFILES, Built, method_class, resolve
 from bench.models.processes import check_device, check_processes
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.table import Table, load_tables
-from bench.suite import load_suites
+from bench.suite import Suite, load_suites
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +94,71 @@ def make_settings(
     )
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run that was asked for, and not begun.
+
+    Attributes:
+        suites: Its suites.
+        specs: Its methods.
+        seeds: Number of seeds of each trained method.
+        settings: What its cells share.
+        command: What fetches the data that it needs.
+    """
+
+    suites: tuple[Suite, ...]
+    specs: tuple[MethodSpec, ...]
+    seeds: int
+    settings: Settings
+    command: str
+
+    def describe(self) -> str:
+        """Say what would be downloaded first, or, where all is here, what would be done.
+
+        Raises:
+            UsageError: Unknown names or bad options.
+            DataError: Data or checkpoints are missing or changed.
+        """
+        from bench.execution.dry_run import describe
+
+        return describe(self.suites, self.specs, self.seeds, self.settings)
+
+    def run(self) -> RunResult:
+        """Fetch what is not here, and run all cells that are due.
+
+        Raises:
+            UsageError: Unknown names or bad options.
+            DataError: Data or checkpoints are missing or changed.
+        """
+        provide(self.suites, self.specs, self.settings, self.command)
+        cells = plan(self.suites, self.specs, self.seeds, self.settings)
+        outcome = run_cells(cells, self.settings)
+        return RunResult(outcome.paths, outcome.failures)
+
+
+def prepare(suites: Sequence[str], methods: Sequence[str], seeds: int, settings: Settings) -> Run:
+    """Read the suites and specs of a run.
+
+    Args:
+        suites: Names or TOML paths.
+        methods: Method specs.
+        seeds: Number of seeds of each trained method.
+        settings: What its cells share, see ``make_settings``.
+
+    Raises:
+        UsageError: Unknown suites, a spec that cannot be read, or none of either.
+    """
+    if not suites or not methods:
+        raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
+    return Run(
+        tuple(suite for name in suites for suite in load_suites(name)),
+        tuple(parse_method_spec(text) for text in methods),
+        seeds,
+        settings,
+        fetch_command(suites, methods, settings.profile),
+    )
+
+
 def run(  # noqa: PLR0913 - keywords that all have defaults
     suite: str | Sequence[str] = "mini",
     methods: str | Sequence[str] = ("random", "tfidf", "minilm"),
@@ -148,14 +215,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         progress=progress,
     )
     wanted = [suite] if isinstance(suite, str) else suite
-    suites = [one for name in wanted for one in load_suites(name)]
     named = split_list(methods) if isinstance(methods, str) else methods
-    if not named:
-        raise UsageError("no methods are named; 'bench list methods' shows them")
-    specs = [parse_method_spec(text) for text in named]
-    provide(suites, specs, settings, fetch_command(wanted, named, profile))
-    outcome = run_cells(plan(suites, specs, seeds, settings), settings)
-    return RunResult(outcome.paths, outcome.failures)
+    return prepare(wanted, named, seeds, settings).run()
 
 
 def build_method(
@@ -191,7 +252,9 @@ def build_method(
     )
     spec = parse_method_spec(method)
     provide([], [spec], settings, fetch_command([], [method], profile))
-    return build(resolve(method_class(spec.name), spec, profile), seed, settings), settings
+    return settings.models.build(
+        resolve(method_class(spec.name), spec, profile), seed=seed
+    ), settings
 
 
 def load_records(*folders: str | Path) -> pd.DataFrame:

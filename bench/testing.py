@@ -16,8 +16,8 @@ from bench.core.progress import Progress
 from bench.core.spec import parse_method_spec
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
-from bench.execution.plan import Settings, build
 from bench.execution.provision import fetch_command, provide
+from bench.execution.settings import Settings
 from bench.method import PROFILES, Method, method_class, resolve
 
 _TEXTS = [
@@ -76,7 +76,7 @@ def check_method(
 
 
 def _check_vectors(method: Method, settings: Settings, folder: Path) -> Iterator[Finding]:
-    built = build(method, 0, settings)
+    built = settings.models.build(method)
 
     def encode(texts: list[str], store: str) -> NDArray[np.float32]:
         return encode_columns(

@@ -8,6 +8,7 @@ from bench.core.cache import Cache
 from bench.core.progress import Progress, Silent
 from bench.data.access import DataAccess
 from bench.models.access import Models
+from bench.models.runtime import Runtime
 
 
 def local_models(folder: Path, progress: Progress | None = None) -> Models:
@@ -15,11 +16,11 @@ def local_models(folder: Path, progress: Progress | None = None) -> Models:
     cache = Cache(folder / "cache")
     data = DataAccess(None, cache.data, cache.hashes(), offline=True)
     return Models(
-        cache,
-        data,
-        device="cpu",
-        seed=0,
-        profile="smoke",
-        offline=True,
-        progress=progress or Silent(),
+        Runtime(
+            profile="smoke",
+            device="cpu",
+            cache=cache,
+            data=data,
+            progress=progress or Silent(),
+        )
     )

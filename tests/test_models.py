@@ -14,11 +14,8 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
-from bench.core.cache import Cache
 from bench.core.errors import DataError, UsageError
-from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
-from bench.data.access import DataAccess
 from bench.method import (
     BuildContext,
     Built,
@@ -30,7 +27,6 @@ from bench.method import (
     resolve,
 )
 from bench.models.access import Models
-from bench.models.build import build_encoder
 from bench.models.checkpoints import with_pooling
 from tests.models import local_models
 from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
@@ -159,18 +155,7 @@ class Shifts(Method):
 
 
 def _build(folder: Path, config: Mapping[str, Any], seed: int = 0) -> Built:
-    cache = Cache(folder / "cache")
-    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
-    return build_encoder(
-        Shifts(Shifts.Config(**config)),
-        cache=cache,
-        data=data,
-        models=local_models(folder),
-        seed=seed,
-        profile="smoke",
-        device="cpu",
-        progress=Silent(),
-    )
+    return local_models(folder).build(Shifts(Shifts.Config(**config)), seed=seed)
 
 
 def test_two_runs_train_a_model_once(tmp_path: Path) -> None:

@@ -103,7 +103,6 @@ def test_a_change_of_what_an_adapter_runs_makes_another_model(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bench.api import make_settings
-    from bench.execution.plan import _models
 
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     settings = make_settings(profile="smoke")
@@ -115,7 +114,7 @@ def test_a_change_of_what_an_adapter_runs_makes_another_model(
 
     def identity() -> str:
         source_fingerprint.cache_clear()
-        return model_fingerprint(method, settings.data, _models(settings, 0), 0)
+        return model_fingerprint(method, settings.data, settings.models, 0)
 
     before = identity()
     assert identity() == before

@@ -10,7 +10,8 @@ import pytest
 from bench.api import make_settings
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec, wrapping
-from bench.execution.plan import Cell, plan
+from bench.execution.cells import Cell
+from bench.execution.plan import plan
 from bench.suite import Suite, load_suite
 from tests.small import write_suite
 

@@ -10,7 +10,8 @@ from bench.api import make_settings
 from bench.core.errors import BenchError, CellError, first_line
 from bench.core.progress import Progress
 from bench.core.spec import parse_method_spec
-from bench.execution.plan import Cell, plan
+from bench.execution.cells import Cell
+from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import run_cells
 from bench.suite import Suite

@@ -138,7 +138,7 @@ def fetch(
     from bench.data.fetch import NOTHING
     from bench.data.needs import Needs
     from bench.data.places import embedded
-    from bench.execution.plan import note_needs
+    from bench.execution.provision import note_needs
     from bench.suite import load_suites
 
     if not names and not suite and not methods:

@@ -9,7 +9,6 @@ import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
 from bench.cli.terminal import say, terminal_width
-from bench.core.errors import UsageError
 from bench.core.spec import split_list
 
 DEFAULT_SUITE = "mini"
@@ -86,26 +85,16 @@ def command(
             os.environ[name] = "1"
     from bench import api
     from bench.cli.progress import Bar
-    from bench.core.spec import parse_method_spec
-    from bench.execution.plan import plan
-    from bench.execution.provision import fetch_command, provide
-    from bench.execution.runner import run_cells
-    from bench.suite import load_suites
 
     if baseline is not None:
         check_judgeable(baseline, bounds)
     wanted = split_list(DEFAULT_SUITE if suite is None else suite)
-    named = split_list(DEFAULT_METHODS if methods is None else methods)
     if track == "supervised":
         wanted = [_supervised(name) for name in wanted]
-    if not wanted or not named:
-        raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
-    suites = [one for name in wanted for one in load_suites(name)]
-    specs = [parse_method_spec(text) for text in named]
-    profile = profile or ("local" if suite else "smoke")
+    named = split_list(DEFAULT_METHODS if methods is None else methods)
     with Bar() as bar:
         settings = api.make_settings(
-            profile=profile,
+            profile=profile or ("local" if suite else "smoke"),
             device=device,
             output=output,
             data=data,
@@ -117,20 +106,17 @@ def command(
             processes=processes,
             progress=bar,
         )
+        run = api.prepare(wanted, named, seeds, settings)
         if dry_run:
-            from bench.cli.dry_run import describe
-
-            say(describe(suites, specs, seeds, settings))
+            say(run.describe())
             return 0
-        provide(suites, specs, settings, fetch_command(wanted, named, profile))
-        cells = plan(suites, specs, seeds, settings)
-        outcome = run_cells(cells, settings)
-    _print_tables(outcome.paths)
-    for failure in outcome.failures:
+        result = run.run()
+    _print_tables(result.paths)
+    for failure in result.failures:
         say(f"bench: {failure.message}", err=True)
-    if baseline is None or outcome.failures:
-        return outcome.exit_code
-    return judge(outcome.paths, baseline, bounds, partial=True)
+    if baseline is None or result.failures:
+        return result.exit_code
+    return judge(result.paths, baseline, bounds, partial=True)
 
 
 def _supervised(name: str) -> str:

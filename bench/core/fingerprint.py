@@ -11,11 +11,13 @@ import importlib
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import BenchError
 from bench.core.files import write_atomic
 from bench.core.sources import source_file
 
@@ -66,6 +68,17 @@ def _version(distribution: str) -> str:
         return "absent"
 
 
+@dataclass(frozen=True)
+class _Used:
+    """A hash that was given, and what it was of."""
+
+    path: Path
+    kind: str
+    compute: Callable[[Path], str]
+    state: str
+    digest: str
+
+
 class FileHashes:
     """SHA-256 of files, remembered as long as the system says that a file is the same.
 
@@ -85,6 +98,7 @@ class FileHashes:
         self._trusted = trusted
         self._note = note
         self._known: dict[str, list[str]] | None = None
+        self._used: dict[str, _Used] = {}
 
     def sha256(self, path: Path, kind: str = "bytes", compute: Any = file_sha256) -> str:
         """Hash ``path`` with ``compute`` unless the same file was hashed before.
@@ -99,13 +113,35 @@ class FileHashes:
         key, state = f"{kind}:{path.resolve()}", _state(path)
         kept = self._known.get(key)
         if kept is not None and kept[0] == state:
-            return kept[1]
-        found: str = compute(path)
-        # What was just written may be written again within the same tick of the clock.
-        if _state(path) == state and time.time_ns() - path.stat().st_ctime_ns > _SETTLED:
-            self._known[key] = [state, found]
-            self._save()
-        return found
+            digest = kept[1]
+        else:
+            digest = compute(path)
+            # What was just written may be written again within the same tick of the clock.
+            if _state(path) == state and time.time_ns() - path.stat().st_ctime_ns > _SETTLED:
+                self._known[key] = [state, digest]
+                self._save()
+        self._used[key] = _Used(path.absolute(), kind, compute, state, digest)
+        return digest
+
+    def changed(self, besides: Path) -> Iterator[Path]:
+        """Files whose hash was asked for here and would differ now.
+
+        Args:
+            besides: Folder whose files may change.
+        """
+        for used in [*self._used.values()]:
+            if not used.path.is_relative_to(besides.absolute()) and not self._is_as_it_was(used):
+                yield used.path
+
+    def _is_as_it_was(self, used: _Used) -> bool:
+        try:
+            # Its like may have taken its place, as where another run downloads it too.
+            return (
+                _state(used.path) == used.state
+                or self.sha256(used.path, used.kind, used.compute) == used.digest
+            )
+        except (OSError, BenchError):
+            return False
 
     def folder(self, path: Path) -> str:
         """Hash names and contents of all files below a folder."""

@@ -12,7 +12,8 @@ from sentence_transformers import SentenceTransformer
 from bench.core.files import temporary_folder
 from bench.encoding.encode import Encoded, encode_columns
 from bench.encoding.encoder import Columns
-from bench.execution.plan import Cell, Settings
+from bench.execution.cells import Cell
+from bench.execution.settings import Settings
 from bench.method import Built
 from bench.models.layers import count_layers, layer_vectors
 from bench.records.entries import GridEntry

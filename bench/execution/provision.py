@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.core.errors import DataError
 from bench.core.spec import MethodSpec
 from bench.data.needs import Needs
-from bench.execution.plan import Settings, check, find_needs
+from bench.execution.plan import check, outline
+from bench.execution.settings import Settings
+from bench.method import method_class, resolve
 from bench.suite import Suite
+from bench.tasks.rows import ask_for_rows
 
 _SHOWN = 3
 
@@ -38,6 +42,37 @@ def provide(
         raise DataError(missing(needs, command))
     settings.progress.note(f"data that is not here: {needs.size}")
     needs.fetch()
+
+
+def find_needs(suites: Sequence[Suite], specs: Sequence[MethodSpec], settings: Settings) -> Needs:
+    """What a run reads and is not on this machine.
+
+    The run is planned with an access that reads nothing and notes all it is asked for, so that
+    suites and methods, bases and corpora say what they need in one place alone.
+
+    Raises:
+        UsageError: Unknown names, or bad options.
+        DataError: A checkpoint or a file is missing.
+    """
+    needs = Needs(settings.data)
+    note_needs(needs, suites, specs, settings)
+    return needs
+
+
+def note_needs(
+    needs: Needs, suites: Sequence[Suite], specs: Sequence[MethodSpec], settings: Settings
+) -> None:
+    """Ask an access that notes it for all that a run reads, see ``find_needs``."""
+    methods = {
+        str(spec): resolve(method_class(spec.name), spec, settings.profile) for spec in specs
+    }
+    for suite, rows in outline(suites, specs, settings.profile):
+        for task in suite.tasks:
+            ask_for_rows(suite, task, needs)
+        methods |= {str(spec): method for spec, method in rows}
+    models = replace(settings, data=needs).models
+    for method in methods.values():
+        models.identity(method)
 
 
 def fetch_command(suites: Sequence[str], methods: Sequence[str], profile: str) -> str:

@@ -18,22 +18,23 @@ from bench.core.errors import (
     UsageError,
 )
 from bench.core.files import out_of_room
-from bench.data.contamination import TrainingText
 from bench.encoding.encode import Encoded
 from bench.encoding.encoder import Columns
 from bench.execution import environment
+from bench.execution.builds import Builds
+from bench.execution.cells import Cell, due, is_complete
 from bench.execution.fitting import fit_to_tasks
 from bench.execution.leftovers import remove_leftovers
-from bench.execution.plan import Cell, Settings, build, due, encode_unfitted, is_complete
-from bench.execution.recording import Scored, ScoredTask, make_record, rows_seed, score_tasks
-from bench.method import Built, lineage
+from bench.execution.recording import Scored, make_record
+from bench.execution.scoring import ScoredTask, rows_seed, score_tasks
+from bench.execution.settings import Settings
+from bench.execution.vectors import encode_unfitted
+from bench.method import Built
 from bench.records.entries import GeometryEntry, GridEntry, Timings
 from bench.records.files import Failure, write_failure, write_record
 
 if TYPE_CHECKING:
     from bench.tasks.base import Task
-
-    _Loaded = list[Task[Any]] | Exception
 
 
 @dataclass
@@ -62,14 +63,15 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     """
     remove_leftovers(settings.cache, settings.output)
     outcome = Outcome()
-    built = _Builds(settings)
+    builds = Builds(settings)
     waiting = [cell for cell in cells if due(cell, settings.rerun)]
-    loaded, paths = _load(waiting, settings), {cell.path for cell in waiting}
+    _load(waiting)
+    paths = {cell.path for cell in waiting}
     for cell in cells:
         # Another run may have finished it since.
         if cell.path in paths and due(cell, settings.rerun):
-            settings.progress.note(f"{cell.suite.name}  {cell.spec}  seed {cell.seed}")
-            failure = _attempt(cell, built, loaded[cell.suite.name], settings)
+            settings.progress.note(str(cell))
+            failure = _attempt(cell, builds, settings)
             if failure:
                 outcome.failures.append(failure)
                 settings.progress.note(f"failed: {failure.message}")
@@ -78,33 +80,24 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     return outcome
 
 
-def _load(cells: Sequence[Cell], settings: Settings) -> dict[str, _Loaded]:
-    """Tasks of the suites of some cells, or why these have to fail.
+def _load(cells: Sequence[Cell]) -> None:
+    """Read the rows of the suites of some cells; what fails them is raised in their cells.
 
     Raises:
         UsageError: What a suite asks for cannot be had of its rows.
     """
-    if not cells:
-        return {}
-    # Imported late, as it brings scikit-learn, which a run of complete cells never needs.
-    from bench.tasks.loading import load_tasks
-
-    found: dict[str, _Loaded] = {}
-    for suite in {cell.suite.name: cell.suite for cell in cells}.values():
+    for loaded in {cell.suite.name: cell.loaded for cell in cells}.values():
         try:
-            found[suite.name] = load_tasks(suite, settings.data, settings.limit)
+            loaded.tasks()
         except UsageError:
             raise
-        except Exception as error:
-            found[suite.name] = error
-    return found
+        except Exception:  # noqa: S112 - raised again in each of its cells
+            continue
 
 
-def _attempt(cell: Cell, builds: _Builds, tasks: _Loaded, settings: Settings) -> Failure | None:
+def _attempt(cell: Cell, builds: Builds, settings: Settings) -> Failure | None:
     try:
-        if isinstance(tasks, Exception):
-            raise tasks
-        _run_cell(cell, builds, tasks, settings)
+        _run_cell(cell, builds, settings)
     except BenchError as error:
         return _note_failure(cell, str(error), error.exit_code, None)
     except Exception as error:
@@ -131,28 +124,10 @@ def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -
     return failure
 
 
-class _Builds:
-    """Builds each model once, and holds only the last, with the text that it trained on."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._last: tuple[str, Built, TrainingText] | None = None
-
-    def get(self, cell: Cell) -> tuple[Built, TrainingText]:
-        if self._last is None or self._last[0] != cell.model_fingerprint:
-            self._last = None
-            built = build(cell.method, cell.seed, self._settings)
-            learners = lineage(cell.method)
-            seen = TrainingText(
-                text for one in learners for text in one.training_texts(self._settings.data)
-            )
-            self._last = (cell.model_fingerprint, built, seen)
-        return self._last[1:]
-
-
-def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings: Settings) -> None:
+def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
+    tasks = cell.loaded.tasks()
     environment.reset_peak_memory()
-    built, seen = builds.get(cell)
+    built, learnt = builds.get(cell)
     started = time.perf_counter()
     columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
     encoded = encode_unfitted(built, columns, settings)
@@ -161,7 +136,7 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
         f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"
     )
     encoded, fittings = fit_to_tasks(built, tasks, encoded, settings.progress)
-    scores = score_tasks(cell, tasks, built, encoded, fittings, seen, settings)
+    scores = score_tasks(cell, tasks, built, encoded, fittings, learnt.texts, settings)
     timings = Timings(
         build=built.seconds,
         encode=encoded_at - started,
@@ -169,7 +144,7 @@ def _run_cell(cell: Cell, builds: _Builds, tasks: Sequence[Task[Any]], settings:
     )
     grid = _grid(cell, built, tasks, columns, settings)
     scored = Scored(encoded, scores, timings, grid, _geometry(tasks, encoded, scores, settings))
-    record, packed_items = make_record(cell, built, scored, settings)
+    record, packed_items = make_record(cell, built, learnt, scored, settings)
     write_record(cell.path, record, packed_items)
 
 

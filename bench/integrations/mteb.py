@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bench.api import build_method
 from bench.encoding.encoder import Column
-from bench.execution.plan import Settings, encode
+from bench.execution.settings import Settings
+from bench.execution.vectors import encode
 from bench.method import Built
 from bench.tasks.mteb import FunctionEncoder
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.api import build_method
 from bench.encoding.encoder import Column
-from bench.execution.plan import encode
+from bench.execution.vectors import encode
 
 Tokens = Sequence[str]
 Prepare = Callable[[Any, Sequence[Tokens]], None]

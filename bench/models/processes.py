@@ -22,13 +22,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.core import errors
 from bench.core.errors import BenchError, CellError, UsageError, first_line
 from bench.core.files import write_atomic
 from bench.core.progress import Progress
 from bench.method import Method
+from bench.models.runtime import Runtime
 
 WORKER = "bench.models.worker"
 _LOG = "workers.log"
@@ -62,6 +63,30 @@ class Job:
     offline: bool
     workdir: str
     model: str
+
+    @classmethod
+    def of(cls, method: Method, seed: int, runtime: Runtime, *, workdir: Path, model: Path) -> Self:
+        """Write down a training.
+
+        Args:
+            method: The method that trains.
+            seed: Seed of the build.
+            runtime: What it trains with.
+            workdir: Folder of the build.
+            model: Folder that the model is kept in.
+        """
+        folder = runtime.data.folder
+        return cls(
+            method=describe(method),
+            seed=seed,
+            profile=runtime.profile,
+            device=runtime.device,
+            cache=str(runtime.cache.root.absolute()),
+            data=str(folder.absolute()) if folder else None,
+            offline=runtime.data.offline,
+            workdir=str(workdir.absolute()),
+            model=str(model.absolute()),
+        )
 
     @property
     def path(self) -> Path:

@@ -25,8 +25,9 @@ from bench.core.progress import Progress, Silent, quiet_libraries
 from bench.data.access import DataAccess
 from bench.method import BuildContext, Built, Method
 from bench.models.access import Models
-from bench.models.build import keep, lacks_model, model_fingerprint
+from bench.models.build import keep, lacks_model
 from bench.models.processes import Job, NeedsModel, describe, recall
+from bench.models.runtime import Runtime
 
 # The others wait for what the first process does alone, such as an evaluation or an encoding.
 _PATIENCE = timedelta(hours=6)
@@ -100,8 +101,8 @@ class SharedModels(Models):
         if wrapped is not None:
             self._require(wrapped)
         elif method.trains:
-            identity = model_fingerprint(method, self._data, self, self._seed)
-            if lacks_model(self._cache.models / identity, self._data) is not None:
+            folder = self._runtime.cache.models / self.identity(method)
+            if lacks_model(folder, self._runtime.data) is not None:
                 raise NeedsModel(method, self._seed)
 
 
@@ -136,15 +137,8 @@ def _build(job: Job, reports: int) -> None:
     cache = _OwnWork(Path(job.cache), workdir / f"process-{dist.get_rank()}")
     folder = Path(job.data) if job.data else None
     data = DataAccess(folder, cache.data, cache.hashes(), offline=job.offline)
-    models = SharedModels(
-        cache,
-        data,
-        device=device,
-        seed=job.seed,
-        profile=job.profile,
-        offline=job.offline,
-        progress=progress,
-    )
+    runtime = Runtime(profile=job.profile, device=device, cache=cache, data=data, progress=progress)
+    models = SharedModels(runtime, job.seed)
     ctx = BuildContext(job.seed, job.profile, device, workdir, data, models, progress)
     encoder = method.build(ctx)
     if first and not keep(encoder, workdir, Path(job.model)):

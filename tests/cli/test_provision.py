@@ -11,7 +11,7 @@ from bench.api import make_settings
 from bench.core.spec import parse_method_spec
 from bench.data.catalog import Dataset
 from bench.data.rows import rows_sha256
-from bench.execution.plan import find_needs
+from bench.execution.provision import find_needs
 from bench.records.files import find_records, read_record
 from bench.suite import load_suites
 from tests.data.mirror import AT, Served, add, files, put, serve

@@ -7,15 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.core.cache import Cache
 from bench.core.errors import CellError, DataError, UsageError
-from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
-from bench.data.access import DataAccess
 from bench.method import Built, LabelledTexts, method_class, resolve
 from bench.methods.majority import MajorityPredictor
-from bench.models.access import Models
-from bench.models.build import build_encoder
+from tests.models import local_models
 from tests.tiny import tiny_bert
 
 TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on."]
@@ -23,22 +19,8 @@ TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on.
 
 def build(spec: str, folder: Path) -> Built:
     """Build a method of profile smoke with a cache of its own."""
-    cache = Cache(folder / "cache")
-    data = DataAccess(None, cache.data, cache.hashes(), offline=True)
-    models = Models(
-        cache, data, device="cpu", seed=0, profile="smoke", offline=True, progress=Silent()
-    )
     parsed = parse_method_spec(spec)
-    return build_encoder(
-        resolve(method_class(parsed.name), parsed, "smoke"),
-        cache=cache,
-        data=data,
-        models=models,
-        seed=0,
-        profile="smoke",
-        device="cpu",
-        progress=Silent(),
-    )
+    return local_models(folder).build(resolve(method_class(parsed.name), parsed, "smoke"))
 
 
 def test_random_equals_mteb(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from bench.api import build_method, make_settings
 from bench.core.errors import DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import part_of
-from bench.execution.plan import _models
 from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent import DefSent
 from bench.methods.losses.definitions import (
@@ -213,7 +212,7 @@ def test_examples_are_words_of_one_token_and_their_definitions(
 
 def context(folder: Path) -> BuildContext:
     settings = make_settings(profile="paper")
-    models = _models(settings, 0)
+    models = settings.models
     return BuildContext(0, "paper", "cpu", folder, settings.data, models, settings.progress)
 
 

@@ -18,7 +18,6 @@ from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import Entry, load_definitions
-from bench.execution.plan import _models
 from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
@@ -82,7 +81,7 @@ def opened(base: Path, data: Path, **options: Any) -> tuple[DefSentPlus, BuildCo
     """The method, and a context to call its parts in."""
     method = resolve(DefSentPlus, parse_method_spec(spec(base, data, **options)), "local")
     settings = make_settings(profile="local")
-    models = _models(settings, 0)
+    models = settings.models
     ctx = BuildContext(0, "local", "cpu", data.parent, settings.data, models, settings.progress)
     assert isinstance(method, DefSentPlus)
     return method, ctx

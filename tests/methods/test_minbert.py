@@ -16,7 +16,7 @@ from bench.core.spec import parse_method_spec
 from bench.data.access import in_fixed_split
 from bench.data.catalog import Dataset, catalog
 from bench.data.rows import Row, rows_sha256, write_rows
-from bench.execution.plan import Settings, _models
+from bench.execution.settings import Settings
 from bench.method import LabelledTexts, Method, resolve
 from bench.methods.minbert import MinBert, MinBertEncoder
 from bench.models.checkpoints import load_folder
@@ -255,7 +255,7 @@ def test_other_tasks_are_refused(texts: Any, labels: Any) -> None:
 def test_what_it_reads_is_told(data: Path, base: Path) -> None:
     single, settings = method(spec(base))
     cosine, _ = method(spec(base, sts="cosine"))
-    models = _models(settings, 0)
+    models = settings.models
     inputs = single.inputs(settings.data, models)
     refs = ["classification/sst5:train", "paraphrase/quora:dev#train", "sts/stsb:train"]
     assert [*inputs] == ["base", *refs]

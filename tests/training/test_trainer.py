@@ -19,9 +19,9 @@ from bench.core.errors import CellError
 from bench.core.progress import Silent
 from bench.data.access import DataAccess
 from bench.method import BuildContext
-from bench.models.access import Models
 from bench.training.checkpoints import LOSS_FILE
 from bench.training.trainer import TrainSettings, seed_everything, train
+from tests.models import local_models
 from tests.tiny import tiny_sentence_transformer
 
 PAIRS = [(f"the number {i}", f"{i} is a number with {i % 3}") for i in range(20)]
@@ -83,9 +83,7 @@ def context(folder: Path, die_at: int | None = None, seed: int = 3) -> BuildCont
     """A context whose progress kills the training at a step."""
     cache, progress = Cache(folder / "cache"), Dies(die_at)
     data = DataAccess(None, cache.data, cache.hashes(), offline=True)
-    models = Models(
-        cache, data, device="cpu", seed=seed, profile="smoke", offline=True, progress=progress
-    )
+    models = local_models(folder, progress).seeded(seed)
     workdir = folder / "work"
     workdir.mkdir(exist_ok=True)
     return BuildContext(seed, "smoke", "cpu", workdir, data, models, progress)

@@ -15,7 +15,7 @@ from bench.core.errors import UsageError
 from bench.core.progress import Silent
 from bench.data.access import DataAccess
 from bench.methods.parts.views import fill_masks, replace_one_word, synonyms
-from bench.models.access import Models
+from tests.models import local_models
 from tests.tiny import tiny_bert
 
 TABLE = {"farm": ("ranch",), "dog": ("hound", "mutt")}
@@ -45,7 +45,7 @@ def test_synonyms_of_the_word_net(data_folder: Path, tmp_path: Path) -> None:
 
 
 def test_share_of_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    models = _models(tmp_path)
+    models = local_models(tmp_path)
     model, tokenizer = models.masked_lm(str(_masked_lm(tmp_path / "mlm")))
     monkeypatch.setattr(models, "masked_lm", lambda name: (model, tokenizer))
     masked = []
@@ -67,7 +67,7 @@ def test_share_of_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_models_without_a_head_are_refused(tmp_path: Path) -> None:
-    models = _models(tmp_path)
+    models = local_models(tmp_path)
     with pytest.raises(UsageError, match="has no head for masked language modelling"):
         models.masked_lm(str(tiny_bert(tmp_path / "bare")))
     with pytest.raises(UsageError, match="'minilm-l2' has no masked language model"):
@@ -84,15 +84,3 @@ def _masked_lm(folder: Path) -> Path:
 def _access(folder: Path, data: Path | None = None) -> DataAccess:
     cache = Cache(folder / "cache")
     return DataAccess(data, cache.data, cache.hashes(), offline=True)
-
-
-def _models(folder: Path) -> Models:
-    return Models(
-        Cache(folder / "cache"),
-        _access(folder),
-        device="cpu",
-        seed=0,
-        profile="smoke",
-        offline=True,
-        progress=Silent(),
-    )

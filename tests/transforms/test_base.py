@@ -18,10 +18,11 @@ from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
 from bench.encoding.encoder import Column
-from bench.execution.plan import encode
+from bench.execution.vectors import encode
 from bench.integrations.senteval import adapter
 from bench.method import Method, lineage, method_class, resolve
 from bench.models.processes import NeedsModel
+from bench.models.runtime import Runtime
 from bench.models.worker import SharedModels
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
@@ -175,15 +176,14 @@ def test_processes_that_share_a_training_ask_for_the_model_that_is_wrapped(
     base: Path, tmp_path: Path
 ) -> None:
     cache = Cache(tmp_path / "cache")
-    models = SharedModels(
-        cache,
-        DataAccess(None, cache.data, cache.hashes(), offline=True),
-        device="cpu",
-        seed=5,
+    runtime = Runtime(
         profile="local",
-        offline=True,
+        device="cpu",
+        cache=cache,
+        data=DataAccess(None, cache.data, cache.hashes(), offline=True),
         progress=Silent(),
     )
+    models = SharedModels(runtime, seed=5)
     (tmp_path / "rows.tsv").write_text("a\tb\tc")
     trained = f"sup-simcse[base={base},corpus={tmp_path / 'rows.tsv'},dev=false]"
     with pytest.raises(NeedsModel) as needed:

@@ -7,20 +7,12 @@ from collections.abc import Sequence
 from bench.core.spec import MethodSpec
 from bench.core.words import plural
 from bench.data.needs import Needs
-from bench.execution.plan import (
-    Cell,
-    Outline,
-    Settings,
-    check,
-    due,
-    encoder_of,
-    find_needs,
-    outline,
-    plan,
-)
+from bench.execution.cells import Cell, due, encoder_of
+from bench.execution.plan import Outline, check, outline, plan
+from bench.execution.provision import find_needs
+from bench.execution.settings import Settings
 from bench.models.build import lacks_model
 from bench.suite import Suite
-from bench.tasks.loading import load_tasks
 from bench.tasks.supervised import SupervisedTask
 
 # Nominal figures of two CPU cores: seconds of a training by profile, texts a second.
@@ -59,8 +51,8 @@ def _work(cells: Sequence[Cell], settings: Settings) -> str:
     """
     waiting = [cell for cell in cells if due(cell, settings.rerun)]
     texts, supervised = {}, {}
-    for name, suite in {cell.suite.name: cell.suite for cell in waiting}.items():
-        tasks = load_tasks(suite, settings.data, settings.limit)
+    for name, suite in {cell.suite.name: cell.loaded for cell in waiting}.items():
+        tasks = suite.tasks()
         columns = [column for task in tasks for column in task.texts().values()]
         texts[name] = len({text for column in columns for text in column.texts})
         supervised[name] = sum(isinstance(task, SupervisedTask) for task in tasks)
@@ -73,7 +65,7 @@ def _work(cells: Sequence[Cell], settings: Settings) -> str:
         encodings[identity, cell.suite.name] = texts[cell.suite.name]
     trained, encoded = sum(trainings.values()), sum(encodings.values())
     seconds = trained * _TRAINING_SECONDS[settings.profile] + encoded / _TEXTS_PER_SECOND
-    lines = [f"{cell.suite.name}  {cell.spec}  seed {cell.seed}" for cell in waiting]
+    lines = [str(cell) for cell in waiting]
     lines.append(
         f"{len(waiting)} of {len(cells)} cells to run, {trained} trainings, "
         f"{encoded} texts to encode, about {seconds / 60:.0f} minutes on two CPU cores"

@@ -1,0 +1,77 @@
+"""A cell of a run: one method with one seed on one suite, due or done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import BenchError
+from bench.core.spec import MethodSpec
+from bench.execution.settings import Rerun, Settings
+from bench.execution.suites import LoadedSuite
+from bench.method import Method, named_method
+from bench.records.files import has_failed, read_verified
+from bench.suite import Suite
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method with one seed on one suite.
+
+    Attributes:
+        loaded: The suite with its rows.
+        spec: The method, as it was asked for.
+        method: The method.
+        seed: Seed of its training.
+        model_fingerprint: Identity of its model.
+        fingerprint: Identity of its record.
+        path: File of its record.
+    """
+
+    loaded: LoadedSuite
+    spec: MethodSpec
+    method: Method
+    seed: int
+    model_fingerprint: str
+    fingerprint: str
+    path: Path
+
+    @property
+    def suite(self) -> Suite:
+        """The suite."""
+        return self.loaded.suite
+
+    def __str__(self) -> str:
+        """One line that names it."""
+        return f"{self.suite.name}  {self.spec}  seed {self.seed}"
+
+
+def encoder_of(cell: Cell, settings: Settings) -> tuple[str, bool]:
+    """Fingerprint of the model that encodes for a cell, and whether it is trained here.
+
+    It is the method's own unless that maps the vectors of another one.
+    """
+    models = settings.models.seeded(cell.seed)
+    method: Method | None = cell.method
+    identity = cell.model_fingerprint
+    while method is not None and method.wraps is not None:
+        identity = models.fingerprint(method.wraps)
+        method = named_method(method.wraps, settings.profile)
+    return identity, method is not None and method.trains
+
+
+def due(cell: Cell, rerun: Rerun) -> bool:
+    """Whether a cell has to run."""
+    if rerun == "failed":
+        return has_failed(cell.path)
+    return rerun == "all" or not is_complete(cell)
+
+
+def is_complete(cell: Cell) -> bool:
+    """Whether the record of a cell is there, of its fingerprint, and follows from its items."""
+    try:
+        record = read_verified(cell.path)
+        named = record.cell_fingerprint, record.suite, record.method.spec, record.seed
+        return named == (cell.fingerprint, cell.suite.name, str(cell.spec), cell.seed)
+    except (OSError, BenchError):
+        return False

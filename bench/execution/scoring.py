@@ -1,0 +1,142 @@
+"""From vectors or predictions to scores, and what is known of the items behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.fingerprint import fingerprint
+from bench.data.contamination import TrainingText
+from bench.encoding.encode import Encoded
+from bench.execution.cells import Cell
+from bench.execution.fitting import Fitting
+from bench.execution.settings import Settings
+from bench.execution.vectors import encode
+from bench.method import Built, Predictor
+from bench.method.pool import PoolPredictor, PoolReader
+from bench.records.entries import ContaminationEntry, FitEntry, GroupEntry
+from bench.tasks.rows import subsets_sha256
+
+if TYPE_CHECKING:
+    from bench.tasks.base import Task, TaskScore, Vectors
+
+
+PHENOMENON = "phenomenon"
+
+
+@dataclass(frozen=True)
+class ScoredTask:
+    """A task's score, the checksum of its rows, and what is known of items, vectors and method."""
+
+    score: TaskScore
+    data_sha256: str
+    phenomena: Mapping[str, GroupEntry]
+    contamination: ContaminationEntry | None
+    subsets: str | None = None
+    fits: tuple[FitEntry, ...] = ()
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def score_tasks(
+    cell: Cell,
+    tasks: Sequence[Task[Any]],
+    built: Built,
+    encoded: Encoded,
+    fittings: Mapping[str, Fitting],
+    seen: TrainingText,
+    settings: Settings,
+) -> dict[str, ScoredTask]:
+    """Score all tasks of a suite; the same resamples for every method.
+
+    Args:
+        cell: Method, seed and suite.
+        tasks: The suite's tasks.
+        built: The method, asked for predictions by supervised tasks; through a probe on its
+            vectors where it has none of its own.
+        encoded: Vectors of their texts.
+        fittings: By task, how the maps of its vectors were fitted.
+        seen: What the method trained on.
+        settings: Settings of the run.
+
+    Raises:
+        CellError: The vectors give no score.
+    """
+    scores = {}
+    for task in tasks:
+        data = cell.loaded.sha256[task.spec.name]
+        vectors, diagnostics = _vectors(task, built, encoded, cell.seed, settings)
+        seed = rows_seed(data, settings.limit)
+        settings.progress.start(f"score {task.spec.name}", 1)
+        fitting = fittings.get(task.spec.name)
+        if fitting is None or fitting.in_folds is None:
+            score = task.score(vectors, seed)
+        else:
+            score = fitting.in_folds.score(seed)
+        settings.progress.advance(1)
+        scores[task.spec.name] = ScoredTask(
+            score,
+            data,
+            _phenomena(task, score),
+            _contamination(task, seen),
+            subsets_sha256(task.spec, task.rows) if task.spec.over_subsets else None,
+            () if fitting is None else fitting.fits,
+            diagnostics,
+        )
+    return scores
+
+
+def rows_seed(data_sha256: str, limit: int | None) -> int:
+    """Seed that follows from the rows of a task alone: all methods are resampled alike, in pairs.
+
+    Args:
+        data_sha256: Checksum of the rows.
+        limit: Rows of each task that are read, or None for all.
+    """
+    return int(fingerprint([data_sha256, limit])[:8], 16)
+
+
+def _vectors(
+    task: Task[Any], built: Built, encoded: Encoded, seed: int, settings: Settings
+) -> tuple[Vectors, Mapping[str, Any]]:
+    from bench.encoding.encoder import Column
+    from bench.tasks.supervised import SupervisedTask
+
+    for note in task.notes():
+        settings.progress.note(f"  {note}")
+    if isinstance(task, SupervisedTask):
+
+        def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+            column = {(task.spec.name, "text"): Column(texts)}
+            return encode(built, column, settings).vectors[task.spec.name, "text"]
+
+        own = built.encoder if isinstance(built.encoder, Predictor) else task.probe(embed)
+        pool = task.pool()
+        if pool and isinstance(own, PoolPredictor):
+            reader = PoolReader(own, pool)
+            vectors = task.predictions(reader, seed)
+            return vectors, {} if reader.answer is None else task.diagnose(reader.answer)
+        return task.predictions(own, seed), {}
+    return {column: encoded.vectors[task.spec.name, column] for column in task.texts()}, {}
+
+
+def _contamination(task: Task[Any], seen: TrainingText) -> ContaminationEntry | None:
+    if not seen:
+        return None
+    columns = task.texts()
+    texts = [text for name in task.test_columns() for text in columns[name].texts]
+    return ContaminationEntry(**asdict(seen.overlap(texts))) if texts else None
+
+
+def _phenomena(task: Task[Any], score: TaskScore) -> dict[str, GroupEntry]:
+    if score.items is None:
+        return {}
+    values = score.items["value"]
+    names = np.array([str(row.get(PHENOMENON, "")) for row in task.item_rows()])
+    return {
+        name: GroupEntry(value=float(values[names == name].mean()), items=int(sum(names == name)))
+        for name in sorted(set(names.tolist()) - {""})
+    }

@@ -1,0 +1,41 @@
+"""What all trainings and encodings of a run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.cache import Cache
+from bench.core.errors import DataError
+from bench.core.progress import Progress
+from bench.data.access import DataAccess
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """What models are built and encode with.
+
+    Attributes:
+        profile: Scale of the trainings.
+        device: Torch device.
+        cache: Trained models, unfinished trainings and vectors.
+        data: Access to rows and texts; it tells whether the network may be asked.
+        progress: Where long work reports.
+        processes: Processes of each training, where the method can share it, see
+            ``bench.models.processes``.
+    """
+
+    profile: str
+    device: str
+    cache: Cache
+    data: DataAccess
+    progress: Progress
+    processes: int = 1
+
+    def refuse_changed(self) -> None:
+        """Refuse files that changed after they were identified: what is made of them now differs.
+
+        Raises:
+            DataError: A file that the run has identified is gone, or has another content.
+        """
+        for path in self.data.hashes.changed(besides=self.cache.models):
+            raise DataError(f"{path} has changed since the run began; run the same command again")
