@@ -12,7 +12,7 @@ from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
-from bench.encoding.encode import TEXTS_PER_BATCH
+from bench.encoding.batches import TEXTS_PER_BATCH
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome, run_cells

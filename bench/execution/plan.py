@@ -23,6 +23,7 @@ SCORING = (
     "bench.tasks",
     "bench.metrics",
     "bench.stats.bootstrap",
+    "bench.encoding.batches",
     "bench.encoding.encode",
     "bench.execution.geometry",
 )

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from bench.encoding.encode import TEXTS_PER_BATCH
+from bench.encoding.batches import TEXTS_PER_BATCH
 from bench.models.access import Models
 from bench.models.runtime import Runtime
 

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 # What maps the vectors, by no import of ours.
-SOURCES = ("bench.encoding.encode", "bench.tasks.probes.mapped", "bench.execution.fitting")
+SOURCES = (
+    "bench.encoding.batches",
+    "bench.encoding.encode",
+    "bench.tasks.probes.mapped",
+    "bench.execution.fitting",
+)
 
 
 class TransformConfig(MethodConfig):

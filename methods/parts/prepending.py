@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
-from bench.encoding.encode import TOKENS_PER_BATCH
+from bench.encoding.batches import TOKENS_PER_BATCH
 from bench.methods.parts.prompts import PLACEHOLDER, Prompt
 from bench.models.layers import find_blocks, is_causal
 
