@@ -21,7 +21,7 @@ from bench.method import PROFILES, Built, method_class, resolve
 from bench.models.processes import check_device, check_processes
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
-from bench.report.table import Table, load_tables
+from bench.report.table import Table, tables_of
 from bench.suite import Suite, load_suites
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class RunResult(Outcome):
     """What a run produced."""
 
     def records(self) -> list[Record]:
-        """The records, read from disk."""
-        return [read_record(path) for path in self.paths]
+        """The records of the complete cells."""
+        return [record for _, record in self.found]
 
     def tables(self) -> list[Table]:
         """One table a suite."""
-        return load_tables(self.paths)
+        return tables_of(self.found)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a cell and task: suite, spec, profile, seed, task, main, ci_low, ci_high."""
@@ -133,7 +133,7 @@ class Run:
         provide(self.suites, self.specs, self.settings, self.command)
         cells = plan(self.suites, self.specs, self.seeds, self.settings)
         outcome = run_cells(cells, self.settings)
-        return RunResult(outcome.paths, outcome.failures)
+        return RunResult(outcome.found, outcome.failures)
 
 
 def prepare(suites: Sequence[str], methods: Sequence[str], seeds: int, settings: Settings) -> Run:

@@ -15,7 +15,7 @@ from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import run_cells
 from bench.suite import Suite
-from bench.verdicts.claims import Found, checked_suites, find_part, find_parts, read_all
+from bench.verdicts.claims import Found, checked_suites, find_part, find_parts
 from bench.verdicts.papers import Claim
 
 _Key = tuple[str, str, str, int]
@@ -70,7 +70,7 @@ class ClaimRuns:
         provide([alone], specs, settings, command)
         cells = plan([alone], specs, claim.seeds, settings)
         outcome = run_cells([cell for cell in cells if self._due(cell, claim)], settings)
-        self.found += read_all(outcome.paths)
+        self.found += outcome.found
         for one in outcome.failures:
             self._failed[claim.profile, one.suite, one.spec, one.seed] = one.message
         for part in gaps:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
 from bench.cli.terminal import say, terminal_width
 from bench.core.spec import split_list
+
+if TYPE_CHECKING:
+    from bench.report.table import Table
 
 DEFAULT_SUITE = "mini"
 _SUPERVISED = "-supervised"
@@ -111,7 +115,7 @@ def command(
             say(run.describe())
             return 0
         result = run.run()
-    _print_tables(result.paths)
+    _print_tables(result.tables())
     for failure in result.failures:
         say(f"bench: {failure.message}", err=True)
     if baseline is None or result.failures:
@@ -140,9 +144,8 @@ def _supervised(name: str) -> str:
     )
 
 
-def _print_tables(records: list[Path]) -> None:
-    from bench.report.table import load_tables
+def _print_tables(tables: list[Table]) -> None:
     from bench.report.text import render
 
-    for table in load_tables(records):
+    for table in tables:
         say(render(table, width=terminal_width()) + "\n")

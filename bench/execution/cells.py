@@ -10,6 +10,7 @@ from bench.core.spec import MethodSpec
 from bench.execution.settings import Rerun, Settings
 from bench.execution.suites import LoadedSuite
 from bench.method import Method, named_method
+from bench.records.entries import Record
 from bench.records.files import has_failed, read_verified
 from bench.suite import Suite
 
@@ -60,18 +61,25 @@ def encoder_of(cell: Cell, settings: Settings) -> tuple[str, bool]:
     return identity, method is not None and method.trains
 
 
-def due(cell: Cell, rerun: Rerun) -> bool:
-    """Whether a cell has to run."""
+def due(cell: Cell, rerun: Rerun, record: Record | None) -> bool:
+    """Whether a cell has to run.
+
+    Args:
+        cell: The cell.
+        rerun: Which cells are to run.
+        record: Its record where it is complete, see ``finished``.
+    """
     if rerun == "failed":
         return has_failed(cell.path)
-    return rerun == "all" or not is_complete(cell)
+    return rerun == "all" or record is None
 
 
-def is_complete(cell: Cell) -> bool:
-    """Whether the record of a cell is there, of its fingerprint, and follows from its items."""
+def finished(cell: Cell) -> Record | None:
+    """Record of a cell that is complete: of its fingerprint, and following from its items."""
     try:
         record = read_verified(cell.path)
-        named = record.cell_fingerprint, record.suite, record.method.spec, record.seed
-        return named == (cell.fingerprint, cell.suite.name, str(cell.spec), cell.seed)
     except (OSError, BenchError):
-        return False
+        return None
+    named = record.cell_fingerprint, record.suite, record.method.spec, record.seed
+    same = named == (cell.fingerprint, cell.suite.name, str(cell.spec), cell.seed)
+    return record if same else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.core.spec import MethodSpec
 from bench.core.words import plural
 from bench.data.needs import Needs
-from bench.execution.cells import Cell, due, encoder_of
+from bench.execution.cells import Cell, due, encoder_of, finished
 from bench.execution.plan import Outline, check, outline, plan
 from bench.execution.provision import find_needs
 from bench.execution.settings import Settings
@@ -49,7 +49,7 @@ def _work(cells: Sequence[Cell], settings: Settings) -> str:
     What several cells share counts once: a model that is trained, and the texts of a suite that
     one model encodes. A method that learns a task trains for each task of a suite.
     """
-    waiting = [cell for cell in cells if due(cell, settings.rerun)]
+    waiting = [cell for cell in cells if due(cell, settings.rerun, finished(cell))]
     texts, supervised = {}, {}
     for name, suite in {cell.suite.name: cell.loaded for cell in waiting}.items():
         tasks = suite.tasks()

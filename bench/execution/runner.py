@@ -22,7 +22,7 @@ from bench.encoding.encode import Encoded
 from bench.encoding.encoder import Columns
 from bench.execution import environment
 from bench.execution.builds import Builds
-from bench.execution.cells import Cell, due, is_complete
+from bench.execution.cells import Cell, due, finished
 from bench.execution.fitting import fit_to_tasks
 from bench.execution.leftovers import remove_leftovers
 from bench.execution.recording import Scored, make_record
@@ -30,7 +30,7 @@ from bench.execution.scoring import ScoredTask, rows_seed, score_tasks
 from bench.execution.settings import Settings
 from bench.execution.vectors import encode_unfitted
 from bench.method import Built
-from bench.records.entries import GeometryEntry, GridEntry, Timings
+from bench.records.entries import GeometryEntry, GridEntry, Record, Timings
 from bench.records.files import Failure, write_failure, write_record
 
 if TYPE_CHECKING:
@@ -39,10 +39,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """What a run leaves: paths of the complete cells, in order, and the failures."""
+    """What a run leaves.
 
-    paths: list[Path] = field(default_factory=list)
+    Attributes:
+        found: Paths and records of the complete cells, in order.
+        failures: Why the others are absent.
+    """
+
+    found: list[tuple[Path, Record]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Paths of the complete cells, in order."""
+        return [path for path, _ in self.found]
 
     @property
     def exit_code(self) -> int:
@@ -50,7 +60,7 @@ class Outcome:
         if not self.failures:
             return EXIT_OK
         only_data = all(failure.exit_code == EXIT_DATA for failure in self.failures)
-        return EXIT_DATA if only_data and not self.paths else EXIT_CELLS_FAILED
+        return EXIT_DATA if only_data and not self.found else EXIT_CELLS_FAILED
 
 
 def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
@@ -64,20 +74,30 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     remove_leftovers(settings.cache, settings.output)
     outcome = Outcome()
     builds = Builds(settings)
-    waiting = [cell for cell in cells if due(cell, settings.rerun)]
+    records = {cell.path: finished(cell) for cell in cells}
+    waiting = [cell for cell in cells if due(cell, settings.rerun, records[cell.path])]
     _load(waiting)
     paths = {cell.path for cell in waiting}
     for cell in cells:
-        # Another run may have finished it since.
-        if cell.path in paths and due(cell, settings.rerun):
-            settings.progress.note(str(cell))
-            failure = _attempt(cell, builds, settings)
-            if failure:
-                outcome.failures.append(failure)
-                settings.progress.note(f"failed: {failure.message}")
-        if is_complete(cell):
-            outcome.paths.append(cell.path)
+        record = records[cell.path]
+        if cell.path in paths:
+            record = _run_if_due(cell, builds, outcome, settings)
+        if record is not None:
+            outcome.found.append((cell.path, record))
     return outcome
+
+
+def _run_if_due(cell: Cell, builds: Builds, outcome: Outcome, settings: Settings) -> Record | None:
+    """Run a cell unless another run has finished it since; its record where it is complete."""
+    record = finished(cell)
+    if not due(cell, settings.rerun, record):
+        return record
+    settings.progress.note(str(cell))
+    failure = _attempt(cell, builds, settings)
+    if failure:
+        outcome.failures.append(failure)
+        settings.progress.note(f"failed: {failure.message}")
+    return finished(cell)
 
 
 def _load(cells: Sequence[Cell]) -> None:

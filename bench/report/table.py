@@ -121,7 +121,16 @@ def load_tables(paths: Iterable[Path]) -> list[Table]:
     Raises:
         DataError: A record is damaged, or two records of a suite do not fit one table.
     """
-    return [make_table(suite, found) for suite, found in read_suites(paths).items()]
+    return tables_of((path, read_record(path)) for path in paths)
+
+
+def tables_of(found: Iterable[tuple[Path, Record]]) -> list[Table]:
+    """Make one table a suite from records and their paths.
+
+    Raises:
+        DataError: Two records of a suite do not fit one table, or items are not those of theirs.
+    """
+    return [make_table(suite, of_suite) for suite, of_suite in by_suite(found).items()]
 
 
 def read_suites(paths: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
@@ -130,10 +139,15 @@ def read_suites(paths: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
     Raises:
         DataError: A record is damaged.
     """
-    by_suite: dict[str, list[tuple[Path, Record]]] = {}
-    for path, record in without_repeats((path, read_record(path)) for path in paths):
-        by_suite.setdefault(record.suite, []).append((path, record))
-    return by_suite
+    return by_suite((path, read_record(path)) for path in paths)
+
+
+def by_suite(found: Iterable[tuple[Path, Record]]) -> dict[str, list[tuple[Path, Record]]]:
+    """Sort records and their paths by suite."""
+    suites: dict[str, list[tuple[Path, Record]]] = {}
+    for path, record in without_repeats(found):
+        suites.setdefault(record.suite, []).append((path, record))
+    return suites
 
 
 def make_table(suite: str, found: Found) -> Table:
