@@ -19,13 +19,14 @@ from bench.core.errors import CellError, UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row, row_digest
 from bench.method import (
+    Answer,
     BuildContext,
-    Label,
     LabelledTexts,
     Method,
     MethodConfig,
     MethodInfo,
     ModelAccess,
+    Question,
     method_spec,
 )
 
@@ -119,26 +120,19 @@ class MinBertEncoder:
         vectors = model.encode(list(texts), batch_size=PREDICT_BATCH, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Predict with the heads trained in the build; the rows only tell which task it is.
+    def answer(self, question: Question) -> Answer:
+        """Answer with the heads trained in the build; the rows only tell which task it is.
 
         Raises:
             CellError: They are of none of the three tasks.
         """
-        task = recognise(train)
-        outputs = self._trained[task.name].outputs(texts)
+        task = recognise(question.train)
+        outputs = self._trained[task.name].outputs(question.texts)
         if task is SENTIMENT:
-            return [int(label) for label in outputs.argmax(axis=1)]
+            return Answer([int(label) for label in outputs.argmax(axis=1)])
         if task is PARAPHRASE:
-            return [int(logit > 0) for logit in outputs]
-        return [float(score) for score in outputs]
+            return Answer([int(logit > 0) for logit in outputs])
+        return Answer([float(score) for score in outputs])
 
 
 def recognise(train: LabelledTexts) -> Task:

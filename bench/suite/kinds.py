@@ -13,6 +13,9 @@ from bench.suite.data import Data, Table
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
+Track = Literal["frozen", "supervised"]
+ScoredAs = Literal["vectors", "predictions"]
+_SCORED_AS: Mapping[Track, ScoredAs] = {"frozen": "vectors", "supervised": "predictions"}
 MTEB_PREFIX = "mteb:"
 Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
@@ -49,6 +52,11 @@ class _TaskSpec(Table):
                 f"{', '.join(known)}"
             )
         return self
+
+    @property
+    def scored_as(self) -> ScoredAs:
+        """Whether vectors of the texts are scored, or what a method itself predicts."""
+        return "vectors"
 
     @property
     def over_subsets(self) -> bool:
@@ -121,7 +129,7 @@ class _Trained(_TaskSpec):
 
     @model_validator(mode="after")
     def _pool_has_readers(self) -> _Trained:
-        supervised = getattr(self, "track", "frozen") == "supervised" and self.train is not None
+        supervised = self.scored_as == "predictions" and self.train is not None
         if self.pool is not None and not supervised:
             raise ValueError("a pool is for the supervised track with rows to train on")
         return self
@@ -153,7 +161,12 @@ class ClassificationSpec(_Trained):
     samples_per_label: int = Field(8, gt=0)
     experiments: int = Field(10, gt=0)
     metric: Literal["accuracy", "f1", "f1_macro"] = "accuracy"
-    track: Literal["frozen", "supervised"] = "frozen"
+    track: Track = "frozen"
+
+    @property
+    def scored_as(self) -> ScoredAs:
+        """By its track."""
+        return _SCORED_AS[self.track]
 
     def row_columns(self) -> tuple[str, ...]:
         """Its columns of text, and the label."""
@@ -226,7 +239,12 @@ class RelatednessSpec(_Trained):
     target: ClassVar[str] = "score"
     kind: Literal["relatedness"]
     classes: int = Field(5, gt=1)
-    track: Literal["frozen", "supervised"] = "frozen"
+    track: Track = "frozen"
+
+    @property
+    def scored_as(self) -> ScoredAs:
+        """By its track."""
+        return _SCORED_AS[self.track]
 
     @model_validator(mode="after")
     def _has_rows_to_train_on(self) -> RelatednessSpec:
@@ -251,6 +269,7 @@ class MtebSpec(Table):
     benchmark: str | None = None
     data: str | None = None
     columns: ClassVar[Mapping[str, str]] = {}
+    scored_as: ClassVar[ScoredAs] = "vectors"
 
     @property
     def mteb(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.contamination import normalise
-from bench.method.pool import Item
+from bench.method import Item
 from bench.methods.ensemble.retrieval import HeldOut, Vectors, item_vectors
 
 RATE = 0.1

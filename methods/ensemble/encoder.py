@@ -7,8 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.core.fingerprint import fingerprint
-from bench.method import BuildContext, Label, LabelledTexts, Probabilities
-from bench.method.pool import Item, PoolAnswer, PseudoLabels
+from bench.method import (
+    Answer,
+    BuildContext,
+    Composition,
+    LabelsOnly,
+    Probabilities,
+    PseudoLabels,
+    Question,
+)
 from bench.methods.ensemble.material import Material
 from bench.methods.ensemble.memory import Memory
 from bench.methods.ensemble.pipeline import Fold, Training, predicted, stack_of
@@ -16,7 +23,6 @@ from bench.methods.ensemble.report import describe
 from bench.methods.ensemble.settings import LABELLER, EnsembleConfig
 from bench.methods.ensemble.stack import ways
 from bench.methods.ensemble.targets import Floats
-from bench.training.classifiers.saved import LabelsOnly
 
 
 class EnsembleEncoder(LabelsOnly):
@@ -36,53 +42,20 @@ class EnsembleEncoder(LabelsOnly):
         self._config, self._ctx = config, ctx
         self._members, self._labeller = members, labeller
 
-    def predict(
-        self,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Sequence[Label]:
-        """Learn without a pool: nothing is retrieved and nothing pseudo-labelled."""
-        return self.predict_with_pool(texts, train, dev, (), seed=seed).labels
-
-    def predict_proba(
-        self,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
-        """Learn without a pool, and tell how probable labels are.
-
-        Raises:
-            CellError: As ``predict_with_pool``, or the labels are scores.
-        """
-        return self.predict_with_pool(texts, train, dev, (), seed=seed).probabilities()
-
-    def predict_with_pool(
-        self,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        pool: Sequence[Item],
-        *,
-        seed: int,
-    ) -> PoolAnswer:
+    def answer(self, question: Question) -> Answer:
         """Train in folds of the gold rows, combine, predict.
 
-        Models that were trained on the same rows before are not trained again.
+        Models that were trained on the same rows before are not trained again. Without a pool
+        nothing is retrieved and nothing pseudo-labelled.
 
         Raises:
             CellError: There are too few gold rows, they have one label only, or a setting is not
                 defined for this kind of labels.
         """
-        config, ctx = self._config, self._ctx
+        config, ctx, seed = self._config, self._ctx, question.seed
         if "bt" in config.augment and not config.translators:
             ctx.progress.note("  augment: bt is left out, as translators names no models")
-        material = Material(config, ctx, texts=texts, train=train, dev=dev, pool=pool, seed=seed)
+        material = Material(config, ctx, question)
         rows = material.fingerprint()
         members, labeller = (
             Memory(ctx.models.kept(fingerprint(["hierarchical-ensemble", identity, seed, rows])))
@@ -94,9 +67,9 @@ class EnsembleEncoder(LabelsOnly):
         combined: dict[str, Floats] = {
             way: stack.combine(way, outputs) for way in ways(stack.classes)
         }
-        return PoolAnswer(
-            labels=material.targets.labels(combined[config.ensemble]),
-            classes=material.targets.classes,
+        chosen, classes = combined[config.ensemble], material.targets.classes
+        made_of = Composition(
+            classes=classes,
             chosen=config.ensemble,
             members=outputs,
             combined=combined,
@@ -104,6 +77,8 @@ class EnsembleEncoder(LabelsOnly):
             pseudo=_pseudo(material, folds),
             report=describe(material, folds, stack),
         )
+        probabilities = Probabilities(classes, chosen) if classes else None
+        return Answer(material.targets.labels(chosen), probabilities, made_of)
 
 
 def _pseudo(material: Material, folds: Sequence[Fold]) -> PseudoLabels | None:

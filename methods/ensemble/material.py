@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.fingerprint import canonical_json, fingerprint
-from bench.method import BuildContext, LabelledTexts
-from bench.method.pool import Item
+from bench.method import BuildContext, Item, Question
 from bench.methods.ensemble.augment import Augmented, augment, replace_words
 from bench.methods.ensemble.members import Examples
 from bench.methods.ensemble.retrieval import (
@@ -42,36 +41,23 @@ class Material:
     Args:
         config: Settings.
         ctx: Access to models and data, and progress.
-        texts: What to predict.
-        train: Gold rows.
-        dev: Rows that are held out too, or None.
-        pool: Texts without labels.
-        seed: Seed of everything random.
+        question: The rows, and the seed of everything random.
 
     Raises:
         CellError: There are too few gold rows, they have one label only, or a setting is not
             defined for this kind of labels.
     """
 
-    def __init__(
-        self,
-        config: EnsembleConfig,
-        ctx: BuildContext,
-        *,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        pool: Sequence[Item],
-        seed: int,
-    ) -> None:
-        self.config, self._ctx, self._seed = config, ctx, seed
+    def __init__(self, config: EnsembleConfig, ctx: BuildContext, question: Question) -> None:
+        self.config, self._ctx, self._seed = config, ctx, question.seed
         self._encode: Callable[[Sequence[str]], Vectors] = partial(
             ctx.models.vectors, config.retriever
         )
+        train, dev, pool = question.train, question.dev, question.pool
         rows = _first(train.texts, config.gold)
         self.gold = [tuple(train.texts[row]) for row in rows]
         labels = [train.labels[row] for row in rows]
-        self.texts = [tuple(item) for item in texts]
+        self.texts = [tuple(item) for item in question.texts]
         self.targets: Targets = find_targets(labels)
         self._check(labels)
         self.matrix = self.targets.matrix(labels)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.method.pool import Item
+from bench.method import Item
 from bench.methods.ensemble.targets import Floats
 
 FEATURES = 50_000

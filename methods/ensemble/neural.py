@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import CellError, UsageError
 from bench.core.progress import quiet_libraries
-from bench.method import BuildContext
-from bench.method.pool import Item
+from bench.method import BuildContext, Item
 from bench.methods.ensemble.context_model import (
     ContextModel,
     Loss,

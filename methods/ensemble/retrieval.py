@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.contamination import normalise, row_key
-from bench.method.pool import Item
+from bench.method import Item
 
 Vectors = NDArray[np.float32]
 ABSENT = -1

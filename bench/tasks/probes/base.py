@@ -21,7 +21,7 @@ class Examples:
     y: Labels
 
     def take(self, index: NDArray[np.intp]) -> Examples:
-        """Some of the examples, in the order of the index."""
+        """Some of the rows, in the order of the index."""
         return Examples(self.x[index], self.y[index])
 
     def __len__(self) -> int:
