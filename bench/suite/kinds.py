@@ -17,7 +17,7 @@ Track = Literal["frozen", "supervised"]
 ScoredAs = Literal["vectors", "predictions"]
 _SCORED_AS: Mapping[Track, ScoredAs] = {"frozen": "vectors", "supervised": "predictions"}
 MTEB_PREFIX = "mteb:"
-Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
+PairFeatures = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
 class _TaskSpec(Table):
@@ -65,7 +65,7 @@ class _TaskSpec(Table):
 
     def renamed_beside(self, part: str) -> tuple[str, ...]:
         """Columns besides that the rows of a part have under another name."""
-        return tuple(one for one in self.beside if one in self.columns and part == "test")
+        return tuple(name for name in self.beside if name in self.columns and part == "test")
 
     def parts(self) -> dict[str, Data]:
         """All data of the task by role; ``test`` is what is scored."""
@@ -120,8 +120,8 @@ class _Trained(_TaskSpec):
 
     def parts(self) -> dict[str, Data]:
         """Test rows, those to train and choose on, and the pool."""
-        found = {"test": self.data, "train": self.train, "dev": self.dev, "pool": self.pool}
-        return {part: data for part, data in found.items() if data is not None}
+        named = {"test": self.data, "train": self.train, "dev": self.dev, "pool": self.pool}
+        return {part: data for part, data in named.items() if data is not None}
 
     def optional_columns(self, part: str) -> tuple[str, ...]:
         """Labels or scores of the pool."""
@@ -155,7 +155,7 @@ class ClassificationSpec(_Trained):
 
     kind: Literal["classification"]
     texts: tuple[str, ...] = ("text",)
-    features: Features = "u"
+    features: PairFeatures = "u"
     probe: Literal["sk", "torch"] = "sk"
     folds: int = Field(10, gt=1)
     samples_per_label: int = Field(8, gt=0)
@@ -195,7 +195,7 @@ class NliSpec(_Trained):
 
     required: ClassVar[tuple[str, ...]] = ("premise", "hypothesis", "label")
     kind: Literal["nli"]
-    features: Features = "concat_absdiff_product"
+    features: PairFeatures = "concat_absdiff_product"
     probe: Literal["sk", "torch"] = "sk"
     folds: int = Field(10, gt=1)
     regularise: bool = True

@@ -23,7 +23,7 @@ from bench.tasks.labelled import (
     single_outcome,
 )
 from bench.tasks.probes import protocols
-from bench.tasks.probes.base import Examples, Probe
+from bench.tasks.probes.base import Probe, ProbeRows
 from bench.tasks.probes.logistic import Logistic
 from bench.tasks.probes.mapped import Map, MappedProbe
 
@@ -78,7 +78,7 @@ class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
             CellError: The rows do not suffice for the protocol.
         """
         parts = {
-            part: Examples(self._features(part, vectors), self._labels(rows))
+            part: ProbeRows(self._features(part, vectors), self._labels(rows))
             for part, rows in self._used().items()
         }
         return self._scored(parts, self._probe(), seed)
@@ -105,13 +105,13 @@ class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
             CellError: The rows do not suffice for the protocol or for the maps.
         """
         columns = self._columns("test", vectors)
-        parts = {"test": Examples(np.hstack(columns), self._labels(self.rows))}
+        parts = {"test": ProbeRows(np.hstack(columns), self._labels(self.rows))}
         # It goes to other processes, without the task and all its rows.
         features = partial(text_features, features=self.spec.features)
         probe = MappedProbe(self._probe(), fit, len(columns), features)
         return self._scored(parts, probe, seed)
 
-    def _scored(self, parts: Mapping[str, Examples], probe: Probe, seed: int) -> TaskScore:
+    def _scored(self, parts: Mapping[str, ProbeRows], probe: Probe, seed: int) -> TaskScore:
         try:
             outcome = self._predict(parts, probe)
         except ValueError as error:
@@ -129,7 +129,7 @@ class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
         return text_features(self._columns(part, vectors), self.spec.features)
 
-    def _predict(self, parts: Mapping[str, Examples], probe: Probe) -> Outcome:
+    def _predict(self, parts: Mapping[str, ProbeRows], probe: Probe) -> Outcome:
         test = parts["test"]
         if "train" not in parts:
             return folded_outcome(*protocols.nested_folds(test, probe, self.spec.folds))

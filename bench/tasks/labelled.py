@@ -16,7 +16,7 @@ from bench.metrics.classification import label_replicates
 from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
 from bench.suite import ClassificationSpec, Convention, NliSpec
 from bench.tasks.base import BaseTask, TaskScore
-from bench.tasks.probes.base import Labels
+from bench.tasks.probes.base import ClassNumbers
 
 # SentEval encodes a lone full stop where a row has no text.
 EMPTY = "."
@@ -103,10 +103,10 @@ class LabelledTask(BaseTask[LabelledEntry]):
     def _text(self, text: str) -> str:
         return text if self.convention == "mteb" or text.strip() else EMPTY
 
-    def _labels(self, rows: Sequence[Row]) -> Labels:
+    def _labels(self, rows: Sequence[Row]) -> ClassNumbers:
         return np.array([self._classes[row["label"]] for row in rows], dtype=np.int64)
 
-    def _task_score(self, outcome: Outcome, gold: Labels, seed: int) -> TaskScore:
+    def _task_score(self, outcome: Outcome, gold: ClassNumbers, seed: int) -> TaskScore:
         correct = outcome.predicted == gold
         value = correct.mean(axis=0)
         counts = resample_counts(len(gold), np.random.default_rng(seed))
@@ -114,7 +114,7 @@ class LabelledTask(BaseTask[LabelledEntry]):
         if self._metric == "accuracy":
             replicates = mean_replicates(value, counts, outcome.weights())
         else:
-            of_f1 = [self._f1_replicates(one, gold, counts) for one in outcome.predicted]
+            of_f1 = [self._f1_replicates(labels, gold, counts) for labels in outcome.predicted]
             replicates = np.mean(of_f1, axis=0)
         items: dict[str, NDArray[Any]] = {
             "value": value,
@@ -125,24 +125,24 @@ class LabelledTask(BaseTask[LabelledEntry]):
         return TaskScore(name, main, metrics, items, replicates)
 
     def _f1_replicates(
-        self, predicted: Labels, gold: Labels, counts: NDArray[np.int16]
+        self, predicted: ClassNumbers, gold: ClassNumbers, counts: NDArray[np.int16]
     ) -> NDArray[np.float64]:
         if self._metric == "f1":
             return f1_replicates(predicted == 1, gold == 1, counts)
         return label_replicates(predicted, gold, len(self._classes), counts)["f1_macro"]
 
 
-def single_outcome(predicted: Labels) -> Outcome:
+def single_outcome(predicted: ClassNumbers) -> Outcome:
     """Predictions (n,) of a single experiment."""
     return Outcome(predicted[None, :])
 
 
-def folded_outcome(predicted: Labels, fold: NDArray[np.intp]) -> Outcome:
+def folded_outcome(predicted: ClassNumbers, fold: NDArray[np.intp]) -> Outcome:
     """Predictions (n,) and the fold (n,) in which each was made."""
     return Outcome(predicted[None, :], fold)
 
 
-def _metrics(outcome: Outcome, gold: Labels, classes: int) -> dict[str, float]:
+def _metrics(outcome: Outcome, gold: ClassNumbers, classes: int) -> dict[str, float]:
     experiments = outcome.predicted
     accuracy = [np.average(p == gold, weights=outcome.weights()) for p in experiments]
     metrics = {
@@ -157,7 +157,7 @@ def _metrics(outcome: Outcome, gold: Labels, classes: int) -> dict[str, float]:
     return metrics
 
 
-def _mean(metric: Any, experiments: NDArray[np.int64], gold: Labels, **options: Any) -> float:
+def _mean(metric: Any, experiments: NDArray[np.int64], gold: ClassNumbers, **options: Any) -> float:
     return float(np.mean([metric(gold, predicted, **options) for predicted in experiments]))
 
 

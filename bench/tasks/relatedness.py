@@ -35,7 +35,7 @@ class ScoredPairsTask(BaseTask[RelatednessSpec]):
     ) -> None:
         super().__init__(spec, parts, convention)
         # Rows of a pool may have no scores.
-        for part in (one for one in parts if one != "pool"):
+        for part in (name for name in parts if name != "pool"):
             gold, where = self._gold(part), f"task {spec.name}, {part} rows"
             check_spread(where, gold)
             if gold.min() < 0 or gold.max() > spec.classes:
@@ -106,5 +106,5 @@ class RelatednessTask(ScoredPairsTask, VectorTask[RelatednessSpec]):
         return self._score_of(predicted, "the probe", seed)
 
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
-        one, two = (vectors[f"{part}/{column}"] for column in self.text_columns)
-        return pair_features(one, two, "absdiff_product")
+        u, v = (vectors[f"{part}/{column}"] for column in self.text_columns)
+        return pair_features(u, v, "absdiff_product")

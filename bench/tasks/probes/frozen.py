@@ -12,7 +12,7 @@ from bench.core.errors import CellError
 from bench.method import Answer, Item, LabelledTexts, Probabilities, Question
 from bench.tasks.base import Embed
 from bench.tasks.probes import protocols
-from bench.tasks.probes.base import Examples, Features, Labels
+from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, ProbeRows
 from bench.tasks.probes.logistic import MAX_ITER, Logistic
 
 # Of a list of columns of vectors, the features of its rows.
@@ -47,13 +47,13 @@ class FrozenClassifier:
         known = [*train.labels, *([] if dev is None else dev.labels)]
         labels = sorted(set(known), key=lambda label: (isinstance(label, str), label))
         number = {label: i for i, label in enumerate(labels)}
-        rows = Examples(fit, np.array([number[label] for label in train.labels]))
+        rows = ProbeRows(fit, np.array([number[label] for label in train.labels]))
         probe = _Remembering()
         try:
             if dev is None:
                 protocols.cross_validated(rows, x, probe, self._folds)
             else:
-                held = Examples(chosen[0], np.array([number[label] for label in dev.labels]))
+                held = ProbeRows(chosen[0], np.array([number[label] for label in dev.labels]))
                 protocols.dev_split(rows, held, x, probe)
         except ValueError as error:
             raise CellError(f"the probe failed: {error}") from error
@@ -67,7 +67,9 @@ class _Remembering(Logistic):
     classes: NDArray[np.int64]
     values: NDArray[np.float64]
 
-    def predict(self, train: Examples, dev: Examples | None, value: float, x: Features) -> Labels:
+    def predict(
+        self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
+    ) -> ClassNumbers:
         """Fit on the training rows alone."""
         model = LogisticRegression(C=value, max_iter=MAX_ITER).fit(train.x, train.y)
         self.classes = model.classes_
