@@ -21,7 +21,7 @@ from bench.core.files import write_atomic
 from bench.core.sealed import damage, make_sealed_folder
 from bench.data.access import DataAccess
 from bench.method import Answer, BuildContext, LabelsOnly, Method, ModelAccess, Question
-from bench.training.classifiers.rows import Rows, make_rows, single_texts
+from bench.training.classifiers.rows import ClassifierRows, make_rows, single_texts
 from bench.training.classifiers.saved import (
     SavedClassifier,
     make_classifier,
@@ -83,12 +83,12 @@ class Stages:
 
     def summarise(self, names: Sequence[str]) -> None:
         """Write ``training.json`` of the whole: what each stage reported."""
-        found = {}
+        stages = {}
         for name in names:
             path = self.folder(name) / _SUMMARY
             if path.is_file():
-                found[name] = json.loads(path.read_text(encoding="utf-8"))
-        write_atomic(self.ctx.workdir / _SUMMARY, json.dumps({"stages": found}, indent=2).encode())
+                stages[name] = json.loads(path.read_text(encoding="utf-8"))
+        write_atomic(self.ctx.workdir / _SUMMARY, json.dumps({"stages": stages}, indent=2).encode())
 
 
 class ClassifierMethod(Method):
@@ -99,9 +99,9 @@ class ClassifierMethod(Method):
     """
 
     config: ClassifierConfig
-    rows: Rows | None = None
+    rows: ClassifierRows | None = None
 
-    def on(self, rows: Rows) -> ClassifierMethod:
+    def on(self, rows: ClassifierRows) -> ClassifierMethod:
         """The same method, to be trained on some rows."""
         other = copy(self)
         other.rows = rows
@@ -131,7 +131,7 @@ class ClassifierMethod(Method):
         return SavedClassifier(self.info.name, classifier)
 
     @abstractmethod
-    def encoder(self, rows: Rows, stages: Stages) -> Path:
+    def encoder(self, rows: ClassifierRows, stages: Stages) -> Path:
         """Train what comes before the classifier, if anything; the folder of the encoder."""
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
@@ -147,7 +147,7 @@ class ClassifierMethod(Method):
         model.prompts, model.default_prompt_name = {}, None
         return model
 
-    def _train(self, rows: Rows, ctx: BuildContext) -> SentenceTransformer:
+    def _train(self, rows: ClassifierRows, ctx: BuildContext) -> SentenceTransformer:
         from bench.models.checkpoints import load_folder
         from bench.training.classifiers.trainer import train_classifier
 

@@ -87,12 +87,12 @@ def read_labels(folder: Path) -> tuple[Label, ...]:
     """
     path = folder / LABELS_FILE
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        labels: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(one, str | int) for one in found):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str | int) for label in labels):
         raise DataError(f"{folder} holds no classifier: it has no list of labels in {LABELS_FILE}")
-    return tuple(found)
+    return tuple(labels)
 
 
 def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
