@@ -16,10 +16,10 @@ from bench.method import (
     PseudoLabels,
     Question,
 )
-from bench.methods.ensemble.material import Material
+from bench.methods.ensemble.facts import training_facts
 from bench.methods.ensemble.memory import Memory
 from bench.methods.ensemble.pipeline import Fold, Training, predicted, stack_of
-from bench.methods.ensemble.report import describe
+from bench.methods.ensemble.rows import EnsembleRows
 from bench.methods.ensemble.settings import LABELLER, EnsembleConfig
 from bench.methods.ensemble.stack import ways
 from bench.methods.ensemble.targets import Floats
@@ -55,39 +55,41 @@ class EnsembleEncoder(LabelsOnly):
         config, ctx, seed = self._config, self._ctx, question.seed
         if "bt" in config.augment and not config.translators:
             ctx.progress.note("  augment: bt is left out, as translators names no models")
-        material = Material(config, ctx, question)
-        rows = material.fingerprint()
+        rows = EnsembleRows(config, ctx, question)
+        of_rows = rows.fingerprint()
         members, labeller = (
-            Memory(ctx.models.kept(fingerprint(["hierarchical-ensemble", identity, seed, rows])))
+            Memory(ctx.models.kept(fingerprint(["hierarchical-ensemble", identity, seed, of_rows])))
             for identity in (self._members, self._labeller)
         )
-        folds = Training(material, ctx, members, labeller, seed).run()
-        stack = stack_of(material, folds)
+        folds = Training(rows, ctx, members, labeller, seed).run()
+        stack = stack_of(rows, folds)
         outputs = {name: predicted(folds, name) for name in config.models}
         combined: dict[str, Floats] = {
             way: stack.combine(way, outputs) for way in ways(stack.classes)
         }
-        chosen, classes = combined[config.ensemble], material.targets.classes
+        chosen, classes = combined[config.ensemble], rows.targets.classes
         made_of = Composition(
             classes=classes,
             chosen=config.ensemble,
             members=outputs,
             combined=combined,
-            baselines={LABELLER: predicted(folds, LABELLER)} if material.labels_pool else {},
-            pseudo=_pseudo(material, folds),
-            report=describe(material, folds, stack),
+            baselines={LABELLER: predicted(folds, LABELLER)} if rows.labels_pool else {},
+            pseudo=_pseudo(rows, folds),
+            report=training_facts(rows, folds, stack),
         )
         probabilities = Probabilities(classes, chosen) if classes else None
-        return Answer(material.targets.labels(chosen), probabilities, made_of)
+        return Answer(rows.targets.labels(chosen), probabilities, made_of)
 
 
-def _pseudo(material: Material, folds: Sequence[Fold]) -> PseudoLabels | None:
-    found = [(fold, fold.selection) for fold in folds if fold.selection is not None]
-    if not found:
+def _pseudo(rows: EnsembleRows, folds: Sequence[Fold]) -> PseudoLabels | None:
+    chosen = [(fold, fold.selection) for fold in folds if fold.selection is not None]
+    if not chosen:
         return None
     return PseudoLabels(
-        rows=np.concatenate([material.clean.rows[one.rows] for _, one in found]),
-        outputs=np.concatenate([fold.labels for fold, _ in found]),
-        kept=np.concatenate([one.kept for _, one in found]),
-        tolerance=np.concatenate([np.full(len(one.rows), fold.sigma) for fold, one in found]),
+        rows=np.concatenate([rows.clean.rows[selection.rows] for _, selection in chosen]),
+        outputs=np.concatenate([fold.labels for fold, _ in chosen]),
+        kept=np.concatenate([selection.kept for _, selection in chosen]),
+        tolerance=np.concatenate(
+            [np.full(len(selection.rows), fold.sigma) for fold, selection in chosen]
+        ),
     )

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from bench.method import Item
-from bench.methods.ensemble import material, members, neural
+from bench.methods.ensemble import members, neural
+from bench.methods.ensemble import rows as ensemble_rows
 from bench.methods.ensemble.pipeline import make_folds
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.records.files import find_records, read_items, read_record
@@ -223,13 +224,13 @@ def test_labels_are_those_of_the_texts_that_are_retrieved(
 ) -> None:
     text = spec(base, filter="agree", models="tfidf")
     ask(built(text))
-    found = material.nearest
+    nearest = ensemble_rows.nearest
 
     def others(queries: Any, pool: Any, k: int, own: Any = None) -> Any:
-        near = found(queries, pool, k, own)
+        near = nearest(queries, pool, k, own)
         return replace(near, rows=(near.rows + 1) % len(pool))
 
-    monkeypatch.setattr(material, "nearest", others)
+    monkeypatch.setattr(ensemble_rows, "nearest", others)
     fits.clear()
     ask(built(spec(base, filter="none", models="tfidf")))
     # Two members and six labellers: those of before have labelled other texts.
