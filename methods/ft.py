@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from bench.method import MethodInfo
 from bench.training.classifiers.method import ClassifierMethod, Stages
-from bench.training.classifiers.rows import Rows
+from bench.training.classifiers.rows import ClassifierRows
 from bench.training.classifiers.settings import ClassifierConfig
 
 
@@ -52,6 +52,6 @@ class FineTuning(ClassifierMethod):
         },
     }
 
-    def encoder(self, rows: Rows, stages: Stages) -> Path:
+    def encoder(self, rows: ClassifierRows, stages: Stages) -> Path:
         """The base."""
         return stages.start(lambda: self.start(stages.ctx))

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
 from bench.method import (
+    Answer,
     BuildContext,
-    LabelledTexts,
+    LabelsOnly,
     Method,
     MethodInfo,
-    MostProbable,
     Probabilities,
+    Question,
 )
-from bench.training.classifiers.saved import LabelsOnly
 
 
-class MajorityPredictor(MostProbable, LabelsOnly):
+class MajorityPredictor(LabelsOnly):
     """Predicts the most frequent training label; of several the one that comes first.
 
     One class is enough, and dev rows are not used.
     """
 
-    def predict_proba(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
+    def answer(self, question: Question) -> Answer:
         """Give every text the shares of the training labels."""
-        counts = Counter(train.labels)
-        shares = np.array([*counts.values()], dtype=np.float64) / len(train.labels)
-        return Probabilities([*counts], np.tile(shares, (len(texts), 1)))
+        labels = question.train.labels
+        counts = Counter(labels)
+        shares = np.array([*counts.values()], dtype=np.float64) / len(labels)
+        values = np.tile(shares, (len(question.texts), 1))
+        return Answer.most_probable(Probabilities([*counts], values))
 
 
 class Majority(Method):

@@ -19,13 +19,14 @@ from bench.core.errors import CellError, UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row, row_digest
 from bench.method import (
+    Answer,
     BuildContext,
-    Label,
     LabelledTexts,
     Method,
     MethodConfig,
     MethodInfo,
     ModelAccess,
+    Question,
     method_spec,
 )
 
@@ -43,7 +44,7 @@ PREDICT_BATCH = 128
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainedTask:
     """One of the three tasks.
 
     Attributes:
@@ -73,9 +74,9 @@ class Task:
 
 
 PAIR = ("sentence1", "sentence2")
-SENTIMENT = Task("sentiment", "classification/sst5:train", ("text",), "label")
-PARAPHRASE = Task("paraphrase", "paraphrase/quora:dev#train", PAIR, "label")
-SIMILARITY = Task("similarity", "sts/stsb:train", PAIR, "score")
+SENTIMENT = TrainedTask("sentiment", "classification/sst5:train", ("text",), "label")
+PARAPHRASE = TrainedTask("paraphrase", "paraphrase/quora:dev#train", PAIR, "label")
+SIMILARITY = TrainedTask("similarity", "sts/stsb:train", PAIR, "score")
 
 
 @dataclass(frozen=True)
@@ -119,29 +120,22 @@ class MinBertEncoder:
         vectors = model.encode(list(texts), batch_size=PREDICT_BATCH, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Predict with the heads trained in the build; the rows only tell which task it is.
+    def answer(self, question: Question) -> Answer:
+        """Answer with the heads trained in the build; the rows only tell which task it is.
 
         Raises:
             CellError: They are of none of the three tasks.
         """
-        task = recognise(train)
-        outputs = self._trained[task.name].outputs(texts)
+        task = recognise(question.train)
+        outputs = self._trained[task.name].outputs(question.texts)
         if task is SENTIMENT:
-            return [int(label) for label in outputs.argmax(axis=1)]
+            return Answer([int(label) for label in outputs.argmax(axis=1)])
         if task is PARAPHRASE:
-            return [int(logit > 0) for logit in outputs]
-        return [float(score) for score in outputs]
+            return Answer([int(logit > 0) for logit in outputs])
+        return Answer([float(score) for score in outputs])
 
 
-def recognise(train: LabelledTexts) -> Task:
+def recognise(train: LabelledTexts) -> TrainedTask:
     """Tell the task by the form of its rows.
 
     Raises:
@@ -228,7 +222,7 @@ class MinBert(Method):
     }
 
     @property
-    def trained_tasks(self) -> list[Task]:
+    def trained_tasks(self) -> list[TrainedTask]:
         """Tasks that the build learns."""
         return [SENTIMENT, PARAPHRASE, *([SIMILARITY] if self.config.sts == "head" else [])]
 
@@ -275,7 +269,7 @@ class MinBert(Method):
             return ctx.models.load(self.config.base, pooling="pooler")
         return ctx.models.load(self.config.base, pooling=pooling)
 
-    def _train(self, tasks: Sequence[Task], ctx: BuildContext) -> dict[str, Trained]:
+    def _train(self, tasks: Sequence[TrainedTask], ctx: BuildContext) -> dict[str, Trained]:
         """Train one encoder with a head for each of some tasks."""
         from bench.methods.losses.task_heads import MultiTaskLoss, TaskLoss
         from bench.training.trainer import train
@@ -304,7 +298,7 @@ class MinBert(Method):
         train(model, loss, _joined(tasks, sets), settings, own, labels=numbers)
         return {name: Trained(model, head) for name, head in heads.items()}
 
-    def _drawn(self, tasks: Sequence[Task], ctx: BuildContext) -> list[list[Row]]:
+    def _drawn(self, tasks: Sequence[TrainedTask], ctx: BuildContext) -> list[list[Row]]:
         """As many rows of every task as the first one has."""
         from bench.methods.losses.task_heads import equal_shares
 
@@ -312,7 +306,7 @@ class MinBert(Method):
         shares = equal_shares([len(rows) for rows in sets], len(sets[0]), ctx.seed)
         return [[rows[i] for i in share] for rows, share in zip(sets, shares, strict=True)]
 
-    def _head(self, task: Task, model: SentenceTransformer, seed: int) -> Head:
+    def _head(self, task: TrainedTask, model: SentenceTransformer, seed: int) -> Head:
         from bench.methods.losses.task_heads import ParaphraseHead, SentimentHead, SimilarityHead
 
         width = int(model.get_embedding_dimension() or 0)
@@ -337,13 +331,13 @@ class MinBert(Method):
         )
 
 
-def _labels(task: Task, rows: Sequence[Row]) -> torch.Tensor:
+def _labels(task: TrainedTask, rows: Sequence[Row]) -> torch.Tensor:
     import torch
 
     return torch.tensor([float(row[task.label]) for row in rows])
 
 
-def _joined(tasks: Sequence[Task], sets: Sequence[Sequence[Row]]) -> list[tuple[str, ...]]:
+def _joined(tasks: Sequence[TrainedTask], sets: Sequence[Sequence[Row]]) -> list[tuple[str, ...]]:
     """Texts of one row of each task, for every row."""
     return [
         tuple(text for task, row in zip(tasks, rows, strict=True) for text in task.texts(row))

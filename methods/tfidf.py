@@ -13,18 +13,18 @@ from bench.core.errors import CellError
 from bench.data.access import DataAccess
 from bench.data.corpora import corpus_fingerprint, load_corpus
 from bench.method import (
+    Answer,
     BuildContext,
-    LabelledTexts,
     Method,
     MethodConfig,
     MethodInfo,
     ModelAccess,
-    MostProbable,
     Probabilities,
+    Question,
 )
 
 
-class TfidfEncoder(MostProbable):
+class TfidfEncoder:
     """A fitted scikit-learn pipeline; a text without known n-grams becomes zeros.
 
     Args:
@@ -38,17 +38,10 @@ class TfidfEncoder(MostProbable):
         """Encode texts."""
         return np.asarray(self._pipeline.transform(list(texts)), dtype=np.float32)
 
-    def predict_proba(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
+    def answer(self, question: Question) -> Answer:
         """Label texts by logistic regression on weights fitted to the training texts, not reduced.
 
-        The strength of its regularisation is scikit-learn's default; ``dev`` is not used.
+        The strength of its regularisation is scikit-learn's default; dev rows are not used.
 
         Raises:
             CellError: The labels are scores or all the same, or no training text has letters.
@@ -56,16 +49,19 @@ class TfidfEncoder(MostProbable):
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
 
+        train = question.train
         weights = type(self._pipeline[0])(**self._pipeline[0].get_params())
-        model = make_pipeline(weights, LogisticRegression(max_iter=1000, random_state=seed))
+        regression = LogisticRegression(max_iter=1000, random_state=question.seed)
+        model = make_pipeline(weights, regression)
         labels = train.classes()
         number = {label: i for i, label in enumerate(labels)}
         numbers = [number[label] for label in train.labels]
         try:
-            model.fit([" ".join(one) for one in train.texts], numbers)
+            model.fit([" ".join(row) for row in train.texts], numbers)
         except ValueError as error:
             raise CellError(f"tfidf cannot learn these rows: {error}") from error
-        return Probabilities(labels, model.predict_proba([" ".join(one) for one in texts]))
+        values = model.predict_proba([" ".join(row) for row in question.texts])
+        return Answer.most_probable(Probabilities(labels, values))
 
 
 class Tfidf(Method):

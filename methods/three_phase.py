@@ -29,7 +29,7 @@ from bench.methods.losses.label_pairs import (
     shuffles,
 )
 from bench.training.classifiers.method import ClassifierMethod, Stages
-from bench.training.classifiers.rows import Rows
+from bench.training.classifiers.rows import ClassifierRows
 from bench.training.classifiers.settings import ClassifierConfig
 
 if TYPE_CHECKING:
@@ -156,20 +156,20 @@ class ThreePhase(ClassifierMethod):
         },
     }
 
-    def encoder(self, rows: Rows, stages: Stages) -> Path:
+    def encoder(self, rows: ClassifierRows, stages: Stages) -> Path:
         """Train the phases before the classifier."""
         phases = self.config.phases
-        found = stages.start(lambda: self.start(stages.ctx))
+        folder = stages.start(lambda: self.start(stages.ctx))
         if phases == "joint":
-            found = self._stage("joint", found, rows, stages)
+            folder = self._stage("joint", folder, rows, stages)
         if phases.startswith("dae"):
-            found = self._stage("dae", found, rows, stages)
+            folder = self._stage("dae", folder, rows, stages)
         if "cl" in phases:
-            found = self._stage("cl", found, rows, stages)
+            folder = self._stage("cl", folder, rows, stages)
         if self.config.keep_encoder:
             kept = stages.ctx.workdir / "extra" / "encoder"
-            shutil.copytree(found, kept, dirs_exist_ok=True)
-        return found
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
+        return folder
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The base, with another layer where it has one."""
@@ -180,7 +180,7 @@ class ThreePhase(ClassifierMethod):
             append_head(model, ctx.seed)
         return model
 
-    def pairs(self, rows: Rows, seed: int) -> Pairs:
+    def pairs(self, rows: ClassifierRows, seed: int) -> Pairs:
         """Pairs that phase 2 learns from.
 
         Raises:
@@ -191,12 +191,12 @@ class ThreePhase(ClassifierMethod):
         times = shuffles(len(rows.labels), config.shuffles)
         limit = _limit(config.cl_steps, config.batch_size)
         paths = self._paths(rows, classes)
-        found = draw_pairs(texts, paths, times, seed, limit)
-        if not found:
+        pairs = draw_pairs(texts, paths, times, seed, limit)
+        if not pairs:
             raise CellError("all training texts are the same, so that none can be paired")
-        return found
+        return pairs
 
-    def noisy(self, rows: Rows, seed: int) -> list[tuple[str, str]]:
+    def noisy(self, rows: ClassifierRows, seed: int) -> list[tuple[str, str]]:
         """Texts that phase 1 learns from, with words deleted and whole.
 
         Raises:
@@ -204,35 +204,35 @@ class ThreePhase(ClassifierMethod):
         """
         config = self.config
         limit = _limit(config.dae_steps, config.batch_size)
-        found = noisy_copies(rows.train.texts, config.copies, config.del_ratio, seed, limit)
-        if not found:
+        copies = noisy_copies(rows.train.texts, config.copies, config.del_ratio, seed, limit)
+        if not copies:
             raise CellError("no training text has words to delete; use phases=cl+ft")
-        return found
+        return copies
 
-    def dev_pairs(self, rows: Rows, seed: int) -> list[Row]:
+    def dev_pairs(self, rows: ClassifierRows, seed: int) -> list[Row]:
         """Pairs that checkpoints are chosen by; none where they would all have one label."""
         config, dev = self.config, rows.dev
         if not len(dev):
             return []
         paths = self._paths(rows, dev.classes)
-        found = draw_pairs(dev.texts, paths, config.shuffles, seed, config.dev_pairs)
-        if len(set(found.cosines)) < 2:
+        pairs = draw_pairs(dev.texts, paths, config.shuffles, seed, config.dev_pairs)
+        if len(set(pairs.cosines)) < 2:
             return []
         return [
-            {"sentence1": one, "sentence2": two, "score": cosine}
-            for (one, two), cosine in zip(found.texts, found.cosines, strict=True)
+            {"sentence1": first, "sentence2": second, "score": cosine}
+            for (first, second), cosine in zip(pairs.texts, pairs.cosines, strict=True)
         ]
 
-    def _paths(self, rows: Rows, classes: Sequence[int]) -> list[tuple[str, ...]]:
+    def _paths(self, rows: ClassifierRows, classes: Sequence[int]) -> list[tuple[str, ...]]:
         paths = [path_of(label, self.config.separator) for label in rows.labels]
         return [paths[number] for number in classes]
 
-    def _stage(self, name: str, before: Path, rows: Rows, stages: Stages) -> Path:
+    def _stage(self, name: str, before: Path, rows: ClassifierRows, stages: Stages) -> Path:
         learn = {"dae": self._denoise, "cl": self._pull, "joint": self._jointly}[name]
         return stages.run(name, before, lambda model, own: learn(model, before, rows, own))
 
     def _denoise(
-        self, model: SentenceTransformer, folder: Path, rows: Rows, ctx: BuildContext
+        self, model: SentenceTransformer, folder: Path, rows: ClassifierRows, ctx: BuildContext
     ) -> None:
         """Phase 1."""
         texts = self.noisy(rows, ctx.seed)
@@ -241,7 +241,7 @@ class ThreePhase(ClassifierMethod):
         self._learn(model, loss, [*texts], None, schedule, rows, ctx)
 
     def _pull(
-        self, model: SentenceTransformer, folder: Path, rows: Rows, ctx: BuildContext
+        self, model: SentenceTransformer, folder: Path, rows: ClassifierRows, ctx: BuildContext
     ) -> None:
         """Phase 2."""
         from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
@@ -251,7 +251,7 @@ class ThreePhase(ClassifierMethod):
         self._learn(model, loss, [*pairs.texts], pairs.cosines, self._cl_schedule, rows, ctx)
 
     def _jointly(
-        self, model: SentenceTransformer, folder: Path, rows: Rows, ctx: BuildContext
+        self, model: SentenceTransformer, folder: Path, rows: ClassifierRows, ctx: BuildContext
     ) -> None:
         """Both at once: as many rows as the longer has, for which the other starts again."""
         from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
@@ -277,7 +277,7 @@ class ThreePhase(ClassifierMethod):
         texts: list[tuple[str, ...]],
         cosines: list[float] | None,
         schedule: _Schedule,
-        rows: Rows,
+        rows: ClassifierRows,
         ctx: BuildContext,
     ) -> None:
         from bench.training.trainer import TrainSettings, train

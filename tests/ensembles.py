@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import build_method
-from bench.method import LabelledTexts
-from bench.method.pool import PoolAnswer
+from bench.method import Answer, Composition, LabelledTexts, Question
 from bench.methods.ensemble.encoder import EnsembleEncoder
 
 LETTERS = {"a": "pos", "k": "neg"}
@@ -72,10 +71,21 @@ def built(text: str, seed: int = 0) -> EnsembleEncoder:
     return encoder
 
 
-def ask(encoder: EnsembleEncoder, *, of_pairs: bool = False, seed: int = 0) -> PoolAnswer:
+def answered(encoder: EnsembleEncoder, *, of_pairs: bool = False, seed: int = 0) -> Answer:
     make: Callable[[str, int], list[dict[str, Any]]] = pairs if of_pairs else rows
     train, test, pool = (labelled(make(part, n)) for part, n in (("t", 20), ("s", 8), ("p", 16)))
-    return encoder.predict_with_pool(test.texts, train, None, pool.texts, seed=seed)
+    return encoder.answer(Question(texts=test.texts, train=train, pool=pool.texts, seed=seed))
+
+
+def parts(given: Answer) -> Composition:
+    """What an answer is made of."""
+    assert given.made_of is not None
+    return given.made_of
+
+
+def ask(encoder: EnsembleEncoder, *, of_pairs: bool = False, seed: int = 0) -> Composition:
+    """What the answer for some rows is made of."""
+    return parts(answered(encoder, of_pairs=of_pairs, seed=seed))
 
 
 def suite(folder: Path, *, flip: bool = False) -> Path:

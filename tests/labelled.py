@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench.api import build_method
-from bench.method import LabelledTexts
+from bench.method import Answer, LabelledTexts, Predictor, Probabilities, Question
 from bench.models.checkpoints import load_folder
 from bench.training.classifiers.method import Stages
 
@@ -57,10 +57,32 @@ def predictor(text: str, seed: int = 0) -> Any:
     return built.encoder
 
 
+def asked(
+    encoder: Predictor,
+    texts: Sequence[tuple[str, ...]],
+    train: LabelledTexts,
+    dev: LabelledTexts | None = None,
+    pool: Sequence[tuple[str, ...]] = (),
+    *,
+    seed: int = 0,
+) -> Answer:
+    """What a method answers for some texts."""
+    return encoder.answer(Question(texts=texts, train=train, dev=dev, pool=pool, seed=seed))
+
+
+def probable(
+    encoder: Predictor, texts: Sequence[tuple[str, ...]], train: LabelledTexts
+) -> Probabilities:
+    """How probable it says that the labels of some texts are."""
+    probabilities = asked(encoder, texts, train).probabilities
+    assert probabilities is not None
+    return probabilities
+
+
 def fitted(text: str, train: LabelledTexts, seed: int = 0) -> Path:
     """Folder of the classifier that is trained, the only one in the cache that is new."""
     known = {*folders()}
-    predictor(text, seed).predict(train.texts[:2], train, None, seed=seed)
+    asked(predictor(text, seed), train.texts[:2], train, seed=seed)
     (folder,) = {*folders()} - known
     return folder
 

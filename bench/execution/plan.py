@@ -139,7 +139,7 @@ def _identity(loaded: LoadedSuite, settings: Settings) -> dict[str, Any]:
 
 
 def _is_supervised(suite: Suite) -> bool:
-    return any(getattr(task, "track", "frozen") == "supervised" for task in suite.tasks)
+    return any(task.scored_as == "predictions" for task in suite.tasks)
 
 
 def _by_mteb(suite: Suite) -> bool:

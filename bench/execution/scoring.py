@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +13,17 @@ from numpy.typing import NDArray
 from bench.core.fingerprint import fingerprint
 from bench.data.contamination import TrainingText
 from bench.encoding.encode import Encoded
+from bench.encoding.encoder import Column
 from bench.execution.cells import Cell
 from bench.execution.fitting import Fitting
 from bench.execution.settings import Settings
 from bench.execution.vectors import encode
 from bench.method import Built, Predictor
-from bench.method.pool import PoolPredictor, PoolReader
 from bench.records.entries import ContaminationEntry, FitEntry, GroupEntry
 from bench.tasks.rows import subsets_sha256
 
 if TYPE_CHECKING:
-    from bench.tasks.base import Task, TaskScore, Vectors
+    from bench.tasks.base import Task, TaskScore
 
 
 PHENOMENON = "phenomenon"
@@ -68,12 +69,12 @@ def score_tasks(
     scores = {}
     for task in tasks:
         data = cell.loaded.sha256[task.spec.name]
-        vectors, diagnostics = _vectors(task, built, encoded, cell.seed, settings)
+        scorer, diagnostics = _scorer(task, built, encoded, cell.seed, settings)
         seed = rows_seed(data, settings.limit)
         settings.progress.start(f"score {task.spec.name}", 1)
         fitting = fittings.get(task.spec.name)
         if fitting is None or fitting.in_folds is None:
-            score = task.score(vectors, seed)
+            score = scorer(seed)
         else:
             score = fitting.in_folds.score(seed)
         settings.progress.advance(1)
@@ -99,28 +100,23 @@ def rows_seed(data_sha256: str, limit: int | None) -> int:
     return int(fingerprint([data_sha256, limit])[:8], 16)
 
 
-def _vectors(
+def _scorer(
     task: Task[Any], built: Built, encoded: Encoded, seed: int, settings: Settings
-) -> tuple[Vectors, Mapping[str, Any]]:
-    from bench.encoding.encoder import Column
-    from bench.tasks.supervised import SupervisedTask
-
+) -> tuple[Callable[[int], TaskScore], Mapping[str, Any]]:
+    """What scores the task by a seed of its resamples, and what the method tells of itself."""
     for note in task.notes():
         settings.progress.note(f"  {note}")
-    if isinstance(task, SupervisedTask):
+    name = task.spec.name
+    if task.scored_as == "vectors":
+        vectors = {column: encoded.vectors[name, column] for column in task.texts()}
+        return partial(task.score, vectors), {}
 
-        def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-            column = {(task.spec.name, "text"): Column(texts)}
-            return encode(built, column, settings).vectors[task.spec.name, "text"]
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return encode(built, {(name, "text"): Column(texts)}, settings).vectors[name, "text"]
 
-        own = built.encoder if isinstance(built.encoder, Predictor) else task.probe(embed)
-        pool = task.pool()
-        if pool and isinstance(own, PoolPredictor):
-            reader = PoolReader(own, pool)
-            vectors = task.predictions(reader, seed)
-            return vectors, {} if reader.answer is None else task.diagnose(reader.answer)
-        return task.predictions(own, seed), {}
-    return {column: encoded.vectors[task.spec.name, column] for column in task.texts()}, {}
+    own = built.encoder if isinstance(built.encoder, Predictor) else task.probe(embed)
+    predictions = task.predictions(own, seed)
+    return partial(task.score, predictions), predictions.diagnostics
 
 
 def _contamination(task: Task[Any], seen: TrainingText) -> ContaminationEntry | None:

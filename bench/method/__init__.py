@@ -1,9 +1,8 @@
 """The contract of a method, and all that an author of one imports: ``from bench.method import …``.
 
 What a method is, gets and gives back (``contract``), methods that label rows themselves
-(``predictors``) and learn from a pool (``pool``), and methods by name (``named``). Imported are
-core, data and encoding. A new hook of methods is one of ``Method``, with a default that leaves all
-others as they are.
+(``predictors``), and methods by name (``named``). Imported are core, data and encoding. A new hook
+of methods is one of ``Method``, with a default that leaves all others as they are.
 """
 
 from bench.encoding.encoder import Encoder
@@ -20,31 +19,39 @@ from bench.method.contract import (
 )
 from bench.method.named import lineage, method_class, method_spec, named_method, resolve
 from bench.method.predictors import (
+    Answer,
+    Composition,
+    Item,
     Label,
     LabelledTexts,
-    MostProbable,
+    LabelsOnly,
     Predictor,
     Probabilities,
-    ProbabilityPredictor,
+    PseudoLabels,
+    Question,
 )
 
 __all__ = [
     "PROFILES",
     "TORCH_STACK",
+    "Answer",
     "BuildContext",
     "Built",
+    "Composition",
     "Encoder",
+    "Item",
     "Kind",
     "Label",
     "LabelledTexts",
+    "LabelsOnly",
     "Method",
     "MethodConfig",
     "MethodInfo",
     "ModelAccess",
-    "MostProbable",
     "Predictor",
     "Probabilities",
-    "ProbabilityPredictor",
+    "PseudoLabels",
+    "Question",
     "lineage",
     "method_class",
     "method_spec",

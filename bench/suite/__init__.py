@@ -1,20 +1,18 @@
 """Suites: TOML files that name tasks, their data, and how the table averages them.
 
-What an entry of each kind may say (``kinds``), suites and groups of them (``suite``), finding them
-by name or file (``loading``), and suites made of mteb's tasks (``mteb``). Imported are core and
-data. A new kind of task begins as a class in ``kinds``; its scoring is a file in ``bench.tasks``.
+What an entry of each kind may say (``kinds``) and where its rows are (``data``), suites and groups
+of them (``suite``), finding them by name or file (``loading``), and suites made of mteb's tasks
+(``mteb``). Imported are core and data. A new kind of task begins as a class in ``kinds``; its
+scoring is a file in ``bench.tasks``.
 """
 
+from bench.suite.data import Data, FileData, HubData, MtebData
 from bench.suite.kinds import (
     KINDS,
     MTEB_PREFIX,
     ClassificationSpec,
     ClusteringSpec,
     Convention,
-    Data,
-    FileData,
-    HubData,
-    MtebData,
     MtebSpec,
     NliSpec,
     OwnSpec,

@@ -3,103 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from bench.core.errors import UsageError
 from bench.core.registry import did_you_mean
-from bench.data.sources import FilesSource
+from bench.suite.data import Data, Table
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
+Track = Literal["frozen", "supervised"]
+ScoredAs = Literal["vectors", "predictions"]
+_SCORED_AS: Mapping[Track, ScoredAs] = {"frozen": "vectors", "supervised": "predictions"}
 MTEB_PREFIX = "mteb:"
-Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
-
-
-class Table(BaseModel):
-    """Base of all tables of TOML: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileData(Table):
-    """Rows of a file: JSON lines, CSV, TSV or Parquet, by the end of its name.
-
-    Attributes:
-        file: Path relative to the suite's TOML.
-        sha256: Checksum over the canonical rows; unchecked where left out.
-        rows: Number of rows; unchecked where left out.
-    """
-
-    file: str
-    sha256: str | None = None
-    rows: Annotated[int, Field(gt=0)] | None = None
-
-
-class HubData(Table):
-    """Rows of a data set on the hub.
-
-    Attributes:
-        hub: Its id, e.g. ``org/name``.
-        revision: Commit, so that rows never change unnoticed.
-        split: Split.
-        config: Configuration, where the data set has several.
-    """
-
-    hub: str
-    revision: str
-    split: str
-    config: str | None = None
-
-
-class MtebData(Table):
-    """Rows of a task of mteb, loaded by mteb itself.
-
-    Attributes:
-        mteb: Name of the task, whose kind must be that of ours.
-        revision: Commit of its data that the installed mteb must name too.
-        split: Split.
-    """
-
-    mteb: str
-    revision: str
-    split: str
-
-
-def _own_files(source: FilesSource) -> FilesSource:
-    """Refuse what only the catalog can say of its files."""
-    if any(file.split is not None for file in source.files):
-        raise ValueError("split is for the catalog; name the files of each part in its own data")
-    if any(step.refs or step.reads_evaluation for step in source.steps):
-        raise ValueError("step unlike is for the catalog, which knows the other sets")
-    return source
-
-
-def _data_kind(given: Any) -> str:
-    if isinstance(given, str):
-        return "name"
-    keys = given if isinstance(given, Mapping) else type(given).model_fields
-    kinds = {"url": "files", "files": "files", "hub": "hub", "mteb": "mteb"}
-    return next((kind for key, kind in kinds.items() if key in keys), "file")
-
-
-Data = Annotated[
-    Annotated[str, Tag("name")]
-    | Annotated[FileData, Tag("file")]
-    | Annotated[FilesSource, AfterValidator(_own_files), Tag("files")]
-    | Annotated[HubData, Tag("hub")]
-    | Annotated[MtebData, Tag("mteb")],
-    Discriminator(_data_kind),
-]
+PairFeatures = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
 class _TaskSpec(Table):
@@ -136,13 +54,18 @@ class _TaskSpec(Table):
         return self
 
     @property
+    def scored_as(self) -> ScoredAs:
+        """Whether vectors of the texts are scored, or what a method itself predicts."""
+        return "vectors"
+
+    @property
     def over_subsets(self) -> bool:
         """Whether the score is one over subsets of the rows."""
         return False
 
     def renamed_beside(self, part: str) -> tuple[str, ...]:
         """Columns besides that the rows of a part have under another name."""
-        return tuple(one for one in self.beside if one in self.columns and part == "test")
+        return tuple(name for name in self.beside if name in self.columns and part == "test")
 
     def parts(self) -> dict[str, Data]:
         """All data of the task by role; ``test`` is what is scored."""
@@ -197,8 +120,8 @@ class _Trained(_TaskSpec):
 
     def parts(self) -> dict[str, Data]:
         """Test rows, those to train and choose on, and the pool."""
-        found = {"test": self.data, "train": self.train, "dev": self.dev, "pool": self.pool}
-        return {part: data for part, data in found.items() if data is not None}
+        named = {"test": self.data, "train": self.train, "dev": self.dev, "pool": self.pool}
+        return {part: data for part, data in named.items() if data is not None}
 
     def optional_columns(self, part: str) -> tuple[str, ...]:
         """Labels or scores of the pool."""
@@ -206,7 +129,7 @@ class _Trained(_TaskSpec):
 
     @model_validator(mode="after")
     def _pool_has_readers(self) -> _Trained:
-        supervised = getattr(self, "track", "frozen") == "supervised" and self.train is not None
+        supervised = self.scored_as == "predictions" and self.train is not None
         if self.pool is not None and not supervised:
             raise ValueError("a pool is for the supervised track with rows to train on")
         return self
@@ -232,13 +155,18 @@ class ClassificationSpec(_Trained):
 
     kind: Literal["classification"]
     texts: tuple[str, ...] = ("text",)
-    features: Features = "u"
+    features: PairFeatures = "u"
     probe: Literal["sk", "torch"] = "sk"
     folds: int = Field(10, gt=1)
     samples_per_label: int = Field(8, gt=0)
     experiments: int = Field(10, gt=0)
     metric: Literal["accuracy", "f1", "f1_macro"] = "accuracy"
-    track: Literal["frozen", "supervised"] = "frozen"
+    track: Track = "frozen"
+
+    @property
+    def scored_as(self) -> ScoredAs:
+        """By its track."""
+        return _SCORED_AS[self.track]
 
     def row_columns(self) -> tuple[str, ...]:
         """Its columns of text, and the label."""
@@ -267,7 +195,7 @@ class NliSpec(_Trained):
 
     required: ClassVar[tuple[str, ...]] = ("premise", "hypothesis", "label")
     kind: Literal["nli"]
-    features: Features = "concat_absdiff_product"
+    features: PairFeatures = "concat_absdiff_product"
     probe: Literal["sk", "torch"] = "sk"
     folds: int = Field(10, gt=1)
     regularise: bool = True
@@ -311,7 +239,12 @@ class RelatednessSpec(_Trained):
     target: ClassVar[str] = "score"
     kind: Literal["relatedness"]
     classes: int = Field(5, gt=1)
-    track: Literal["frozen", "supervised"] = "frozen"
+    track: Track = "frozen"
+
+    @property
+    def scored_as(self) -> ScoredAs:
+        """By its track."""
+        return _SCORED_AS[self.track]
 
     @model_validator(mode="after")
     def _has_rows_to_train_on(self) -> RelatednessSpec:
@@ -336,6 +269,7 @@ class MtebSpec(Table):
     benchmark: str | None = None
     data: str | None = None
     columns: ClassVar[Mapping[str, str]] = {}
+    scored_as: ClassVar[ScoredAs] = "vectors"
 
     @property
     def mteb(self) -> str:

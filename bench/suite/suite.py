@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, wrapping
-from bench.suite.kinds import Convention, Table, TaskSpec
+from bench.suite.data import Table
+from bench.suite.kinds import Convention, TaskSpec
 
 AVERAGE = "Avg"
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
+from bench.method import Predictor
 from bench.suite import Convention
 from bench.tasks.probes.mapped import Map
 
-Vectors = Mapping[str, NDArray[Any]]
-Spec = TypeVar("Spec")
+Vectors = Mapping[str, NDArray[np.float32]]
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,27 @@ class TaskScore:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
-class Task(ABC, Generic[Spec]):
-    """A task on given rows.
+@dataclass(frozen=True)
+class Predictions:
+    """What a method answered for the n scored rows of a task, in the task's own numbers.
+
+    Attributes:
+        values: Classes, int64 of shape (n,), or scores, float64.
+        probabilities: Those of all K classes, float64 of shape (n, K); None where the method does
+            not say, or predicts scores.
+        fold: The fold that each row was held out in, (n,); None where there are no folds.
+        diagnostics: What the method made of the pool, and its members of the rows, held against
+            the labels: JSON values.
+    """
+
+    values: NDArray[Any]
+    probabilities: NDArray[np.float64] | None = None
+    fold: NDArray[np.intp] | None = None
+    diagnostics: Mapping[str, Any] = field(default_factory=dict)
+
+
+class BaseTask(ABC, Generic[Entry]):
+    """A task on given rows, whatever it scores.
 
     Args:
         spec: Its entry in the suite.
@@ -56,7 +77,7 @@ class Task(ABC, Generic[Spec]):
     kind: ClassVar[str]
 
     def __init__(
-        self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention
+        self, spec: Entry, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         self.spec = spec
         self.parts = parts
@@ -70,18 +91,6 @@ class Task(ABC, Generic[Spec]):
     @abstractmethod
     def texts(self) -> Mapping[str, Column]:
         """Columns of texts to encode."""
-
-    @abstractmethod
-    def score(self, vectors: Vectors, seed: int) -> TaskScore:
-        """Score vectors given under the names of ``texts()``, each of shape (n, d).
-
-        Args:
-            vectors: Float32 vectors by column, or what a supervised task asked a method for.
-            seed: Seed of the resampling.
-
-        Raises:
-            CellError: The vectors give no score.
-        """
 
     def test_columns(self) -> Sequence[str]:
         """Columns of ``texts()`` that are scored, not trained on."""
@@ -98,6 +107,69 @@ class Task(ABC, Generic[Spec]):
     def item_rows(self) -> Sequence[Row]:
         """Rows that the items of a score stand for, in their order."""
         return self.rows
+
+
+class VectorTask(BaseTask[Entry]):
+    """A task that scores vectors of its texts."""
+
+    scored_as: ClassVar[Literal["vectors"]] = "vectors"
+
+    @abstractmethod
+    def score(self, vectors: Vectors, seed: int) -> TaskScore:
+        """Score vectors given under the names of ``texts()``.
+
+        Args:
+            vectors: Float32 vectors by column, each of shape (n, d).
+            seed: Seed of the resampling.
+
+        Raises:
+            CellError: The vectors give no score.
+        """
+
+
+class PredictionTask(BaseTask[Entry]):
+    """A task that scores what a method itself answers; there are no texts to encode."""
+
+    scored_as: ClassVar[Literal["predictions"]] = "predictions"
+
+    def texts(self) -> Mapping[str, Column]:
+        """None: the method reads the texts as it likes."""
+        return {}
+
+    @abstractmethod
+    def probe(self, embed: Embed) -> Predictor:
+        """What answers for a method that has vectors only.
+
+        Args:
+            embed: Encodes m texts with the method, to float32 of shape (m, d).
+        """
+
+    @abstractmethod
+    def predictions(self, predictor: Predictor, seed: int) -> Predictions:
+        """Ask a method for the scored rows.
+
+        Args:
+            predictor: The method, or the probe on its vectors.
+            seed: Seed of everything random in it, and of the folds.
+
+        Raises:
+            CellError: The method cannot answer, or its answer does not fit these rows.
+        """
+
+    @abstractmethod
+    def score(self, predictions: Predictions, seed: int) -> TaskScore:
+        """Score predictions of the rows.
+
+        Args:
+            predictions: Those of the n rows.
+            seed: Seed of the resampling.
+
+        Raises:
+            CellError: The predictions give no score.
+        """
+
+
+Task = VectorTask[Entry] | PredictionTask[Entry]
 
 
 @runtime_checkable

@@ -3,112 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, f1_score
 
-from bench.core.errors import CellError, DataError, UsageError
+from bench.core.errors import CellError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
-from bench.metrics.classification import label_replicates
-from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
 from bench.suite import ClassificationSpec, Convention, NliSpec
-from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.base import TaskScore, Vectors, VectorTask
+from bench.tasks.labelled import (
+    LabelledEntry,
+    LabelledTask,
+    Outcome,
+    folded_outcome,
+    shown,
+    single_outcome,
+)
 from bench.tasks.probes import protocols
-from bench.tasks.probes.base import Examples, Labels, Probe
+from bench.tasks.probes.base import Probe, ProbeRows
 from bench.tasks.probes.logistic import Logistic
 from bench.tasks.probes.mapped import Map, MappedProbe
 
-# SentEval encodes a lone full stop where a row has no text.
-EMPTY = "."
 UNREGULARISED = 1e-9
-_SHOWN = 3
-METRICS = {"accuracy": "accuracy", "f1": "F1", "f1_macro": "macro F1"}
-Spec = TypeVar("Spec", bound=ClassificationSpec | NliSpec)
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """Predictions (E, n) of E experiments, and the fold of each row where there are folds."""
-
-    predicted: NDArray[np.int64]
-    fold: NDArray[np.intp] | None = None
-
-    def weights(self) -> NDArray[np.float64] | None:
-        """Weights that make a mean over rows the mean over folds."""
-        return None if self.fold is None else 1 / np.bincount(self.fold)[self.fold]
-
-
-class _ProbeTask(Task[Spec]):
+class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
     """A task whose vectors feed a probe; the convention and the parts decide the protocol.
 
     SentEval's: without training rows nested folds, with them folds of the training rows choose
     the regularisation, with dev rows these do. MTEB's: few-shot experiments.
     """
-
-    text_columns: tuple[str, ...]
-
-    def __init__(
-        self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention
-    ) -> None:
-        for name, rows in parts.items():
-            self._check_values(spec, name, rows)
-        if convention != "mteb":
-            parts = {name: sorted(rows, key=self._senteval_key) for name, rows in parts.items()}
-        super().__init__(spec, parts, convention)
-        labels = {row["label"] for rows in self.parts.values() for row in rows}
-        self._classes = {label: i for i, label in enumerate(sorted(labels, key=_label_key))}
-        self._check()
-
-    def _check_values(self, spec: Spec, part: str, rows: Sequence[Row]) -> None:
-        for number, row in enumerate(rows, 1):
-            wrong = [column for column in self.text_columns if not isinstance(row[column], str)]
-            wrong += ["label"] if row["label"] is None else []
-            if wrong:
-                raise CellError(
-                    f"task {spec.name}: row {number} of {part} has {row[wrong[0]]!r} as "
-                    f"{wrong[0]!r}; give it a value, or leave the row out"
-                )
-
-    def _check(self) -> None:
-        where = f"task {self.spec.name}"
-        if len(self._classes) < 2:
-            raise CellError(f"{where}: all rows have the same label")
-        if self.convention == "mteb" and "train" not in self.parts:
-            raise CellError(f"{where}: MTEB's protocol needs training rows; name them as train")
-        if "train" in self.parts:
-            self._check_training_labels(where)
-        if self._metric == "f1" and self._classes.keys() != {0, 1}:
-            raise UsageError(
-                f"{where}: metric f1 is that of label 1 among 0 and 1, and the labels are "
-                f'{_some([*self._classes])}; give metric = "f1_macro", the mean over all labels'
-            )
-
-    def _check_training_labels(self, where: str) -> None:
-        learned, scored = (
-            list(dict.fromkeys(row["label"] for row in rows))
-            for rows in (self.parts["train"], self.rows)
-        )
-        if len(learned) < 2:
-            raise CellError(f"{where}: all training rows have the same label")
-        if not set(learned) & set(scored):
-            raise DataError(
-                f"{where}: no label of its test rows ({_some(scored)}) is one of its training rows "
-                f"({_some(learned)}); write them alike in both"
-            )
-
-    @property
-    def _metric(self) -> str:
-        return getattr(self.spec, "metric", "accuracy")
-
-    def _senteval_key(self, row: Row) -> tuple[Any, ...]:
-        # SentEval sorts by words of each text and label, which decides what each fold gets.
-        lengths = [len(row[column].split()) for column in self.text_columns]
-        return (*lengths, _label_key(row["label"]))
 
     def notes(self) -> Sequence[str]:
         """Labels of scored rows that no training row has."""
@@ -120,7 +47,7 @@ class _ProbeTask(Task[Spec]):
             return []
         return [
             f"{self.spec.name}: {len(unseen)} of {len(self.rows)} test rows have a label that no "
-            f"training row has, and count as wrong: {_some(list(dict.fromkeys(unseen)))}"
+            f"training row has, and count as wrong: {shown(list(dict.fromkeys(unseen)))}"
         ]
 
     def texts(self) -> Mapping[str, Column]:
@@ -144,9 +71,6 @@ class _ProbeTask(Task[Spec]):
     def _drawn(self) -> list[int]:
         return sorted({row for rows in self._experiments() for row in rows})
 
-    def _text(self, text: str) -> str:
-        return text if self.convention == "mteb" or text.strip() else EMPTY
-
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Fit the probe and score its predictions.
 
@@ -154,7 +78,7 @@ class _ProbeTask(Task[Spec]):
             CellError: The rows do not suffice for the protocol.
         """
         parts = {
-            part: Examples(self._features(part, vectors), self._labels(rows))
+            part: ProbeRows(self._features(part, vectors), self._labels(rows))
             for part, rows in self._used().items()
         }
         return self._scored(parts, self._probe(), seed)
@@ -181,13 +105,13 @@ class _ProbeTask(Task[Spec]):
             CellError: The rows do not suffice for the protocol or for the maps.
         """
         columns = self._columns("test", vectors)
-        parts = {"test": Examples(np.hstack(columns), self._labels(self.rows))}
+        parts = {"test": ProbeRows(np.hstack(columns), self._labels(self.rows))}
         # It goes to other processes, without the task and all its rows.
         features = partial(text_features, features=self.spec.features)
         probe = MappedProbe(self._probe(), fit, len(columns), features)
         return self._scored(parts, probe, seed)
 
-    def _scored(self, parts: Mapping[str, Examples], probe: Probe, seed: int) -> TaskScore:
+    def _scored(self, parts: Mapping[str, ProbeRows], probe: Probe, seed: int) -> TaskScore:
         try:
             outcome = self._predict(parts, probe)
         except ValueError as error:
@@ -205,10 +129,7 @@ class _ProbeTask(Task[Spec]):
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
         return text_features(self._columns(part, vectors), self.spec.features)
 
-    def _labels(self, rows: Sequence[Row]) -> Labels:
-        return np.array([self._classes[row["label"]] for row in rows], dtype=np.int64)
-
-    def _predict(self, parts: Mapping[str, Examples], probe: Probe) -> _Outcome:
+    def _predict(self, parts: Mapping[str, ProbeRows], probe: Probe) -> Outcome:
         test = parts["test"]
         if "train" not in parts:
             return folded_outcome(*protocols.nested_folds(test, probe, self.spec.folds))
@@ -216,7 +137,7 @@ class _ProbeTask(Task[Spec]):
         if self.convention == "mteb":
             position = {row: i for i, row in enumerate(self._drawn())}
             rows = [[position[row] for row in drawn] for drawn in self._experiments()]
-            return _Outcome(protocols.few_shot(train, test.x, rows))
+            return Outcome(protocols.few_shot(train, test.x, rows))
         if "dev" in parts:
             return single_outcome(protocols.dev_split(train, parts["dev"], test.x, probe))
         return single_outcome(protocols.cross_validated(train, test.x, probe, self.spec.folds))
@@ -231,31 +152,6 @@ class _ProbeTask(Task[Spec]):
         from bench.tasks.probes.senteval_torch import SentEvalTorch
 
         return SentEvalTorch(len(self._classes))
-
-    def _task_score(self, outcome: _Outcome, gold: Labels, seed: int) -> TaskScore:
-        correct = outcome.predicted == gold
-        value = correct.mean(axis=0)
-        counts = resample_counts(len(gold), np.random.default_rng(seed))
-        metrics = _metrics(outcome, gold, len(self._classes))
-        if self._metric == "accuracy":
-            replicates = mean_replicates(value, counts, outcome.weights())
-        else:
-            of_f1 = [self._f1_replicates(one, gold, counts) for one in outcome.predicted]
-            replicates = np.mean(of_f1, axis=0)
-        items: dict[str, NDArray[Any]] = {
-            "value": value,
-            "predicted": outcome.predicted.T.astype(np.int32),
-            "gold": gold.astype(np.int32),
-        }
-        name, main = METRICS[self._metric], metrics[self._metric]
-        return TaskScore(name, main, metrics, items, replicates)
-
-    def _f1_replicates(
-        self, predicted: Labels, gold: Labels, counts: NDArray[np.int16]
-    ) -> NDArray[np.float64]:
-        if self._metric == "f1":
-            return f1_replicates(predicted == 1, gold == 1, counts)
-        return label_replicates(predicted, gold, len(self._classes), counts)["f1_macro"]
 
 
 class ClassificationTask(_ProbeTask[ClassificationSpec]):
@@ -318,42 +214,3 @@ def pair_features(
     if features == "absdiff_product":
         return np.hstack(symmetric)
     return np.hstack([u, v, symmetric[1], symmetric[0]])
-
-
-def single_outcome(predicted: Labels) -> _Outcome:
-    """Predictions (n,) of a single experiment."""
-    return _Outcome(predicted[None, :])
-
-
-def folded_outcome(predicted: Labels, fold: NDArray[np.intp]) -> _Outcome:
-    """Predictions (n,) and the fold (n,) in which each was made."""
-    return _Outcome(predicted[None, :], fold)
-
-
-def _metrics(outcome: _Outcome, gold: Labels, classes: int) -> dict[str, float]:
-    experiments = outcome.predicted
-    accuracy = [np.average(p == gold, weights=outcome.weights()) for p in experiments]
-    metrics = {
-        "accuracy": float(np.mean(accuracy)),
-        "f1_macro": _mean(f1_score, experiments, gold, average="macro", zero_division=0),
-    }
-    if classes == 2:
-        metrics["f1"] = _mean(f1_score, experiments, gold, zero_division=0)
-        metrics["ap"] = float(np.mean([average_precision_score(gold, p) for p in experiments]))
-    if len(experiments) > 1:
-        metrics |= {f"accuracy_{i}": float(value) for i, value in enumerate(accuracy)}
-    return metrics
-
-
-def _mean(metric: Any, experiments: NDArray[np.int64], gold: Labels, **options: Any) -> float:
-    return float(np.mean([metric(gold, predicted, **options) for predicted in experiments]))
-
-
-def _some(labels: Sequence[Any]) -> str:
-    """The first few of some labels."""
-    return ", ".join([*map(repr, labels[:_SHOWN]), *(["…"] if len(labels) > _SHOWN else [])])
-
-
-def _label_key(label: Any) -> tuple[str, Any]:
-    """Order labels of any one type, numbers by value."""
-    return ("number", label) if isinstance(label, int | float) else ("text", str(label))

@@ -17,12 +17,12 @@ from bench.encoding.encoder import Column
 from bench.metrics.clusters import bcubed_f1, homogeneity_completeness, v_measures
 from bench.stats.bootstrap import resample_counts
 from bench.suite import ClusteringSpec, Convention
-from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.base import TaskScore, Vectors, VectorTask
 
 SEEDS = 5
 
 
-class ClusteringTask(Task[ClusteringSpec]):
+class ClusteringTask(VectorTask[ClusteringSpec]):
     """Rows of ``text`` and ``label``.
 
     k-means with as many clusters as labels starts from five seeds, once each (k-means++), on the

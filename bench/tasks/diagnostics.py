@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, roc_auc_score
 
-from bench.method import Label
-from bench.method.pool import PoolAnswer, PseudoLabels
+from bench.method import Composition, Label, PseudoLabels
 from bench.metrics.agreement import correlations, disagreement, kappa, q_statistic
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
@@ -26,12 +25,12 @@ MIN_PRECISION = 0.90
 
 
 def diagnose(
-    answer: PoolAnswer, gold: Sequence[Label], pool: Sequence[Label | None]
+    made_of: Composition, gold: Sequence[Label], pool: Sequence[Label | None]
 ) -> dict[str, Any]:
-    """Describe an answer as JSON values.
+    """Describe what an answer is made of, as JSON values.
 
     Args:
-        answer: Predictions of n texts, and what they are made of.
+        made_of: What the answer for n texts is made of.
         gold: Labels of these texts.
         pool: Labels of all rows of the pool, None where they are not known.
 
@@ -40,21 +39,21 @@ def diagnose(
         each two members, ``scores`` of members, combinations and baselines, ``oracle``, and
         ``alarms``.
     """
-    found = dict(answer.report)
-    known = None if answer.pseudo is None else _known(answer.pseudo, pool)
+    facts = dict(made_of.report)
+    known = None if made_of.pseudo is None else _known(made_of.pseudo, pool)
     if known is not None and len(known.rows):
-        found["audit"] = audit(known, answer.classes, pool)
-    truth = _Truth(answer.classes, gold)
-    found["errors"] = {
-        f"{one} / {two}": truth.compare(answer.members[one], answer.members[two])
-        for one, two in combinations(answer.members, 2)
+        facts["audit"] = audit(known, made_of.classes, pool)
+    truth = _Truth(made_of.classes, gold)
+    facts["errors"] = {
+        f"{first} / {second}": truth.compare(made_of.members[first], made_of.members[second])
+        for first, second in combinations(made_of.members, 2)
     }
-    every = {**answer.members, **answer.combined, **answer.baselines}
-    found["scores"] = {name: truth.scores(outputs) for name, outputs in every.items()}
-    found["oracle"] = truth.oracle([*answer.members.values()])
-    found["chosen"] = answer.chosen
-    found["alarms"] = alarms(found)
-    return found
+    every = {**made_of.members, **made_of.combined, **made_of.baselines}
+    facts["scores"] = {name: truth.scores(outputs) for name, outputs in every.items()}
+    facts["oracle"] = truth.oracle([*made_of.members.values()])
+    facts["chosen"] = made_of.chosen
+    facts["alarms"] = alarms(facts)
+    return facts
 
 
 def _known(pseudo: PseudoLabels, pool: Sequence[Label | None]) -> PseudoLabels:
@@ -81,20 +80,21 @@ def audit(
         they say nothing of a filter.
     """
     true = [pool[row] for row in pseudo.rows]
-    found: dict[str, Any] = {}
+    shares: dict[str, Any] = {}
     if classes:
         likeliest = [classes[column] for column in pseudo.outputs.argmax(axis=1)]
-        right = np.array([one == two for one, two in zip(likeliest, true, strict=True)], dtype=bool)
+        agree = [given == label for given, label in zip(likeliest, true, strict=True)]
+        right = np.array(agree, dtype=bool)
     else:
         distance = np.abs(pseudo.outputs[:, 0] - np.array(true, dtype=np.float64))
         right = distance <= pseudo.tolerance
-        found["rmse_kept"] = _root_mean_square(distance[pseudo.kept])
-        found["rmse_rejected"] = _root_mean_square(distance[~pseudo.kept])
+        shares["rmse_kept"] = _root_mean_square(distance[pseudo.kept])
+        shares["rmse_rejected"] = _root_mean_square(distance[~pseudo.kept])
     kept, hits = pseudo.kept, float((right & pseudo.kept).sum())
     precision = _ratio(hits, kept.sum())
     recall = None if kept.all() else _ratio(hits, right.sum())
     both = (precision or 0) + (recall or 0) if recall is not None else 0
-    return found | {
+    return shares | {
         "labelled": len(right),
         "kept": int(kept.sum()),
         "accuracy": _ratio(right.sum(), len(right)),
@@ -125,36 +125,36 @@ class _Truth:
 
     def _probability(self, outputs: Floats) -> Floats:
         column = self._gold.astype(np.intp)
-        found = np.take_along_axis(outputs, column.clip(0)[:, None], axis=1)[:, 0]
-        return np.where(column < 0, 0.0, found)
+        given = np.take_along_axis(outputs, column.clip(0)[:, None], axis=1)[:, 0]
+        return np.where(column < 0, 0.0, given)
 
     def right(self, outputs: Floats) -> NDArray[np.bool_]:
         """Whether the likeliest classes are the true ones, (n,)."""
         return np.asarray(outputs.argmax(axis=1) == self._gold)
 
-    def compare(self, one: Floats, two: Floats) -> dict[str, float | None]:
+    def compare(self, first: Floats, second: Floats) -> dict[str, float | None]:
         """How alike the errors of two members are, and their outputs."""
-        linear, ranks = correlations(self.errors(one), self.errors(two))
+        linear, ranks = correlations(self.errors(first), self.errors(second))
         # Of two probabilities one says it all, and with both the correlation would be the same.
         outputs = (
-            pearson(one[:, -1], two[:, -1])
-            if one.shape[1] < 3
-            else pearson(one.ravel(), two.ravel())
+            pearson(first[:, -1], second[:, -1])
+            if first.shape[1] < 3
+            else pearson(first.ravel(), second.ravel())
         )
-        found = {"pearson": linear, "spearman": ranks, "outputs": outputs}
+        alike = {"pearson": linear, "spearman": ranks, "outputs": outputs}
         if self._classes:
-            first, second = self.right(one), self.right(two)
-            found |= {
-                "disagreement": disagreement(first, second),
-                "q": q_statistic(first, second),
-                "kappa": kappa(first, second),
+            both = self.right(first), self.right(second)
+            alike |= {
+                "disagreement": disagreement(*both),
+                "q": q_statistic(*both),
+                "kappa": kappa(*both),
             }
-        return {name: _finite(value) for name, value in found.items()}
+        return {name: _finite(value) for name, value in alike.items()}
 
     def scores(self, outputs: Floats) -> dict[str, float | None]:
         """Metrics of outputs: of classes or of scores."""
-        found = self._of_classes(outputs) if self._classes else self._of_scores(outputs)
-        return {name: _finite(value) for name, value in found.items()}
+        metrics = self._of_classes(outputs) if self._classes else self._of_scores(outputs)
+        return {name: _finite(value) for name, value in metrics.items()}
 
     def _of_scores(self, outputs: Floats) -> dict[str, float]:
         return {
@@ -187,21 +187,22 @@ class _Truth:
     def oracle(self, members: Sequence[Floats]) -> dict[str, float]:
         """What the best member for each text would reach."""
         if self._classes:
-            return {"accuracy": float(np.any([self.right(one) for one in members], axis=0).mean())}
-        errors = np.min([np.abs(self.errors(one)) for one in members], axis=0)
+            right = np.any([self.right(outputs) for outputs in members], axis=0)
+            return {"accuracy": float(right.mean())}
+        errors = np.min([np.abs(self.errors(outputs)) for outputs in members], axis=0)
         return {"rmse": float(np.sqrt(np.square(errors).mean()))}
 
 
-def alarms(found: Mapping[str, Any]) -> list[str]:
-    """What is out of bounds, a sentence each."""
+def alarms(facts: Mapping[str, Any]) -> list[str]:
+    """What of the facts of ``diagnose`` is out of bounds, a sentence each."""
     told = []
-    audited = found.get("audit", {})
+    audited = facts.get("audit", {})
     accuracy, precision = audited.get("accuracy_kept"), audited.get("precision")
     if accuracy is not None and accuracy < MIN_ACCURACY:
         told.append(f"{accuracy:.1%} of the kept pseudo-labels are right, below {MIN_ACCURACY:.0%}")
     elif precision is not None and precision < MIN_PRECISION:
         told.append(f"the filter's precision is {precision:.1%}, below {MIN_PRECISION:.0%}")
-    weights = found.get("weights", {})
+    weights = facts.get("weights", {})
     shares, signed = weights.get("shares", {}), weights.get("weights", {})
     if len(shares) > 1:
         told += [
@@ -212,7 +213,7 @@ def alarms(found: Mapping[str, Any]) -> list[str]:
     told += [f"{name} has a negative weight" for name, weight in signed.items() if weight < 0]
     told += [
         f"errors of {pair} correlate by {values['pearson']:.2f}, above {MAX_CORRELATION}"
-        for pair, values in found.get("errors", {}).items()
+        for pair, values in facts.get("errors", {}).items()
         if values["pearson"] is not None and values["pearson"] > MAX_CORRELATION
     ]
     return told

@@ -30,6 +30,9 @@ KINDS: Mapping[str, type[Task[Any]]] = {
         RelatednessTask,
     )
 }
+SUPERVISED: Mapping[str, type[Task[Any]]] = {
+    task.kind: task for task in (SupervisedClassificationTask, SupervisedRelatednessTask)
+}
 
 
 def task_class(spec: TaskSpec) -> type[Task[Any]]:
@@ -39,8 +42,5 @@ def task_class(spec: TaskSpec) -> type[Task[Any]]:
         from bench.tasks.mteb import MtebTask
 
         return MtebTask
-    if spec.kind == "classification" and spec.track == "supervised":
-        return SupervisedClassificationTask
-    if spec.kind == "relatedness" and spec.track == "supervised":
-        return SupervisedRelatednessTask
-    return KINDS[spec.kind]
+    kinds = SUPERVISED if spec.scored_as == "predictions" else KINDS
+    return kinds[spec.kind]

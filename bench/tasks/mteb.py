@@ -23,12 +23,12 @@ from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.suite import Convention, MtebSpec, StsSpec
 from bench.suite.mteb import find_benchmark, find_task
-from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.base import TaskScore, Vectors, VectorTask
 
 Encode = Callable[[Sequence[str], str | None], NDArray[np.float32]]
 
 
-class MtebTask(Task[MtebSpec]):
+class MtebTask(VectorTask[MtebSpec]):
     """A task that mteb loads and scores.
 
     mteb asks for vectors column by column, as it goes. A first pass with stand-in vectors learns

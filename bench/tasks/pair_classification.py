@@ -17,10 +17,10 @@ from bench.metrics.similarity import similarities
 from bench.metrics.thresholds import best_thresholds
 from bench.stats.bootstrap import average_precision_replicates, resample_counts
 from bench.suite import Convention, PairClassificationSpec
-from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.base import TaskScore, Vectors, VectorTask
 
 
-class PairClassificationTask(Task[PairClassificationSpec]):
+class PairClassificationTask(VectorTask[PairClassificationSpec]):
     """Rows of ``sentence1``, ``sentence2`` and ``label`` (1 positive, 0 negative).
 
     The main score is the average precision of the cosine; under MTEB's convention it is the best

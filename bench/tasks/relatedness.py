@@ -14,13 +14,13 @@ from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import pearson_replicates, resample_counts
 from bench.suite import Convention, RelatednessSpec
-from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.base import BaseTask, TaskScore, Vectors, VectorTask
 from bench.tasks.classification import pair_features
 from bench.tasks.gold import check_spread
 
 
-class RelatednessTask(Task[RelatednessSpec]):
-    """Rows of ``sentence1``, ``sentence2`` and ``score``, with training and dev rows.
+class ScoredPairsTask(BaseTask[RelatednessSpec]):
+    """Rows of ``sentence1``, ``sentence2`` and ``score``, which is to be predicted.
 
     The main score is Pearson's correlation of predicted and gold score.
 
@@ -28,7 +28,6 @@ class RelatednessTask(Task[RelatednessSpec]):
         DataError: All gold scores of a part are equal, or one is not between 0 and ``classes``.
     """
 
-    kind = "relatedness"
     text_columns: tuple[str, ...] = ("sentence1", "sentence2")
 
     def __init__(
@@ -36,7 +35,7 @@ class RelatednessTask(Task[RelatednessSpec]):
     ) -> None:
         super().__init__(spec, parts, convention)
         # Rows of a pool may have no scores.
-        for part in (one for one in parts if one != "pool"):
+        for part in (name for name in parts if name != "pool"):
             gold, where = self._gold(part), f"task {spec.name}, {part} rows"
             check_spread(where, gold)
             if gold.min() < 0 or gold.max() > spec.classes:
@@ -44,6 +43,38 @@ class RelatednessTask(Task[RelatednessSpec]):
                     f"{where}: gold scores are {gold.min():g} to {gold.max():g}, the suite says "
                     f"0 or 1 to {spec.classes}; set classes, or scale the scores"
                 )
+
+    def _score_of(self, predicted: NDArray[np.float64], predictor: str, seed: int) -> TaskScore:
+        gold = self._gold("test")
+        main = pearson(predicted, gold)
+        if not np.isfinite(main):
+            raise CellError(f"task {self.spec.name}: {predictor} predicts one score for every pair")
+        counts = resample_counts(len(gold), np.random.default_rng(seed))
+        error = np.abs(predicted - gold)
+        return TaskScore(
+            metric="Pearson",
+            main=main,
+            metrics={
+                "pearson": main,
+                "spearman": spearman(predicted, gold),
+                "mse": float(np.mean(error**2)),
+            },
+            items={
+                "predicted": predicted,
+                "gold": gold,
+                "value": 1 - np.minimum(error / self.spec.classes, 1),
+            },
+            replicates=pearson_replicates(predicted, gold, counts),
+        )
+
+    def _gold(self, part: str) -> NDArray[np.float64]:
+        return np.array([row["score"] for row in self.parts[part]], dtype=np.float64)
+
+
+class RelatednessTask(ScoredPairsTask, VectorTask[RelatednessSpec]):
+    """Pairs whose scores a probe learns from vectors of the training and dev rows."""
+
+    kind = "relatedness"
 
     def texts(self) -> Mapping[str, Column]:
         """Both sentences of every part."""
@@ -74,32 +105,6 @@ class RelatednessTask(Task[RelatednessSpec]):
         predicted = predict_scores(train, dev, x["test"], self.spec.classes)
         return self._score_of(predicted, "the probe", seed)
 
-    def _score_of(self, predicted: NDArray[np.float64], predictor: str, seed: int) -> TaskScore:
-        gold = self._gold("test")
-        main = pearson(predicted, gold)
-        if not np.isfinite(main):
-            raise CellError(f"task {self.spec.name}: {predictor} predicts one score for every pair")
-        counts = resample_counts(len(gold), np.random.default_rng(seed))
-        error = np.abs(predicted - gold)
-        return TaskScore(
-            metric="Pearson",
-            main=main,
-            metrics={
-                "pearson": main,
-                "spearman": spearman(predicted, gold),
-                "mse": float(np.mean(error**2)),
-            },
-            items={
-                "predicted": predicted,
-                "gold": gold,
-                "value": 1 - np.minimum(error / self.spec.classes, 1),
-            },
-            replicates=pearson_replicates(predicted, gold, counts),
-        )
-
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
-        one, two = (vectors[f"{part}/{column}"] for column in self.text_columns)
-        return pair_features(one, two, "absdiff_product")
-
-    def _gold(self, part: str) -> NDArray[np.float64]:
-        return np.array([row["score"] for row in self.parts[part]], dtype=np.float64)
+        u, v = (vectors[f"{part}/{column}"] for column in self.text_columns)
+        return pair_features(u, v, "absdiff_product")

@@ -17,7 +17,7 @@ from bench.metrics.cosine import settled
 from bench.metrics.ranking import Ties, average_precision, precision_at, reciprocal_rank
 from bench.stats.bootstrap import mean_replicates, resample_counts
 from bench.suite import Convention, RerankingSpec
-from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.base import TaskScore, Vectors, VectorTask
 
 TIES: tuple[Ties, ...] = ("optimistic", "realistic", "pessimistic")
 _Metric = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
@@ -26,7 +26,7 @@ _BY_TIES: Mapping[str, _Metric] = {
 }
 
 
-class RerankingTask(Task[RerankingSpec]):
+class RerankingTask(VectorTask[RerankingSpec]):
     """Rows of ``query``, ``positive`` and ``negative``, the latter two lists of texts.
 
     Candidates are ranked by cosine. Queries without a positive or without a negative are left

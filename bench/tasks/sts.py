@@ -16,13 +16,13 @@ from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import resample_counts, spearman_replicates
 from bench.suite import Convention, StsSpec
-from bench.tasks.base import Task, TaskScore, Vectors
+from bench.tasks.base import TaskScore, Vectors, VectorTask
 from bench.tasks.gold import check_spread
 
 CLOSE = 0.8
 
 
-class StsTask(Task[StsSpec]):
+class StsTask(VectorTask[StsSpec]):
     """STS over rows of ``sentence1``, ``sentence2``, ``score`` and, where known, ``subset``.
 
     Raises:

@@ -1,13 +1,13 @@
 """The supervised track: a method's own predictions of labels and of scores.
 
-A method without a ``predict`` is asked through a probe on its vectors, that of the frozen track.
+A method without an ``answer`` is asked through a probe on its vectors, that of the frozen track.
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from numbers import Real
@@ -20,72 +20,44 @@ from sklearn.model_selection import StratifiedKFold
 from bench.core.errors import CellError
 from bench.data.contamination import row_key
 from bench.data.rows import Row
-from bench.encoding.encoder import Column
 from bench.method import (
+    Answer,
+    Composition,
+    Item,
     Label,
     LabelledTexts,
     Predictor,
     Probabilities,
-    ProbabilityPredictor,
+    Question,
 )
-from bench.method.pool import Item, PoolAnswer
 from bench.metrics.classification import auroc_replicates, label_replicates, log_losses
 from bench.stats.bootstrap import mean_replicates, percentile_interval, resample_counts
 from bench.suite import ClassificationSpec, Convention, RelatednessSpec
-from bench.tasks.base import Task, TaskScore, Vectors
-from bench.tasks.classification import (
-    ClassificationTask,
-    folded_outcome,
-    single_outcome,
-    text_features,
-)
-from bench.tasks.probes.frozen import Embed, FrozenClassifier, FrozenScorer
-from bench.tasks.relatedness import RelatednessTask
+from bench.tasks.base import Embed, Predictions, PredictionTask, TaskScore
+from bench.tasks.classification import text_features
+from bench.tasks.labelled import LabelledTask, folded_outcome, single_outcome
+from bench.tasks.probes.frozen import FrozenClassifier, FrozenScorer
+from bench.tasks.relatedness import ScoredPairsTask
 
-PREDICTED = "predicted"
-PROBABILITIES = "probabilities"
-FOLD = "fold"
 POOL = "pool"
-_ROUNDING = 1e-6
-Spec = TypeVar("Spec", bound=ClassificationSpec | RelatednessSpec)
-Replicates = Callable[[NDArray[np.int16]], NDArray[np.float64]]
+PredictedEntry = TypeVar("PredictedEntry", bound=ClassificationSpec | RelatednessSpec)
 
 
-class SupervisedTask(Task[Spec]):
+class SupervisedTask(PredictionTask[PredictedEntry]):
     """Rows of one or two texts and what is to be predicted, which a method learns by itself.
 
-    It stands before the class of its kind, which scores the predictions.
+    It stands before the class that knows the rows of its kind and scores what is predicted.
     """
 
     text_columns: tuple[str, ...]
 
     def __init__(
-        self, spec: Spec, parts: Mapping[str, Sequence[Row]], convention: Convention
+        self, spec: PredictedEntry, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         # Not among the parts, whose labels are shown to methods.
         self._pool = parts.get(POOL, ())
         parts = {name: rows for name, rows in parts.items() if name != POOL}
         super().__init__(spec, parts, convention)
-
-    def pool(self) -> Sequence[Item]:
-        """Texts of the pool, without labels; none where the task has no pool."""
-        return self._texts(self._pool)
-
-    def diagnose(self, answer: PoolAnswer) -> dict[str, Any]:
-        """Hold what a method made of the pool, and of the scored rows, against their labels."""
-        from bench.tasks.diagnostics import diagnose
-
-        target = self.spec.target
-        labels = [None if row[target] is None else self._label(row) for row in self._pool]
-        return diagnose(answer, self._labelled("test").labels, labels)
-
-    def texts(self) -> Mapping[str, Column]:
-        """None: the method reads the texts as it likes."""
-        return {}
-
-    def test_columns(self) -> Sequence[str]:
-        """None, likewise."""
-        return []
 
     def notes(self) -> Sequence[str]:
         """What is to be said before a method is asked: training rows that are scored too."""
@@ -99,39 +71,42 @@ class SupervisedTask(Task[Spec]):
             "for case and punctuation; they are kept, as the split has them"
         ]
 
-    @abstractmethod
-    def probe(self, embed: Embed) -> Predictor:
-        """What predicts for a method that has vectors only.
-
-        Args:
-            embed: Encodes texts with the method.
-        """
-
-    def predictions(self, predictor: Any, seed: int) -> Vectors:
-        """Have a method predict the scored rows: numbers of shape (n,) under ``predicted``.
+    def predictions(self, predictor: Predictor, seed: int) -> Predictions:
+        """Ask a method for the scored rows, which it may learn from all other parts for.
 
         Raises:
-            CellError: The method cannot predict, or returns what does not fit these rows.
+            CellError: The method cannot answer, or its answer does not fit these rows.
         """
-        dev = self._labelled("dev") if "dev" in self.parts else None
-        texts = self._labelled("test").texts
-        return self._ask(predictor, texts, self._labelled("train"), dev, seed)
+        question = Question(
+            texts=self._labelled("test").texts,
+            train=self._labelled("train"),
+            dev=self._labelled("dev") if "dev" in self.parts else None,
+            pool=self._texts(self._pool),
+            seed=seed,
+        )
+        answer = self._asked(predictor, question)
+        predictions = self._in_numbers(answer)
+        if not question.pool or answer.made_of is None:
+            return predictions
+        return replace(predictions, diagnostics=self._diagnosed(answer.made_of))
 
-    def _ask(
-        self,
-        predictor: Any,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        seed: int,
-    ) -> dict[str, NDArray[Any]]:
+    def _diagnosed(self, made_of: Composition) -> dict[str, Any]:
+        """Hold what a method made of the pool, and of the scored rows, against their labels."""
+        from bench.tasks.diagnostics import diagnose
+
+        target = self.spec.target
+        labels = [None if row[target] is None else self._label(row) for row in self._pool]
+        return diagnose(made_of, self._labelled("test").labels, labels)
+
+    def _asked(self, predictor: Predictor, question: Question) -> Answer:
         try:
-            labels = predictor.predict(texts, train, dev, seed=seed)
+            answer = predictor.answer(question)
         except CellError as error:
             raise self._wrong(str(error)) from None
-        if len(labels) != len(texts):
-            raise self._wrong(f"predict returned {len(labels)} labels for {len(texts)} rows")
-        return {PREDICTED: self._numbers(labels)}
+        labels, rows = len(answer.labels), len(question.texts)
+        if labels != rows:
+            raise self._wrong(f"the method returned {labels} labels for {rows} rows")
+        return answer
 
     def _wrong(self, what: str) -> CellError:
         return CellError(f"task {self.spec.name}: {what}")
@@ -148,11 +123,13 @@ class SupervisedTask(Task[Spec]):
         """What is to be predicted of a row, as a method sees it."""
 
     @abstractmethod
-    def _numbers(self, labels: Sequence[Label]) -> NDArray[Any]:
-        """Predictions as numbers (n,), checked."""
+    def _in_numbers(self, answer: Answer) -> Predictions:
+        """An answer for n rows in the numbers of the task, checked."""
 
 
-class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], ClassificationTask):
+class SupervisedClassificationTask(
+    SupervisedTask[ClassificationSpec], LabelledTask[ClassificationSpec]
+):
     """Rows of one or two texts and ``label``.
 
     Without training rows a method learns from all folds but one and labels that, for every fold.
@@ -163,12 +140,15 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
     whose label no training row has are scored as all others; ``unseen`` is their share.
     """
 
+    kind = "classification"
+
     def __init__(
         self,
         spec: ClassificationSpec,
         parts: Mapping[str, Sequence[Row]],
         convention: Convention,
     ) -> None:
+        self.text_columns = spec.texts
         super().__init__(spec, parts, convention)
         self._gold = self._labels(self.rows)
         # A float is a score to methods, so that a class which is one goes by its text.
@@ -196,29 +176,24 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
             lambda texts: embed([self._text(text) for text in texts]), combine, self.spec.folds
         )
 
-    def predictions(self, predictor: Any, seed: int) -> Vectors:
-        """Have a method predict the scored rows.
+    def predictions(self, predictor: Predictor, seed: int) -> Predictions:
+        """Ask a method for the scored rows, or where there are no training rows for each fold.
 
         Returns:
-            Numbers of the classes, (n,), under ``predicted``. Where the method gives them,
-            probabilities of all classes, (n, K), under ``probabilities``; where there are no
-            training rows, the fold of each row, (n,), under ``fold``.
+            Classes and, where the method tells them, probabilities of all K of them.
 
         Raises:
-            CellError: The method cannot predict, or returns what does not fit these rows.
+            CellError: The method cannot answer, or its answer does not fit these rows.
         """
         if "train" in self.parts:
             return super().predictions(predictor, seed)
-        whole = self._labelled("test")
-        found: dict[str, NDArray[Any]] = {FOLD: np.empty(len(self.rows), dtype=np.intp)}
-        for number, (kept, held) in enumerate(self._folds(seed)):
+        whole, folds = self._labelled("test"), self._folds(seed)
+        parts = []
+        for kept, held in folds:
             texts = [whole.texts[row] for row in held]
-            part = self._ask(predictor, texts, _taken(whole, kept), None, seed)
-            found[FOLD][held] = number
-            for name, values in part.items():
-                empty = np.empty((len(self.rows), *values.shape[1:]), dtype=values.dtype)
-                found.setdefault(name, empty)[held] = values
-        return found
+            question = Question(texts=texts, train=_taken(whole, kept), seed=seed)
+            parts.append(self._in_numbers(self._asked(predictor, question)))
+        return _in_order(parts, [held for _, held in folds])
 
     def _folds(self, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         splitter = StratifiedKFold(self.spec.folds, shuffle=True, random_state=seed)
@@ -230,35 +205,11 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
             except ValueError as error:
                 raise self._wrong(f"no folds: {error}") from None
 
-    def _ask(
-        self,
-        predictor: Any,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        seed: int,
-    ) -> dict[str, NDArray[Any]]:
-        if not isinstance(predictor, ProbabilityPredictor):
-            return super()._ask(predictor, texts, train, dev, seed)
-        try:
-            given = predictor.predict_proba(texts, train, dev, seed=seed)
-        except CellError as error:
-            raise self._wrong(str(error)) from None
-        self._check_probabilities(given, len(texts))
-        return {
-            PREDICTED: self._numbers(given.best()),
-            PROBABILITIES: self._all_classes(given),
-        }
-
-    def _check_probabilities(self, given: Probabilities, rows: int) -> None:
-        values = given.values
-        if values.shape != (rows, len(given.labels)):
-            raise self._wrong(
-                f"predict_proba returned shape {values.shape} for {rows} rows and "
-                f"{len(given.labels)} labels"
-            )
-        if not (np.abs(values.sum(axis=1) - 1) < _ROUNDING).all() or (values < 0).any():
-            raise self._wrong("predict_proba returned rows that are no probabilities")
+    def _in_numbers(self, answer: Answer) -> Predictions:
+        given = answer.probabilities
+        return Predictions(
+            self._numbers(answer.labels), None if given is None else self._all_classes(given)
+        )
 
     def _all_classes(self, given: Probabilities) -> NDArray[np.float64]:
         """Probabilities of all classes (n, K), 0 of those that the method does not know."""
@@ -267,9 +218,9 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
         values = given.values[:, known]
         if len(known) < len(given.labels):
             values = values / values.sum(axis=1, keepdims=True)
-        found = np.zeros((len(values), len(self._classes)))
-        found[:, self._numbers([given.labels[column] for column in known])] = values
-        return found
+        whole = np.zeros((len(values), len(self._classes)))
+        whole[:, self._numbers([given.labels[column] for column in known])] = values
+        return whole
 
     def _label(self, row: Row) -> Label:
         label: Label = row["label"]
@@ -277,7 +228,7 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
 
     def _numbers(self, labels: Sequence[Label]) -> NDArray[np.int64]:
         if unknown := [label for label in labels if label not in self._numbered]:
-            raise self._wrong(f"predict returned {unknown[0]!r}, which is no label there")
+            raise self._wrong(f"the method returned {unknown[0]!r}, which is no label there")
         return np.array([self._numbered[label] for label in labels], dtype=np.int64)
 
     def _unseen(self) -> NDArray[np.bool_]:
@@ -287,48 +238,47 @@ class SupervisedClassificationTask(SupervisedTask[ClassificationSpec], Classific
         # In folds a label is missing where its only row is held out.
         return np.asarray(np.bincount(self._gold)[self._gold] == 1)
 
-    def score(self, vectors: Vectors, seed: int) -> TaskScore:
-        """Score predictions."""
-        predicted = vectors[PREDICTED]
-        if FOLD in vectors:
-            outcome = folded_outcome(predicted, vectors[FOLD])
-        else:
-            outcome = single_outcome(predicted)
-        found = self._task_score(outcome, self._gold, seed)
+    def score(self, predictions: Predictions, seed: int) -> TaskScore:
+        """Score predicted classes, and the probabilities of all where they are known."""
+        predicted, fold = predictions.values, predictions.fold
+        outcome = single_outcome(predicted) if fold is None else folded_outcome(predicted, fold)
+        score = self._task_score(outcome, self._gold, seed)
         counts = resample_counts(len(self._gold), np.random.default_rng(seed))
         correct = (predicted == self._gold).astype(np.float64)
-        values, intervals = dict(found.metrics), {}
+        values, intervals = dict(score.metrics), {}
         intervals["accuracy"] = percentile_interval(
             mean_replicates(correct, counts, outcome.weights())
         )
-        for name, (value, replicates) in self._further(vectors, counts).items():
+        for name, (value, replicates) in self._further(predictions, counts).items():
             values[name] = value
             intervals[name] = percentile_interval(replicates)
         if unseen := float(self._unseen().mean()):
             values["unseen"] = unseen
-        return replace(found, metrics=values, intervals=intervals)
+        return replace(score, metrics=values, intervals=intervals)
 
     def _further(
-        self, vectors: Vectors, counts: NDArray[np.int16]
+        self, predictions: Predictions, counts: NDArray[np.int16]
     ) -> dict[str, tuple[float, NDArray[np.float64]]]:
         """Metrics of all rows, and of their resamples (R,)."""
-        predicted, gold, classes = vectors[PREDICTED], self._gold, len(self._classes)
+        gold, classes, fold = self._gold, len(self._classes), predictions.fold
         once = np.ones((1, len(gold)), dtype=np.int16)
-        whole = label_replicates(predicted, gold, classes, once)
-        resampled = label_replicates(predicted, gold, classes, counts)
-        found = {name: (float(whole[name][0]), resampled[name]) for name in whole}
-        if PROBABILITIES in vectors:
-            given = vectors[PROBABILITIES]
+        whole = label_replicates(predictions.values, gold, classes, once)
+        resampled = label_replicates(predictions.values, gold, classes, counts)
+        metrics = {name: (float(whole[name][0]), resampled[name]) for name in whole}
+        given = predictions.probabilities
+        if given is not None:
             losses = log_losses(given, gold)
-            found["log_loss"] = float(losses.mean()), mean_replicates(losses, counts)
-            area = float(auroc_replicates(given, gold, once, vectors.get(FOLD))[0])
+            metrics["log_loss"] = float(losses.mean()), mean_replicates(losses, counts)
+            area = float(auroc_replicates(given, gold, once, fold)[0])
             if np.isfinite(area):
-                found["auroc"] = area, auroc_replicates(given, gold, counts, vectors.get(FOLD))
-        return found
+                metrics["auroc"] = area, auroc_replicates(given, gold, counts, fold)
+        return metrics
 
 
-class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], RelatednessTask):
+class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], ScoredPairsTask):
     """Rows of ``sentence1``, ``sentence2`` and ``score``, a float for the method."""
+
+    kind = "relatedness"
 
     def probe(self, embed: Embed) -> Predictor:
         """SentEval's probe, as on the frozen track."""
@@ -338,20 +288,31 @@ class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], RelatednessTask
     def _label(self, row: Row) -> Label:
         return float(row["score"])
 
-    def _numbers(self, labels: Sequence[Label]) -> NDArray[np.float64]:
-        for label in labels:
+    def _in_numbers(self, answer: Answer) -> Predictions:
+        for label in answer.labels:
             if not isinstance(label, Real) or not np.isfinite(float(label)):
-                raise self._wrong(f"predict returned {label!r}, which is no finite number")
-        return np.array(labels, dtype=np.float64)
+                raise self._wrong(f"the method returned {label!r}, which is no finite number")
+        return Predictions(np.array(answer.labels, dtype=np.float64))
 
-    def score(self, vectors: Vectors, seed: int) -> TaskScore:
-        """Score predictions.
+    def score(self, predictions: Predictions, seed: int) -> TaskScore:
+        """Score predicted scores.
 
         Raises:
             CellError: All predictions are equal.
         """
-        return self._score_of(vectors[PREDICTED], "the method", seed)
+        return self._score_of(predictions.values, "the method", seed)
 
 
 def _taken(whole: LabelledTexts, rows: NDArray[np.intp]) -> LabelledTexts:
     return LabelledTexts([whole.texts[row] for row in rows], [whole.labels[row] for row in rows])
+
+
+def _in_order(parts: Sequence[Predictions], held: Sequence[NDArray[np.intp]]) -> Predictions:
+    """Predictions of all rows, given those of the rows that each fold holds out."""
+    place = np.argsort(np.concatenate(held))
+    given = [part.probabilities for part in parts if part.probabilities is not None]
+    return Predictions(
+        np.concatenate([part.values for part in parts])[place],
+        np.concatenate(given)[place] if len(given) == len(parts) else None,
+        np.repeat(np.arange(len(held)), [len(rows) for rows in held])[place],
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -150,46 +151,51 @@ def train(
     quiet_libraries()
     keep_freed_memory()
     seed_everything(ctx.seed)
-    evaluated = bool(dev) and settings.dev_every > 0
-    given = [len(batch) for batch in batches(ctx.seed, 0)] if batches else None
-    steps = settings.steps(len(given)) if given else settings.total_steps(len(pairs))
-    check_shares(settings.batch_size, min(given) if given else settings.smallest_batch(len(pairs)))
-    max_seq_length = model.max_seq_length
-    checkpoints, seal = LossCheckpoints(model, loss), SealCheckpoints(ctx.workdir)
+    steps = _steps(settings, len(pairs), batches, ctx.seed)
+    evaluator = _evaluator(dev, settings, model.max_seq_length)
+    progress, checkpoints = ProgressCallback(ctx.progress, "train"), LossCheckpoints(model, loss)
+    stop = StopWhen(partial(out_of_patience, patience=settings.patience))
+    seal = SealCheckpoints(ctx.workdir)
     trainer = _Trainer(
         model=model,
         loss=loss,
         batches=batches,
-        args=_arguments(settings, ctx, steps, evaluated),
+        args=_arguments(settings, ctx, steps, evaluated=evaluator is not None),
         train_dataset=_dataset(pairs, labels),
-        evaluator=(
-            DevEvaluator(dev, settings.batch_size, max_seq_length) if dev and evaluated else None
-        ),
-        callbacks=[
-            ProgressCallback(ctx.progress, "train"),
-            checkpoints,
-            LogLastStep(),
-            StopWhen(partial(out_of_patience, patience=settings.patience)),
-            *callbacks,
-            seal,
-        ],
+        evaluator=evaluator,
+        callbacks=[progress, checkpoints, LogLastStep(), stop, *callbacks, seal],
     )
-    trainer.remove_callback(PrinterCallback)
+    point = _resumed(ctx, checkpoints, seal)
+    with _cut_to(settings.max_seq_length, model):
+        go_on(trainer, point)
+    _summarise(ctx, trainer, checkpoints, len(pairs))
+    return model.eval()
+
+
+def _steps(settings: TrainSettings, rows: int, batches: Batches | None, seed: int) -> int:
+    """Optimizer steps, whose batches have rows for every process."""
+    given = [len(batch) for batch in batches(seed, 0)] if batches else None
+    check_shares(settings.batch_size, min(given) if given else settings.smallest_batch(rows))
+    return settings.steps(len(given)) if given else settings.total_steps(rows)
+
+
+def _evaluator(
+    dev: list[Row] | None, settings: TrainSettings, max_seq_length: int | None
+) -> DevEvaluator | None:
+    if not dev or settings.dev_every <= 0:
+        return None
+    return DevEvaluator(dev, settings.batch_size, max_seq_length)
+
+
+def _resumed(ctx: BuildContext, checkpoints: LossCheckpoints, seal: SealCheckpoints) -> Path | None:
+    """Find what to go on from, and take up what the loss, the seal and this process have there."""
     point = _agreed_resume_point(ctx)
     if point:
         checkpoints.load(point)
         seal.restore(point)
     if not is_first():
         torch.manual_seed(ctx.seed + _RANK_STRIDE * ranks()[0])
-    model.max_seq_length = settings.max_seq_length
-    try:
-        go_on(trainer, point)
-    finally:
-        model.max_seq_length = max_seq_length
-    if is_first():
-        write_summary(ctx.workdir, trainer.state, checkpoints.seconds(), len(pairs))
-    wait_for_all()
-    return model.eval()
+    return point
 
 
 def _agreed_resume_point(ctx: BuildContext) -> Path | None:
@@ -199,6 +205,24 @@ def _agreed_resume_point(ctx: BuildContext) -> Path | None:
         resume_point(checkpoints_folder(ctx), ctx.progress.note)
     wait_for_all()
     return resume_point(checkpoints_folder(ctx))
+
+
+@contextmanager
+def _cut_to(length: int | None, model: SentenceTransformer) -> Iterator[None]:
+    """Cut texts to a number of tokens for a while."""
+    whole, model.max_seq_length = model.max_seq_length, length
+    try:
+        yield
+    finally:
+        model.max_seq_length = whole
+
+
+def _summarise(
+    ctx: BuildContext, trainer: _Trainer, checkpoints: LossCheckpoints, rows: int
+) -> None:
+    if is_first():
+        write_summary(ctx.workdir, trainer.state, checkpoints.seconds(), rows)
+    wait_for_all()
 
 
 class _Trainer(FiniteTrainer):
@@ -212,6 +236,7 @@ class _Trainer(FiniteTrainer):
     def __init__(self, *, batches: Batches | None, **kwargs: Any) -> None:
         self._batches = batches
         super().__init__(**kwargs)
+        self.remove_callback(PrinterCallback)
         if ranks()[1] > 1:
             prepare_model = self.accelerator.prepare_model
             self.accelerator.prepare_model = partial(prepare_model, evaluation_mode=True)
@@ -239,11 +264,8 @@ class _Trainer(FiniteTrainer):
         It is set here, since every process encodes and only the first one calls the evaluator.
         """
         model, evaluator = cast("Any", self.model), cast("DevEvaluator", self.evaluator)
-        cut, model.max_seq_length = model.max_seq_length, evaluator.max_seq_length
-        try:
+        with _cut_to(evaluator.max_seq_length, model):
             return super().evaluation_loop(*args, **kwargs)
-        finally:
-            model.max_seq_length = cut
 
     def _modules(self) -> torch.nn.ModuleList:
         return torch.nn.ModuleList([self.model, cast("torch.nn.Module", self.loss)])
@@ -291,7 +313,7 @@ def _dataset(pairs: list[tuple[str, ...]], labels: Sequence[float] | None) -> Da
 
 
 def _arguments(
-    settings: TrainSettings, ctx: BuildContext, steps: int, evaluated: bool
+    settings: TrainSettings, ctx: BuildContext, steps: int, *, evaluated: bool
 ) -> SentenceTransformerTrainingArguments:
     every = settings.dev_every if evaluated else settings.checkpoint_every
     arguments = SentenceTransformerTrainingArguments(

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.contamination import normalise
-from bench.method.pool import Item
-from bench.methods.ensemble.retrieval import HeldOut, Vectors, item_vectors
+from bench.method import Item
+from bench.methods.ensemble.retrieval import Embeddings, HeldOut, item_vectors
 
 RATE = 0.1
 _WORD = re.compile(r"[A-Za-z]{3,}")
@@ -65,9 +65,9 @@ def _replaced(
 
 def augment(
     items: Sequence[Item],
-    vectors: Vectors,
+    vectors: Embeddings,
     arms: Mapping[str, Callable[[Sequence[str]], list[str]]],
-    encode: Callable[[Sequence[str]], Vectors],
+    encode: Callable[[Sequence[str]], Embeddings],
     least: float,
     held_out: HeldOut,
 ) -> Augmented:
@@ -83,7 +83,7 @@ def augment(
         least: Least cosine of a variant to its item.
         held_out: Texts that no variant may be the same as.
     """
-    found: list[Item] = []
+    kept_items: list[Item] = []
     sources: list[int] = []
     made, kept = dict.fromkeys(arms, 0), dict.fromkeys(arms, 0)
     for name, arm in arms.items():
@@ -96,11 +96,12 @@ def augment(
         near = item_vectors([variants[i] for i in rows], encode)
         rows = [i for i, unit in zip(rows, near, strict=True) if float(unit @ vectors[i]) >= least]
         kept[name] = len(rows)
-        found += [variants[i] for i in rows]
+        kept_items += [variants[i] for i in rows]
         sources += rows
-    return Augmented(found, np.array(sources, dtype=np.intp), made, kept)
+    return Augmented(kept_items, np.array(sources, dtype=np.intp), made, kept)
 
 
 def _serves(item: Item, variant: Item, held_out: HeldOut) -> bool:
-    differs = any(normalise(one) != normalise(two) for one, two in zip(item, variant, strict=True))
+    both = zip(item, variant, strict=True)
+    differs = any(normalise(text) != normalise(varied) for text, varied in both)
     return differs and all(text.strip() for text in variant) and variant not in held_out

@@ -22,7 +22,7 @@ Loss = Literal["mse", "ce"]
 
 
 @dataclass(frozen=True)
-class Parts:
+class ContextParts:
     """What stands between a transformer and its output.
 
     Attributes:
@@ -63,10 +63,10 @@ class ContextAttention(nn.Module):
         # A softmax over nothing is NaN: rows without texts look at all of them and are zeroed.
         hidden_texts = ~present & any_present[:, None]
         keys = self.project(context)
-        found: Tensor = self.attention(
+        attended: Tensor = self.attention(
             hidden, keys, keys, key_padding_mask=hidden_texts, need_weights=False
         )[0]
-        return found * any_present[:, None, None]
+        return attended * any_present[:, None, None]
 
 
 class Refinement(nn.Module):
@@ -89,8 +89,8 @@ class Refinement(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Map tokens (B, L, h) with a mask (B, L) to (B, L, 384)."""
         columns = (hidden * mask[:, :, None]).transpose(1, 2)
-        found = torch.cat([convolve(columns) for convolve in self.convolutions], dim=1)
-        return functional.gelu(found).transpose(1, 2)
+        convolved = torch.cat([convolve(columns) for convolve in self.convolutions], dim=1)
+        return functional.gelu(convolved).transpose(1, 2)
 
 
 class AttentionPooling(nn.Module):
@@ -137,7 +137,7 @@ class ContextModel(nn.Module):
         parts: What there is of all this.
     """
 
-    def __init__(self, encoder: nn.Module, context: int, outputs: int, parts: Parts) -> None:
+    def __init__(self, encoder: nn.Module, context: int, outputs: int, parts: ContextParts) -> None:
         super().__init__()
         self.encoder = encoder
         width = int(encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]  # transformers'
@@ -195,5 +195,5 @@ def prediction_loss(outputs: Tensor, targets: Tensor, loss: Loss, *, classes: bo
     """
     if loss == "ce":
         return functional.cross_entropy(outputs, targets)
-    found = probabilities(outputs, classes=classes)
-    return (found - targets).square().sum(dim=1).mean()
+    predicted = probabilities(outputs, classes=classes)
+    return (predicted - targets).square().sum(dim=1).mean()

@@ -7,16 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.core.fingerprint import fingerprint
-from bench.method import BuildContext, Label, LabelledTexts, Probabilities
-from bench.method.pool import Item, PoolAnswer, PseudoLabels
-from bench.methods.ensemble.material import Material
+from bench.method import (
+    Answer,
+    BuildContext,
+    Composition,
+    LabelsOnly,
+    Probabilities,
+    PseudoLabels,
+    Question,
+)
+from bench.methods.ensemble.facts import training_facts
 from bench.methods.ensemble.memory import Memory
 from bench.methods.ensemble.pipeline import Fold, Training, predicted, stack_of
-from bench.methods.ensemble.report import describe
+from bench.methods.ensemble.rows import EnsembleRows
 from bench.methods.ensemble.settings import LABELLER, EnsembleConfig
 from bench.methods.ensemble.stack import ways
 from bench.methods.ensemble.targets import Floats
-from bench.training.classifiers.saved import LabelsOnly
 
 
 class EnsembleEncoder(LabelsOnly):
@@ -36,83 +42,54 @@ class EnsembleEncoder(LabelsOnly):
         self._config, self._ctx = config, ctx
         self._members, self._labeller = members, labeller
 
-    def predict(
-        self,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Sequence[Label]:
-        """Learn without a pool: nothing is retrieved and nothing pseudo-labelled."""
-        return self.predict_with_pool(texts, train, dev, (), seed=seed).labels
-
-    def predict_proba(
-        self,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
-        """Learn without a pool, and tell how probable labels are.
-
-        Raises:
-            CellError: As ``predict_with_pool``, or the labels are scores.
-        """
-        return self.predict_with_pool(texts, train, dev, (), seed=seed).probabilities()
-
-    def predict_with_pool(
-        self,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        pool: Sequence[Item],
-        *,
-        seed: int,
-    ) -> PoolAnswer:
+    def answer(self, question: Question) -> Answer:
         """Train in folds of the gold rows, combine, predict.
 
-        Models that were trained on the same rows before are not trained again.
+        Models that were trained on the same rows before are not trained again. Without a pool
+        nothing is retrieved and nothing pseudo-labelled.
 
         Raises:
             CellError: There are too few gold rows, they have one label only, or a setting is not
                 defined for this kind of labels.
         """
-        config, ctx = self._config, self._ctx
+        config, ctx, seed = self._config, self._ctx, question.seed
         if "bt" in config.augment and not config.translators:
             ctx.progress.note("  augment: bt is left out, as translators names no models")
-        material = Material(config, ctx, texts=texts, train=train, dev=dev, pool=pool, seed=seed)
-        rows = material.fingerprint()
+        rows = EnsembleRows(config, ctx, question)
+        of_rows = rows.fingerprint()
         members, labeller = (
-            Memory(ctx.models.kept(fingerprint(["hierarchical-ensemble", identity, seed, rows])))
+            Memory(ctx.models.kept(fingerprint(["hierarchical-ensemble", identity, seed, of_rows])))
             for identity in (self._members, self._labeller)
         )
-        folds = Training(material, ctx, members, labeller, seed).run()
-        stack = stack_of(material, folds)
+        folds = Training(rows, ctx, members, labeller, seed).run()
+        stack = stack_of(rows, folds)
         outputs = {name: predicted(folds, name) for name in config.models}
         combined: dict[str, Floats] = {
             way: stack.combine(way, outputs) for way in ways(stack.classes)
         }
-        return PoolAnswer(
-            labels=material.targets.labels(combined[config.ensemble]),
-            classes=material.targets.classes,
+        chosen, classes = combined[config.ensemble], rows.targets.classes
+        made_of = Composition(
+            classes=classes,
             chosen=config.ensemble,
             members=outputs,
             combined=combined,
-            baselines={LABELLER: predicted(folds, LABELLER)} if material.labels_pool else {},
-            pseudo=_pseudo(material, folds),
-            report=describe(material, folds, stack),
+            baselines={LABELLER: predicted(folds, LABELLER)} if rows.labels_pool else {},
+            pseudo=_pseudo(rows, folds),
+            report=training_facts(rows, folds, stack),
         )
+        probabilities = Probabilities(classes, chosen) if classes else None
+        return Answer(rows.targets.labels(chosen), probabilities, made_of)
 
 
-def _pseudo(material: Material, folds: Sequence[Fold]) -> PseudoLabels | None:
-    found = [(fold, fold.selection) for fold in folds if fold.selection is not None]
-    if not found:
+def _pseudo(rows: EnsembleRows, folds: Sequence[Fold]) -> PseudoLabels | None:
+    chosen = [(fold, fold.selection) for fold in folds if fold.selection is not None]
+    if not chosen:
         return None
     return PseudoLabels(
-        rows=np.concatenate([material.clean.rows[one.rows] for _, one in found]),
-        outputs=np.concatenate([fold.labels for fold, _ in found]),
-        kept=np.concatenate([one.kept for _, one in found]),
-        tolerance=np.concatenate([np.full(len(one.rows), fold.sigma) for fold, one in found]),
+        rows=np.concatenate([rows.clean.rows[selection.rows] for _, selection in chosen]),
+        outputs=np.concatenate([fold.labels for fold, _ in chosen]),
+        kept=np.concatenate([selection.kept for _, selection in chosen]),
+        tolerance=np.concatenate(
+            [np.full(len(selection.rows), fold.sigma) for fold, selection in chosen]
+        ),
     )

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.method.pool import Item
+from bench.method import Item
 from bench.methods.ensemble.targets import Floats
 
 FEATURES = 50_000
 
 
 @dataclass(frozen=True)
-class Examples:
+class MemberRows:
     """Texts or pairs to learn from or to predict.
 
     Attributes:
@@ -29,15 +29,15 @@ class Examples:
     neighbours: NDArray[np.intp]
     targets: Floats | None = None
 
-    def without_context(self) -> Examples:
+    def without_context(self) -> MemberRows:
         """The same with no retrieved texts."""
-        return Examples(self.items, np.full_like(self.neighbours, -1), self.targets)
+        return MemberRows(self.items, np.full_like(self.neighbours, -1), self.targets)
 
-    def __add__(self, other: Examples) -> Examples:
+    def __add__(self, other: MemberRows) -> MemberRows:
         """These and others, both to learn from."""
         if self.targets is None or other.targets is None:
             raise ValueError("examples without targets cannot be learnt from")
-        return Examples(
+        return MemberRows(
             [*self.items, *other.items],
             np.concatenate([self.neighbours, other.neighbours]),
             np.concatenate([self.targets, other.targets]),
@@ -45,7 +45,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class MemberOutputs:
     """Outputs (n, o), and how much the context adds to each text, (n,)."""
 
     outputs: Floats
@@ -55,10 +55,10 @@ class Predicted:
 class Member(Protocol):
     """A model of the ensemble."""
 
-    def fit(self, stages: Sequence[Examples], seed: int) -> None:
+    def fit(self, stages: Sequence[MemberRows], seed: int) -> None:
         """Learn from examples, one stage after the other."""
 
-    def predict(self, examples: Examples) -> Predicted:
+    def predict(self, examples: MemberRows) -> MemberOutputs:
         """Predict probabilities by class, or scores."""
 
 
@@ -78,7 +78,7 @@ class TfidfMember:
         self._weights: Any = None
         self._ridge: Any = None
 
-    def fit(self, stages: Sequence[Examples], seed: int) -> None:
+    def fit(self, stages: Sequence[MemberRows], seed: int) -> None:
         """Fit the weights and the regression."""
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import Ridge
@@ -91,14 +91,14 @@ class TfidfMember:
         self._weights.fit([text for item in items for text in item])
         self._ridge = Ridge(random_state=seed).fit(self._features(items), targets)
 
-    def predict(self, examples: Examples) -> Predicted:
+    def predict(self, examples: MemberRows) -> MemberOutputs:
         """Predict probabilities by class, or scores."""
-        found = self._ridge.predict(self._features(examples.items))
-        found = np.asarray(found).reshape(len(examples.items), -1)
+        flat = self._ridge.predict(self._features(examples.items))
+        outputs = np.asarray(flat).reshape(len(examples.items), -1)
         if self._classes:
-            found = found.clip(1e-6, 1)
-            found /= found.sum(axis=1, keepdims=True)
-        return Predicted(found, np.zeros(len(found)))
+            outputs = outputs.clip(1e-6, 1)
+            outputs /= outputs.sum(axis=1, keepdims=True)
+        return MemberOutputs(outputs, np.zeros(len(outputs)))
 
     def _features(self, items: Sequence[Item]) -> Any:
         from scipy.sparse import hstack
@@ -106,5 +106,5 @@ class TfidfMember:
         columns = [self._weights.transform(column) for column in zip(*items, strict=True)]
         if len(columns) == 1:
             return columns[0]
-        one, two = columns
-        return hstack([abs(one - two), one.multiply(two)]).tocsr()
+        first, second = columns
+        return hstack([abs(first - second), first.multiply(second)]).tocsr()

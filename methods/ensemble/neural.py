@@ -15,17 +15,16 @@ from torch import Tensor, nn
 
 from bench.core.errors import CellError, UsageError
 from bench.core.progress import quiet_libraries
-from bench.method import BuildContext
-from bench.method.pool import Item
+from bench.method import BuildContext, Item
 from bench.methods.ensemble.context_model import (
     ContextModel,
+    ContextParts,
     Loss,
-    Parts,
     prediction_loss,
     probabilities,
 )
-from bench.methods.ensemble.members import Examples, Predicted
-from bench.methods.ensemble.retrieval import ABSENT, Vectors
+from bench.methods.ensemble.members import MemberOutputs, MemberRows
+from bench.methods.ensemble.retrieval import ABSENT, Embeddings
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 
@@ -52,7 +51,7 @@ class Recipe:
     """
 
     base: str
-    parts: Parts
+    parts: ContextParts
     loss: Loss
     lr: float
     head_lr: float
@@ -77,7 +76,13 @@ class NeuralMember:
     """
 
     def __init__(
-        self, recipe: Recipe, ctx: BuildContext, snippets: Vectors, outputs: int, *, classes: bool
+        self,
+        recipe: Recipe,
+        ctx: BuildContext,
+        snippets: Embeddings,
+        outputs: int,
+        *,
+        classes: bool,
     ) -> None:
         self._recipe, self._ctx, self._classes = recipe, ctx, classes
         # A row of zeros behind all others, which is what row −1 reads.
@@ -88,7 +93,7 @@ class NeuralMember:
         self._tokenizer: Any = None
         self._centre, self._scale = 0.0, 1.0
 
-    def fit(self, stages: Sequence[Examples], seed: int) -> None:
+    def fit(self, stages: Sequence[MemberRows], seed: int) -> None:
         """Train, one stage after the other.
 
         Raises:
@@ -113,7 +118,7 @@ class NeuralMember:
             self._train(self._model, stage, seed)
         self._model.eval()
 
-    def _train(self, model: ContextModel, stage: Examples, seed: int) -> None:
+    def _train(self, model: ContextModel, stage: MemberRows, seed: int) -> None:
         recipe, rows = self._recipe, self._rows(stage)
         steps = math.ceil(math.ceil(len(rows) / recipe.batch_size) * recipe.epochs)
         with TemporaryDirectory() as folder:
@@ -128,7 +133,7 @@ class NeuralMember:
             trainer.remove_callback(transformers.PrinterCallback)
             trainer.train()
 
-    def _rows(self, examples: Examples) -> list[dict[str, Any]]:
+    def _rows(self, examples: MemberRows) -> list[dict[str, Any]]:
         tokens = self._tokens(examples.items)
         targets: Any = [None] * len(examples.items)
         if examples.targets is not None:
@@ -166,11 +171,11 @@ class NeuralMember:
             batch["targets"] = torch.from_numpy(targets).float()
         return batch
 
-    def predict(self, examples: Examples) -> Predicted:
+    def predict(self, examples: MemberRows) -> MemberOutputs:
         """Predict probabilities by class, or scores; texts of like length go together."""
         if self._model is None:
             raise ValueError("predict comes after fit")
-        rows = self._rows(Examples(examples.items, examples.neighbours))
+        rows = self._rows(MemberRows(examples.items, examples.neighbours))
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
         outputs = np.empty((len(rows), self._outputs))
         shares = np.empty(len(rows))
@@ -178,10 +183,10 @@ class NeuralMember:
             for start in range(0, len(order), PREDICT_BATCH):
                 part = order[start : start + PREDICT_BATCH]
                 batch = _on(self._collate([rows[i] for i in part]), self._ctx.device)
-                found, share = self._model(**batch)
-                outputs[part] = probabilities(found, classes=self._classes).cpu().numpy()
+                logits, share = self._model(**batch)
+                outputs[part] = probabilities(logits, classes=self._classes).cpu().numpy()
                 shares[part] = share.cpu().numpy()
-        return Predicted(outputs * self._scale + self._centre, shares)
+        return MemberOutputs(outputs * self._scale + self._centre, shares)
 
 
 class _Learning(nn.Module):
@@ -214,7 +219,7 @@ def _transformer(base: str, ctx: BuildContext) -> tuple[nn.Module, Any]:
 
 def _on(batch: dict[str, Any], device: str) -> dict[str, Any]:
     moved = {name: batch[name].to(device) for name in ("context", "present")}
-    return {**moved, "tokens": {name: one.to(device) for name, one in batch["tokens"].items()}}
+    return {**moved, "tokens": {name: ids.to(device) for name, ids in batch["tokens"].items()}}
 
 
 def _optimizers(model: ContextModel, recipe: Recipe, steps: int) -> Any:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from bench.core.fingerprint import fingerprint
 from bench.method import BuildContext
-from bench.methods.ensemble.material import INNER_FOLDS, Material, seed_of
-from bench.methods.ensemble.members import Examples, Member, TfidfMember
+from bench.methods.ensemble.members import Member, MemberRows, TfidfMember
 from bench.methods.ensemble.memory import Arrays, Memory
 from bench.methods.ensemble.pseudo_labels import Selection, distinct, select, spread
+from bench.methods.ensemble.rows import INNER_FOLDS, EnsembleRows, seed_of
 from bench.methods.ensemble.settings import LABELLER, OTHERS, PUBLISHED, TFIDF
 from bench.methods.ensemble.stack import Stack
 from bench.methods.ensemble.targets import Floats
@@ -45,7 +45,7 @@ class Training:
     """Trains the models of every fold.
 
     Args:
-        material: Rows to learn from and to predict.
+        rows: Rows to learn from and to predict.
         ctx: Access to bases, device and progress.
         members: Where outputs of the members are kept.
         labeller: Where those of the labellers are.
@@ -54,15 +54,15 @@ class Training:
 
     def __init__(
         self,
-        material: Material,
+        rows: EnsembleRows,
         ctx: BuildContext,
         members: Memory,
         labeller: Memory,
         seed: int,
     ) -> None:
-        self._rows, self._ctx, self._seed = material, ctx, seed
+        self._rows, self._ctx, self._seed = rows, ctx, seed
         self._members, self._labels = members, labeller
-        self._config, self._targets = material.config, material.targets
+        self._config, self._targets = rows.config, rows.targets
         self._classes = bool(self._targets.classes)
 
     def run(self) -> list[Fold]:
@@ -74,7 +74,7 @@ class Training:
     def _fold(self, number: int, held: NDArray[np.intp]) -> Fold:
         """Train the models of a fold on the other rows, and on what is made of these alone."""
         train = np.setdiff1d(np.arange(len(self._rows.gold)), held)
-        gold = _taken(self._rows.gold_examples, train)
+        gold = _taken(self._rows.gold_rows, train)
         arrays: dict[str, Arrays] = {}
         labelled, selection, labels, sigma = None, None, np.empty((0, self._targets.width)), 0.0
         if self._rows.labels_pool:
@@ -82,13 +82,13 @@ class Training:
             # Vectors that round otherwise may retrieve other texts than those that were labelled.
             name = f"fold{number}-{fingerprint(candidates.tolist())}"
             label = partial(self._label, number, train, held, candidates)
-            arrays[LABELLER] = found = self._labels.recall(name, label)
-            sigma = float(found["spread"][0]) * self._config.sigma_scale
-            selection = self._selected(number, train, candidates, found["pool"], sigma)
-            labels = found["pool"][np.searchsorted(candidates, selection.rows)]
+            arrays[LABELLER] = outputs = self._labels.recall(name, label)
+            sigma = float(outputs["spread"][0]) * self._config.sigma_scale
+            selection = self._selected(number, train, candidates, outputs["pool"], sigma)
+            labels = outputs["pool"][np.searchsorted(candidates, selection.rows)]
             if selection.kept.any():
                 kept = selection.kept
-                labelled = self._rows.pool_examples(selection.rows[kept], labels[kept])
+                labelled = self._rows.pool_rows(selection.rows[kept], labels[kept])
         stages = self._stages(gold, self._rows.variants(train), labelled)
         for index, name in enumerate(self._config.models):
             make = partial(
@@ -98,8 +98,8 @@ class Training:
         return Fold(held, arrays, selection, labels, sigma)
 
     def _stages(
-        self, gold: Examples, variants: Examples | None, labelled: Examples | None
-    ) -> list[Examples]:
+        self, gold: MemberRows, variants: MemberRows | None, labelled: MemberRows | None
+    ) -> list[MemberRows]:
         own = gold if variants is None else gold + variants
         if labelled is None:
             return [own]
@@ -113,7 +113,7 @@ class Training:
         candidates: NDArray[np.intp],
     ) -> Arrays:
         """Train the labeller of a fold; its spread is found in folds of the training rows alone."""
-        gold = _taken(self._rows.gold_examples, train)
+        gold = _taken(self._rows.gold_rows, train)
         inner = np.empty((len(train), self._targets.width))
         splits = make_folds(self._targets.strata(self._rows.matrix[train]), INNER_FOLDS, self._seed)
         for index, part in enumerate(splits):
@@ -125,9 +125,9 @@ class Training:
         model.fit([gold], seed_of(self._seed, 21, number))
         return {
             "spread": np.array([spread(inner, self._rows.matrix[train], classes=self._classes)]),
-            "pool": model.predict(self._rows.pool_examples(candidates, None)).outputs,
-            "held": model.predict(_taken(self._rows.gold_examples, held)).outputs,
-            "test": model.predict(self._rows.test_examples).outputs,
+            "pool": model.predict(self._rows.pool_rows(candidates, None)).outputs,
+            "held": model.predict(_taken(self._rows.gold_rows, held)).outputs,
+            "test": model.predict(self._rows.test_rows).outputs,
         }
 
     def _candidates(self, number: int, train: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -165,34 +165,34 @@ class Training:
         return Selection(rows, np.ones(len(rows), dtype=np.bool_), len(rows), len(rows))
 
     def _trained(
-        self, name: str, stages: Sequence[Examples], held: NDArray[np.intp], seed: int
+        self, name: str, stages: Sequence[MemberRows], held: NDArray[np.intp], seed: int
     ) -> Arrays:
         """Train a member, and predict what it has not seen, with retrieved texts and without."""
         model = self._member(name)
         model.fit(stages, seed)
-        unseen = _taken(self._rows.gold_examples, held)
-        found = model.predict(unseen)
+        unseen = _taken(self._rows.gold_rows, held)
+        with_context = model.predict(unseen)
         return {
-            "held": found.outputs,
-            "share": found.context_share,
+            "held": with_context.outputs,
+            "share": with_context.context_share,
             "alone": model.predict(unseen.without_context()).outputs,
-            "test": model.predict(self._rows.test_examples).outputs,
+            "test": model.predict(self._rows.test_rows).outputs,
         }
 
     def _member(self, name: str) -> Member:
         if name == TFIDF:
             return TfidfMember(classes=self._classes)
-        from bench.methods.ensemble.context_model import Parts
+        from bench.methods.ensemble.context_model import ContextParts
 
         config = self._config
-        parts = Parts(config.cross_attention, config.refine_conv, config.attn_pool)
+        parts = ContextParts(config.cross_attention, config.refine_conv, config.attn_pool)
         return self._neural(name, parts, config.epochs)
 
     def _labeller(self) -> Member:
-        from bench.methods.ensemble.context_model import Parts
+        from bench.methods.ensemble.context_model import ContextParts
 
         epochs = self._config.labeller_epochs or self._config.epochs
-        return self._neural(self._config.labeller, Parts(False, False, False), epochs)
+        return self._neural(self._config.labeller, ContextParts(False, False, False), epochs)
 
     def _neural(self, name: str, parts: Any, epochs: float | None) -> Member:
         from bench.methods.ensemble.neural import NeuralMember, Recipe
@@ -217,16 +217,16 @@ class Training:
         )
 
 
-def stack_of(material: Material, folds: Sequence[Fold]) -> Stack:
+def stack_of(rows: EnsembleRows, folds: Sequence[Fold]) -> Stack:
     """The members' outputs on gold rows that they have not seen, to learn weights on."""
-    found = {}
-    for name in material.config.models:
-        outputs = np.empty_like(material.matrix)
+    by_member = {}
+    for name in rows.config.models:
+        outputs = np.empty_like(rows.matrix)
         for fold in folds:
             outputs[fold.held] = fold.arrays[name]["held"]
-        found[name] = outputs
-    penalty = material.config.ridge_lambda or None
-    return Stack(found, material.matrix, bool(material.targets.classes), penalty)
+        by_member[name] = outputs
+    penalty = rows.config.ridge_lambda or None
+    return Stack(by_member, rows.matrix, bool(rows.targets.classes), penalty)
 
 
 def predicted(folds: Sequence[Fold], name: str) -> Floats:
@@ -251,9 +251,9 @@ def make_folds(strata: NDArray[np.int64], folds: int, seed: int) -> list[NDArray
     return [np.sort(order[start::folds]) for start in range(folds)]
 
 
-def _taken(examples: Examples, rows: NDArray[np.intp]) -> Examples:
+def _taken(examples: MemberRows, rows: NDArray[np.intp]) -> MemberRows:
     targets = None if examples.targets is None else examples.targets[rows]
-    return Examples([examples.items[row] for row in rows], examples.neighbours[rows], targets)
+    return MemberRows([examples.items[row] for row in rows], examples.neighbours[rows], targets)
 
 
 def _file_name(name: str) -> str:

@@ -54,8 +54,8 @@ def spread(outputs: Floats, gold: Floats, *, classes: bool) -> float:
     is around 0, and a model that is never sure has errors that differ little: of them it is the
     root mean square.
     """
-    found = errors(outputs, gold, classes=classes)
-    return float(np.sqrt(np.square(found).mean()) if classes else np.std(found))
+    distances = errors(outputs, gold, classes=classes)
+    return float(np.sqrt(np.square(distances).mean()) if classes else np.std(distances))
 
 
 def believed(

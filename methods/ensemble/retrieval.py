@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.contamination import normalise, row_key
-from bench.method.pool import Item
+from bench.method import Item
 
-Vectors = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
 ABSENT = -1
 _CHUNK = 512
 
@@ -92,7 +92,9 @@ def _forms(text: str) -> list[tuple[str, str]]:
     return [("exact", text), *([("normalised", short)] if short else [])]
 
 
-def item_vectors(items: Sequence[Item], encode: Callable[[Sequence[str]], Vectors]) -> Vectors:
+def item_vectors(
+    items: Sequence[Item], encode: Callable[[Sequence[str]], Embeddings]
+) -> Embeddings:
     """Unit vectors of n texts (n, d), or of pairs (n, 2d): those of both texts side by side.
 
     The product of two pairs' vectors is then the mean of the cosines of their first and of their
@@ -103,12 +105,15 @@ def item_vectors(items: Sequence[Item], encode: Callable[[Sequence[str]], Vector
         encode: Makes vectors (m, d) of m texts.
     """
     columns = [encode(list(column)) for column in zip(*items, strict=True)]
-    units = [one / np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-12) for one in columns]
+    units = [
+        column / np.maximum(np.linalg.norm(column, axis=1, keepdims=True), 1e-12)
+        for column in columns
+    ]
     return np.asarray(np.hstack(units) / np.sqrt(len(units)), dtype=np.float32)
 
 
 def nearest(
-    queries: Vectors, pool: Vectors, k: int, own: NDArray[np.intp] | None = None
+    queries: Embeddings, pool: Embeddings, k: int, own: NDArray[np.intp] | None = None
 ) -> Neighbours:
     """Find the k texts of a pool of the largest cosine to each query, ties by the lower row.
 
@@ -120,15 +125,15 @@ def nearest(
     """
     rows = np.full((len(queries), k), ABSENT, dtype=np.intp)
     similarity = np.full((len(queries), k), np.nan)
-    found = min(k, len(pool) - (own is not None))
-    for start in range(0, len(queries) if found > 0 else 0, _CHUNK):
+    count = min(k, len(pool) - (own is not None))
+    for start in range(0, len(queries) if count > 0 else 0, _CHUNK):
         part = slice(start, start + _CHUNK)
         cosines = queries[part] @ pool.T
         if own is not None:
             cosines[np.arange(len(cosines)), own[part]] = -np.inf
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :found]
-        rows[part, :found] = order
-        similarity[part, :found] = np.take_along_axis(cosines, order, axis=1)
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        rows[part, :count] = order
+        similarity[part, :count] = np.take_along_axis(cosines, order, axis=1)
     return Neighbours(rows, similarity)
 
 
@@ -151,8 +156,8 @@ def drawn(
     rows = np.full((queries, k), ABSENT, dtype=np.intp)
     others = pool - (own is not None)
     for query in range(queries):
-        found = rng.choice(others, min(k, others), replace=False)
+        chosen = rng.choice(others, min(k, others), replace=False)
         if own is not None:
-            found[found >= own[query]] += 1
-        rows[query, : len(found)] = found
+            chosen[chosen >= own[query]] += 1
+        rows[query, : len(chosen)] = chosen
     return rows

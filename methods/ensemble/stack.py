@@ -76,18 +76,18 @@ class Stack:
             return self._proper(np.mean([outputs[name] for name in self.outputs], axis=0))
         if way == "logistic":
             return self._logistic(outputs)
-        found = self.ridge().predict(self.features(outputs)).reshape(-1, self._width)
-        return self._proper(np.hstack([1 - found, found]) if self.binary else found)
+        combined = self.ridge().predict(self.features(outputs)).reshape(-1, self._width)
+        return self._proper(np.hstack([1 - combined, combined]) if self.binary else combined)
 
     @property
     def _width(self) -> int:
         return 1 if self.binary else self.targets.shape[1]
 
-    def _proper(self, found: Floats) -> Floats:
+    def _proper(self, outputs: Floats) -> Floats:
         if not self.classes:
-            return found
-        found = found.clip(LEAST, 1)
-        return np.asarray(found / found.sum(axis=1, keepdims=True))
+            return outputs
+        positive = outputs.clip(LEAST, 1)
+        return np.asarray(positive / positive.sum(axis=1, keepdims=True))
 
     def _logistic(self, outputs: Mapping[str, Floats]) -> Floats:
         from sklearn.linear_model import LogisticRegression
@@ -96,9 +96,9 @@ class Stack:
             raise CellError("ensemble=logistic is for classes, and this task has scores")
         model = LogisticRegression(max_iter=1000)
         model.fit(self.features(self.outputs), self.targets.argmax(axis=1))
-        found = np.zeros((len(next(iter(outputs.values()))), self.targets.shape[1]))
-        found[:, model.classes_] = model.predict_proba(self.features(outputs))
-        return self._proper(found)
+        values = np.zeros((len(next(iter(outputs.values()))), self.targets.shape[1]))
+        values[:, model.classes_] = model.predict_proba(self.features(outputs))
+        return self._proper(values)
 
     def losses(self) -> dict[str, float]:
         """Mean squared error of each model out of fold."""
@@ -109,8 +109,8 @@ class Stack:
 
     def best(self) -> str:
         """Model of the least squared error out of fold, the first of equal ones."""
-        found = self.losses()
-        return min(found, key=lambda name: found[name])
+        losses = self.losses()
+        return min(losses, key=lambda name: losses[name])
 
     def describe(self) -> dict[str, Any]:
         """Weights of the ridge regression, their shares, and how they depend on λ."""

@@ -30,10 +30,10 @@ def round_trip(
     Raises:
         DataError: There is no such model.
     """
-    found = list(texts)
+    translated = list(texts)
     for name in models:
-        found = _translated(found, name, ctx, max_length)
-    return found
+        translated = _translated(translated, name, ctx, max_length)
+    return translated
 
 
 def translation_folder(name: str, *, offline: bool) -> Path:
@@ -53,7 +53,7 @@ def _translated(texts: list[str], name: str, ctx: BuildContext, max_length: int)
 
     model, tokenizer = _load(name, ctx)
     ctx.progress.start(f"translate by {name}", len(texts))
-    found: list[str] = []
+    translated: list[str] = []
     for start in range(0, len(texts), _BATCH):
         part = texts[start : start + _BATCH]
         batch = tokenizer(part, return_tensors="pt", padding=True, truncation=True).to(ctx.device)
@@ -63,9 +63,9 @@ def _translated(texts: list[str], name: str, ctx: BuildContext, max_length: int)
                 attention_mask=batch["attention_mask"],
                 max_new_tokens=max_length,
             )
-        found += tokenizer.batch_decode(ids, skip_special_tokens=True)
-        ctx.progress.advance(len(found))
-    return found
+        translated += tokenizer.batch_decode(ids, skip_special_tokens=True)
+        ctx.progress.advance(len(translated))
+    return translated
 
 
 def _load(name: str, ctx: BuildContext) -> tuple[Any, Any]:
@@ -74,10 +74,10 @@ def _load(name: str, ctx: BuildContext) -> tuple[Any, Any]:
     quiet_libraries()
     folder = translation_folder(name, offline=ctx.data.offline)
     refuse_damaged(folder)
-    with told_by_name(folder), reports() as found:
+    with told_by_name(folder), reports() as loaded:
         model = transformers.AutoModelForSeq2SeqLM.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    refuse_random(folder, found, ctx.progress)
+    refuse_random(folder, loaded, ctx.progress)
     return model.to(ctx.device).eval(), tokenizer

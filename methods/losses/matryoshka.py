@@ -21,7 +21,7 @@ from bench.models.layers import layer_vectors
 
 VectorLoss = Callable[[list[Tensor], Tensor], Tensor]
 LayerWeighting = Literal["uniform", "log", "linear"]
-Features = Iterable[Mapping[str, Any]]
+ColumnFeatures = Iterable[Mapping[str, Any]]
 # Keeps the draws of (seed, step) and (seed + 1, step - 1) apart.
 _SEED_STRIDE = 1_000_003
 
@@ -108,7 +108,7 @@ class MatryoshkaLoss(nn.Module):
         self._dims_per_step = dims_per_step
         self.draws = Draws(seed)
 
-    def forward(self, features: Features, labels: Tensor) -> Tensor:
+    def forward(self, features: ColumnFeatures, labels: Tensor) -> Tensor:
         """Encode the columns and compute the loss.
 
         Args:
@@ -166,7 +166,7 @@ class Matryoshka2dLoss(MatryoshkaLoss):
         self._temperature = temperature
         self._detached = detached
 
-    def forward(self, features: Features, labels: Tensor) -> Tensor:
+    def forward(self, features: ColumnFeatures, labels: Tensor) -> Tensor:
         """Encode the columns once, and compute the loss of the last layer and some others.
 
         Args:
@@ -227,7 +227,7 @@ class EspressoLoss(nn.Module):
         self._temperature = temperature
         self._first = 0 if embedding_layer else 1
 
-    def forward(self, features: Features, labels: Tensor) -> Tensor:
+    def forward(self, features: ColumnFeatures, labels: Tensor) -> Tensor:
         """Encode the columns once, and compute the loss of all layers.
 
         Args:
@@ -287,7 +287,7 @@ def align(student: Tensor, target: Tensor, temperature: float) -> Tensor:
     return near + temperature * divergence(student, target, temperature)
 
 
-def _columns_by_layer(model: SentenceTransformer, features: Features) -> list[list[Tensor]]:
+def _columns_by_layer(model: SentenceTransformer, features: ColumnFeatures) -> list[list[Tensor]]:
     """Vectors of each layer, the embedding output first, as one tensor a column."""
     columns = [layer_vectors(model, view) for view in features]
     return [list(layer) for layer in zip(*columns, strict=True)]

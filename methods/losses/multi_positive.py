@@ -19,7 +19,7 @@ from bench.training.gather import gather_rows
 # Of the authors' code.
 PEARSON_WEIGHT, RANK_KL_WEIGHT, PRO_WEIGHT = 2.0, 5.0, 0.5
 
-Features = Mapping[str, Any]
+TokenFeatures = Mapping[str, Any]
 
 
 def multi_positive_loss(
@@ -99,7 +99,7 @@ class CoDiEmbLoss(nn.Module):
         self._gather_sts = gather_sts
         self._empty = int(model.preprocess([""])["attention_mask"].sum())
 
-    def forward(self, features: Iterable[Features], labels: Tensor) -> Tensor:
+    def forward(self, features: Iterable[TokenFeatures], labels: Tensor) -> Tensor:
         """Encode the texts that the task has and compute its loss.
 
         Args:
@@ -119,7 +119,7 @@ class CoDiEmbLoss(nn.Module):
             raise ValueError("a batch has rows of both tasks")
         return self._sts(columns[:2], labels)
 
-    def _retrieval(self, columns: Sequence[Features]) -> Tensor:
+    def _retrieval(self, columns: Sequence[TokenFeatures]) -> Tensor:
         count = 1 + self._positives
         queries, *positives = (self._encode(column) for column in columns[:count])
         found = [kept for kept in map(self._present, columns[count:]) if kept is not None]
@@ -138,7 +138,7 @@ class CoDiEmbLoss(nn.Module):
                 temperature=self._temperature,
             )
 
-    def _sts(self, columns: Sequence[Features], labels: Tensor) -> Tensor:
+    def _sts(self, columns: Sequence[TokenFeatures], labels: Tensor) -> Tensor:
         if self._middle:
             layers = [layer_vectors(self.model, column) for column in columns]
             pairs = [[found[len(found) // 2], found[-1]] for found in layers]
@@ -174,11 +174,11 @@ class CoDiEmbLoss(nn.Module):
     def _joined(self, rows: Tensor) -> Tensor:
         return gather_rows(rows) if self._gather_sts else rows
 
-    def _encode(self, column: Features) -> Tensor:
+    def _encode(self, column: TokenFeatures) -> Tensor:
         vectors: Tensor = self.model(dict(column))["sentence_embedding"]
         return vectors
 
-    def _present(self, column: Features) -> Features | None:
+    def _present(self, column: TokenFeatures) -> TokenFeatures | None:
         """The rows of a column that are not empty, or None."""
         present = column["attention_mask"].sum(dim=1) > self._empty
         if not present.any():

@@ -97,9 +97,9 @@ def greedy_soup(states: Sequence[State], score: Callable[[State], float]) -> dic
     first, *others = sorted(range(len(states)), key=lambda i: -alone[i])
     chosen, best = [states[first]], alone[first]
     for i in others:
-        found = score(uniform_soup([*chosen, states[i]]))
-        if found > best:
-            chosen, best = [*chosen, states[i]], found
+        together = score(uniform_soup([*chosen, states[i]]))
+        if together > best:
+            chosen, best = [*chosen, states[i]], together
     return uniform_soup(chosen)
 
 

@@ -27,8 +27,8 @@ MOST_CANDIDATES = 100
 _QUERIES_AT_ONCE = 256
 _NONE = -1
 
-Vectors = Callable[[list[str]], NDArray[np.float32]]
-Scores = Callable[[Tensor], Tensor]
+EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
+ScoreCandidates = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def answered(queries: Sequence[Query]) -> list[tuple[str, str]]:
     return [(query.text, positive) for query in queries for positive in query.positives]
 
 
-def mine(queries: Sequence[Query], vectors: Vectors) -> Candidates:
+def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
     """Rank the positives and negatives of all queries for each of them, by cosine.
 
     The list of a query has the nearest 100 at most. What answers the query is left out, and so
@@ -109,8 +109,8 @@ def _known(queries: Sequence[Query], numbers: dict[str, int]) -> list[list[int]]
     by_query: dict[str, set[int]] = {}
     for query in queries:
         keys = {_key(text) for text in (query.text, *query.positives)}
-        found = by_query.setdefault(_key(query.text), set())
-        found.update(numbers[key] for key in keys if key in numbers)
+        answers = by_query.setdefault(_key(query.text), set())
+        answers.update(numbers[key] for key in keys if key in numbers)
     return [sorted(by_query[_key(query.text)]) for query in queries]
 
 
@@ -272,7 +272,7 @@ class HardNegatives(nn.Module):
         return (self.known[queries][:, :, None] == texts).any(dim=1)
 
     @torch.no_grad()
-    def advance(self, queries: Tensor, score: Scores) -> None:
+    def advance(self, queries: Tensor, score: ScoreCandidates) -> None:
         """Note the queries of the coming step, after the check that may be due before it.
 
         Args:
@@ -291,7 +291,7 @@ class HardNegatives(nn.Module):
         self.seen[queries] = True
         self.step += 1
 
-    def _check(self, rule: Rule, score: Scores) -> None:
+    def _check(self, rule: Rule, score: ScoreCandidates) -> None:
         checked = self.seen.nonzero().flatten()
         now, before = score(checked), self.installed[checked]
         last_rank = SKIPPED + (self.replacements[checked] + 1) * self._count

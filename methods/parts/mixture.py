@@ -18,7 +18,7 @@ RETRIEVAL_LABEL = -1.0
 
 
 @dataclass(frozen=True)
-class Part:
+class MixedSet:
     """The rows of one set.
 
     Attributes:
@@ -58,7 +58,7 @@ class Mixture:
     negatives: int
     rows: list[Texts] = field(default_factory=list)
     labels: list[float] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
+    parts: list[MixedSet] = field(default_factory=list)
 
     def add_pairs(self, graded: Graded, batch_size: int) -> None:
         """Add the graded pairs of a set.
@@ -68,7 +68,7 @@ class Mixture:
         """
         count = len(graded.pairs)
         _refuse_less_than_a_batch("graded pairs", count, "sts_batch_size", batch_size)
-        self.parts.append(Part(len(self.rows), count, batch_size, redrawn=False))
+        self.parts.append(MixedSet(len(self.rows), count, batch_size, redrawn=False))
         padding = ("",) * (self.positives + self.negatives - 1)
         self.rows.extend((*pair, *padding) for pair in graded.pairs)
         self.labels.extend(graded.scores)
@@ -83,7 +83,7 @@ class Mixture:
         """
         count = len(queries)
         _refuse_less_than_a_batch(f"queries of {name}", count, "batch_size", batch_size)
-        self.parts.append(Part(len(self.rows), count, batch_size, redrawn=True))
+        self.parts.append(MixedSet(len(self.rows), count, batch_size, redrawn=True))
         for epoch in range(epochs):
             generator = np.random.default_rng((seed, epoch, len(self.parts)))
             for query in queries:
@@ -95,8 +95,8 @@ class Mixture:
     def batches(self, seed: int, epoch: int) -> list[list[int]]:
         """Batches of an epoch in random order, each of rows of one set (the dynamic sampler)."""
         generator = np.random.default_rng((seed, epoch))
-        found = [batch for part in self.parts for batch in part.batches(epoch, generator)]
-        return [found[i] for i in generator.permutation(len(found))]
+        batches = [batch for part in self.parts for batch in part.batches(epoch, generator)]
+        return [batches[i] for i in generator.permutation(len(batches))]
 
 
 def _drawn(texts: Texts, count: int, generator: np.random.Generator) -> Iterator[str]:

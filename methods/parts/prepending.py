@@ -216,8 +216,8 @@ class PrependingEncoder:
             p.around(text, placeholder=prepend) for text in texts for p in self.reading.prompts
         ]
         limits = self._limits * len(texts)
-        found = zip(self._ids(filled), limits, strict=True)
-        return [_cut(ids, length, behind) for ids, (length, behind) in found]
+        limited = zip(self._ids(filled), limits, strict=True)
+        return [_cut(ids, length, behind) for ids, (length, behind) in limited]
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the model."""
@@ -280,10 +280,10 @@ class PrependingEncoder:
         if not self.reading.prepend:
             return nullcontext()
         ids = features["input_ids"]
-        found = ids == self._placeholder
-        features["input_ids"] = ids.masked_fill(found, 0)
+        is_placeholder = ids == self._placeholder
+        features["input_ids"] = ids.masked_fill(is_placeholder, 0)
         # The first one, as a tokenizer may make another out of a text's look-alikes.
-        places = found.int().argmax(1)
+        places = is_placeholder.int().argmax(1)
         return prepending(
             self._backbone, places, self._vector, self.reading.start, self.reading.stop
         )

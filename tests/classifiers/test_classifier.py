@@ -35,10 +35,12 @@ from bench.training.classifiers.trainer import (
 from tests.labelled import (
     LETTERS,
     Stage,
+    asked,
     fitted,
     folders,
     made,
     predictor,
+    probable,
     same,
     spec,
     stopped,
@@ -87,7 +89,7 @@ def test_a_frozen_encoder_drops_nothing_while_the_head_is_trained(base: Path) ->
 
 def test_a_task_is_learned_once(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text, train = spec("ft", base), made(40)
-    first = predictor(text).predict_proba(train.texts, train, None, seed=0)
+    first = probable(predictor(text), train.texts, train)
     (folder,) = folders()
     calls: list[int] = []
     real = train_classifier
@@ -98,12 +100,12 @@ def test_a_task_is_learned_once(base: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("bench.training.classifiers.trainer.train_classifier", counted)
     # Other rows to label, in a new build: the same classifier.
-    again = predictor(text).predict_proba(train.texts[:9], train, None, seed=0)
+    again = probable(predictor(text), train.texts[:9], train)
     np.testing.assert_allclose(again.values, first.values[:9], atol=1e-6)
     assert calls == []
     other = LabelledTexts(train.texts, [*train.labels[1:], train.labels[0]])
-    predictor(text).predict(train.texts[:2], other, None, seed=0)
-    predictor(text, seed=1).predict(train.texts[:2], train, None, seed=1)
+    asked(predictor(text), train.texts[:2], other)
+    asked(predictor(text, seed=1), train.texts[:2], train, seed=1)
     assert len(calls) == 2
     summary = json.loads((folder / "training.json").read_text())
     assert summary["stages"]["ft"]["rows"] == 30
@@ -115,9 +117,9 @@ def test_classes_are_learned_and_the_classifier_is_one_folder(base: Path, tmp_pa
     text = spec("three-phase", base, keep_encoder=True, epochs=8, cl_steps=8)
     train, new = made(100), made(40, seed=1)
     encoder = predictor(text)
-    found = encoder.predict(new.texts, train, None, seed=0)
+    found = asked(encoder, new.texts, train).labels
     assert np.mean([one == two for one, two in zip(found, new.labels, strict=True)]) > 0.9
-    expected = encoder.predict_proba(train.texts, train, None, seed=0)
+    expected = probable(encoder, train.texts, train)
     (folder,) = folders()
     moved = folder.rename(tmp_path / "moved")
     code = (
@@ -126,16 +128,16 @@ def test_classes_are_learned_and_the_classifier_is_one_folder(base: Path, tmp_pa
         "found = load_classifier(Path(sys.argv[1])).probabilities(json.loads(sys.argv[2]))\n"
         "print(json.dumps([list(found.labels), found.values.tolist()]))"
     )
-    asked = json.dumps([one for (one,) in train.texts])
+    texts = json.dumps([text for (text,) in train.texts])
     done = subprocess.run(
-        [sys.executable, "-c", code, str(moved), asked], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(moved), texts], capture_output=True, text=True, check=True
     )
     labels, values = json.loads(done.stdout)
     assert labels == list(expected.labels)
     np.testing.assert_allclose(values, expected.values, rtol=1e-6)
     named = predictor(f"three-phase@{moved}")
     np.testing.assert_allclose(
-        named.predict_proba(train.texts, made(8, letters="ab"), None, seed=0).values,
+        probable(named, train.texts, made(8, letters="ab")).values,
         expected.values,
         rtol=1e-6,
     )
@@ -155,13 +157,13 @@ def test_a_training_that_was_cut_off_goes_on(
     with monkeypatch.context() as cut:
         cut.setattr("bench.training.classifiers.trainer.train_classifier", stopped)
         with pytest.raises(KeyboardInterrupt):
-            predictor(text).predict(train.texts, train, None, seed=0)
+            asked(predictor(text), train.texts, train)
     assert [name for name, _, _ in stages] == ["dae", "cl"]
     learnt: list[Any] = []
     monkeypatch.setattr(
         "bench.training.trainer.train", lambda *given, **named: learnt.append(given)
     )
-    found = predictor(text).predict(train.texts, train, None, seed=0)
+    found = asked(predictor(text), train.texts, train).labels
     assert (len(found), learnt) == (40, [])
     assert list(folders())
 
@@ -224,9 +226,7 @@ def test_rows_that_cannot_be_learned(
     base: Path, texts: list[Any], labels: list[Any], message: str
 ) -> None:
     with pytest.raises(CellError, match=message):
-        predictor(spec("three-phase", base)).predict(
-            texts, LabelledTexts(texts, labels), None, seed=0
-        )
+        asked(predictor(spec("three-phase", base)), texts, LabelledTexts(texts, labels))
 
 
 def test_a_prompt_of_the_base_is_left_out(base: Path, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_prompt_of_the_base_is_left_out(base: Path, tmp_path: Path) -> None:
     found = []
     for start in (base, tmp_path / "prompted"):
         encoder = predictor(spec("ft", start, max_steps=2))
-        found.append(encoder.predict_proba(train.texts, train, None, seed=0).values)
+        found.append(probable(encoder, train.texts, train).values)
     np.testing.assert_array_equal(*found)
 
 
@@ -247,14 +247,14 @@ def test_a_base_that_is_no_transformer(tmp_path: Path) -> None:
     static.save_pretrained(str(tmp_path / "static"), create_model_card=False)
     train = made(10)
     with pytest.raises(UsageError, match="static' is not a transformer"):
-        predictor(spec("ft", tmp_path / "static")).predict(train.texts, train, None, seed=0)
+        asked(predictor(spec("ft", tmp_path / "static")), train.texts, train)
 
 
 def test_a_checkpoint_that_was_not_written_whole(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, train = spec("ft", base, epochs=3, dev_rows=8), made(60)
-    expected = predictor(text).predict_proba(train.texts, train, None, seed=0)
+    expected = probable(predictor(text), train.texts, train)
     (whole,) = folders()
     spent = json.loads((whole / "training.json").read_text())["stages"]["ft"]["seconds"]
     shutil.rmtree(whole)
@@ -272,7 +272,7 @@ def test_a_checkpoint_that_was_not_written_whole(
     with monkeypatch.context() as cut:
         cut.setattr(TrainerState, "save_to_json", full)
         with pytest.raises(KeyboardInterrupt):
-            predictor(text).predict(train.texts, train, None, seed=0)
+            asked(predictor(text), train.texts, train)
     before = LossCheckpoints.load
 
     def slower(self: LossCheckpoints, checkpoint: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_checkpoint_that_was_not_written_whole(
         self._earlier += 1000
 
     monkeypatch.setattr(LossCheckpoints, "load", slower)
-    found = predictor(text).predict_proba(train.texts, train, None, seed=0)
+    found = probable(predictor(text), train.texts, train)
     np.testing.assert_array_equal(found.values, expected.values)
     (again,) = folders()
     report = json.loads((again / "training.json").read_text())["stages"]["ft"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.method.pool import Item
+from bench.method import Item
 from bench.methods.ensemble import members, neural
 from tests.tiny import tiny_bert
 

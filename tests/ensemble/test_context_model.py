@@ -14,8 +14,8 @@ from bench.methods.ensemble.context_model import (
     AttentionPooling,
     ContextAttention,
     ContextModel,
+    ContextParts,
     MeanPooling,
-    Parts,
     Refinement,
     prediction_loss,
     probabilities,
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(folder: Path, **parts: bool) -> ContextModel:
     torch.manual_seed(0)
     encoder: Any = AutoModel.from_pretrained(folder)
-    return ContextModel(encoder, CONTEXT, 2, Parts(**parts)).eval()
+    return ContextModel(encoder, CONTEXT, 2, ContextParts(**parts)).eval()
 
 
 def tokens(padding: int = 0) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from bench.method.pool import PoolAnswer, PseudoLabels
+from bench.method import Composition, PseudoLabels
 from bench.metrics.agreement import disagreement, kappa, q_statistic
 from bench.records.entries import Record
 from bench.report.views.diagnostics import render
@@ -77,7 +77,7 @@ def test_the_audit_of_scores_and_of_nothing() -> None:
 
 
 def test_rows_whose_truth_is_not_known_are_left_out() -> None:
-    given = answer(pseudo=two_classes())
+    given = made_of(pseudo=two_classes())
     gold = ["n", "p", "n", "p"]
     some = diagnose(given, gold, [None, "p", "n", None])["audit"]
     # Rows 1 and 2, of which the first is kept, and wrong.
@@ -87,11 +87,10 @@ def test_rows_whose_truth_is_not_known_are_left_out() -> None:
     assert not any("pseudo-labels" in alarm for alarm in none["alarms"])
 
 
-def answer(**changes: Any) -> PoolAnswer:
+def made_of(**changes: Any) -> Composition:
     good = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.4, 0.6]])
     bad = np.array([[0.6, 0.4], [0.6, 0.4], [0.4, 0.6], [0.4, 0.6]])
-    given = PoolAnswer(
-        labels=["n", "p", "n", "p"],
+    given = Composition(
         classes=("n", "p"),
         chosen="mean",
         members={"good": good, "bad": bad},
@@ -106,7 +105,7 @@ def answer(**changes: Any) -> PoolAnswer:
 
 
 def test_members_and_combinations_are_scored() -> None:
-    found = diagnose(answer(), ["n", "p", "n", "n"], ["n", "p", "n", "p"])
+    found = diagnose(made_of(), ["n", "p", "n", "n"], ["n", "p", "n", "p"])
     scores = found["scores"]
     assert {name: one["accuracy"] for name, one in scores.items()} == {
         "good": 0.75,
@@ -126,7 +125,7 @@ def test_members_and_combinations_are_scored() -> None:
 
 
 def test_a_label_that_no_gold_row_has_is_wrong() -> None:
-    found = diagnose(answer(), ["n", "p", "n", "new"], ["n", "p", "n", "p"])
+    found = diagnose(made_of(), ["n", "p", "n", "new"], ["n", "p", "n", "p"])
     assert found["scores"]["good"]["accuracy"] == 0.75
     assert found["scores"]["good"]["auroc"] is None
     assert np.isfinite(found["scores"]["good"]["log_loss"])
@@ -134,16 +133,14 @@ def test_a_label_that_no_gold_row_has_is_wrong() -> None:
 
 def test_a_single_text_has_no_correlation() -> None:
     one = {"good": np.array([[0.9, 0.1]]), "bad": np.array([[0.6, 0.4]])}
-    found = diagnose(answer(members=one, combined={}, baselines={}, pseudo=None), ["n"], [])
+    found = diagnose(made_of(members=one, combined={}, baselines={}, pseudo=None), ["n"], [])
     assert found["errors"]["good / bad"]["pearson"] is None
     assert found["scores"]["good"]["accuracy"] == 1
 
 
 def test_scores_have_an_oracle_too() -> None:
     members = {"a": np.array([[1.0], [5.0], [2.0]]), "b": np.array([[3.0], [2.0], [2.5]])}
-    given = answer(
-        labels=[1.0, 2.0, 2.0], classes=(), members=members, combined={}, baselines={}, pseudo=None
-    )
+    given = made_of(classes=(), members=members, combined={}, baselines={}, pseudo=None)
     found = diagnose(given, [1.0, 2.0, 2.0], [])
     assert found["oracle"] == {"rmse": 0}
     assert found["scores"]["a"]["rmse"] == pytest.approx(np.sqrt(3))
@@ -173,7 +170,7 @@ def test_errors_that_are_alike_raise_an_alarm() -> None:
 
 @pytest.fixture
 def records() -> list[Record]:
-    told = diagnose(answer(), ["n", "p", "n", "n"], ["n", "p", "n", "p"])
+    told = diagnose(made_of(), ["n", "p", "n", "n"], ["n", "p", "n", "p"])
     seeds = [make_record("one", {"S1": 0.5}, seed=seed, trained=True) for seed in (0, 1)]
     with_facts = [one.model_copy(update={"diagnostics": {"S1": told}}) for one in seeds]
     return [*with_facts, make_record("other", {"S1": 0.5})]

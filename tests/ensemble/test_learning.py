@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench.method.pool import Item
-from bench.methods.ensemble import material, members, neural
+from bench.method import Item
+from bench.methods.ensemble import members, neural
+from bench.methods.ensemble import rows as ensemble_rows
 from bench.methods.ensemble.pipeline import make_folds
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.records.files import find_records, read_items, read_record
-from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
+from tests.ensembles import UNLABELLED, answered, ask, built, labelled, parts, rows, spec, suite
+from tests.labelled import asked
 from tests.small import Bench
 from tests.tiny import tiny_decoder
 
@@ -28,13 +30,12 @@ def test_no_test_row_is_in_any_fit(base: Path, fits: list[list[Item]]) -> None:
     secret = [text.texts for text in (test, dev)]
     poison = [(form(item[0]),) for part in secret for item in part for form in (str, str.upper)]
     clean = labelled(rows("p", 6)).texts
-    answer = built(spec(base, filter="none", k=40)).predict_with_pool(
-        test.texts, train, dev, [*poison, *clean], seed=0
-    )
+    encoder = built(spec(base, filter="none", k=40))
+    made_of = parts(asked(encoder, test.texts, train, dev, [*poison, *clean]))
     learnt = {item[0].lower() for one in fits for item in one}
     assert not {item[0].lower() for part in secret for item in part} & learnt
     assert {item[0] for item in clean} <= learnt
-    assert answer.report["rows"]["removed"]["held_out"] == len(poison)
+    assert made_of.report["rows"]["removed"]["held_out"] == len(poison)
 
 
 def test_a_fold_learns_from_nothing_that_is_held_out_there(
@@ -142,28 +143,32 @@ def test_the_record_and_the_view(bench: Bench, base: Path, tmp_path: Path) -> No
 
 
 def test_scores_of_pairs(base: Path) -> None:
-    answer = ask(built(spec(base)), of_pairs=True)
-    assert answer.classes == ()
-    assert all(isinstance(label, float) and np.isfinite(label) for label in answer.labels)
-    assert {name: values.shape for name, values in answer.combined.items()} == dict.fromkeys(
+    given = answered(built(spec(base)), of_pairs=True)
+    made_of = parts(given)
+    assert (made_of.classes, given.probabilities) == ((), None)
+    assert all(isinstance(label, float) and np.isfinite(label) for label in given.labels)
+    assert {name: values.shape for name, values in made_of.combined.items()} == dict.fromkeys(
         ("ridge", "mean", "best_single"), (8, 1)
     )
-    assert answer.pseudo is not None
-    assert (answer.pseudo.tolerance > 0).all()
+    assert made_of.pseudo is not None
+    assert (made_of.pseudo.tolerance > 0).all()
 
 
 def test_it_learns(base: Path) -> None:
     texts = labelled(rows("new", 30))
     train, pool = labelled(rows("t", 60)), labelled(rows("p", 30))
     encoder = built(spec(base, epochs=6, lr="5e-3"))
-    answer = encoder.predict_with_pool(texts.texts, train, None, pool.texts, seed=0)
+    given = asked(encoder, texts.texts, train, pool=pool.texts)
+    made_of = parts(given)
     for name in (str(base), "tfidf", "labeller"):
-        found = {**answer.members, **answer.baselines}[name].argmax(axis=1)
-        right = [answer.classes[i] == label for i, label in zip(found, texts.labels, strict=True)]
+        likeliest = {**made_of.members, **made_of.baselines}[name].argmax(axis=1)
+        right = [
+            made_of.classes[i] == label for i, label in zip(likeliest, texts.labels, strict=True)
+        ]
         assert np.mean(right) > 0.8, name
-    assert answer.pseudo is not None
-    assert answer.report["attention"][str(base)]["share"] > 0
-    assert np.mean([one == two for one, two in zip(answer.labels, texts.labels, strict=True)]) > 0.9
+    assert made_of.pseudo is not None
+    assert made_of.report["attention"][str(base)]["share"] > 0
+    assert np.mean([one == two for one, two in zip(given.labels, texts.labels, strict=True)]) > 0.9
 
 
 def test_nothing_is_trained_twice_and_seeds_repeat(
@@ -210,7 +215,7 @@ def test_dev_rows_are_part_of_what_is_learnt(base: Path, fits: list[list[Item]])
     encoder = built(spec(base, **UNLABELLED))
     for held_out, trained in ((None, 4), (dev, 4), (dev, 0)):
         fits.clear()
-        encoder.predict_with_pool(texts.texts, train, held_out, pool.texts, seed=0)
+        asked(encoder, texts.texts, train, held_out, pool.texts)
         assert len(fits) == trained
 
 
@@ -219,13 +224,13 @@ def test_labels_are_those_of_the_texts_that_are_retrieved(
 ) -> None:
     text = spec(base, filter="agree", models="tfidf")
     ask(built(text))
-    found = material.nearest
+    nearest = ensemble_rows.nearest
 
     def others(queries: Any, pool: Any, k: int, own: Any = None) -> Any:
-        near = found(queries, pool, k, own)
+        near = nearest(queries, pool, k, own)
         return replace(near, rows=(near.rows + 1) % len(pool))
 
-    monkeypatch.setattr(material, "nearest", others)
+    monkeypatch.setattr(ensemble_rows, "nearest", others)
     fits.clear()
     ask(built(spec(base, filter="none", models="tfidf")))
     # Two members and six labellers: those of before have labelled other texts.
@@ -250,8 +255,7 @@ def test_what_loading_a_base_draws_changes_nothing(
 
 
 def test_random_texts_are_chosen_by_no_filter(base: Path) -> None:
-    answer = ask(built(spec(base, snippets="random")))
-    told = answer.report["pseudo_labels"]
+    told = ask(built(spec(base, snippets="random"))).report["pseudo_labels"]
     assert (told["snippets"], told["filter"]) == ("random", "none")
     assert told["pairs"] == told["kept_pairs"] == told["kept"] == told["distinct"] > 0
 
@@ -262,8 +266,8 @@ def test_decoders_learn_and_label_empty_texts(tmp_path: Path, attn_pool: str) ->
     folder = tiny_decoder(tmp_path / "decoder", "qwen2", bos=False)
     train = labelled([*rows("t", 12), {"text": "", "label": "neg"}])
     encoder = built(spec(folder, attn_pool=attn_pool, **UNLABELLED))
-    answer = encoder.predict_with_pool([("",), ("aaa",)], train, None, [], seed=0)
-    assert np.isfinite(answer.combined["ridge"]).all()
+    made_of = parts(asked(encoder, [("",), ("aaa",)], train))
+    assert np.isfinite(made_of.combined["ridge"]).all()
 
 
 def test_a_run_that_was_cut_off_goes_on(

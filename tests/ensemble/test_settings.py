@@ -14,12 +14,12 @@ from transformers import BartConfig, BartForConditionalGeneration, BertTokenizer
 from bench.api import build_method
 from bench.core.errors import BenchError, CellError, DataError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.method import LabelledTexts, resolve
-from bench.method.pool import Item, PoolPredictor
+from bench.method import Item, LabelledTexts, Predictor, resolve
 from bench.methods.ensemble.settings import EnsembleConfig
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.suite import load_suite
-from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
+from tests.ensembles import UNLABELLED, answered, ask, built, labelled, parts, rows, spec, suite
+from tests.labelled import asked, probable
 
 SWITCHES: list[dict[str, Any]] = [
     {"cross_attention": "false", **UNLABELLED},
@@ -34,16 +34,17 @@ SWITCHES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", SWITCHES, ids="-".join)
 def test_switches(base: Path, options: dict[str, Any], fits: list[list[Item]]) -> None:
-    answer = ask(built(spec(base, **options)))
-    for values in answer.combined.values():
+    made_of = ask(built(spec(base, **options)))
+    for values in made_of.combined.values():
         np.testing.assert_allclose(values.sum(axis=1), 1)
     attends = "cross_attention" not in options and options.get("context") != "none"
-    assert bool(answer.report.get("attention")) is (attends and "models" not in options)
+    assert bool(made_of.report.get("attention")) is (attends and "models" not in options)
     if options.get("filter") == "none":
-        assert answer.report["pseudo_labels"]["kept"] == answer.report["pseudo_labels"]["distinct"]
+        pseudo_labels = made_of.report["pseudo_labels"]
+        assert pseudo_labels["kept"] == pseudo_labels["distinct"]
     if "pseudo_labels" in options:
-        assert (answer.pseudo, answer.baselines) == (None, {})
-        assert len(fits) == 2 * len(answer.members)
+        assert (made_of.pseudo, made_of.baselines) == (None, {})
+        assert len(fits) == 2 * len(made_of.members)
     if "schedule" in options:
         # The pool first: a stage of its own, before the gold rows.
         last = [item[0].split()[-1][0] for item in fits[-1]]
@@ -52,26 +53,28 @@ def test_switches(base: Path, options: dict[str, Any], fits: list[list[Item]]) -
 
 def test_without_a_pool_nothing_is_retrieved(base: Path) -> None:
     encoder = built(spec(base))
-    assert isinstance(encoder, PoolPredictor)
+    assert isinstance(encoder, Predictor)
     train, test = labelled(rows("t", 20)), labelled(rows("s", 6))
-    labels = encoder.predict(test.texts, train, None, seed=0)
-    given = encoder.predict_proba(test.texts, train, None, seed=0)
-    assert given.best() == list(labels)
+    answer = asked(encoder, test.texts, train)
+    given = probable(encoder, test.texts, train)
+    assert given.best() == list(answer.labels)
     assert given.labels == ("neg", "pos")
 
 
 def test_a_single_model_and_any_way_to_combine(base: Path, fits: list[list[Item]]) -> None:
     options: dict[str, Any] = {"models": "tfidf", "pseudo_labels": "false"}
     found = {
-        way: ask(built(spec(base, ensemble=way, **options)))
+        way: answered(built(spec(base, ensemble=way, **options)))
         for way in ("ridge", "mean", "best_single", "logistic")
     }
     for way, answer in found.items():
-        assert answer.chosen == way
-        outputs = answer.combined[way]
-        assert list(answer.labels) == [answer.classes[i] for i in outputs.argmax(axis=1)]
+        made_of = parts(answer)
+        assert made_of.chosen == way
+        outputs = made_of.combined[way]
+        assert list(answer.labels) == [made_of.classes[i] for i in outputs.argmax(axis=1)]
     assert len(fits) == 2
-    np.testing.assert_allclose(found["mean"].members["tfidf"], found["mean"].combined["mean"])
+    mean = parts(found["mean"])
+    np.testing.assert_allclose(mean.members["tfidf"], mean.combined["mean"])
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_settings_that_do_not_fit_scores(base: Path, options: Any, message: str)
 def test_rows_of_one_label(base: Path) -> None:
     train = LabelledTexts([("a",)] * 9, ["x"] * 9)
     with pytest.raises(CellError, match="all gold rows have the same label"):
-        built(spec(base)).predict([("b",)], train, None, seed=0)
+        asked(built(spec(base)), [("b",)], train)
 
 
 @pytest.mark.parametrize(

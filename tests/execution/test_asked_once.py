@@ -59,7 +59,7 @@ def _of_the_run(method: Any, data: Any, models: Any, seed: int) -> str | None:
 def test_two_methods_on_four_tasks(
     bench: Bench, asked: dict[str, Counter[str]], tmp_path: Path
 ) -> None:
-    code, out, err = bench("run", "--suite", "mini", "--methods", "random,tfidf[corpus=pydoc]")
+    code, _, err = bench("run", "--suite", "mini", "--methods", "random,tfidf[corpus=pydoc]")
     assert code == 0, err
     tasks = ["Intent", "NLI", "Reranking", "STS"]
     assert asked["task_sha256"] == dict.fromkeys(tasks, 1)

@@ -11,6 +11,7 @@ from bench.core.errors import CellError, DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.method import Built, LabelledTexts, method_class, resolve
 from bench.methods.majority import MajorityPredictor
+from tests.labelled import asked, probable
 from tests.models import local_models
 from tests.tiny import tiny_bert
 
@@ -115,11 +116,11 @@ def test_mlm_keeps_a_head_that_shares_the_encoder(tmp_path: Path) -> None:
 def test_the_majority() -> None:
     train = LabelledTexts([("a",), ("b", "c"), ("",)], ["x", "y", "y"])
     majority = MajorityPredictor("majority")
-    assert majority.predict([("q",), ("",)], train, None, seed=0) == ["y", "y"]
-    given = majority.predict_proba([("q",)], train, None, seed=0)
+    assert asked(majority, [("q",), ("",)], train).labels == ["y", "y"]
+    given = probable(majority, [("q",)], train)
     assert (given.labels, given.values.tolist()) == (["x", "y"], [[1 / 3, 2 / 3]])
     alone = LabelledTexts([("a",)], [7])
-    assert majority.predict([("q",)], alone, None, seed=0) == [7]
+    assert asked(majority, [("q",)], alone).labels == [7]
 
 
 def test_tfidf_labels_and_says_what_it_cannot(tmp_path: Path) -> None:
@@ -127,9 +128,9 @@ def test_tfidf_labels_and_says_what_it_cannot(tmp_path: Path) -> None:
     texts = [("aaa aab",), ("baa aaa",), ("kkk kkj",), ("jkk kkk",)]
     # Labels of several types keep their type.
     train = LabelledTexts(texts, ["1", "1", 1, 1])
-    given = tfidf.predict_proba(texts, train, None, seed=0)
+    given = probable(tfidf, texts, train)
     assert list(given.labels) == [1, "1"]
-    assert tfidf.predict(texts, train, None, seed=0) == ["1", "1", 1, 1]
+    assert asked(tfidf, texts, train).labels == ["1", "1", 1, 1]
     np.testing.assert_allclose(given.values.sum(axis=1), 1)
     for rows, labels, message in (
         (texts, [1.0, 2.5, 3.0, 1.0], "the labels are scores"),
@@ -137,4 +138,4 @@ def test_tfidf_labels_and_says_what_it_cannot(tmp_path: Path) -> None:
         ([("",)] * 4, ["a", "a", "b", "b"], "tfidf cannot learn these rows: empty vocabulary"),
     ):
         with pytest.raises(CellError, match=message):
-            tfidf.predict(texts, LabelledTexts(rows, labels), None, seed=0)
+            asked(tfidf, texts, LabelledTexts(rows, labels))

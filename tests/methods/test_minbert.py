@@ -21,6 +21,7 @@ from bench.method import LabelledTexts, Method, resolve
 from bench.methods.minbert import MinBert, MinBertEncoder
 from bench.models.checkpoints import load_folder
 from bench.records.files import find_records, read_record
+from tests.labelled import asked
 from tests.small import Bench
 from tests.tiny import tiny_bert
 
@@ -101,7 +102,7 @@ def predicted(encoder: MinBertEncoder, name: str, n: int = 60) -> tuple[list[Any
     """Predictions of new rows, and what is right."""
     rows = labelled(made(name, "new", n))
     train = labelled(made(name, "train", 20))
-    return list(encoder.predict(rows.texts, train, None, seed=0)), list(rows.labels)
+    return list(asked(encoder, rows.texts, train).labels), list(rows.labels)
 
 
 def accuracy(encoder: MinBertEncoder, name: str) -> float:
@@ -249,7 +250,7 @@ def test_dropout_schemes(data: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 )
 def test_other_tasks_are_refused(texts: Any, labels: Any) -> None:
     with pytest.raises(CellError, match=r"no head for labels .* in suite minbert only"):
-        MinBertEncoder({}).predict(texts, LabelledTexts(texts, labels), None, seed=0)
+        asked(MinBertEncoder({}), texts, LabelledTexts(texts, labels))
 
 
 def test_what_it_reads_is_told(data: Path, base: Path) -> None:

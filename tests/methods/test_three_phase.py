@@ -22,6 +22,7 @@ from bench.training.classifiers.rows import make_rows
 from bench.training.watching import DevEvaluator
 from tests.labelled import (
     Stage,
+    asked,
     fitted,
     made,
     predictor,
@@ -93,7 +94,7 @@ def test_what_is_scored_is_never_read(base: Path, monkeypatch: pytest.MonkeyPatc
     train = LabelledTexts([*train.texts, ("",), ("lone",)], [*train.labels, "V:a", "alone"])
     texts = [(""), *(f"{text} TESTED" for (text,) in test.texts)]
     encoder = predictor(spec("three-phase", base))
-    found = encoder.predict([(text,) for text in texts], train, None, seed=0)
+    found = asked(encoder, [(text,) for text in texts], train).labels
     assert len(found) == 21
     assert {*found} <= {*train.labels}
     assert read

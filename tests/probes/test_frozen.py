@@ -12,6 +12,7 @@ from bench.core.errors import CellError
 from bench.method import LabelledTexts
 from bench.tasks.probes import senteval_relatedness
 from bench.tasks.probes.frozen import FrozenScorer
+from tests.labelled import asked
 
 
 def _numbers(texts: Sequence[str]) -> Any:
@@ -37,7 +38,7 @@ def _parts(train: LabelledTexts, monkeypatch: pytest.MonkeyPatch) -> tuple[list[
         return np.zeros(len(x))
 
     monkeypatch.setattr(senteval_relatedness, "predict_scores", predict)
-    assert FrozenScorer(_numbers, _first, 5).predict([("7", "8")], train, None, seed=0) == [0.0]
+    assert asked(FrozenScorer(_numbers, _first, 5), [("7", "8")], train).labels == [0.0]
     return seen[0]
 
 
@@ -51,4 +52,4 @@ def test_a_fifth_of_the_training_rows_is_stopped_on(monkeypatch: pytest.MonkeyPa
 
 def test_too_few_rows_to_spare_any() -> None:
     with pytest.raises(CellError, match="needs dev rows to stop on"):
-        FrozenScorer(_numbers, _first, 5).predict([("1", "2")], _rows(4), None, seed=0)
+        asked(FrozenScorer(_numbers, _first, 5), [("1", "2")], _rows(4))

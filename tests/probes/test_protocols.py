@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from bench.tasks.probes import protocols
-from bench.tasks.probes.base import Examples
+from bench.tasks.probes.base import ProbeRows
 from bench.tasks.probes.logistic import Logistic
 from bench.tasks.probes.senteval_relatedness import split_scores
 from bench.tasks.probes.senteval_torch import SentEvalTorch
 
 
-def blobs(n: int, classes: int, noise: float, seed: int = 0) -> Examples:
+def blobs(n: int, classes: int, noise: float, seed: int = 0) -> ProbeRows:
     """Points around class centres."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % classes
     centres = np.random.default_rng(99).normal(size=(classes, 8))
-    return Examples((centres[y] + noise * rng.normal(size=(n, 8))).astype(np.float32), y)
+    return ProbeRows((centres[y] + noise * rng.normal(size=(n, 8))).astype(np.float32), y)
 
 
 class Spy:
@@ -49,9 +49,9 @@ def serial(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def numbered(n: int) -> Examples:
+def numbered(n: int) -> ProbeRows:
     """Rows that can be told apart."""
-    return Examples(np.arange(n, dtype=np.float32)[:, None], np.arange(n) % 3)
+    return ProbeRows(np.arange(n, dtype=np.float32)[:, None], np.arange(n) % 3)
 
 
 @pytest.mark.usefixtures("serial")
@@ -133,7 +133,7 @@ def test_torch_probe_counts_failures_in_total_and_not_in_a_row(monkeypatch) -> N
         return np.where(np.arange(10) < right, 0, 1)
 
     monkeypatch.setattr("bench.tasks.probes.senteval_torch._predict", predict)
-    dev = Examples(np.zeros((10, 8), np.float32), np.zeros(10, np.int64))
+    dev = ProbeRows(np.zeros((10, 8), np.float32), np.zeros(10, np.int64))
     # Failures: second, fourth, sixth check; the third of them ends the training.
     assert probe.path(data, dev, [0.0]).tolist() == [0.4]
     assert checks == [2, 1, 3, 2, 4, 4]

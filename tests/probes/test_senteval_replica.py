@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.tasks.probes import protocols
-from bench.tasks.probes.base import Examples
+from bench.tasks.probes.base import ProbeRows
 from bench.tasks.probes.logistic import Logistic
 from bench.tasks.probes.senteval_torch import SentEvalTorch
 from tests.probes.test_protocols import blobs
@@ -31,7 +31,7 @@ class Adam:
         self.value = self.value - 0.001 * first / (np.sqrt(second) + 1e-8)
 
 
-def fit(train: Examples, dev: Examples, classes: int, decay: float):
+def fit(train: ProbeRows, dev: ProbeRows, classes: int, decay: float):
     """Weights (d + 1, classes) with the best dev accuracy, and that accuracy."""
     rng = np.random.default_rng(1111)
     x = np.hstack([train.x, np.ones((len(train), 1))])

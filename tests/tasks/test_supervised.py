@@ -1,28 +1,32 @@
-"""The supervised track scores what a method itself predicts."""
+"""The supervised track scores the labels that a method itself predicts."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from sklearn.metrics import f1_score
 
 from bench.cli.run import _supervised
 from bench.core import registry
-from bench.core.errors import CellError, UsageError
-from bench.method import LabelledTexts, Probabilities
+from bench.core.errors import CellError
+from bench.method import Answer, Composition, Probabilities, Question
 from bench.methods.majority import MajorityPredictor
 from bench.records.entries import Record
 from bench.records.files import find_records, read_items, read_record
-from bench.suite import ClassificationSpec, RelatednessSpec, load_suite
-from bench.tasks.kinds import KINDS, task_class
-from bench.tasks.probes import senteval_relatedness
+from bench.suite import KINDS, ClassificationSpec, TaskSpec, load_suite
+from bench.tasks.base import Predictions
+from bench.tasks.kinds import task_class
 from tests.small import WORDS, Bench
 from tests.stub_methods import Stub, _Letters
+
+ENTRY: TypeAdapter[TaskSpec] = TypeAdapter(TaskSpec)
 
 
 class Oracle(_Letters):
@@ -30,10 +34,11 @@ class Oracle(_Letters):
 
     given: ClassVar[list[tuple[int, int, int]]] = []
 
-    def predict(self, texts, train: LabelledTexts, dev, *, seed: int):
-        self.given.append((len(train.texts), len(dev.texts), seed))
-        known = {one[0].split()[0]: label for one, label in zip(*vars(train).values(), strict=True)}
-        return [known[one[0].split()[0]] for one in texts]
+    def answer(self, question: Question) -> Answer:
+        train = question.train
+        self.given.append((len(train.texts), len(question.dev.texts), question.seed))
+        known = {row[0].split()[0]: label for row, label in zip(*vars(train).values(), strict=True)}
+        return Answer([known[row[0].split()[0]] for row in question.texts])
 
 
 class OracleMethod(Stub):
@@ -42,8 +47,8 @@ class OracleMethod(Stub):
 
 
 class Liar(Oracle):
-    def predict(self, texts, train, dev, *, seed):
-        return ["no such label"] * len(texts)
+    def answer(self, question: Question) -> Answer:
+        return Answer(["no such label"] * len(question.texts))
 
 
 class LiarMethod(Stub):
@@ -140,14 +145,12 @@ class Told:
     """Gives every text the same probabilities, and notes what it learned from."""
 
     def __init__(self, labels: list[Any], values: list[float]) -> None:
-        self.labels, self.values, self.learnt = labels, values, list[Any]()
+        self.labels, self.values, self.learnt = labels, values, list[Question]()
 
-    def predict(self, texts, train, dev, *, seed):
-        raise AssertionError("probabilities say it already")
-
-    def predict_proba(self, texts, train, dev, *, seed):
-        self.learnt.append(([*texts], train, dev, seed))
-        return Probabilities(self.labels, np.tile(self.values, (len(texts), 1)))
+    def answer(self, question: Question) -> Answer:
+        self.learnt.append(question)
+        values = np.tile(self.values, (len(question.texts), 1))
+        return Answer.most_probable(Probabilities(self.labels, values))
 
 
 def test_metrics_have_intervals(bench: Bench, suite: Path, tmp_path: Path) -> None:
@@ -171,7 +174,7 @@ def test_metrics_have_intervals(bench: Bench, suite: Path, tmp_path: Path) -> No
 
 def test_macro_averages_are_those_of_the_frozen_track() -> None:
     task = classification(["a", "b", "c", "b"], train=["a", "b", "c"])
-    found = task.score({"predicted": np.array([0, 1, 1, 0])}, 0)
+    found = task.score(Predictions(np.array([0, 1, 1, 0])), 0)
     expected = f1_score(task._gold, [0, 1, 1, 0], average="macro", zero_division=0)
     assert found.metrics["f1_macro"] == pytest.approx(expected)
     assert "unseen" not in found.metrics
@@ -209,19 +212,20 @@ def test_rows_without_a_split_are_labelled_in_folds() -> None:
     task = classification(labels, folds=4)
     told = Told(["a", "b"], [0.7, 0.3])
     found = task.predictions(told, 3)
-    assert [len(texts) for texts, *_ in told.learnt] == [6, 5, 5, 5]
-    assert sorted(text for texts, *_ in told.learnt for text in texts) == sorted(
+    assert [len(question.texts) for question in told.learnt] == [6, 5, 5, 5]
+    assert sorted(text for question in told.learnt for text in question.texts) == sorted(
         (f"test {i}",) for i in range(21)
     )
-    for texts, train, dev, seed in told.learnt:
-        assert not {*texts} & {*train.texts}
-        assert (len(texts) + len(train.texts), dev, seed) == (21, None, 3)
-    np.testing.assert_array_equal(found["fold"], task.predictions(told, 3)["fold"])
-    assert not np.array_equal(found["fold"], task.predictions(told, 4)["fold"])
+    for question in told.learnt:
+        texts, learnt = question.texts, question.train.texts
+        assert not {*texts} & {*learnt}
+        assert (len(texts) + len(learnt), question.dev, question.seed) == (21, None, 3)
+    np.testing.assert_array_equal(found.fold, task.predictions(told, 3).fold)
+    assert not np.array_equal(found.fold, task.predictions(told, 4).fold)
     assert "1 of 21 test rows" in task.notes()[0]
     score = task.score(found, 0)
     gold = task._gold == 0
-    assert score.main == pytest.approx(np.mean([gold[found["fold"] == k].mean() for k in range(4)]))
+    assert score.main == pytest.approx(np.mean([gold[found.fold == k].mean() for k in range(4)]))
     with pytest.raises(CellError, match=r"^task T: no folds"):
         classification(["a", "b", "b"], folds=4).predictions(told, 0)
 
@@ -229,7 +233,7 @@ def test_rows_without_a_split_are_labelled_in_folds() -> None:
 def test_a_floor_in_folds_ranks_nothing() -> None:
     task = classification(["a"] * 11 + ["b"] * 4, folds=3)
     found = task.predictions(MajorityPredictor("majority"), 0)
-    assert len({*found["probabilities"][:, 0]}) == 2
+    assert len({*found.probabilities[:, 0]}) == 2
     assert task.score(found, 0).metrics["auroc"] == 0.5
 
 
@@ -245,7 +249,7 @@ def test_a_floor_in_folds_ranks_nothing() -> None:
 )
 def test_probabilities_that_are_none(labels: list[str], values: list[float], message: str) -> None:
     task = classification(["a"], train=["a", "b"])
-    with pytest.raises(CellError, match=f"^task T: predict.*{message}"):
+    with pytest.raises(CellError, match=f"^task T: the method.*{message}"):
         task.predictions(Told(labels, values), 0)
 
 
@@ -254,15 +258,52 @@ def test_classes_that_are_floats_are_no_scores() -> None:
     told = Told(["2.0", "1.5"], [0.6, 0.4])
     found = task.predictions(told, 0)
     # 2 and 2.0 are one class.
-    ((_, train, *_),) = told.learnt
-    assert train.labels == ["1.5", "2.0", "2.0"]
+    (question,) = told.learnt
+    assert question.train.labels == ["1.5", "2.0", "2.0"]
     assert task.score(found, 0).main == pytest.approx(1 / 3)
 
 
 def test_labels_of_a_classifier_that_these_rows_lack() -> None:
     task = classification(["a"], train=["a", "b"])
     found = task.predictions(Told(["a", "b", "z"], [0.4, 0.2, 0.4]), 0)
-    np.testing.assert_allclose(found["probabilities"], [[2 / 3, 1 / 3]])
+    np.testing.assert_allclose(found.probabilities, [[2 / 3, 1 / 3]])
+
+
+def test_labels_and_probabilities_are_of_the_same_rows() -> None:
+    probabilities = Probabilities(["a", "b"], np.array([[0.5, 0.5]]))
+    with pytest.raises(CellError, match=r"shape \(1, 2\) for 2 rows and 2 labels"):
+        Answer(["a", "b"], probabilities)
+
+
+class Composed(Told):
+    """Tells what its answer is made of."""
+
+    def answer(self, question: Question) -> Answer:
+        answer = super().answer(question)
+        assert answer.probabilities is not None
+        outputs = {"mean": answer.probabilities.values}
+        made_of = Composition(tuple(self.labels), "mean", outputs, outputs, {}, None, {})
+        return replace(answer, made_of=made_of)
+
+
+def test_an_answer_to_a_question_with_a_pool_is_diagnosed() -> None:
+    composed, plain = (kind(["a", "b"], [0.6, 0.4]) for kind in (Composed, Told))
+    task = classification(["a"], train=["a", "b"], pool=["b", None])
+    assert task.predictions(composed, 0).diagnostics["scores"]["mean"]["accuracy"] == 1
+    assert composed.learnt[0].pool == [("pool 0",), ("pool 1",)]
+    assert task.predictions(plain, 0).diagnostics == {}
+    without = classification(["a"], train=["a", "b"])
+    assert without.predictions(composed, 0).diagnostics == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_task_is_scored_as_its_entry_says(kind: str) -> None:
+    tracks = {"classification": ["frozen", "supervised"], "relatedness": ["frozen", "supervised"]}
+    for track in tracks.get(kind, [None]):
+        rows = {"data": "x", "train": "y", "track": track} if track else {"data": "x"}
+        spec = ENTRY.validate_python({"name": "T", "kind": kind, **rows})
+        expected = "predictions" if track == "supervised" else "vectors"
+        assert (spec.scored_as, task_class(spec).scored_as) == (expected, expected)
 
 
 @pytest.mark.parametrize("column", ["text", "label"])
@@ -277,23 +318,11 @@ def test_values_that_are_missing(column: str) -> None:
 
 def test_a_method_that_cannot_learn_says_so_in_one_line() -> None:
     class Cannot(Told):
-        def predict_proba(self, texts, train, dev, *, seed):
+        def answer(self, question: Question) -> Answer:
             raise CellError("rows hold 2 texts")
 
     with pytest.raises(CellError, match=r"^task T: rows hold 2 texts$"):
         classification(["a"], train=["a", "b"]).predictions(Cannot([], []), 0)
-
-
-def test_vectors_of_pairs_predict_scores() -> None:
-    def encode(texts):
-        seeds = [sum(text.encode()) for text in texts]
-        return np.stack([np.random.default_rng(s).normal(size=8) for s in seeds]).astype(np.float32)
-
-    frozen, own = relatedness("frozen"), relatedness("supervised")
-    vectors = {name: encode(column.texts) for name, column in frozen.texts().items()}
-    expected = frozen.score(vectors, 7)
-    found = own.score(own.predictions(own.probe(encode), 0), 7)
-    assert found.metrics == pytest.approx(expected.metrics)
 
 
 @pytest.mark.parametrize(
@@ -313,132 +342,3 @@ def test_a_suite_without_the_track(bench: Bench) -> None:
     assert "suite 'sts7' has no supervised track" in err
     assert "choose imbalance, intent-short, intent, or name" in err
     assert len(err.strip().splitlines()) == 1
-
-
-SCORES = {"train": [1, 2.5, 4], "dev": [0.5, 3], "test": [0, 1, 2.5, 4, 5, 1.5]}
-PREDICTED = [0.25, 1.5, 2.0, 3.5, 4.75, 2.0]
-
-
-class Grader(_Letters):
-    """Returns what it is told to."""
-
-    told: ClassVar[list[Any]] = PREDICTED
-    given: ClassVar[list[Any]] = []
-
-    def predict(self, texts, train: LabelledTexts, dev, *, seed: int):
-        self.given.append((texts[0], list(train.labels), list(dev.labels)))
-        return self.told
-
-
-class GraderMethod(Stub):
-    def build(self, ctx):
-        return Grader()
-
-
-def pairs(part: str) -> list[dict[str, Any]]:
-    return [
-        {"sentence1": f"{part} {i}", "sentence2": f"the {part} {i}", "score": score}
-        for i, score in enumerate(SCORES[part])
-    ]
-
-
-def relatedness(track: str) -> Any:
-    spec = RelatednessSpec.model_validate(
-        {"name": "T", "kind": "relatedness", "data": "x", "train": "y", "track": track}
-    )
-    return task_class(spec)(spec, {part: pairs(part) for part in SCORES}, "senteval")
-
-
-@pytest.fixture
-def graded(tmp_path: Path) -> Path:
-    """Six scored pairs."""
-    for part in SCORES:
-        lines = "".join(json.dumps(row) + "\n" for row in pairs(part))
-        (tmp_path / f"{part}.jsonl").write_text(lines)
-    path = tmp_path / "graded.toml"
-    path.write_text(
-        'name = "graded"\ntitle = "x"\nconvention = "senteval"\naverage = ["pairs"]\n[[tasks]]\n'
-        'name = "pairs"\nkind = "relatedness"\ntrack = "supervised"\n'
-        'data = { file = "test.jsonl" }\ntrain = { file = "train.jsonl" }\n'
-        'dev = { file = "dev.jsonl" }\n'
-    )
-    entry = EntryPoint("grader", f"{__name__}:GraderMethod", registry.METHODS)
-    registry._entries(registry.METHODS)["grader"] = [entry]
-    return path
-
-
-def test_predicted_scores_are_correlated(bench: Bench, graded: Path, tmp_path: Path) -> None:
-    Grader.given.clear()
-    code, out, err = bench("run", "--suite", graded, "--methods", "grader")
-    assert code == 0, err
-    (path,) = find_records([tmp_path / "results"])
-    entry = read_record(path).tasks["pairs"]
-    assert Grader.given == [(("test 0", "the test 0"), [1.0, 2.5, 4.0], [0.5, 3.0])]
-    assert all(isinstance(label, float) for label in Grader.given[0][1])
-    assert entry.metric == "Pearson"
-    assert entry.main == pytest.approx(np.corrcoef(PREDICTED, SCORES["test"])[0, 1])
-    np.testing.assert_allclose(read_items(path)["pairs/predicted"], PREDICTED)
-    assert "Pearson" in out
-
-
-def test_predictions_and_a_probe_are_scored_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    frozen, own = relatedness("frozen"), relatedness("supervised")
-    assert type(frozen) is KINDS["relatedness"]
-    vectors = {name: np.ones((len(c.texts), 3), np.float32) for name, c in frozen.texts().items()}
-    probe = np.array(PREDICTED)
-    monkeypatch.setattr(senteval_relatedness, "predict_scores", lambda *given: probe)
-    expected = frozen.score(vectors, 7)
-    found = own.score(own.predictions(Grader(), 0), 7)
-    assert (own.texts(), own.test_columns()) == ({}, [])
-    assert (found.metric, found.main, found.metrics) == (
-        expected.metric,
-        expected.main,
-        expected.metrics,
-    )
-    np.testing.assert_array_equal(found.replicates, expected.replicates)  # type: ignore[arg-type]
-    assert found.items is not None
-    assert expected.items is not None
-    assert found.items.keys() == expected.items.keys()
-    for name, values in found.items.items():
-        np.testing.assert_array_equal(values, expected.items[name])
-    np.testing.assert_allclose(found.items["value"], 1 - np.abs(probe - SCORES["test"]) / 5)
-
-
-def test_an_affine_map_of_predictions_changes_no_correlation(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    task = relatedness("supervised")
-    before = task.score(task.predictions(Grader(), 0), 0)
-    monkeypatch.setattr(Grader, "told", [np.float32(3 * score - 7) for score in PREDICTED])
-    after = task.score(task.predictions(Grader(), 0), 0)
-    assert after.main == pytest.approx(before.main, abs=1e-6)
-    assert after.metrics["mse"] > before.metrics["mse"]
-
-
-@pytest.mark.parametrize(
-    ("told", "message"),
-    [
-        ([*PREDICTED[:5], float("nan")], "returned nan, which is no finite number"),
-        ([*PREDICTED[:5], float("-inf")], "returned -inf, which is no finite number"),
-        ([*PREDICTED[:5], "2.5"], "returned '2.5', which is no finite number"),
-        ([*PREDICTED[:5], None], "returned None, which is no finite number"),
-        (PREDICTED[:5], "returned 5 labels for 6 rows"),
-        ([2.5] * 6, "the method predicts one score for every pair"),
-    ],
-)
-def test_predictions_that_are_no_scores(
-    told: list[Any], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Grader, "told", told)
-    task = relatedness("supervised")
-    with pytest.raises(CellError, match=f"^task T: .*{message}"):
-        task.score(task.predictions(Grader(), 0), 0)
-
-
-def test_the_track_needs_rows_to_train_on(graded: Path) -> None:
-    text = graded.read_text()
-    graded.write_text(text.replace('train = { file = "train.jsonl" }', ""))
-    with pytest.raises(UsageError, match="needs rows to train on"):
-        load_suite(str(graded))
-    graded.write_text(text.replace('dev = { file = "dev.jsonl" }', ""))
-    assert [*load_suite(str(graded)).tasks[0].parts()] == ["test", "train"]

@@ -9,20 +9,20 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Features = NDArray[np.floating]
-Labels = NDArray[np.int64]
+FeatureMatrix = NDArray[np.floating]
+ClassNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Examples:
+class ProbeRows:
     """Features of shape (n, d) and classes of shape (n,), numbered from 0."""
 
-    x: Features
-    y: Labels
+    x: FeatureMatrix
+    y: ClassNumbers
 
-    def take(self, index: NDArray[np.intp]) -> Examples:
-        """Some of the examples, in the order of the index."""
-        return Examples(self.x[index], self.y[index])
+    def take(self, index: NDArray[np.intp]) -> ProbeRows:
+        """Some of the rows, in the order of the index."""
+        return ProbeRows(self.x[index], self.y[index])
 
     def __len__(self) -> int:
         return len(self.y)
@@ -39,8 +39,10 @@ class Probe(Protocol):
     def grid_cross_validated(self) -> Sequence[float]:
         """Values to choose from by folds of the training rows."""
 
-    def path(self, train: Examples, dev: Examples, grid: Sequence[float]) -> NDArray[np.float64]:
+    def path(self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float]) -> NDArray[np.float64]:
         """Accuracy on the dev rows for each value of a grid."""
 
-    def predict(self, train: Examples, dev: Examples | None, value: float, x: Features) -> Labels:
+    def predict(
+        self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
+    ) -> ClassNumbers:
         """Fit with one value and predict, using dev rows, if any, to stop."""

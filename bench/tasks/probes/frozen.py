@@ -1,26 +1,25 @@
-"""Predictors on frozen vectors: what a method without a ``predict`` of its own is asked through."""
+"""Predictors on frozen vectors: what a method that only encodes is asked through."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from bench.core.errors import CellError
-from bench.method import Label, LabelledTexts, MostProbable, Probabilities
+from bench.method import Answer, Item, LabelledTexts, Probabilities, Question
+from bench.tasks.base import Embed
 from bench.tasks.probes import protocols
-from bench.tasks.probes.base import Examples, Features, Labels
+from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, ProbeRows
 from bench.tasks.probes.logistic import MAX_ITER, Logistic
 
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 # Of a list of columns of vectors, the features of its rows.
 Combine = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]]
 
 
-class FrozenClassifier(MostProbable):
+class FrozenClassifier:
     """Logistic regression on the vectors of texts, by the protocol of the frozen track.
 
     The dev rows choose the regularisation, or folds of the training rows where there are none.
@@ -36,35 +35,30 @@ class FrozenClassifier(MostProbable):
         self._combine = combine
         self._folds = folds
 
-    def predict_proba(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
-        """Tell how probable each label of the training rows is; the seed is not used.
+    def answer(self, question: Question) -> Answer:
+        """Label rows as the training rows are; seed and pool are not used.
 
         Raises:
             CellError: The rows do not suffice for the folds, or are of one label.
         """
-        parts = [texts, train.texts, *([] if dev is None else [dev.texts])]
+        train, dev = question.train, question.dev
+        parts = [question.texts, train.texts, *([] if dev is None else [dev.texts])]
         x, fit, *chosen = features(parts, self._embed, self._combine)
         known = [*train.labels, *([] if dev is None else dev.labels)]
         labels = sorted(set(known), key=lambda label: (isinstance(label, str), label))
         number = {label: i for i, label in enumerate(labels)}
-        rows = Examples(fit, np.array([number[label] for label in train.labels]))
+        rows = ProbeRows(fit, np.array([number[label] for label in train.labels]))
         probe = _Remembering()
         try:
             if dev is None:
                 protocols.cross_validated(rows, x, probe, self._folds)
             else:
-                held = Examples(chosen[0], np.array([number[label] for label in dev.labels]))
+                held = ProbeRows(chosen[0], np.array([number[label] for label in dev.labels]))
                 protocols.dev_split(rows, held, x, probe)
         except ValueError as error:
             raise CellError(f"the probe failed: {error}") from error
-        return Probabilities([labels[column] for column in probe.classes], probe.values)
+        learned = [labels[column] for column in probe.classes]
+        return Answer.most_probable(Probabilities(learned, probe.values))
 
 
 class _Remembering(Logistic):
@@ -73,7 +67,9 @@ class _Remembering(Logistic):
     classes: NDArray[np.int64]
     values: NDArray[np.float64]
 
-    def predict(self, train: Examples, dev: Examples | None, value: float, x: Features) -> Labels:
+    def predict(
+        self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
+    ) -> ClassNumbers:
         """Fit on the training rows alone."""
         model = LogisticRegression(C=value, max_iter=MAX_ITER).fit(train.x, train.y)
         self.classes = model.classes_
@@ -95,15 +91,8 @@ class FrozenScorer:
         self._combine = combine
         self._classes = classes
 
-    def predict(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> list[Label]:
-        """Score pairs; the seed is not used.
+    def answer(self, question: Question) -> Answer:
+        """Score pairs; seed and pool are not used.
 
         Where there are no dev rows, the probe stops on a fifth of the training rows that it does
         not learn from, the same ones for every encoder and seed.
@@ -113,14 +102,13 @@ class FrozenScorer:
         """
         from bench.tasks.probes.senteval_relatedness import predict_scores
 
+        train, dev = question.train, question.dev
         if dev is None:
             train, dev = _held_out(train)
-        x, fit, held = features([texts, train.texts, dev.texts], self._embed, self._combine)
+        texts = [question.texts, train.texts, dev.texts]
+        x, fit, held = features(texts, self._embed, self._combine)
         gold = [np.array(part.labels, dtype=np.float64) for part in (train, dev)]
-        found: list[Any] = predict_scores(
-            (fit, gold[0]), (held, gold[1]), x, self._classes
-        ).tolist()
-        return found
+        return Answer(predict_scores((fit, gold[0]), (held, gold[1]), x, self._classes).tolist())
 
 
 def _held_out(train: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:
@@ -137,7 +125,7 @@ def _held_out(train: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:
 
 
 def features(
-    parts: Sequence[Sequence[tuple[str, ...]]], embed: Embed, combine: Combine
+    parts: Sequence[Sequence[Item]], embed: Embed, combine: Combine
 ) -> list[NDArray[np.float32]]:
     """Features of the rows of several parts, all their texts encoded at once.
 

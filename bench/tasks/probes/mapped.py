@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.tasks.probes.base import Examples, Features, Labels, Probe
+from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, Probe, ProbeRows
 
 Map = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class MappedProbe:
-    """A probe whose examples are the vectors of a row's texts side by side, (n, texts · d).
+    """A probe whose rows are the vectors of a row's texts side by side, (n, texts · d).
 
     Attributes:
         probe: The probe on the features.
@@ -41,31 +41,33 @@ class MappedProbe:
         """Values of the probe."""
         return self.probe.grid_cross_validated
 
-    def path(self, train: Examples, dev: Examples, grid: Sequence[float]) -> NDArray[np.float64]:
+    def path(self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float]) -> NDArray[np.float64]:
         """Accuracy on the dev rows for each value of a grid, with maps of the training rows."""
         maps = self._fitted(train)
         return self.probe.path(self._mapped(maps, train), self._mapped(maps, dev), grid)
 
-    def predict(self, train: Examples, dev: Examples | None, value: float, x: Features) -> Labels:
+    def predict(
+        self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
+    ) -> ClassNumbers:
         """Fit maps and probe on the training rows, and predict."""
         maps = self._fitted(train)
         checked = None if dev is None else self._mapped(maps, dev)
         features = self._features(maps, x)
         return self.probe.predict(self._mapped(maps, train), checked, value, features)
 
-    def _fitted(self, train: Examples) -> Sequence[Map]:
+    def _fitted(self, train: ProbeRows) -> Sequence[Map]:
         return self.fit(np.concatenate(self._split(train.x)))
 
-    def _mapped(self, maps: Sequence[Map], examples: Examples) -> Examples:
-        return Examples(self._features(maps, examples.x), examples.y)
+    def _mapped(self, maps: Sequence[Map], rows: ProbeRows) -> ProbeRows:
+        return ProbeRows(self._features(maps, rows.x), rows.y)
 
-    def _features(self, maps: Sequence[Map], x: Features) -> NDArray[np.float32]:
-        found = []
+    def _features(self, maps: Sequence[Map], x: FeatureMatrix) -> NDArray[np.float32]:
+        columns = []
         for vectors in self._split(x):
-            for one in maps:
-                vectors = one(vectors)  # noqa: PLW2901 - each map takes what the last one gave
-            found.append(vectors.astype(np.float32))
-        return self.features(found)
+            for apply in maps:
+                vectors = apply(vectors)  # noqa: PLW2901 - each map takes what the last one gave
+            columns.append(vectors.astype(np.float32))
+        return self.features(columns)
 
-    def _split(self, x: Features) -> list[Features]:
+    def _split(self, x: FeatureMatrix) -> list[FeatureMatrix]:
         return np.split(x, self.texts, axis=1)

@@ -17,14 +17,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from bench.tasks.probes.base import Examples, Features, Labels, Probe
+from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, Probe, ProbeRows
 
 SENTEVAL_SEED = 1111
 MTEB_SEED = 42
 MTEB_MAX_ITER = 100
 
 
-def nested_folds(data: Examples, probe: Probe, folds: int) -> tuple[Labels, NDArray[np.intp]]:
+def nested_folds(
+    data: ProbeRows, probe: Probe, folds: int
+) -> tuple[ClassNumbers, NDArray[np.intp]]:
     """Predict every row once, by a probe fitted and regularised on the other folds.
 
     Args:
@@ -36,17 +38,17 @@ def nested_folds(data: Examples, probe: Probe, folds: int) -> tuple[Labels, NDAr
         Predictions of shape (n,) and the outer fold of each row, (n,).
     """
     outer = list(_stratified(data, folds))
-    found = _parallel(_outer_fold, [(data, train, test, probe, folds) for train, test in outer])
+    by_fold = _parallel(_outer_fold, [(data, train, test, probe, folds) for train, test in outer])
     predicted = np.empty(len(data), dtype=np.int64)
     fold = np.empty(len(data), dtype=np.intp)
-    for number, ((_, test), labels) in enumerate(zip(outer, found, strict=True)):
+    for number, ((_, test), labels) in enumerate(zip(outer, by_fold, strict=True)):
         predicted[test], fold[test] = labels, number
     return predicted, fold
 
 
 def _outer_fold(
-    data: Examples, train: NDArray[np.intp], test: NDArray[np.intp], probe: Probe, folds: int
-) -> Labels:
+    data: ProbeRows, train: NDArray[np.intp], test: NDArray[np.intp], probe: Probe, folds: int
+) -> ClassNumbers:
     rows = data.take(train)
     splits = _stratified(rows, folds)
     paths = [_fold_path(rows, fit, check, probe, probe.grid) for fit, check in splits]
@@ -55,7 +57,7 @@ def _outer_fold(
 
 
 def _fold_path(
-    rows: Examples,
+    rows: ProbeRows,
     fit: NDArray[np.intp],
     check: NDArray[np.intp],
     probe: Probe,
@@ -64,7 +66,7 @@ def _fold_path(
     return probe.path(rows.take(fit), rows.take(check), grid)
 
 
-def cross_validated(train: Examples, x: Features, probe: Probe, folds: int) -> Labels:
+def cross_validated(train: ProbeRows, x: FeatureMatrix, probe: Probe, folds: int) -> ClassNumbers:
     """Choose the regularisation by folds of the training rows, and predict the test rows."""
     grid = probe.grid_cross_validated
     jobs = [(train, fit, check, probe, grid) for fit, check in _stratified(train, folds)]
@@ -72,7 +74,7 @@ def cross_validated(train: Examples, x: Features, probe: Probe, folds: int) -> L
     return probe.predict(train, None, best, x)
 
 
-def dev_split(train: Examples, dev: Examples, x: Features, probe: Probe) -> Labels:
+def dev_split(train: ProbeRows, dev: ProbeRows, x: FeatureMatrix, probe: Probe) -> ClassNumbers:
     """Choose the regularisation on the dev rows, and predict the test rows."""
     best = probe.grid[0]
     if len(probe.grid) > 1:
@@ -92,7 +94,7 @@ def few_shot_rows(labels: Sequence[Any], per_label: int, experiments: int) -> li
         experiments: Number of experiments.
     """
     order = list(range(len(labels)))
-    found = []
+    drawn = []
     for _ in range(experiments):
         np.random.RandomState(MTEB_SEED).shuffle(order)
         taken: dict[Any, int] = {}
@@ -101,24 +103,24 @@ def few_shot_rows(labels: Sequence[Any], per_label: int, experiments: int) -> li
             if taken.get(labels[row], 0) < per_label:
                 rows.append(row)
                 taken[labels[row]] = taken.get(labels[row], 0) + 1
-        found.append(rows)
-    return found
+        drawn.append(rows)
+    return drawn
 
 
 def few_shot(
-    train: Examples, x: Features, experiments: Sequence[Sequence[int]]
+    train: ProbeRows, x: FeatureMatrix, experiments: Sequence[Sequence[int]]
 ) -> NDArray[np.int64]:
     """Predict the test rows in each of MTEB's experiments: shape (experiments, n)."""
     parts = [train.take(np.array(rows)) for rows in experiments]
     return np.array(_parallel(_few_shot_once, [(part, x) for part in parts]))
 
 
-def _few_shot_once(train: Examples, x: Features) -> Labels:
+def _few_shot_once(train: ProbeRows, x: FeatureMatrix) -> ClassNumbers:
     model = LogisticRegression(max_iter=MTEB_MAX_ITER, random_state=MTEB_SEED)
     return np.asarray(model.fit(train.x, train.y).predict(x), dtype=np.int64)
 
 
-def first_fold(labels: Labels, folds: int) -> NDArray[np.intp]:
+def first_fold(labels: ClassNumbers, folds: int) -> NDArray[np.intp]:
     """Rows that the first of ``nested_folds`` trains on.
 
     Raises:
@@ -127,11 +129,11 @@ def first_fold(labels: Labels, folds: int) -> NDArray[np.intp]:
     return _split(labels, folds)[0][0]
 
 
-def _stratified(data: Examples, folds: int) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _stratified(data: ProbeRows, folds: int) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     return _split(data.y, folds)
 
 
-def _split(labels: Labels, folds: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _split(labels: ClassNumbers, folds: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     splitter = StratifiedKFold(folds, shuffle=True, random_state=SENTEVAL_SEED)
     with warnings.catch_warnings():
         # A class with fewer rows than folds is missing from some of them, here as in SentEval.

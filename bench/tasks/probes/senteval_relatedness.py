@@ -17,7 +17,7 @@ EPOCHS_PER_CHECK = 50
 MAX_EPOCHS = 1000
 PATIENCE = 4
 
-Rows = tuple[NDArray[np.float32], NDArray[np.float64]]
+ScoredRows = tuple[NDArray[np.float32], NDArray[np.float64]]
 
 
 def split_scores(scores: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
@@ -38,7 +38,7 @@ def split_scores(scores: NDArray[np.float64], classes: int) -> NDArray[np.float6
 
 
 def predict_scores(
-    train: Rows, dev: Rows, x: NDArray[np.float32], classes: int
+    train: ScoredRows, dev: ScoredRows, x: NDArray[np.float32], classes: int
 ) -> NDArray[np.float64]:
     """Fit a linear layer and softmax with squared error, and predict the expected score.
 

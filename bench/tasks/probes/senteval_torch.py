@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench.tasks.probes.base import Examples, Features, Labels
+from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, ProbeRows
 
 SEED = 1111
 DEV_SHARE = 0.05
@@ -50,11 +50,13 @@ class SentEvalTorch:
         self._epoch_size = epoch_size
         self._max_epoch = max_epoch
 
-    def path(self, train: Examples, dev: Examples, grid: Sequence[float]) -> NDArray[np.float64]:
+    def path(self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float]) -> NDArray[np.float64]:
         """Best dev accuracy for each weight decay."""
         return np.array([self._fit(train, dev, value)[1] for value in grid])
 
-    def predict(self, train: Examples, dev: Examples | None, value: float, x: Features) -> Labels:
+    def predict(
+        self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
+    ) -> ClassNumbers:
         """Fit, stopping on the dev rows, or on a random 5% of the training rows, and predict."""
         rng = np.random.RandomState(SEED)
         if dev is None:
@@ -66,8 +68,8 @@ class SentEvalTorch:
 
     def _fit(
         self,
-        train: Examples,
-        dev: Examples,
+        train: ProbeRows,
+        dev: ProbeRows,
         weight_decay: float,
         rng: np.random.RandomState | None = None,
     ) -> tuple[nn.Module, float]:
@@ -106,7 +108,7 @@ class SentEvalTorch:
             optimizer.step()
 
 
-def _predict(model: nn.Module, x: Features) -> Labels:
+def _predict(model: nn.Module, x: FeatureMatrix) -> ClassNumbers:
     with torch.no_grad():
         logits = model(torch.from_numpy(np.asarray(x, np.float32)))
     return np.asarray(logits.argmax(1).numpy(), dtype=np.int64)

@@ -20,17 +20,9 @@ from bench.core.errors import UsageError
 from bench.core.files import write_atomic
 from bench.core.sealed import damage, make_sealed_folder
 from bench.data.access import DataAccess
-from bench.method import (
-    BuildContext,
-    LabelledTexts,
-    Method,
-    ModelAccess,
-    MostProbable,
-    Probabilities,
-)
-from bench.training.classifiers.rows import Rows, make_rows, single_texts
+from bench.method import Answer, BuildContext, LabelsOnly, Method, ModelAccess, Question
+from bench.training.classifiers.rows import ClassifierRows, make_rows, single_texts
 from bench.training.classifiers.saved import (
-    LabelsOnly,
     SavedClassifier,
     make_classifier,
     read_labels,
@@ -91,12 +83,12 @@ class Stages:
 
     def summarise(self, names: Sequence[str]) -> None:
         """Write ``training.json`` of the whole: what each stage reported."""
-        found = {}
+        stages = {}
         for name in names:
             path = self.folder(name) / _SUMMARY
             if path.is_file():
-                found[name] = json.loads(path.read_text(encoding="utf-8"))
-        write_atomic(self.ctx.workdir / _SUMMARY, json.dumps({"stages": found}, indent=2).encode())
+                stages[name] = json.loads(path.read_text(encoding="utf-8"))
+        write_atomic(self.ctx.workdir / _SUMMARY, json.dumps({"stages": stages}, indent=2).encode())
 
 
 class ClassifierMethod(Method):
@@ -107,9 +99,9 @@ class ClassifierMethod(Method):
     """
 
     config: ClassifierConfig
-    rows: Rows | None = None
+    rows: ClassifierRows | None = None
 
-    def on(self, rows: Rows) -> ClassifierMethod:
+    def on(self, rows: ClassifierRows) -> ClassifierMethod:
         """The same method, to be trained on some rows."""
         other = copy(self)
         other.rows = rows
@@ -139,7 +131,7 @@ class ClassifierMethod(Method):
         return SavedClassifier(self.info.name, classifier)
 
     @abstractmethod
-    def encoder(self, rows: Rows, stages: Stages) -> Path:
+    def encoder(self, rows: ClassifierRows, stages: Stages) -> Path:
         """Train what comes before the classifier, if anything; the folder of the encoder."""
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
@@ -155,7 +147,7 @@ class ClassifierMethod(Method):
         model.prompts, model.default_prompt_name = {}, None
         return model
 
-    def _train(self, rows: Rows, ctx: BuildContext) -> SentenceTransformer:
+    def _train(self, rows: ClassifierRows, ctx: BuildContext) -> SentenceTransformer:
         from bench.models.checkpoints import load_folder
         from bench.training.classifiers.trainer import train_classifier
 
@@ -169,7 +161,7 @@ class ClassifierMethod(Method):
         return load_folder(last, ctx.device)
 
 
-class TaskClassifiers(MostProbable, LabelsOnly):
+class TaskClassifiers(LabelsOnly):
     """Trains a classifier for each task that asks, or finds the one that was trained before.
 
     Args:
@@ -183,32 +175,25 @@ class TaskClassifiers(MostProbable, LabelsOnly):
         self._models = ctx.models
         self._progress = ctx.progress
 
-    def predict_proba(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
-        """Tell how probable labels are by a classifier trained on ``train`` and stopped by ``dev``.
+    def answer(self, question: Question) -> Answer:
+        """Label rows by a classifier trained on the training rows and stopped by the dev rows.
 
-        Labels that ``train`` does not have are never given. Without dev rows a fifth of the
+        Labels that no training row has are never given. Without dev rows a fifth of the
         training rows stands in, which nothing else learns from.
 
         Raises:
             CellError: Rows hold two texts, or the labels are scores, or all the same.
         """
-        asked = single_texts(texts)
-        rows = make_rows(train, dev, seed=seed, dev_rows=self._method.config.dev_rows)
-        built = self._models.build(self._method.on(rows), seed=seed)
+        texts, dev_rows = single_texts(question.texts), self._method.config.dev_rows
+        rows = make_rows(question.train, question.dev, seed=question.seed, dev_rows=dev_rows)
+        built = self._models.build(self._method.on(rows), seed=question.seed)
         folder, model = built.folder, built.encoder
         from sentence_transformers import SentenceTransformer
 
         if folder is None or not isinstance(model, SentenceTransformer):
             raise TypeError(f"{self.name} trained no sentence transformer")
         self._progress.note(f"  classifier of {len(rows.labels)} labels: {folder}")
-        return make_classifier(model, folder).probabilities(asked)
+        return Answer.most_probable(make_classifier(model, folder).probabilities(texts))
 
 
 def _save(model: SentenceTransformer, folder: Path, summary: Path | None = None) -> None:

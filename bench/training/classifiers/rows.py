@@ -15,7 +15,7 @@ DEV_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Examples:
+class NumberedTexts:
     """Texts and the numbers of their labels."""
 
     texts: tuple[str, ...]
@@ -24,26 +24,26 @@ class Examples:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def take(self, rows: Sequence[int]) -> Examples:
-        """Some of the examples, in the order of the numbers."""
-        return Examples(
+    def take(self, rows: Sequence[int]) -> NumberedTexts:
+        """Some of the texts, in the order of the numbers."""
+        return NumberedTexts(
             tuple(self.texts[row] for row in rows), tuple(self.classes[row] for row in rows)
         )
 
 
 @dataclass(frozen=True)
-class Rows:
+class ClassifierRows:
     """What a classifier learns from, and what it is stopped by.
 
     Attributes:
         labels: The labels, by number.
-        train: Examples to learn from.
-        dev: Examples to stop by, which may be none; no label is new in them.
+        train: Texts to learn from.
+        dev: Texts to stop by, which may be none; no label is new in them.
     """
 
     labels: tuple[Label, ...]
-    train: Examples
-    dev: Examples
+    train: NumberedTexts
+    dev: NumberedTexts
 
     def fingerprint(self) -> str:
         """Identify texts, labels and split."""
@@ -53,7 +53,7 @@ class Rows:
 
 def make_rows(
     train: LabelledTexts, dev: LabelledTexts | None, *, seed: int, dev_rows: int | None = None
-) -> Rows:
+) -> ClassifierRows:
     """Number the labels, and take a fifth of the training rows for dev where there are no others.
 
     Dev rows of a label that no training row has are left out, as no classifier can learn it.
@@ -78,7 +78,7 @@ def make_rows(
     if dev_rows is not None and len(stopped) > dev_rows:
         drawn = np.random.default_rng(seed).permutation(len(stopped))[:dev_rows]
         stopped = stopped.take(sorted(drawn.tolist()))
-    return Rows(labels, learnt, stopped)
+    return ClassifierRows(labels, learnt, stopped)
 
 
 def single_texts(texts: Sequence[tuple[str, ...]]) -> list[str]:
@@ -114,14 +114,14 @@ def stratified_split(
     for row, label in enumerate(labels):
         rows.setdefault(label, []).append(row)
     held: set[int] = set()
-    for one in rows.values():
-        held.update(rng.permutation(one)[: int(share * len(one) + 0.5)].tolist())
+    for of_label in rows.values():
+        held.update(rng.permutation(of_label)[: int(share * len(of_label) + 0.5)].tolist())
     return [row for row in range(len(labels)) if row not in held], sorted(held)
 
 
-def _numbered(rows: LabelledTexts, number: dict[Label, int]) -> Examples:
+def _numbered(rows: LabelledTexts, number: dict[Label, int]) -> NumberedTexts:
     texts = single_texts(rows.texts)
     known = [row for row, label in enumerate(rows.labels) if label in number]
-    return Examples(
+    return NumberedTexts(
         tuple(texts[row] for row in known), tuple(number[rows.labels[row]] for row in known)
     )

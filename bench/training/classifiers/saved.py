@@ -13,39 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.core.errors import CellError, DataError
+from bench.core.errors import DataError
 from bench.core.files import write_atomic
-from bench.method import Label, LabelledTexts, MostProbable, Probabilities
+from bench.method import Answer, Label, LabelsOnly, Probabilities, Question
 from bench.training.classifiers.rows import single_texts
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
 LABELS_FILE = "labels.json"
 PREDICT_BATCH = 64
-
-
-class LabelsOnly:
-    """What predicts labels and has no vectors.
-
-    Args:
-        name: Name of the method.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
-        """Refuse.
-
-        Raises:
-            CellError: Always, as there are no vectors.
-        """
-        raise CellError(
-            f"{self.name} learns from the labelled rows of a task and has no vectors of texts "
-            "alone; run it on a supervised suite, e.g. --suite intent --track supervised"
-        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +51,7 @@ class Classifier:
         return Probabilities(self.labels, softmax(np.asarray(logits, dtype=np.float64), axis=1))
 
 
-class SavedClassifier(MostProbable, LabelsOnly):
+class SavedClassifier(LabelsOnly):
     """A classifier that was trained before: training rows are not looked at.
 
     Args:
@@ -86,20 +63,14 @@ class SavedClassifier(MostProbable, LabelsOnly):
         super().__init__(name)
         self._classifier = classifier
 
-    def predict_proba(
-        self,
-        texts: Sequence[tuple[str, ...]],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        *,
-        seed: int,
-    ) -> Probabilities:
-        """Tell how probable the labels are that the classifier was trained on.
+    def answer(self, question: Question) -> Answer:
+        """Answer with the labels that the classifier was trained on.
 
         Raises:
             CellError: Rows hold two texts.
         """
-        return self._classifier.probabilities(single_texts(texts))
+        texts = single_texts(question.texts)
+        return Answer.most_probable(self._classifier.probabilities(texts))
 
 
 def write_labels(folder: Path, labels: Sequence[Label]) -> None:
@@ -116,12 +87,12 @@ def read_labels(folder: Path) -> tuple[Label, ...]:
     """
     path = folder / LABELS_FILE
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
+        labels: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(one, str | int) for one in found):
+        labels = None
+    if not isinstance(labels, list) or not all(isinstance(label, str | int) for label in labels):
         raise DataError(f"{folder} holds no classifier: it has no list of labels in {LABELS_FILE}")
-    return tuple(found)
+    return tuple(labels)
 
 
 def load_classifier(folder: Path, device: str = "cpu") -> Classifier:

@@ -24,7 +24,7 @@ from bench.method import BuildContext
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import EpochSampler
 from bench.training.checkpoints import LossCheckpoints, SealCheckpoints, go_on, resume_point
-from bench.training.classifiers.rows import Examples, Rows
+from bench.training.classifiers.rows import ClassifierRows, NumberedTexts
 from bench.training.finite import FiniteTrainer
 from bench.training.heads import fresh_linear
 from bench.training.memory import keep_freed_memory
@@ -95,13 +95,13 @@ class ClassifierLoss(nn.Module):
             labels: Numbers of the classes (B,).
         """
         (column,) = features
-        found = dict(column)
+        batch = dict(column)
         for number, module in enumerate(self.model):
             if number < self.frozen:
                 module.eval()
             # Not ``encode``, which has no gradient: nothing of the encoder would be trained.
-            found = module(found)
-        return functional.cross_entropy(found["sentence_embedding"].float(), labels.long())
+            batch = module(batch)
+        return functional.cross_entropy(batch["sentence_embedding"].float(), labels.long())
 
 
 def has_to_stop(losses: Sequence[float], epochs: int) -> bool:
@@ -127,7 +127,7 @@ def has_to_stop(losses: Sequence[float], epochs: int) -> bool:
 
 
 def train_classifier(
-    model: SentenceTransformer, rows: Rows, settings: ClassifierConfig, ctx: BuildContext
+    model: SentenceTransformer, rows: ClassifierRows, settings: ClassifierConfig, ctx: BuildContext
 ) -> SentenceTransformer:
     """Append a head and train it with the encoder, or alone where that is frozen.
 
@@ -137,7 +137,7 @@ def train_classifier(
 
     Args:
         model: Encoder, which becomes the classifier.
-        rows: Examples to learn from and to stop by.
+        rows: Texts to learn from and to stop by.
         settings: Hyperparameters.
         ctx: Seed, device, folder and progress of this build.
 
@@ -182,11 +182,11 @@ def train_classifier(
 
 def _losses(state: TrainerState) -> list[tuple[int, float]]:
     """Step and loss of every evaluation."""
-    return [(int(one["step"]), one[EVAL_LOSS]) for one in state.log_history if EVAL_LOSS in one]
+    return [(int(log["step"]), log[EVAL_LOSS]) for log in state.log_history if EVAL_LOSS in log]
 
 
-def _dataset(examples: Examples) -> Dataset:
-    return Dataset.from_dict({"text": list(examples.texts), "label": list(examples.classes)})
+def _dataset(rows: NumberedTexts) -> Dataset:
+    return Dataset.from_dict({"text": list(rows.texts), "label": list(rows.classes)})
 
 
 def _rates(head_lr: float | None, encoder: int, modules: int) -> dict[str, float]:
@@ -233,7 +233,7 @@ def _write_summary(ctx: BuildContext, state: TrainerState, seconds: float, rows:
     summary = {
         "steps": state.global_step,
         "seconds": seconds,
-        "best_step": min(dev, key=lambda one: one[1])[0] if dev else None,
+        "best_step": min(dev, key=lambda evaluation: evaluation[1])[0] if dev else None,
         "dev": [{"step": step, "loss": loss} for step, loss in dev],
         "rows": rows,
     }

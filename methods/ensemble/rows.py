@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.fingerprint import canonical_json, fingerprint
-from bench.method import BuildContext, LabelledTexts
-from bench.method.pool import Item
+from bench.method import BuildContext, Item, Question
 from bench.methods.ensemble.augment import Augmented, augment, replace_words
-from bench.methods.ensemble.members import Examples
+from bench.methods.ensemble.members import MemberRows
 from bench.methods.ensemble.retrieval import (
     ABSENT,
     CleanPool,
+    Embeddings,
     HeldOut,
     Neighbours,
-    Vectors,
     clean_pool,
     drawn,
     item_vectors,
@@ -33,7 +32,7 @@ from bench.methods.ensemble.targets import Floats, Targets, find_targets
 INNER_FOLDS = 2
 
 
-class Material:
+class EnsembleRows:
     """What there is to learn from and to predict.
 
     The texts to predict, and dev rows, are taken out of the pool; their own retrieved texts are all
@@ -42,36 +41,23 @@ class Material:
     Args:
         config: Settings.
         ctx: Access to models and data, and progress.
-        texts: What to predict.
-        train: Gold rows.
-        dev: Rows that are held out too, or None.
-        pool: Texts without labels.
-        seed: Seed of everything random.
+        question: The rows, and the seed of everything random.
 
     Raises:
         CellError: There are too few gold rows, they have one label only, or a setting is not
             defined for this kind of labels.
     """
 
-    def __init__(
-        self,
-        config: EnsembleConfig,
-        ctx: BuildContext,
-        *,
-        texts: Sequence[Item],
-        train: LabelledTexts,
-        dev: LabelledTexts | None,
-        pool: Sequence[Item],
-        seed: int,
-    ) -> None:
-        self.config, self._ctx, self._seed = config, ctx, seed
-        self._encode: Callable[[Sequence[str]], Vectors] = partial(
+    def __init__(self, config: EnsembleConfig, ctx: BuildContext, question: Question) -> None:
+        self.config, self._ctx, self._seed = config, ctx, question.seed
+        self._encode: Callable[[Sequence[str]], Embeddings] = partial(
             ctx.models.vectors, config.retriever
         )
+        train, dev, pool = question.train, question.dev, question.pool
         rows = _first(train.texts, config.gold)
         self.gold = [tuple(train.texts[row]) for row in rows]
         labels = [train.labels[row] for row in rows]
-        self.texts = [tuple(item) for item in texts]
+        self.texts = [tuple(item) for item in question.texts]
         self.targets: Targets = find_targets(labels)
         self._check(labels)
         self.matrix = self.targets.matrix(labels)
@@ -106,7 +92,7 @@ class Material:
         return self.config.pseudo_labels and bool(self.pool)
 
     @cached_property
-    def vectors(self) -> tuple[Vectors, Vectors, Vectors]:
+    def vectors(self) -> tuple[Embeddings, Embeddings, Embeddings]:
         """Of the gold rows, of the texts to predict, and of the pool."""
         whole = item_vectors([*self.gold, *self.texts, *self.pool], self._encode)
         ends = np.cumsum([len(self.gold), len(self.texts)])
@@ -170,16 +156,16 @@ class Material:
         return near.rows
 
     @cached_property
-    def gold_examples(self) -> Examples:
+    def gold_rows(self) -> MemberRows:
         """Gold rows with their labels."""
-        return Examples(self.gold, self._context(self.near_gold, 1), self.matrix)
+        return MemberRows(self.gold, self._context(self.near_gold, 1), self.matrix)
 
     @cached_property
-    def test_examples(self) -> Examples:
+    def test_rows(self) -> MemberRows:
         """Texts to predict."""
-        return Examples(self.texts, self._context(self.near_texts, 2))
+        return MemberRows(self.texts, self._context(self.near_texts, 2))
 
-    def pool_examples(self, rows: NDArray[np.intp], outputs: Floats | None) -> Examples:
+    def pool_rows(self, rows: NDArray[np.intp], outputs: Floats | None) -> MemberRows:
         """Rows of the pool, each with other rows of it to attend to."""
         items = [self.pool[row] for row in rows]
         vectors, k = self.vectors[2], self.config.k
@@ -189,17 +175,17 @@ class Material:
             near = drawn(len(rows), len(self.pool), k, seed_of(self._seed, 3), own=rows)
         else:
             near = np.full((len(rows), k), ABSENT, dtype=np.intp)
-        return Examples(items, near, outputs)
+        return MemberRows(items, near, outputs)
 
-    def variants(self, train: NDArray[np.intp]) -> Examples | None:
+    def variants(self, train: NDArray[np.intp]) -> MemberRows | None:
         """Variants of some gold rows, with labels and neighbours; None where there are none."""
-        found = self.augmented
-        chosen = np.flatnonzero(np.isin(found.sources, train))
+        augmented = self.augmented
+        chosen = np.flatnonzero(np.isin(augmented.sources, train))
         if not len(chosen):
             return None
-        sources = found.sources[chosen]
-        near = self.gold_examples.neighbours[sources]
-        return Examples([found.items[i] for i in chosen], near, self.matrix[sources])
+        sources = augmented.sources[chosen]
+        near = self.gold_rows.neighbours[sources]
+        return MemberRows([augmented.items[i] for i in chosen], near, self.matrix[sources])
 
 
 def seed_of(seed: int, *names: int) -> int:

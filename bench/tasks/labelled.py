@@ -1,0 +1,171 @@
+"""Rows with labels: what they are checked for, and how predicted labels are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, f1_score
+
+from bench.core.errors import CellError, DataError, UsageError
+from bench.data.rows import Row
+from bench.metrics.classification import label_replicates
+from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
+from bench.suite import ClassificationSpec, Convention, NliSpec
+from bench.tasks.base import BaseTask, TaskScore
+from bench.tasks.probes.base import ClassNumbers
+
+# SentEval encodes a lone full stop where a row has no text.
+EMPTY = "."
+_SHOWN = 3
+METRICS = {"accuracy": "accuracy", "f1": "F1", "f1_macro": "macro F1"}
+LabelledEntry = TypeVar("LabelledEntry", bound=ClassificationSpec | NliSpec)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions (E, n) of E experiments, and the fold of each row where there are folds."""
+
+    predicted: NDArray[np.int64]
+    fold: NDArray[np.intp] | None = None
+
+    def weights(self) -> NDArray[np.float64] | None:
+        """Weights that make a mean over rows the mean over folds."""
+        return None if self.fold is None else 1 / np.bincount(self.fold)[self.fold]
+
+
+class LabelledTask(BaseTask[LabelledEntry]):
+    """Rows of texts and ``label``, in SentEval's order unless the convention is MTEB's."""
+
+    text_columns: tuple[str, ...]
+
+    def __init__(
+        self, spec: LabelledEntry, parts: Mapping[str, Sequence[Row]], convention: Convention
+    ) -> None:
+        for name, rows in parts.items():
+            self._check_values(spec, name, rows)
+        if convention != "mteb":
+            parts = {name: sorted(rows, key=self._senteval_key) for name, rows in parts.items()}
+        super().__init__(spec, parts, convention)
+        labels = {row["label"] for rows in self.parts.values() for row in rows}
+        self._classes = {label: i for i, label in enumerate(sorted(labels, key=_label_key))}
+        self._check()
+
+    def _check_values(self, spec: LabelledEntry, part: str, rows: Sequence[Row]) -> None:
+        for number, row in enumerate(rows, 1):
+            wrong = [column for column in self.text_columns if not isinstance(row[column], str)]
+            wrong += ["label"] if row["label"] is None else []
+            if wrong:
+                raise CellError(
+                    f"task {spec.name}: row {number} of {part} has {row[wrong[0]]!r} as "
+                    f"{wrong[0]!r}; give it a value, or leave the row out"
+                )
+
+    def _check(self) -> None:
+        where = f"task {self.spec.name}"
+        if len(self._classes) < 2:
+            raise CellError(f"{where}: all rows have the same label")
+        if self.convention == "mteb" and "train" not in self.parts:
+            raise CellError(f"{where}: MTEB's protocol needs training rows; name them as train")
+        if "train" in self.parts:
+            self._check_training_labels(where)
+        if self._metric == "f1" and self._classes.keys() != {0, 1}:
+            raise UsageError(
+                f"{where}: metric f1 is that of label 1 among 0 and 1, and the labels are "
+                f'{shown([*self._classes])}; give metric = "f1_macro", the mean over all labels'
+            )
+
+    def _check_training_labels(self, where: str) -> None:
+        learned, scored = (
+            list(dict.fromkeys(row["label"] for row in rows))
+            for rows in (self.parts["train"], self.rows)
+        )
+        if len(learned) < 2:
+            raise CellError(f"{where}: all training rows have the same label")
+        if not set(learned) & set(scored):
+            raise DataError(
+                f"{where}: no label of its test rows ({shown(scored)}) is one of its training rows "
+                f"({shown(learned)}); write them alike in both"
+            )
+
+    @property
+    def _metric(self) -> str:
+        return getattr(self.spec, "metric", "accuracy")
+
+    def _senteval_key(self, row: Row) -> tuple[Any, ...]:
+        # SentEval sorts by words of each text and label, which decides what each fold gets.
+        lengths = [len(row[column].split()) for column in self.text_columns]
+        return (*lengths, _label_key(row["label"]))
+
+    def _text(self, text: str) -> str:
+        return text if self.convention == "mteb" or text.strip() else EMPTY
+
+    def _labels(self, rows: Sequence[Row]) -> ClassNumbers:
+        return np.array([self._classes[row["label"]] for row in rows], dtype=np.int64)
+
+    def _task_score(self, outcome: Outcome, gold: ClassNumbers, seed: int) -> TaskScore:
+        correct = outcome.predicted == gold
+        value = correct.mean(axis=0)
+        counts = resample_counts(len(gold), np.random.default_rng(seed))
+        metrics = _metrics(outcome, gold, len(self._classes))
+        if self._metric == "accuracy":
+            replicates = mean_replicates(value, counts, outcome.weights())
+        else:
+            of_f1 = [self._f1_replicates(labels, gold, counts) for labels in outcome.predicted]
+            replicates = np.mean(of_f1, axis=0)
+        items: dict[str, NDArray[Any]] = {
+            "value": value,
+            "predicted": outcome.predicted.T.astype(np.int32),
+            "gold": gold.astype(np.int32),
+        }
+        name, main = METRICS[self._metric], metrics[self._metric]
+        return TaskScore(name, main, metrics, items, replicates)
+
+    def _f1_replicates(
+        self, predicted: ClassNumbers, gold: ClassNumbers, counts: NDArray[np.int16]
+    ) -> NDArray[np.float64]:
+        if self._metric == "f1":
+            return f1_replicates(predicted == 1, gold == 1, counts)
+        return label_replicates(predicted, gold, len(self._classes), counts)["f1_macro"]
+
+
+def single_outcome(predicted: ClassNumbers) -> Outcome:
+    """Predictions (n,) of a single experiment."""
+    return Outcome(predicted[None, :])
+
+
+def folded_outcome(predicted: ClassNumbers, fold: NDArray[np.intp]) -> Outcome:
+    """Predictions (n,) and the fold (n,) in which each was made."""
+    return Outcome(predicted[None, :], fold)
+
+
+def _metrics(outcome: Outcome, gold: ClassNumbers, classes: int) -> dict[str, float]:
+    experiments = outcome.predicted
+    accuracy = [np.average(p == gold, weights=outcome.weights()) for p in experiments]
+    metrics = {
+        "accuracy": float(np.mean(accuracy)),
+        "f1_macro": _mean(f1_score, experiments, gold, average="macro", zero_division=0),
+    }
+    if classes == 2:
+        metrics["f1"] = _mean(f1_score, experiments, gold, zero_division=0)
+        metrics["ap"] = float(np.mean([average_precision_score(gold, p) for p in experiments]))
+    if len(experiments) > 1:
+        metrics |= {f"accuracy_{i}": float(value) for i, value in enumerate(accuracy)}
+    return metrics
+
+
+def _mean(metric: Any, experiments: NDArray[np.int64], gold: ClassNumbers, **options: Any) -> float:
+    return float(np.mean([metric(gold, predicted, **options) for predicted in experiments]))
+
+
+def shown(labels: Sequence[Any]) -> str:
+    """The first three of some labels, for a message."""
+    return ", ".join([*map(repr, labels[:_SHOWN]), *(["…"] if len(labels) > _SHOWN else [])])
+
+
+def _label_key(label: Any) -> tuple[str, Any]:
+    """Order labels of any one type, numbers by value."""
+    return ("number", label) if isinstance(label, int | float) else ("text", str(label))
