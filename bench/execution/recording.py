@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
+from bench.data.catalog import dataset_of
 from bench.data.contamination import TrainingText
 from bench.encoding.encode import Encoded
 from bench.execution import environment
@@ -283,7 +284,7 @@ def _task_entry(
         phenomena=dict(task.phenomena),
         contamination=task.contamination,
         fits=task.fits,
-        in_domain=isinstance(spec.data, str) and spec.data.partition(":")[0] in learnt,
+        in_domain=isinstance(spec.data, str) and dataset_of(spec.data) in learnt,
         protocol={**task_protocol(suite, spec), **subsets},
     )
 

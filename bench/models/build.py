@@ -30,6 +30,7 @@ _SUMMARY = "training.json"
 _LOADING = "bench.models.checkpoints"
 # What methods are made of: all else that they import has no part in their vectors.
 _PARTS = (
+    "bench.data.build_inputs",
     "bench.data.contamination",
     "bench.data.corpora",
     "bench.data.definitions",
