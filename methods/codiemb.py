@@ -230,7 +230,7 @@ class CoDiEmb(TrainedMethod):
         """What keeps the checkpoints that are merged later."""
         from bench.methods.parts.fusion import KeepCheckpoints
 
-        folder = ctx.workdir / "extra" / _KEPT
+        folder = ctx.extra / _KEPT
         return [KeepCheckpoints(model, folder, self.config.checkpoints)]
 
     def train_settings(self, rows: int) -> TrainSettings:

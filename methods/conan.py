@@ -243,7 +243,7 @@ class Conan(TrainedMethod):
             count=config.negatives,
             rule=rule if config.mining == "dynamic" else None,
             check_every=config.check_every,
-            log=CheckLog(ctx.workdir / "extra" / LOG_FILE, config.negatives),
+            log=CheckLog(ctx.extra / LOG_FILE, config.negatives),
         )
 
 

@@ -172,4 +172,4 @@ class DefSent(TrainedMethod):
             if new:
                 found[part] = def_to_word(model, logits, *zip(*new, strict=True))
         content = json.dumps(found, indent=2).encode()
-        write_atomic(ctx.workdir / "extra" / MEASURES, content)
+        write_atomic(ctx.extra / MEASURES, content)

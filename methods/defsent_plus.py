@@ -175,7 +175,7 @@ class DefSentPlus(TrainedMethod):
         loss = EntryLoss(model, targets, entry_pooler(model, ctx.seed))
         measured["mean_logit"] = loss.mean_logit([text for (text,) in rows[:_SAMPLE]])
         content = json.dumps(measured, indent=2).encode()
-        write_atomic(ctx.workdir / "extra" / MEASURES, content)
+        write_atomic(ctx.extra / MEASURES, content)
         return loss
 
     def _targets(self, ctx: BuildContext) -> tuple[NDArray[np.float32], dict[str, float]]:

@@ -87,7 +87,7 @@ class MiniLML2Mlm(Method):
             trainer_class=_trainer_class(),
         )
         bert.load_state_dict(mlm.bert.state_dict(), strict=False)
-        _save(mlm, model.tokenizer, ctx.workdir / "extra" / "mlm")
+        _save(mlm, model.tokenizer, ctx.extra / "mlm")
         return model.eval()
 
     def _rows(self, tokenizer: Any, ctx: BuildContext) -> list[dict[str, Any]]:

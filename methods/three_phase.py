@@ -167,7 +167,7 @@ class ThreePhase(ClassifierMethod):
         if "cl" in phases:
             found = self._stage("cl", found, rows, stages)
         if self.config.keep_encoder:
-            kept = stages.ctx.workdir / "extra" / "encoder"
+            kept = stages.ctx.extra / "encoder"
             shutil.copytree(found, kept, dirs_exist_ok=True)
         return found
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
 PROFILES = ("smoke", "local", "paper")
+# What a build leaves in its work folder, and what of it becomes part of the model's folder:
+# a folder of any files, and what a training reports, a JSON object, see ``Built.training``.
+EXTRA = "extra"
+SUMMARY_FILE = "training.json"
 TORCH_STACK = ("sentence-transformers", "tokenizers", "torch", "transformers")
 
 
@@ -87,6 +91,15 @@ class BuildContext:
     data: DataAccess
     models: ModelAccess
     progress: Progress
+
+    @property
+    def extra(self) -> Path:
+        """Folder, to be made by whoever writes to it, whose files the kept model has too.
+
+        Checkpoints of the training hold them as well, so that they are as they were then where it
+        is resumed.
+        """
+        return self.workdir / EXTRA
 
 
 @dataclass(frozen=True)
