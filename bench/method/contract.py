@@ -158,9 +158,6 @@ class ModelAccess(Protocol):
     def kept(self, identity: str) -> Path:
         """Folder for what a method learns from the rows of a task, which may not exist yet."""
 
-    def minilm(self) -> Path:
-        """Folder of the verified weights of all-MiniLM-L6-v2."""
-
 
 class Method(ABC):
     """One method. The constructor stores its settings; all work happens in ``build``.
