@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,9 +12,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput, SplitInput
 from bench.data.corpora import Texts
-from bench.data.graded import TRAIN, Graded, graded_fingerprint, load_graded_sets
-from bench.data.retrieval import Query, load_retrieval, retrieval_datasets, retrieval_fingerprint
+from bench.data.graded import Graded, GradedPairs
+from bench.data.retrieval import Queries, Query
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.parts.mixture import Mixture
 from bench.training.method import DEV, TrainedConfig, TrainedMethod
@@ -159,41 +160,39 @@ class CoDiEmb(TrainedMethod):
     def _merges(self) -> bool:
         return self.trains and self.config.fusion != "none"
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of every training, with pairs and queries; or what a fusion chooses by."""
+        found = dict(super().reads())
+        if self._merges:
+            if self.config.fusion == "greedy":
+                found["dev"] = SplitInput(DEV)
+        elif self.trains:
+            if self._learns_sts:
+                found["graded"] = self._graded
+            if self._learns_retrieval:
+                found["retrieval"] = self._retrieval
+        return found
+
+    @property
+    def _graded(self) -> GradedPairs:
+        """Graded pairs; in the naive training those that are positives."""
+        return GradedPairs(least=PARAPHRASE if self.config.naive else 0.0)
+
+    @property
+    def _retrieval(self) -> Queries:
+        return Queries(self.config.retrieval, each=self.config.queries)
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Those of every training and the pairs and queries; or what a fusion merges."""
+        """Those of what is read, and of the training that a fusion merges."""
         found = dict(super().inputs(data, models))
         if self._merges:
             found["trained"] = models.fingerprint(self._trained)
-            if self.config.fusion == "greedy":
-                found["dev"] = data.sha256(DEV)
-        elif self.trains:
-            if self._learns_sts:
-                found["graded"] = graded_fingerprint(data)
-            if self._learns_retrieval:
-                found["retrieval"] = retrieval_fingerprint(self.config.retrieval, data)
         return found
 
     @property
     def parents(self) -> tuple[str, ...]:
         """The base, or the training whose checkpoints are merged."""
         return (self._trained,) if self._merges else super().parents
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts of queries and pairs, where this build trains."""
-        if self._merges or not self.trains:
-            return
-        for query in chain.from_iterable(self._queries(data).values()):
-            yield from (query.text, *query.positives, *query.negatives)
-        for pairs in self._pairs(data):
-            yield from chain.from_iterable(pairs.pairs)
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of queries and pairs, where this build trains."""
-        if self._merges or not self.trains:
-            return ()
-        retrieval = retrieval_datasets(self.config.retrieval) if self._learns_retrieval else ()
-        graded = [ref.partition(":")[0] for ref in TRAIN] if self._learns_sts else []
-        return (*retrieval, *graded)
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Train and keep checkpoints, merge those of such a training, or load a model."""
@@ -231,7 +230,7 @@ class CoDiEmb(TrainedMethod):
         """What keeps the checkpoints that are merged later."""
         from bench.methods.parts.fusion import KeepCheckpoints
 
-        folder = ctx.workdir / "extra" / _KEPT
+        folder = ctx.extra / _KEPT
         return [KeepCheckpoints(model, folder, self.config.checkpoints)]
 
     def train_settings(self, rows: int) -> TrainSettings:
@@ -255,21 +254,10 @@ class CoDiEmb(TrainedMethod):
         )
 
     def _queries(self, data: DataAccess) -> dict[str, list[Query]]:
-        if not self._learns_retrieval:
-            return {}
-        names = dict.fromkeys(self.config.retrieval.split("+"))
-        return {name: load_retrieval(name, data, self.config.queries) for name in names}
+        return self._retrieval.load_sets(data) if self._learns_retrieval else {}
 
     def _pairs(self, data: DataAccess) -> list[Graded]:
-        """Graded pairs of each set; in the naive training those that are positives."""
-        found = load_graded_sets(data) if self._learns_sts else []
-        if not self.config.naive:
-            return found
-        same = [
-            [pair for pair, score in zip(one.pairs, one.scores, strict=True) if score >= PARAPHRASE]
-            for one in found
-        ]
-        return [Graded(pairs, [1.0] * len(pairs)) for pairs in same]
+        return self._graded.load_sets(data) if self._learns_sts else []
 
     def _mixture(self, ctx: BuildContext) -> Mixture:
         config = self.config

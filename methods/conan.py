@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,14 +13,10 @@ from pydantic import Field
 from bench.core.errors import UsageError
 from bench.core.spec import on_base
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
-from bench.data.graded import TRAIN, graded_fingerprint, load_graded
-from bench.data.retrieval import (
-    Query,
-    load_retrieval,
-    retrieval_datasets,
-    retrieval_fingerprint,
-)
+from bench.data.graded import GradedPairs
+from bench.data.retrieval import Queries
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.matryoshka import Sizes
 from bench.training.method import TrainedConfig, TrainedMethod
@@ -134,12 +130,18 @@ class Conan(TrainedMethod):
         config = self.config
         return on_base(config.stage1, config.base) if config.stage1 else config.base
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of every training, and the rows of both tasks."""
+        found = dict(super().reads())
+        if self.trains:
+            found["retrieval"] = self._queries
+            found["graded"] = GradedPairs()
+        return found
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Those of every training, the rows of both tasks, and the model of the first stage."""
+        """Those of what is read, and of the model of the first stage."""
         found = dict(super().inputs(data, models))
         if self.trains:
-            found["retrieval"] = retrieval_fingerprint(self.config.retrieval, data)
-            found["graded"] = graded_fingerprint(data)
             found["stage1"] = models.fingerprint(self._tuned)
         return found
 
@@ -147,22 +149,6 @@ class Conan(TrainedMethod):
     def parents(self) -> tuple[str, ...]:
         """The model of the first stage, or the base."""
         return () if self.checkpoint else (self._tuned,)
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts of both tasks."""
-        if self.checkpoint is not None:
-            return
-        for query in self._queries(data):
-            yield from (query.text, *query.positives, *query.negatives)
-        for pair in load_graded(data).pairs:
-            yield from pair
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of both tasks."""
-        if self.checkpoint is not None:
-            return ()
-        graded = (ref.partition(":")[0] for ref in TRAIN)
-        return (*retrieval_datasets(self.config.retrieval), *graded)
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The model of the first stage as it is, or the base, and the linear layer.
@@ -187,7 +173,7 @@ class Conan(TrainedMethod):
         """Queries with each of their positives, then the graded pairs."""
         from bench.methods.parts.mining import answered
 
-        return [*answered(self._queries(ctx.data)), *load_graded(ctx.data).pairs]
+        return [*answered(self._queries.load(ctx.data)), *GradedPairs().load(ctx.data).pairs]
 
     def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
         """The number of each row, by which the loss tells the tasks apart."""
@@ -213,12 +199,14 @@ class Conan(TrainedMethod):
         from bench.methods.parts.mining import mine
 
         config = self.config
-        mined = mine(self._queries(ctx.data), lambda texts: ctx.models.vectors(self._tuned, texts))
+        mined = mine(
+            self._queries.load(ctx.data), lambda texts: ctx.models.vectors(self._tuned, texts)
+        )
         return BatchBalanceLoss(
             model,
             self._hard_negatives(mined, ctx),
             torch.from_numpy(mined.pairs),
-            load_graded(ctx.data).scores,
+            GradedPairs().load(ctx.data).scores,
             temperature=config.temperature,
             beta=config.beta,
             in_batch_positives=config.in_batch_positives,
@@ -227,7 +215,7 @@ class Conan(TrainedMethod):
 
     def batches(self, rows: list[Texts], ctx: BuildContext) -> Batches:
         """Rows of the batches of an epoch, from seed and epoch."""
-        graded = len(load_graded(ctx.data).pairs)
+        graded = len(GradedPairs().load(ctx.data).pairs)
         config = self.config
 
         def of_epoch(seed: int, epoch: int) -> list[list[int]]:
@@ -241,8 +229,9 @@ class Conan(TrainedMethod):
 
         return of_epoch
 
-    def _queries(self, data: DataAccess) -> list[Query]:
-        return load_retrieval(self.config.retrieval, data, self.config.limit)
+    @property
+    def _queries(self) -> Queries:
+        return Queries(self.config.retrieval, self.config.limit)
 
     def _hard_negatives(self, mined: Candidates, ctx: BuildContext) -> HardNegatives:
         from bench.methods.parts.mining import CheckLog, HardNegatives, Rule
@@ -254,7 +243,7 @@ class Conan(TrainedMethod):
             count=config.negatives,
             rule=rule if config.mining == "dynamic" else None,
             check_every=config.check_every,
-            log=CheckLog(ctx.workdir / "extra" / LOG_FILE, config.negatives),
+            log=CheckLog(ctx.extra / LOG_FILE, config.negatives),
         )
 
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from bench.data.access import DataAccess
-from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
+from bench.data.corpora import NamedCorpus
+from bench.method import BuildContext, Method, MethodConfig, MethodInfo
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -68,13 +67,6 @@ class DecoderMini(Method):
         "smoke": {"corpus": "pydoc", "hidden": 64, "max_steps": 60},
     }
 
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Identify the text."""
-        found = dict(super().inputs(data, models))
-        if self.checkpoint is None:
-            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
-        return found
-
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Train, or load a checkpoint.
 
@@ -90,7 +82,7 @@ class DecoderMini(Method):
 
         quiet_libraries()
         config = self.config
-        sentences = load_corpus(config.corpus, ctx.data, config.sentences).sentences()
+        sentences = NamedCorpus(config.corpus, config.sentences).load(ctx.data).sentences()
         held_out = sentences[::_HELD_OUT]
         learnt = [text for row, text in enumerate(sentences) if row % _HELD_OUT]
         length = config.max_seq_length

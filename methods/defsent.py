@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,16 +11,10 @@ from pydantic import Field
 
 from bench.core.errors import DataError
 from bench.core.files import write_atomic
-from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
-from bench.data.definitions import (
-    definitions_datasets,
-    definitions_fingerprint,
-    load_definitions,
-    part_of,
-    word_ids,
-)
-from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.data.definitions import Definitions, word_ids
+from bench.method import BuildContext, MethodInfo
 from bench.models.checkpoints import with_pooling
 from bench.training.method import TrainedConfig, TrainedMethod
 
@@ -95,31 +89,19 @@ class DefSent(TrainedMethod):
         """Pooling in training and at inference."""
         return self.config.pooling
 
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Those of every training, and the definitions."""
-        found = dict(super().inputs(data, models))
-        if self.trains:
-            found["definitions"] = definitions_fingerprint(self.config.data, data)
-        return found
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Definitions of all words of the train part.
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of every training, and the definitions of all words of the train part.
 
         Which of them are learnt from, those of words of one token, only a tokenizer can tell.
         """
-        if self.checkpoint is None:
-            for entry in load_definitions(self.config.data, data):
-                if part_of(entry.word) == "train":
-                    yield from entry.definitions
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data set of the definitions."""
-        return () if self.checkpoint else definitions_datasets(self.config.data)
+        found = dict(super().reads())
+        if self.trains:
+            found["definitions"] = Definitions(self.config.data, part="train")
+        return found
 
     def examples(self, part: str, ctx: BuildContext) -> list[tuple[str, int]]:
         """Definitions of the words of a part, each with the token of its word."""
-        entries = load_definitions(self.config.data, ctx.data)
-        chosen = [entry for entry in entries if part_of(entry.word) == part]
+        chosen = Definitions(self.config.data, part=part).load(ctx.data)
         tokenizer = ctx.models.load(self.config.base).tokenizer
         tokens = word_ids((entry.word for entry in chosen), tokenizer)
         known = [entry for entry in chosen if entry.word in tokens]
@@ -190,4 +172,4 @@ class DefSent(TrainedMethod):
             if new:
                 found[part] = def_to_word(model, logits, *zip(*new, strict=True))
         content = json.dumps(found, indent=2).encode()
-        write_atomic(ctx.workdir / "extra" / MEASURES, content)
+        write_atomic(ctx.extra / MEASURES, content)

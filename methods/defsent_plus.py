@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,13 +13,9 @@ from bench.core.files import write_atomic
 from bench.core.fingerprint import versions
 from bench.core.spec import on_base
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
-from bench.data.definitions import (
-    Entry,
-    definitions_datasets,
-    definitions_fingerprint,
-    load_definitions,
-)
+from bench.data.definitions import Definitions
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.metrics.isotropy import isoscore
 from bench.models.checkpoints import with_pooling
@@ -125,42 +121,39 @@ class DefSentPlus(TrainedMethod):
         options = {**same, "stages": self.config.stages - 1, "ica": False}
         return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of every training, and the definitions."""
+        found = dict(super().reads())
+        if self.trains:
+            found["definitions"] = self._definitions
+        return found
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Those of every training, the definitions, and the models before this stage."""
+        """Those of what is read, and of the models before this stage."""
         found = dict(super().inputs(data, models))
         if self.trains:
-            found["definitions"] = definitions_fingerprint(self.config.data, data)
             found["of"] = models.fingerprint(self._original)
             found["before"] = models.fingerprint(self._encoder_before)
             if self.config.ica:
                 found |= versions(["scikit-learn"])
         return found
 
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Definitions of the entries."""
-        if self.checkpoint is None:
-            for entry in self._entries(data):
-                yield from entry.definitions
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data set of the definitions."""
-        return () if self.checkpoint else definitions_datasets(self.config.data)
-
     @property
     def parents(self) -> tuple[str, ...]:
         """The model that every stage starts from."""
         return () if self.checkpoint else (self._original,)
 
-    def _entries(self, data: DataAccess) -> list[Entry]:
-        return load_definitions(self.config.data, data, self.config.entries)
+    @property
+    def _definitions(self) -> Definitions:
+        return Definitions(self.config.data, self.config.entries)
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Every definition of every entry."""
-        return [(text,) for entry in self._entries(ctx.data) for text in entry.definitions]
+        return [(text,) for entry in self._definitions.load(ctx.data) for text in entry.definitions]
 
     def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
         """Numbers of their entries."""
-        entries = self._entries(ctx.data)
+        entries = self._definitions.load(ctx.data)
         return [float(number) for number, entry in enumerate(entries) for _ in entry.definitions]
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
@@ -182,7 +175,7 @@ class DefSentPlus(TrainedMethod):
         loss = EntryLoss(model, targets, entry_pooler(model, ctx.seed))
         measured["mean_logit"] = loss.mean_logit([text for (text,) in rows[:_SAMPLE]])
         content = json.dumps(measured, indent=2).encode()
-        write_atomic(ctx.workdir / "extra" / MEASURES, content)
+        write_atomic(ctx.extra / MEASURES, content)
         return loss
 
     def _targets(self, ctx: BuildContext) -> tuple[NDArray[np.float32], dict[str, float]]:
@@ -191,7 +184,7 @@ class DefSentPlus(TrainedMethod):
 
         config = self.config
         before = self._bare(self._encoder_before, ctx)
-        entries = self._entries(ctx.data)
+        entries = self._definitions.load(ctx.data)
         targets = entry_embeddings(before, entries, config.max_seq_length, ctx.progress)
         measured = {"entries": len(entries), "isoscore": isoscore(targets)}
         if config.ica:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput, fingerprints
 from bench.method import TORCH_STACK, BuildContext, Method, MethodInfo, ModelAccess
 from bench.methods.ensemble.settings import TFIDF, EnsembleConfig
 
@@ -87,6 +88,14 @@ class HierarchicalEnsemble(Method):
         neural = [name for name in config.models if name != TFIDF]
         return tuple(dict.fromkeys([*neural, *others]))
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """The word net of synonyms, where texts are varied by them."""
+        if "syn" not in self.config.arms:
+            return {}
+        from bench.methods.parts.views import SYNSETS
+
+        return {"synonyms": SYNSETS}
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Identify all models, and the word net of synonyms.
 
@@ -106,11 +115,7 @@ class HierarchicalEnsemble(Method):
 
             folders = [translation_folder(one, offline=data.offline) for one in config.translators]
             found["translators"] = [models.fingerprint(str(folder)) for folder in folders]
-        if "syn" in config.arms:
-            from bench.methods.parts.views import SYNSETS
-
-            found["synonyms"] = data.sha256(SYNSETS)
-        return found
+        return found | fingerprints(self.reads(), data)
 
     def build(self, ctx: BuildContext) -> EnsembleEncoder:
         """Make the encoder, which trains when a task asks it to predict."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -10,7 +10,8 @@ from pydantic import Field
 
 from bench.core.spec import on_base
 from bench.data.access import DataAccess
-from bench.data.corpora import Texts, load_corpus
+from bench.data.build_inputs import BuildInput
+from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.method import CorpusConfig, CorpusMethod
 
@@ -127,6 +128,12 @@ class JTCSE(CorpusMethod):
         """Whether this build itself trains, not only what it is made of."""
         return self._distils or (self.config.output == "twin" and self.config.joint)
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of this build's own training, if it has one."""
+        if not (self._learns and self.trains):
+            return {}
+        return {**super().reads(), "corpus": self._corpus}
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of a training where there is one, and the models that the build is made of."""
         if not self.trains:
@@ -143,16 +150,6 @@ class JTCSE(CorpusMethod):
         if self.checkpoint is not None:
             return ()
         return self._stages if self.config.output == "twin" else (self._twin,)
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Sentences of this build's own training."""
-        if self._learns and self.trains:
-            for row in self._rows(data):
-                yield row[0]
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of this build's own training."""
-        return super().training_datasets() if self._learns else ()
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Make the output of the settings, or load a checkpoint."""
@@ -182,14 +179,14 @@ class JTCSE(CorpusMethod):
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Each sentence twice, or once to be distilled."""
-        return self._rows(ctx.data)
+        copies = 1 if self._distils else 2
+        return [(sentence,) * copies for sentence in self._corpus.load(ctx.data).sentences()]
 
-    def _rows(self, data: DataAccess) -> list[Texts]:
+    @property
+    def _corpus(self) -> NamedCorpus:
         config = self.config
         limit = config.distill_sentences if self._distils else config.sentences
-        copies = 1 if self._distils else 2
-        sentences = load_corpus(config.corpus, data, limit).sentences()
-        return [(sentence,) * copies for sentence in sentences]
+        return NamedCorpus(config.corpus, limit, columns=1)
 
     def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float] | None:
         """In distillation the number of each row, by which the loss finds the twin's vectors."""

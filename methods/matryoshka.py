@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PositiveInt
 
 from bench.core.errors import UsageError
-from bench.data.corpora import Texts, load_corpus
+from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo
 from bench.training.method import CorpusConfig, CorpusMethod
 
@@ -102,7 +102,7 @@ class Matryoshka(CorpusMethod):
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Premise, entailed and contradicting sentence."""
-        return [*load_corpus(self.config.corpus, ctx.data, self.config.sentences).triplets()]
+        return [*NamedCorpus(self.config.corpus, self.config.sentences).load(ctx.data).triplets()]
 
     def train_settings(self, rows: int) -> TrainSettings:
         """Those of every training, with the steps of the warm-up."""

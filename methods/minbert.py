@@ -7,7 +7,7 @@ dropout schemes are a reading of our own, see ``bench.methods.losses.task_heads`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,6 +17,8 @@ from pydantic import Field
 
 from bench.core.errors import CellError, UsageError
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput, TrainingSet
+from bench.data.catalog import dataset_of
 from bench.data.rows import Row, row_digest
 from bench.method import (
     Answer,
@@ -59,18 +61,49 @@ class TrainedTask:
     columns: tuple[str, ...]
     label: str
 
-    def rows(self, data: DataAccess, limit: int | None) -> list[Row]:
-        """Read the rows, or so many of them that are the same for every seed."""
-        rows = data.rows(self.ref)
-        # Not those at the start of the file, which may hold one genre only.
-        return sorted(rows, key=self._digest)[:limit] if limit else rows
-
-    def _digest(self, row: Row) -> str:
-        return row_digest(row, (*self.columns, self.label))
-
     def texts(self, row: Row) -> tuple[str, ...]:
         """Texts of a row."""
         return tuple(str(row[column]) for column in self.columns)
+
+
+@dataclass(frozen=True)
+class TaskRows(TrainingSet):
+    """Rows of a task.
+
+    Attributes:
+        task: The task.
+        limit: Number of rows, the same ones for every seed, or None for all.
+    """
+
+    task: TrainedTask
+    limit: int | None = None
+
+    def load(self, data: DataAccess) -> list[Row]:
+        """Read the rows.
+
+        Raises:
+            DataError: They are missing, or differ from the catalog.
+        """
+        rows = data.rows(self.task.ref)
+        # Not those at the start of the file, which may hold one genre only.
+        return sorted(rows, key=self._digest)[: self.limit] if self.limit else rows
+
+    def _digest(self, row: Row) -> str:
+        return row_digest(row, (*self.task.columns, self.task.label))
+
+    def fingerprint(self, data: DataAccess) -> str:
+        """Checksum of all rows."""
+        return data.sha256(self.task.ref)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The one data set that they are of."""
+        return (dataset_of(self.task.ref),)
+
+    def texts(self, data: DataAccess) -> Iterator[str]:
+        """Texts of the rows."""
+        for row in self.load(data):
+            yield from self.task.texts(row)
 
 
 PAIR = ("sentence1", "sentence2")
@@ -226,8 +259,15 @@ class MinBert(Method):
         """Tasks that the build learns."""
         return [SENTIMENT, PARAPHRASE, *([SIMILARITY] if self.config.sts == "head" else [])]
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """The rows of the tasks that are trained."""
+        return {task.ref: self._rows(task) for task in self.trained_tasks}
+
+    def _rows(self, task: TrainedTask) -> TaskRows:
+        return TaskRows(task, self.config.sentences)
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """The base, and the rows of the tasks that are trained.
+        """The base, and what is read.
 
         Raises:
             UsageError: There is a checkpoint, which could not hold the heads.
@@ -237,18 +277,7 @@ class MinBert(Method):
                 f"minbert@{self.checkpoint}: minbert has no checkpoints; to start from an encoder, "
                 f"write minbert[base={self.checkpoint}]"
             )
-        found = dict(super().inputs(data, models))
-        return found | {task.ref: data.sha256(task.ref) for task in self.trained_tasks}
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts of the rows of the tasks that are trained."""
-        for task in self.trained_tasks:
-            for row in task.rows(data, self.config.sentences):
-                yield from task.texts(row)
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of the tasks that are trained."""
-        return tuple(task.ref.partition(":")[0] for task in self.trained_tasks)
+        return super().inputs(data, models)
 
     def build(self, ctx: BuildContext) -> MinBertEncoder:
         """Train every encoder with its heads."""
@@ -302,7 +331,7 @@ class MinBert(Method):
         """As many rows of every task as the first one has."""
         from bench.methods.losses.task_heads import equal_shares
 
-        sets = [task.rows(ctx.data, self.config.sentences) for task in tasks]
+        sets = [self._rows(task).load(ctx.data) for task in tasks]
         shares = equal_shares([len(rows) for rows in sets], len(sets[0]), ctx.seed)
         return [[rows[i] for i in share] for rows, share in zip(sets, shares, strict=True)]
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from bench.core.errors import UsageError
-from bench.data.access import DataAccess
-from bench.data.corpora import corpus_fingerprint, load_corpus
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
+from bench.data.corpora import NamedCorpus
+from bench.method import BuildContext, Method, MethodConfig, MethodInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,13 +58,6 @@ class MiniLML2Mlm(Method):
         "smoke": {"corpus": "pydoc", "max_steps": 40, "batch_size": 16},
     }
 
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Identify the base and the text."""
-        found = dict(super().inputs(data, models))
-        if self.checkpoint is None:
-            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
-        return found
-
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Train the base with a fresh head, or load a checkpoint."""
         if self.checkpoint is not None:
@@ -95,14 +87,14 @@ class MiniLML2Mlm(Method):
             trainer_class=_trainer_class(),
         )
         bert.load_state_dict(mlm.bert.state_dict(), strict=False)
-        _save(mlm, model.tokenizer, ctx.workdir / "extra" / "mlm")
+        _save(mlm, model.tokenizer, ctx.extra / "mlm")
         return model.eval()
 
     def _rows(self, tokenizer: Any, ctx: BuildContext) -> list[dict[str, Any]]:
         config = self.config
         needed = config.max_steps * config.batch_size
         limit = min(config.sentences or needed, needed)
-        sentences = load_corpus(config.corpus, ctx.data, limit).sentences()
+        sentences = NamedCorpus(config.corpus, limit).load(ctx.data).sentences()
         encoded = tokenizer(
             sentences,
             truncation=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,8 +12,9 @@ from pydantic import Field
 from bench.core.fingerprint import versions
 from bench.core.spec import on_base
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
-from bench.data.graded import TRAIN, graded_fingerprint, load_graded
+from bench.data.graded import GradedPairs
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.method import TrainedConfig, TrainedMethod
 
@@ -100,11 +101,17 @@ class PccTuning(TrainedMethod):
         config = self.config
         return on_base(config.stage1, config.base) if config.stage1 else config.base
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of every training, and the graded pairs."""
+        found = dict(super().reads())
+        if self.trains:
+            found["graded"] = GradedPairs()
+        return found
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Those of every training, the graded pairs, and the model of the first stage."""
+        """Those of what is read, of the model of the first stage, and of what adapts it."""
         found = dict(super().inputs(data, models))
         if self.trains:
-            found["graded"] = graded_fingerprint(data)
             found["stage1"] = models.fingerprint(self._tuned)
             if self.config.lora_rank:
                 found |= versions(["peft"])
@@ -114,16 +121,6 @@ class PccTuning(TrainedMethod):
     def parents(self) -> tuple[str, ...]:
         """The model of the first stage, or the base."""
         return () if self.checkpoint else (self._tuned,)
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts of the graded pairs."""
-        if self.checkpoint is None:
-            for pair in load_graded(data).pairs:
-                yield from pair
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of the graded pairs."""
-        return () if self.checkpoint else tuple(ref.partition(":")[0] for ref in TRAIN)
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The model of the first stage as it is, or the base."""
@@ -137,11 +134,11 @@ class PccTuning(TrainedMethod):
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Graded pairs."""
-        return [*load_graded(ctx.data).pairs]
+        return [*GradedPairs().load(ctx.data).pairs]
 
     def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
         """Their grades, 0 to 1."""
-        return load_graded(ctx.data).scores
+        return GradedPairs().load(ctx.data).scores
 
     def train_settings(self, rows: int) -> TrainSettings:
         """Those of every training, with the steps of the warm-up."""

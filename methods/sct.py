@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from bench.data.access import DataAccess
-from bench.data.corpora import Texts, load_corpus
+from bench.data.build_inputs import BuildInput
+from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.parts.views import SYNSETS, fill_masks, replace_one_word, synonyms
 from bench.training.method import CorpusConfig, CorpusMethod
@@ -121,19 +122,24 @@ class SCT(CorpusMethod):
         },
     }
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of every training on a corpus, and the synonyms that views are made with."""
+        found = dict(super().reads())
+        if self.trains and self.config.views == "synonym1":
+            found["synsets"] = SYNSETS
+        return found
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Those of every training, and what the views are made with."""
+        """Those of what is read, and of the model that views are made with."""
         found = dict(super().inputs(data, models))
         if self.trains and self.config.views == "mlm15":
             found["mlm"] = models.fingerprint(self.config.mlm)
-        if self.trains and self.config.views == "synonym1":
-            found["synsets"] = data.sha256(SYNSETS)
         return found
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Two views of every sentence."""
         config = self.config
-        corpus = load_corpus(config.corpus, ctx.data, config.sentences)
+        corpus = NamedCorpus(config.corpus, config.sentences).load(ctx.data)
         if config.views == "pairs":
             return [*corpus.pairs()]
         sentences = corpus.sentences()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.data.corpora import Texts, load_corpus
+from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo
 from bench.training.method import CorpusConfig, CorpusMethod
 
@@ -78,7 +78,7 @@ class SimCSE(CorpusMethod):
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Each sentence twice, or with its paraphrase."""
-        corpus = load_corpus(self.config.corpus, ctx.data, self.config.sentences)
+        corpus = NamedCorpus(self.config.corpus, self.config.sentences).load(ctx.data)
         if self.config.positives == "pairs":
             return [*corpus.pairs()]
         return [(text, text) for text in corpus.sentences()]

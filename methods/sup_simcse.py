@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from bench.core.fingerprint import versions
 from bench.data.access import DataAccess
-from bench.data.corpora import Texts, load_corpus
+from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.method import CorpusConfig, CorpusMethod
 
@@ -95,7 +95,7 @@ class SupSimCSE(CorpusMethod):
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Premise, entailed and, where they count, contradicting sentence."""
-        corpus = load_corpus(self.config.corpus, ctx.data, self.config.sentences)
+        corpus = NamedCorpus(self.config.corpus, self.config.sentences).load(ctx.data)
         return [*(corpus.triplets() if self.config.hard_negatives else corpus.pairs())]
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:

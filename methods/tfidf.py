@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.core.errors import CellError
-from bench.data.access import DataAccess
-from bench.data.corpora import corpus_fingerprint, load_corpus
+from bench.data.corpora import NamedCorpus
 from bench.method import (
     Answer,
     BuildContext,
     Method,
     MethodConfig,
     MethodInfo,
-    ModelAccess,
     Probabilities,
     Question,
 )
@@ -99,10 +97,6 @@ class Tfidf(Method):
         "paper": {"corpus": "mix", "sentences": 50_000},
     }
 
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Identify the text."""
-        return {"corpus": corpus_fingerprint(self.config.corpus, data)}
-
     def build(self, ctx: BuildContext) -> TfidfEncoder:
         """Fit weights and axes."""
         from sklearn.decomposition import TruncatedSVD
@@ -120,5 +114,5 @@ class Tfidf(Method):
             ),
             TruncatedSVD(config.dim, random_state=ctx.seed),
         )
-        pipeline.fit(load_corpus(config.corpus, ctx.data, config.sentences).sentences())
+        pipeline.fit(NamedCorpus(config.corpus, config.sentences).load(ctx.data).sentences())
         return TfidfEncoder(pipeline)

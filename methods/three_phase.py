@@ -167,7 +167,7 @@ class ThreePhase(ClassifierMethod):
         if "cl" in phases:
             folder = self._stage("cl", folder, rows, stages)
         if self.config.keep_encoder:
-            kept = stages.ctx.workdir / "extra" / "encoder"
+            kept = stages.ctx.extra / "encoder"
             shutil.copytree(folder, kept, dirs_exist_ok=True)
         return folder
 

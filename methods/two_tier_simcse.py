@@ -6,12 +6,13 @@ the dropout schemes and the scores. What else is here is a reading of our own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.simcse import SimCSE
@@ -121,6 +122,10 @@ class TwoTierSimCSE(CorpusMethod):
             SupSimCSE.Config(base=base, **shared, **config.model_dump(include=set(second)))
         )
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Those of the tier that is trained here."""
+        return {} if self.checkpoint else self._last_tier.reads()
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of the tier that is trained here; the first one is the second one's base."""
         if self.checkpoint is not None:
@@ -133,14 +138,6 @@ class TwoTierSimCSE(CorpusMethod):
         if self.checkpoint is not None:
             return ()
         return (self._first_tier if self.config.tier == "both" else self.config.base,)
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Texts of the tier that is trained here."""
-        return () if self.checkpoint else self._last_tier.training_texts(data)
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Data sets of the tier that is trained here."""
-        return () if self.checkpoint else self._last_tier.training_datasets()
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The base, or the model of the first tier as it is, with its pooler and gate."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.data.access import DataAccess
 from bench.encoding.maps import Link, Source
 from bench.method import BuildContext, MethodInfo
 from bench.transforms.covariance import Kind, fit_whitening
@@ -78,18 +77,6 @@ class Whitening(Transform):
     def source(self) -> Source:
         """What the settings say."""
         return self.config.fit
-
-    def training_texts(self, data: DataAccess) -> Iterable[str]:
-        """Those of the corpus, which ``fit=test`` does not read."""
-        return () if self.config.fit == "test" else super().training_texts(data)
-
-    def training_datasets(self) -> tuple[str, ...]:
-        """Likewise."""
-        return () if self.config.fit == "test" else super().training_datasets()
-
-    def training_revisions(self, data: DataAccess) -> Mapping[str, str]:
-        """Those of the corpus, which ``fit=test`` does not read."""
-        return {} if self.config.fit == "test" else super().training_revisions(data)
 
     def link(self, ctx: BuildContext) -> Link:
         """The whitening that the settings name."""

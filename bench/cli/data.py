@@ -172,14 +172,14 @@ def fetch(
 
 def _note_names(names: Sequence[str], needs: Needs) -> None:
     from bench.data.catalog import parse_names
-    from bench.data.corpora import NAMES, corpus_fingerprint
+    from bench.data.corpora import NAMES, NamedCorpus
 
     for name in names:
         kind, colon, corpus = name.partition(":")
         if kind != "corpus" or not colon:
             needs.ask(parse_names([name]))
         elif corpus in NAMES:
-            corpus_fingerprint(corpus, needs)
+            NamedCorpus(corpus).fingerprint(needs)
         else:
             raise UsageError(f"unknown corpus {corpus!r}; choose {', '.join(NAMES)}")
 

@@ -130,6 +130,11 @@ def read_catalog() -> Catalog:
     return Catalog.model_validate({"datasets": tables, "evaluation": evaluation})
 
 
+def dataset_of(ref: str) -> str:
+    """Data set of ``family/set:split…``, as ``family/set``, which need not be in the catalog."""
+    return ref.partition(":")[0]
+
+
 def parse_refs(text: str) -> list[SplitRef]:
     """Parse ``family/set:split[+split]``, or with ``#part`` at the end a part of each split.
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from bench.core.errors import DataError
 from bench.core.fingerprint import canonical_json, fingerprint
 from bench.data.access import DataAccess, in_fixed_split
-from bench.data.catalog import catalog
+from bench.data.build_inputs import TrainingSet
+from bench.data.catalog import catalog, dataset_of
 from bench.data.hub import commit_of
 
 Texts = tuple[str, ...]
@@ -69,61 +70,65 @@ class Corpus:
         return [(row[0], row[1], row[2]) for row in self.rows]
 
 
-def load_corpus(name: str, data: DataAccess, limit: int | None = None) -> Corpus:
-    """Load training text, the first ``limit`` rows of its fixed order.
+@dataclass(frozen=True)
+class NamedCorpus(TrainingSet):
+    """Training text by its name.
 
-    Args:
+    Attributes:
         name: ``pydoc``, ``paraphrase``, ``mix``, ``triplets``, ``stsb`` (the sentences of its
             training pairs), ``wiki1m``, ``nli``, or the path of a UTF-8 file with a sentence a
             line, or two or three separated by tabs.
-        data: Access to the data sets.
-        limit: Number of rows, or None for all.
-
-    Raises:
-        DataError: Text is missing, or there are fewer rows than a training needs.
+        limit: Number of rows, the first ones of a fixed order, or None for all.
+        columns: Number of the texts of each row that are learnt from, the first ones, or None for
+            all; ``load`` reads all of them.
     """
-    source = _SOURCES.get(name)
-    rows = source(data) if source else _from_file(Path(name))
-    first: dict[str, Texts] = {}
-    for row in rows:
-        first.setdefault(row[0], row)
-    kept = list(first.values())
-    if not kept:
-        raise DataError(f"corpus {name!r} has no sentences")
-    return Corpus(name, kept[:limit])
 
+    name: str
+    limit: int | None = None
+    columns: int | None = None
 
-def corpus_fingerprint(name: str, data: DataAccess) -> str:
-    """Identify the text of a corpus without reading it all, and check that it is there."""
-    if name == "pydoc":
-        return f"python-{platform.python_version()}"
-    if name in _HUB:
-        return fingerprint([*_HUB[name], corpus_revisions(name, data)])
-    if name in _PARTS:
-        return fingerprint([data.sha256(ref) for ref in _PARTS[name]])
-    return data.file_sha256(_existing(Path(name)))
+    def load(self, data: DataAccess) -> Corpus:
+        """Load the rows.
 
+        Raises:
+            DataError: Text is missing, or there is none.
+        """
+        source = _SOURCES.get(self.name)
+        rows = source(data) if source else _from_file(Path(self.name))
+        first: dict[str, Texts] = {}
+        for row in rows:
+            first.setdefault(row[0], row)
+        kept = list(first.values())
+        if not kept:
+            raise DataError(f"corpus {self.name!r} has no sentences")
+        return Corpus(self.name, kept[: self.limit])
 
-def corpus_datasets(name: str) -> tuple[str, ...]:
-    """Data sets of datasets.toml that a corpus draws on, ``family/set``."""
-    return tuple(ref.partition(":")[0] for ref in _PARTS.get(name, ()))
+    def fingerprint(self, data: DataAccess) -> str:
+        """Identify the whole text, of which ``limit`` and ``columns`` are settings."""
+        if self.name == "pydoc":
+            return f"python-{platform.python_version()}"
+        if self.name in _HUB:
+            return fingerprint([*_HUB[self.name], self.revisions(data)])
+        if self.name in _PARTS:
+            return fingerprint([data.sha256(ref) for ref in _PARTS[self.name]])
+        return data.file_sha256(_existing(Path(self.name)))
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets of datasets.toml that it draws on, ``family/set``."""
+        return tuple(dataset_of(ref) for ref in _PARTS.get(self.name, ()))
 
-def corpus_revisions(name: str, data: DataAccess) -> Mapping[str, str]:
-    """Commit of the data set on the hub that a corpus is a file of, by its id.
+    def revisions(self, data: DataAccess) -> Mapping[str, str]:
+        """Commit of the data set on the hub that it is a file of, by its id, or none."""
+        if self.name not in _HUB:
+            return {}
+        repository, filename = _HUB[self.name]
+        return {repository: commit_of(_from_hub(self.name, data), filename)}
 
-    Raises:
-        DataError: The file is not here, and cannot be fetched.
-    """
-    if name not in _HUB:
-        return {}
-    repository, filename = _HUB[name]
-    return {repository: commit_of(_from_hub(name, data), filename)}
-
-
-def corpus_refs(name: str) -> tuple[str, ...]:
-    """Splits of datasets.toml that a corpus draws on, ``family/set:split[+split]``."""
-    return _PARTS.get(name, ())
+    def texts(self, data: DataAccess) -> Iterator[str]:
+        """Texts of all rows, or those of their first columns."""
+        for row in self.load(data).rows:
+            yield from row[: self.columns]
 
 
 _PARTS: Mapping[str, tuple[str, ...]] = {

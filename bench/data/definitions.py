@@ -11,6 +11,8 @@ from typing import Any
 from bench.core.errors import DataError
 from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
+from bench.data.build_inputs import TrainingSet
+from bench.data.catalog import dataset_of
 from bench.data.rows import text_digest
 
 SETS: Mapping[str, str] = {
@@ -34,38 +36,53 @@ class Entry:
     definitions: tuple[str, ...]
 
 
-def load_definitions(name: str, data: DataAccess, limit: int | None = None) -> list[Entry]:
-    """Load entries, the first ``limit`` of an order that is the same for every seed.
+@dataclass(frozen=True)
+class Definitions(TrainingSet):
+    """Entries by the name of their dictionary.
 
-    The order is that of the SHA-256 of the words. Definitions of a published set in which text
-    was lost are left out; all others stay as they are.
+    Definitions of a published set in which text was lost are left out; all others stay as they are.
 
-    Args:
+    Attributes:
         name: ``oewn`` (Open English WordNet), ``commondefs`` (WordNet and GCIDE), or the path of
             a UTF-8 file with a word, a tab and a definition on each line.
-        data: Access to the data sets.
         limit: Number of entries, or None for all.
-
-    Raises:
-        DataError: Data is missing or changed, or a line of the file is not of this form.
+        part: Part of the words, see ``part_of``, or None for all.
     """
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    for word, definition in _from_set(name, data) if name in SETS else _from_file(Path(name)):
-        found[word][definition] = None
-    order = sorted(found, key=text_digest)
-    return [Entry(word, tuple(found[word])) for word in order[:limit]]
 
+    name: str
+    limit: int | None = None
+    part: str | None = None
 
-def definitions_fingerprint(name: str, data: DataAccess) -> str:
-    """Identify the definitions without reading them all, and check that they are there."""
-    if name in SETS:
-        return fingerprint(data.sha256(SETS[name]))
-    return data.file_sha256(_existing(Path(name)))
+    def load(self, data: DataAccess) -> list[Entry]:
+        """Load entries in the order of the SHA-256 of their words, the same for every seed.
 
+        Raises:
+            DataError: Data is missing or changed, or a line of the file is not of this form.
+        """
+        named = self.name in SETS
+        rows = _from_set(self.name, data) if named else _from_file(Path(self.name))
+        definitions: dict[str, dict[str, None]] = defaultdict(dict)
+        for word, definition in rows:
+            definitions[word][definition] = None
+        words = sorted(definitions, key=text_digest)
+        chosen = [word for word in words if self.part in (None, part_of(word))]
+        return [Entry(word, tuple(definitions[word])) for word in chosen[: self.limit]]
 
-def definitions_datasets(name: str) -> tuple[str, ...]:
-    """Data sets of datasets.toml that definitions come from, ``family/set``."""
-    return (SETS[name].partition(":")[0],) if name in SETS else ()
+    def fingerprint(self, data: DataAccess) -> str:
+        """Identify the whole dictionary, of which ``limit`` and ``part`` are settings."""
+        if self.name in SETS:
+            return fingerprint(data.sha256(SETS[self.name]))
+        return data.file_sha256(_existing(Path(self.name)))
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data set of datasets.toml that it is, ``family/set``; none for a file."""
+        return (dataset_of(SETS[self.name]),) if self.name in SETS else ()
+
+    def texts(self, data: DataAccess) -> Iterator[str]:
+        """The definitions."""
+        for entry in self.load(data):
+            yield from entry.definitions
 
 
 def part_of(word: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from bench.core.errors import DataError
 from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
+from bench.data.build_inputs import TrainingSet
+from bench.data.catalog import dataset_of
 from bench.data.rows import Row, text_digest
 
 # No row here is one that a suite tests on.
@@ -34,57 +36,78 @@ class Query:
     negatives: tuple[str, ...]
 
 
-def load_retrieval(name: str, data: DataAccess, limit: int | None = None) -> list[Query]:
-    """Load the queries that have a positive, the first ``limit`` of their fixed order.
+@dataclass(frozen=True)
+class Queries(TrainingSet):
+    """Queries that have a positive, by the names of their sets.
 
-    Args:
+    Attributes:
         name: ``wikiqa``, ``trecqa``, ``semeval16_qq`` or ``quora`` (its duplicates: a question
             and those that ask the same, without negatives), or several joined with ``+``.
-        data: Access to the data sets.
         limit: Number of queries of all sets together, or None for all.
-
-    Returns:
-        Queries in the order of the SHA-256 of their texts, which no seed changes.
-
-    Raises:
-        DataError: There is no such set, or its data is missing or changed.
+        each: Number of queries of each set, or None for all.
     """
-    found = [
-        query
-        for ref in _refs(name)
-        for query in (_duplicates if ref.startswith("paraphrase/") else _ranked)(data.rows(ref))
-    ]
-    kept = [query for query in found if query.text.strip() and query.positives]
-    return sorted(kept, key=lambda query: text_digest(query.text))[:limit]
+
+    name: str
+    limit: int | None = None
+    each: int | None = None
+
+    def load(self, data: DataAccess) -> list[Query]:
+        """Load the queries of all sets in the order of their SHA-256, which no seed changes.
+
+        Raises:
+            DataError: There is no such set, or its data is missing or changed.
+        """
+        queries = [query for one in self.load_sets(data).values() for query in one]
+        return _ordered(queries)[: self.limit]
+
+    def load_sets(self, data: DataAccess) -> dict[str, list[Query]]:
+        """Load each set on its own, by its name; ``limit`` does not count.
+
+        Raises:
+            DataError: There is no such set, or its data is missing or changed.
+        """
+        return {name: _read(ref, data)[: self.each] for name, ref in self._refs.items()}
+
+    def fingerprint(self, data: DataAccess) -> str:
+        """Identify the sets, of which ``limit`` and ``each`` are settings."""
+        return fingerprint([data.sha256(ref) for ref in self._refs.values()])
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets of datasets.toml that the queries come from, ``family/set``.
+
+        Raises:
+            DataError: There is no such set.
+        """
+        return tuple(dataset_of(ref) for ref in self._refs.values())
+
+    def texts(self, data: DataAccess) -> Iterator[str]:
+        """Queries, and their positives and negatives."""
+        for query in self.load(data):
+            yield from (query.text, *query.positives, *query.negatives)
+
+    @property
+    def _refs(self) -> dict[str, str]:
+        parts = self.name.split("+")
+        for part in parts:
+            if part not in RETRIEVAL:
+                known = ", ".join(RETRIEVAL)
+                raise DataError(
+                    f"unknown retrieval set {part!r}; choose one of {known}, or several joined "
+                    "with +"
+                )
+        return {part: RETRIEVAL[part] for part in parts}
 
 
-def retrieval_fingerprint(name: str, data: DataAccess) -> str:
-    """Identify the queries without reading them, and check that all sets are there.
-
-    Raises:
-        DataError: There is no such set, or its data is missing or changed.
-    """
-    return fingerprint([data.sha256(ref) for ref in _refs(name)])
+def _read(ref: str, data: DataAccess) -> list[Query]:
+    made_of = _duplicates if ref.startswith("paraphrase/") else _ranked
+    return _ordered(
+        query for query in made_of(data.rows(ref)) if query.text.strip() and query.positives
+    )
 
 
-def retrieval_datasets(name: str) -> tuple[str, ...]:
-    """Data sets of datasets.toml that the queries come from, ``family/set``.
-
-    Raises:
-        DataError: There is no such set.
-    """
-    return tuple(ref.partition(":")[0] for ref in _refs(name))
-
-
-def _refs(name: str) -> list[str]:
-    parts = name.split("+")
-    for part in parts:
-        if part not in RETRIEVAL:
-            known = ", ".join(RETRIEVAL)
-            raise DataError(
-                f"unknown retrieval set {part!r}; choose one of {known}, or several joined with +"
-            )
-    return [RETRIEVAL[part] for part in dict.fromkeys(parts)]
+def _ordered(queries: Iterable[Query]) -> list[Query]:
+    return sorted(queries, key=lambda query: text_digest(query.text))
 
 
 def _ranked(rows: Iterable[Row]) -> Iterator[Query]:

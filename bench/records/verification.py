@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.core.errors import DataError
 from bench.metrics.classification import label_replicates
 from bench.metrics.ranking import average_precision
+from bench.records.items import ALL_TASKS, REPLICATES, VALUE, split_items_key
 from bench.stats.bootstrap import (
     average_precision_replicates,
     f1_replicates,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
     from bench.records.entries import Interval, Record, TaskEntry
 
-REPLICATES = "replicates"
-AVERAGE = "average"
-VALUE = "value"
 _EXACT = 1e-9
 _LARGEST = 2**63
 # Items are kept as float32.
@@ -128,9 +126,9 @@ def _near(one: float, other: float, tolerance: float) -> bool:
 def _arrays(record: Record, items: Arrays) -> Iterator[str]:
     by_task: dict[str, dict[str, NDArray[Any]]] = {}
     for name, array in items.items():
-        task, _, part = name.rpartition("/")
+        task, part = split_items_key(name)
         by_task.setdefault(task, {})[part] = array
-    if unknown := by_task.keys() - record.tasks.keys() - {AVERAGE}:
+    if unknown := by_task.keys() - record.tasks.keys() - {ALL_TASKS}:
         yield f"{sorted(unknown)[0]!r} is no task of the record"
         return
     for name, entry in record.tasks.items():
@@ -145,7 +143,7 @@ def _arrays(record: Record, items: Arrays) -> Iterator[str]:
 def _averages(record: Record, by_task: Mapping[str, Arrays]) -> Iterator[str]:
     found = [by_task.get(name, {}).get(REPLICATES) for name in record.averaged_tasks]
     known = [one for one in found if one is not None]
-    own = by_task.get(AVERAGE, {})
+    own = by_task.get(ALL_TASKS, {})
     if len(known) < len(found):
         if REPLICATES in own or record.average_ci95 is not None:
             yield "there are replicates of the average, and not of all its tasks"

@@ -15,12 +15,12 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState
 
 from bench.core.files import copy_folder, write_atomic
 from bench.core.sealed import SEAL, damage, seal
+from bench.method.contract import EXTRA
 from bench.training.ranks import is_first, wait_for_all
 from bench.training.watching import StopWhen
 
 LOSS_FILE = "loss.safetensors"
 STATE_FILE = "trainer_state.json"
-EXTRA = "extra"
 
 
 def resume_point(folder: Path, note: Callable[[str], None] | None = None) -> Path | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bench.data.access import DataAccess
-from bench.data.corpora import Texts, corpus_fingerprint
-from bench.method import BuildContext, Method, MethodConfig, ModelAccess
+from bench.data.build_inputs import BuildInput, SplitInput
+from bench.data.corpora import Texts
+from bench.method import BuildContext, Method, MethodConfig
 
 if TYPE_CHECKING:
     import torch
@@ -106,12 +106,10 @@ class TrainedMethod(Method):
             dev_every=config.dev_every if config.dev else 0,
         )
 
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Base or checkpoint, and the rows that checkpoints are chosen by."""
-        found = dict(super().inputs(data, models))
-        if self.trains and self.config.dev:
-            found["dev"] = data.sha256(DEV)
-        return found
+    def reads(self) -> Mapping[str, BuildInput]:
+        """The rows that checkpoints are chosen by, and the corpus where the settings name one."""
+        dev = {"dev": SplitInput(DEV)} if self.trains and self.config.dev else {}
+        return {**dev, **super().reads()}
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Train, or load a checkpoint."""
@@ -159,10 +157,3 @@ class CorpusMethod(TrainedMethod):
     """A method whose rows are made of a corpus."""
 
     config: CorpusConfig
-
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Those of every training, and the corpus."""
-        found = dict(super().inputs(data, models))
-        if self.trains:
-            found["corpus"] = corpus_fingerprint(self.config.corpus, data)
-        return found

@@ -13,8 +13,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from bench.core.files import write_atomic
 from bench.core.progress import Progress
 from bench.data.rows import Row
+from bench.method.contract import SUMMARY_FILE
 
-SUMMARY_FILE = "training.json"
 SPEARMAN = "eval_spearman_cosine"
 
 

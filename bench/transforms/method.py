@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 
 from bench.core.errors import UsageError
 from bench.data.access import DataAccess
-from bench.data.corpora import corpus_fingerprint, load_corpus
+from bench.data.build_inputs import BuildInput, fingerprints
+from bench.data.corpora import NamedCorpus
 from bench.encoding.maps import Affine, Fitted, Floats, Link, Mapped, Source
 from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess, named_method
 
@@ -113,6 +114,11 @@ class Transform(Method):
         """That model."""
         return self.config.of
 
+    def reads(self) -> Mapping[str, BuildInput]:
+        """The corpus of a map that may be fitted on one."""
+        fitted = self.checkpoint is None and self.source in ("corpus", "train")
+        return {"corpus": self._corpus} if fitted else {}
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """That model, and the corpus of a map that may be fitted on one.
 
@@ -126,10 +132,7 @@ class Transform(Method):
                 f"{name}[of={self.checkpoint}]"
             )
         self._refuse_mixed()
-        found = {"of": models.fingerprint(self.config.of)}
-        if self.source in ("corpus", "train"):
-            found["corpus"] = corpus_fingerprint(self._corpus.corpus, data)
-        return found
+        return {"of": models.fingerprint(self.config.of), **fingerprints(self.reads(), data)}
 
     def _refuse_mixed(self) -> None:
         inner, own = _fitted_to_tasks(self.wrapped), self.source
@@ -142,10 +145,10 @@ class Transform(Method):
         )
 
     @property
-    def _corpus(self) -> FittedConfig:
+    def _corpus(self) -> NamedCorpus:
         if not isinstance(self.config, FittedConfig):
             raise TypeError(f"{self.info.name} is fitted on text and has no setting that names it")
-        return self.config
+        return NamedCorpus(self.config.corpus, self.config.sentences)
 
     def corpus_texts(self, data: DataAccess) -> list[str]:
         """Every text of the corpus of the settings, each once.
@@ -153,8 +156,7 @@ class Transform(Method):
         Raises:
             DataError: The text is missing.
         """
-        corpus = load_corpus(self._corpus.corpus, data, self._corpus.sentences)
-        return list(dict.fromkeys(text for row in corpus.rows for text in row))
+        return list(dict.fromkeys(self._corpus.texts(data)))
 
     def build(self, ctx: BuildContext) -> Encoder | SentenceTransformer:
         """Take the encoder that is wrapped, and add the map.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.core.errors import DataError
 from bench.records.entries import Record
 from bench.records.files import read_items
+from bench.records.items import ALL_TASKS, REPLICATES, VALUE, items_key
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import refuse_other_protocol
 
@@ -64,12 +65,13 @@ class Side:
 
     def replicates(self, task: str) -> NDArray[np.float64]:
         """Scores on the resamples, (S, R)."""
-        name = "average" if task == AVERAGE else task
-        return np.stack([items[f"{name}/replicates"] for items in self._items])
+        key = items_key(ALL_TASKS if task == AVERAGE else task, REPLICATES)
+        return np.stack([items[key] for items in self._items])
 
     def values(self, task: str) -> NDArray[np.float64]:
         """Mean over seeds of each item's value, (n,)."""
-        return np.asarray(np.mean([items[f"{task}/value"] for items in self._items], axis=0))
+        key = items_key(task, VALUE)
+        return np.asarray(np.mean([items[key] for items in self._items], axis=0))
 
 
 def refuse_mixed_seeds(found: Sequence[tuple[Path, Record]]) -> None:

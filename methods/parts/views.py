@@ -14,9 +14,10 @@ from typing import Any
 
 from bench.core.progress import Progress
 from bench.data.access import DataAccess
+from bench.data.build_inputs import SplitInput
 from bench.method import ModelAccess
 
-SYNSETS = "definitions/oewn:train+valid+test"
+SYNSETS = SplitInput("definitions/oewn:train+valid+test")
 MASKED_SHARE = 0.15
 _BATCH = 128
 _WORD = re.compile(r"[A-Za-z]{3,}")
@@ -29,7 +30,7 @@ def synonyms(data: DataAccess) -> Mapping[str, tuple[str, ...]]:
         DataError: The word net is missing.
     """
     members: dict[str, set[str]] = defaultdict(set)
-    for row in data.rows(SYNSETS):
+    for row in SYNSETS.load(data):
         if _WORD.fullmatch(row["word"]):
             members[row["synset"]].add(row["word"].lower())
     found: dict[str, set[str]] = defaultdict(set)

@@ -11,10 +11,8 @@ from bench.core.cache import Cache
 from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.definitions import (
+    Definitions,
     Entry,
-    definitions_datasets,
-    definitions_fingerprint,
-    load_definitions,
     part_of,
     word_ids,
 )
@@ -40,7 +38,7 @@ def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def test_lines_of_a_word_are_one_entry(tmp_path: Path, data: DataAccess) -> None:
-    entries = load_definitions(str(written(tmp_path, GOOD)), data)
+    entries = Definitions(str(written(tmp_path, GOOD))).load(data)
     assert {entry.word: entry.definitions for entry in entries} == {
         "tea": ("a hot drink", "a leaf"),
         "cat": ("a small animal",),
@@ -50,16 +48,16 @@ def test_lines_of_a_word_are_one_entry(tmp_path: Path, data: DataAccess) -> None
 
 def test_the_order_is_not_that_of_the_file(tmp_path: Path, data: DataAccess) -> None:
     lines = [f"word{i}\tdefinition {i}\n" for i in range(20)]
-    forth = load_definitions(str(written(tmp_path, "".join(lines))), data)
-    back = load_definitions(str(written(tmp_path, "".join(lines[::-1]))), data)
+    forth = Definitions(str(written(tmp_path, "".join(lines)))).load(data)
+    back = Definitions(str(written(tmp_path, "".join(lines[::-1])))).load(data)
     assert forth == back
     assert [entry.word for entry in forth] != [f"word{i}" for i in range(20)]
-    assert load_definitions(str(tmp_path / "words.tsv"), data, 5) == forth[:5]
+    assert Definitions(str(tmp_path / "words.tsv"), 5).load(data) == forth[:5]
 
 
 def test_marks_of_windows_are_no_text(tmp_path: Path, data: DataAccess) -> None:
     path = written(tmp_path, "tea\ta drink\r\n", "utf-8-sig")
-    assert load_definitions(str(path), data) == [Entry("tea", ("a drink",))]
+    assert Definitions(str(path)).load(data) == [Entry("tea", ("a drink",))]
 
 
 @pytest.mark.parametrize(
@@ -76,23 +74,24 @@ def test_marks_of_windows_are_no_text(tmp_path: Path, data: DataAccess) -> None:
 )
 def test_bad_files(tmp_path: Path, data: DataAccess, text: str, message: str) -> None:
     with pytest.raises(DataError, match=message) as error:
-        load_definitions(str(written(tmp_path, text)), data)
+        Definitions(str(written(tmp_path, text))).load(data)
     assert "\n" not in str(error.value)
 
 
 def test_other_encodings_and_names(tmp_path: Path, data: DataAccess) -> None:
     with pytest.raises(DataError, match=r"words.tsv: cannot be read as UTF-8"):
-        load_definitions(str(written(tmp_path, "thé\ta drink\n", "latin-1")), data)
-    for function in (load_definitions, definitions_fingerprint):
+        Definitions(str(written(tmp_path, "thé\ta drink\n", "latin-1"))).load(data)
+    oxford = Definitions("oxford")
+    for ask in (oxford.load, oxford.fingerprint):
         with pytest.raises(DataError, match="'oxford' is neither a file nor one of: oewn, common"):
-            function("oxford", data)
+            ask(data)
 
 
 def test_the_fingerprint_is_that_of_the_text(tmp_path: Path, data: DataAccess) -> None:
-    one = definitions_fingerprint(str(written(tmp_path, GOOD)), data)
-    assert definitions_fingerprint(str(written(tmp_path, GOOD + "dog\tan animal\n")), data) != one
-    assert definitions_datasets(str(tmp_path / "words.tsv")) == ()
-    assert definitions_datasets("commondefs") == ("definitions/commondefs",)
+    one = Definitions(str(written(tmp_path, GOOD))).fingerprint(data)
+    assert Definitions(str(written(tmp_path, GOOD + "dog\tan animal\n"))).fingerprint(data) != one
+    assert Definitions(str(tmp_path / "words.tsv")).datasets == ()
+    assert Definitions("commondefs").datasets == ("definitions/commondefs",)
 
 
 def test_words_are_split_in_tenths_whatever_their_case() -> None:
@@ -132,9 +131,9 @@ def test_no_words_have_no_tokens(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "least"), [("oewn", 115_000), ("commondefs", 2_200)])
 def test_the_sets(name: str, least: int, data_folder: Path, tmp_path: Path) -> None:
     data = access(data_folder, tmp_path)
-    entries = load_definitions(name, data)
+    entries = Definitions(name).load(data)
     assert len(entries) == len({entry.word for entry in entries}) > least
     texts = [text for entry in entries for text in entry.definitions]
     assert all(entry.definitions for entry in entries)
     assert not [text for text in texts if "<unk>" in text or not text.strip()]
-    assert definitions_fingerprint(name, data) == definitions_fingerprint(name, data)
+    assert Definitions(name).fingerprint(data) == Definitions(name).fingerprint(data)

@@ -10,13 +10,13 @@ import pytest
 from bench.core.cache import Cache
 from bench.core.errors import DataError
 from bench.data.access import DataAccess
-from bench.data.graded import TEST, Graded, load_graded, load_graded_sets
+from bench.data.graded import TEST, Graded, GradedPairs
 
 
 def test_pairs_are_new_to_every_test_set(data_folder: Path, tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     data = DataAccess(data_folder, cache.data, cache.hashes(), offline=True)
-    graded = load_graded(data)
+    graded = GradedPairs().load(data)
     keys = [frozenset(pair) for pair in graded.pairs]
     assert len(set(keys)) == len(keys)
     tested = {
@@ -45,12 +45,14 @@ def test_a_pair_is_kept_in_the_first_of_its_sets() -> None:
     data: Any = Rows()
     stsb, sick = ("sts/stsb:train", "own"), ("sts/sick:train", "own")
     sets = [Graded([stsb, ("in all", "sets")], [0.5, 1.0]), Graded([sick], [0.375])]
-    assert load_graded_sets(data) == sets
-    assert load_graded(data) == Graded([stsb, ("in all", "sets"), sick], [0.5, 1.0, 0.375])
+    assert GradedPairs().load_sets(data) == sets
+    assert GradedPairs().load(data) == Graded([stsb, ("in all", "sets"), sick], [0.5, 1.0, 0.375])
+    assert GradedPairs(least=0.5).load_sets(data) == sets[:1]
+    assert GradedPairs(least=0.6).load(data) == Graded([("in all", "sets")], [1.0])
 
 
 @pytest.mark.parametrize("score", [-1.0, 5.5, float("nan")])
 def test_a_score_outside_its_range_is_named(score: float) -> None:
     data: Any = Rows(score)
     with pytest.raises(DataError, match=r"stsb:train: the score of \('sts/stsb:train', 'own'\)"):
-        load_graded(data)
+        GradedPairs().load(data)

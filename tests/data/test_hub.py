@@ -19,7 +19,7 @@ import pytest
 from bench.core.errors import DataError
 from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess
-from bench.data.corpora import corpus_fingerprint, corpus_revisions, load_corpus
+from bench.data.corpora import NamedCorpus
 
 REPOSITORY = "princeton-nlp/datasets-for-simcse"
 LETTERS = "bcdfghjklmnprst"
@@ -93,23 +93,25 @@ def test_a_corpus_is_known_by_the_commit_of_its_first_download(tmp_path: Path) -
         first = bench(tmp_path, address, "data", "fetch", "corpus:wiki1m")
         assert first.returncode == 0, first.stderr
         assert f"wiki1m_for_simcse.txt of {REPOSITORY}  fetched" in first.stdout
-        one = corpus_fingerprint("wiki1m", access(tmp_path))
-        assert corpus_revisions("wiki1m", access(tmp_path)) == {REPOSITORY: "1" * 40}
-        assert load_corpus("wiki1m", access(tmp_path)).sentences() == TEXT.decode().splitlines()
+        one = NamedCorpus("wiki1m").fingerprint(access(tmp_path))
+        assert NamedCorpus("wiki1m").revisions(access(tmp_path)) == {REPOSITORY: "1" * 40}
+        assert (
+            NamedCorpus("wiki1m").load(access(tmp_path)).sentences() == TEXT.decode().splitlines()
+        )
         server.commit = "2" * 40
         again = bench(tmp_path, address, "data", "fetch", "corpus:wiki1m")
         assert "fetched" not in again.stdout
-        assert corpus_fingerprint("wiki1m", access(tmp_path)) == one
+        assert NamedCorpus("wiki1m").fingerprint(access(tmp_path)) == one
         other = bench(tmp_path, address, "data", "fetch", "corpus:wiki1m", "--to", "mine")
         assert other.returncode == 0, other.stderr
     mine = access(tmp_path, "mine")
-    assert corpus_revisions("wiki1m", mine) == {REPOSITORY: "2" * 40}
-    assert corpus_fingerprint("wiki1m", mine) != one
+    assert NamedCorpus("wiki1m").revisions(mine) == {REPOSITORY: "2" * 40}
+    assert NamedCorpus("wiki1m").fingerprint(mine) != one
 
 
 def test_a_corpus_that_is_not_here(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run 'bench data fetch corpus:nli' with a network"):
-        load_corpus("nli", access(tmp_path))
+        NamedCorpus("nli").load(access(tmp_path))
 
 
 def test_the_record_names_the_commit(tmp_path: Path) -> None:

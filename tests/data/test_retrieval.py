@@ -12,10 +12,8 @@ from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.retrieval import (
     RETRIEVAL,
+    Queries,
     Query,
-    load_retrieval,
-    retrieval_datasets,
-    retrieval_fingerprint,
 )
 
 ROWS = {
@@ -56,45 +54,50 @@ def data(data_folder: Path, tmp_path: Path) -> DataAccess:
 
 
 def test_queries_have_positives_and_no_empty_text() -> None:
-    found = load_retrieval("wikiqa", MADE)
+    found = Queries("wikiqa").load(MADE)
     assert set(found) == {Query("where", ("here",), ("there",)), Query("when", ("now",), ())}
 
 
 def test_duplicates_of_a_question_are_its_positives() -> None:
-    assert load_retrieval("quora", MADE) == [Query("who", ("what person", "which one"), ())]
+    assert Queries("quora").load(MADE) == [Query("who", ("what person", "which one"), ())]
 
 
 def test_several_sets_are_one_list_in_an_order_of_its_own() -> None:
-    joined, turned = (load_retrieval(name, MADE) for name in ("wikiqa+quora", "quora+wikiqa"))
+    joined, turned = (Queries(name).load(MADE) for name in ("wikiqa+quora", "quora+wikiqa"))
     assert joined == turned
     assert len(joined) == 3
-    assert load_retrieval("wikiqa+quora", MADE, 2) == joined[:2]
-    assert load_retrieval("quora+quora", MADE) == load_retrieval("quora", MADE)
+    each = Queries("wikiqa+quora", each=1)
+    assert each.load_sets(MADE) == {
+        name: Queries(name, 1).load(MADE) for name in ("wikiqa", "quora")
+    }
+    assert Queries("wikiqa+quora", 2).load(MADE) == joined[:2]
+    assert Queries("quora+quora").load(MADE) == Queries("quora").load(MADE)
 
 
 def test_identity_and_data_sets_follow_the_name() -> None:
     names = ("wikiqa", "quora", "wikiqa+quora")
-    assert len({retrieval_fingerprint(name, MADE) for name in names}) == 3
-    assert retrieval_datasets("wikiqa+quora") == ("reranking/wikiqa", "paraphrase/quora")
+    assert len({Queries(name).fingerprint(MADE) for name in names}) == 3
+    assert Queries("wikiqa+quora").datasets == ("reranking/wikiqa", "paraphrase/quora")
 
 
 def test_an_unknown_set_is_named_with_the_known_ones() -> None:
-    for ask in (load_retrieval, retrieval_fingerprint):
+    unknown = Queries("wikiqa+msmarco")
+    for ask in (unknown.load, unknown.fingerprint):
         with pytest.raises(DataError, match="'msmarco'; choose one of wikiqa, trecqa, semeval"):
-            ask("wikiqa+msmarco", MADE)
+            ask(MADE)
     with pytest.raises(DataError, match="unknown retrieval set ''"):
-        retrieval_datasets("")
+        _ = Queries("").datasets
 
 
 def test_the_published_rows(data: DataAccess) -> None:
-    counts = {name: len(load_retrieval(name, data)) for name in RETRIEVAL}
+    counts = {name: len(Queries(name).load(data)) for name in RETRIEVAL}
     assert counts["wikiqa"] == 873
     assert counts["trecqa"] == 83
     assert counts["semeval16_qq"] == 237
     assert 4_000 < counts["quora"] < 5_000
-    assert len(load_retrieval("+".join(RETRIEVAL), data)) == sum(counts.values())
-    assert max(len(query.positives) for query in load_retrieval("quora", data)) > 1
-    assert all(not query.negatives for query in load_retrieval("quora", data))
-    first = load_retrieval("wikiqa", data, 5)
-    assert first == load_retrieval("wikiqa", data)[:5]
-    assert len(retrieval_fingerprint("+".join(RETRIEVAL), data)) == 32
+    assert len(Queries("+".join(RETRIEVAL)).load(data)) == sum(counts.values())
+    assert max(len(query.positives) for query in Queries("quora").load(data)) > 1
+    assert all(not query.negatives for query in Queries("quora").load(data))
+    first = Queries("wikiqa", 5).load(data)
+    assert first == Queries("wikiqa").load(data)[:5]
+    assert len(Queries("+".join(RETRIEVAL)).fingerprint(data)) == 32

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.core.errors import DataError
 from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess, in_fixed_split
-from bench.data.corpora import load_corpus
+from bench.data.corpora import NamedCorpus
 from bench.data.rows import read_rows, rows_sha256
 
 COLUMNS = ("sentence1", "score")
@@ -70,7 +70,7 @@ def test_the_fixed_split_is_a_partition_of_about_60_20_20() -> None:
 
 
 def test_text_of_last_resort_is_plain_and_deterministic(tmp_path: Path) -> None:
-    first, again = (load_corpus("pydoc", _access(tmp_path)).sentences() for _ in range(2))
+    first, again = (NamedCorpus("pydoc").load(_access(tmp_path)).sentences() for _ in range(2))
     assert first == again
     assert len(first) > 2000
     assert len(set(first)) == len(first)
@@ -79,25 +79,25 @@ def test_text_of_last_resort_is_plain_and_deterministic(tmp_path: Path) -> None:
 def test_a_corpus_file_with_pairs(tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
     path.write_text("one\tuno\ntwo\tdue\none\teins\n", encoding="utf-8")
-    corpus = load_corpus(str(path), _access(tmp_path))
+    corpus = NamedCorpus(str(path)).load(_access(tmp_path))
     assert corpus.pairs() == [("one", "uno"), ("two", "due")]
     path.write_text("one\t\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 1"):
-        load_corpus(str(path), _access(tmp_path))
+        NamedCorpus(str(path)).load(_access(tmp_path))
 
 
 def test_a_corpus_file_with_hard_negatives(tmp_path: Path) -> None:
     path = tmp_path / "triplets.tsv"
     path.write_text("one\tuno\tdue\ntwo\tdue\ttre\n", encoding="utf-8")
-    corpus = load_corpus(str(path), _access(tmp_path))
+    corpus = NamedCorpus(str(path)).load(_access(tmp_path))
     assert corpus.triplets() == [("one", "uno", "due"), ("two", "due", "tre")]
     assert corpus.pairs() == [("one", "uno"), ("two", "due")]
     path.write_text("one\tuno\n", encoding="utf-8")
     with pytest.raises(DataError, match="no hard negatives"):
-        load_corpus(str(path), _access(tmp_path)).triplets()
+        NamedCorpus(str(path)).load(_access(tmp_path)).triplets()
     path.write_text("one\tuno\tdue\ttre\n", encoding="utf-8")
     with pytest.raises(DataError, match="two or three with tabs"):
-        load_corpus(str(path), _access(tmp_path))
+        NamedCorpus(str(path)).load(_access(tmp_path))
 
 
 def test_the_triplets_of_simcse_come_from_its_csv(
@@ -106,5 +106,5 @@ def test_the_triplets_of_simcse_come_from_its_csv(
     path = tmp_path / "nli.csv"
     path.write_text('sent0,sent1,hard_neg\n"a, b",c,d\ne,,f\n', encoding="utf-8")
     monkeypatch.setattr("bench.data.access.hub_file", lambda *_: path)
-    corpus = load_corpus("nli", _access(tmp_path))
+    corpus = NamedCorpus("nli").load(_access(tmp_path))
     assert corpus.triplets() == [("a, b", "c", "d"), ("e", " ", "f")]

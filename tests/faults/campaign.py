@@ -300,8 +300,8 @@ def _prepare() -> None:
     import bench.api
     import bench.execution.grid
     import bench.training.trainer  # noqa: F401
-    from bench.data.graded import Graded
-    from bench.methods import conan
+    from bench.data.graded import Graded, GradedPairs
+    from bench.data.retrieval import Queries
     from tests import made_up_rows, stub_methods, tiny  # noqa: F401
     from tests.stopping import frequent_checkpoints
 
@@ -309,10 +309,10 @@ def _prepare() -> None:
     frequent_checkpoints(patch)
     queries = made_up_rows.QUERIES
     graded = Graded(made_up_rows.PAIRS, made_up_rows.SCORES)
-    patch.setattr(conan, "load_retrieval", lambda name, data, limit: queries[:limit])
-    patch.setattr(conan, "retrieval_fingerprint", lambda name, data: "made up")
-    patch.setattr(conan, "load_graded", lambda data: graded)
-    patch.setattr(conan, "graded_fingerprint", lambda data: "made up")
+    patch.setattr(Queries, "load", lambda self, data: queries[: self.limit])
+    patch.setattr(GradedPairs, "load", lambda self, data: graded)
+    for read in (Queries, GradedPairs):
+        patch.setattr(read, "fingerprint", lambda self, data: "made up")
     stub_methods.register()
 
 

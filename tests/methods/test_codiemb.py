@@ -15,11 +15,10 @@ from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.access import DataAccess
-from bench.data.graded import Graded
+from bench.data.graded import Graded, GradedPairs
 from bench.data.needs import Needs
-from bench.data.retrieval import Query
+from bench.data.retrieval import Queries, Query
 from bench.method import Built, lineage, resolve
-from bench.methods import codiemb
 from bench.methods.codiemb import CoDiEmb
 from bench.methods.parts import fusion
 from bench.methods.parts.mixture import Mixture
@@ -41,13 +40,23 @@ GRADED = [Graded(PAIRS, SCORES), Graded([(f"x {a}", a) for a in LETTERS], [1.0] 
 DEV_ROWS = [{"sentence1": a, "sentence2": b, "score": i} for i, (a, b) in enumerate(PAIRS)]
 
 
+def made_up_queries(self: Queries, data: Any) -> dict[str, list[Query]]:
+    return {name: SETS[name][: self.each] for name in self.name.split("+")}
+
+
+def made_up_pairs(self: GradedPairs, data: Any) -> list[Graded]:
+    sets = [zip(one.pairs, one.scores, strict=True) for one in GRADED]
+    kept = [[graded for graded in one if graded[1] >= self.least] for one in sets]
+    return [Graded([pair for pair, _ in one], [score for _, score in one]) for one in kept]
+
+
 @pytest.fixture(autouse=True)
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(codiemb, "load_retrieval", lambda name, data, limit: SETS[name][:limit])
-    monkeypatch.setattr(codiemb, "retrieval_fingerprint", lambda name, data: name)
-    monkeypatch.setattr(codiemb, "load_graded_sets", lambda data: GRADED)
-    monkeypatch.setattr(codiemb, "graded_fingerprint", lambda data: "made up")
+    monkeypatch.setattr(Queries, "load_sets", made_up_queries)
+    monkeypatch.setattr(Queries, "fingerprint", lambda self, data: self.name)
+    monkeypatch.setattr(GradedPairs, "load_sets", made_up_pairs)
+    monkeypatch.setattr(GradedPairs, "fingerprint", lambda self, data: "made up")
     monkeypatch.setattr(DataAccess, "rows", lambda self, ref: DEV_ROWS)
     for access in (DataAccess, Needs):
         monkeypatch.setattr(access, "sha256", lambda self, ref: "made up")

@@ -15,9 +15,9 @@ from sentence_transformers import SentenceTransformer
 from bench.api import build_method
 from bench.core.errors import BenchError, DataError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.data.graded import Graded
+from bench.data.graded import Graded, GradedPairs
+from bench.data.retrieval import Queries
 from bench.method import Built, resolve
-from bench.methods import conan
 from bench.methods.conan import Conan, task_batches
 from tests.made_up_rows import PAIRS, QUERIES, SCORES
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
@@ -55,10 +55,10 @@ def test_batches_follow_from_seed_and_epoch(options: dict[str, Any]) -> None:
 @pytest.fixture(autouse=True)
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(conan, "load_retrieval", lambda name, data, limit: QUERIES[:limit])
-    monkeypatch.setattr(conan, "retrieval_fingerprint", lambda name, data: "made up")
-    monkeypatch.setattr(conan, "load_graded", lambda data: Graded(PAIRS, SCORES))
-    monkeypatch.setattr(conan, "graded_fingerprint", lambda data: "made up")
+    monkeypatch.setattr(Queries, "load", lambda self, data: QUERIES[: self.limit])
+    monkeypatch.setattr(GradedPairs, "load", lambda self, data: Graded(PAIRS, SCORES))
+    for read in (Queries, GradedPairs):
+        monkeypatch.setattr(read, "fingerprint", lambda self, data: "made up")
 
 
 @pytest.fixture

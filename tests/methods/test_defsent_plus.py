@@ -17,7 +17,7 @@ from bench.api import build_method, make_settings
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
-from bench.data.definitions import Entry, load_definitions
+from bench.data.definitions import Definitions, Entry
 from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
@@ -192,7 +192,7 @@ def test_stages_share_targets_and_no_weights(base: Path, dictionary: Path) -> No
     assert original.keys() == start.keys()
     assert all(torch.equal(original[name], start[name]) for name in original)
     loss = method.loss(method.start(ctx), method.rows(ctx), ctx)
-    entries = load_definitions(str(dictionary), ctx.data)
+    entries = Definitions(str(dictionary)).load(ctx.data)
     after, before = (
         entry_embeddings(model, entries, 32, Silent())
         for model in (encoder(first), load_folder(base, "cpu"))
@@ -239,7 +239,7 @@ def test_entries_are_learned_and_what_is_measured(base: Path, dictionary: Path) 
 def test_rows_and_their_entries(base: Path, dictionary: Path) -> None:
     method, ctx = opened(base, dictionary, entries=7)
     rows = method.rows(ctx)
-    entries = load_definitions(str(dictionary), ctx.data, 7)
+    entries = Definitions(str(dictionary), 7).load(ctx.data)
     for (text,), number in zip(rows, method.labels(rows, ctx), strict=True):
         assert text in entries[int(number)].definitions
     assert [*method.training_texts(ctx.data)] == [text for (text,) in rows]

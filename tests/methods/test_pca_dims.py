@@ -12,7 +12,7 @@ from sklearn.decomposition import PCA
 
 from bench.api import build_method
 from bench.core.spec import parse_method_spec
-from bench.data.corpora import load_corpus
+from bench.data.corpora import NamedCorpus
 from bench.method import resolve
 from bench.methods.pca_dims import PcaDims
 from bench.methods.random import RandomEncoder
@@ -82,4 +82,4 @@ def test_rows_of_the_corpus_are_limited(corpus: Path) -> None:
 def test_the_local_text_is_that_of_no_task(data_folder: Path) -> None:
     config = resolve(PcaDims, parse_method_spec("pca-dims"), "local").config
     settings = build_method("random", data=data_folder)[1]
-    assert len(load_corpus(config.corpus, settings.data, config.sentences).rows) == 10_000
+    assert len(NamedCorpus(config.corpus, config.sentences).load(settings.data).rows) == 10_000

@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
-from bench.data.graded import Graded
+from bench.data.graded import Graded, GradedPairs
 from bench.method import resolve
 from bench.methods import pcc_tuning
 from bench.metrics.pearson import pearson
@@ -31,8 +31,8 @@ SCORES = [1 - abs(i - j) / 9 for i in range(10) for j in range(10)]
 @pytest.fixture(autouse=True)
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(pcc_tuning, "load_graded", lambda data: Graded(PAIRS, SCORES))
-    monkeypatch.setattr(pcc_tuning, "graded_fingerprint", lambda data: "made up")
+    monkeypatch.setattr(GradedPairs, "load", lambda self, data: Graded(PAIRS, SCORES))
+    monkeypatch.setattr(GradedPairs, "fingerprint", lambda self, data: "made up")
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from bench.api import build_method
-from bench.data.graded import Graded
-from bench.methods import pcc_tuning
+from bench.data.graded import Graded, GradedPairs
 from tests.stopping import frequent_checkpoints, stopped_and_run_again
 from tests.tiny import tiny_bert
 
@@ -51,8 +50,8 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     frequent_checkpoints(monkeypatch)
     pairs = [(f"text {i}", f"the text {i}") for i in range(40)]
     graded = Graded(pairs, [i / 39 for i in range(40)])
-    monkeypatch.setattr(pcc_tuning, "load_graded", lambda data: graded)
-    monkeypatch.setattr(pcc_tuning, "graded_fingerprint", lambda data: "made up")
+    monkeypatch.setattr(GradedPairs, "load", lambda self, data: graded)
+    monkeypatch.setattr(GradedPairs, "fingerprint", lambda self, data: "made up")
 
 
 def spec(name: str, folder: Path) -> str:

@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
 from bench.core.errors import UsageError
-from bench.data.corpora import load_corpus
+from bench.data.corpora import NamedCorpus
 from bench.methods.parts.dropout import thaw_adaptive
 from bench.training.heads import fresh_linear
 from tests.tiny import pooler_outputs, tiny_bert
@@ -148,7 +148,7 @@ def test_labels_of_the_first_tiers_text_are_not_read() -> None:
                 for (one, two), score in zip(texts, self.scores, strict=True)
             ]
 
-    found = [load_corpus("stsb", Rows(scores)) for scores in ([0, 5], [5, 0])]  # type: ignore[arg-type]
+    found = [NamedCorpus("stsb").load(Rows(scores)) for scores in ([0, 5], [5, 0])]  # type: ignore[arg-type]
     assert found[0] == found[1]
     assert sorted(found[0].sentences()) == ["a b", "c d", "e f"]
 

@@ -19,6 +19,7 @@ import mteb
 
 from bench.api import make_settings
 from bench.encoding.encode import encode_columns
+from bench.methods.minilm import minilm_folder
 from bench.models.checkpoints import load_folder
 from bench.suite import load_suite
 from bench.tasks.loading import load_tasks
@@ -64,7 +65,7 @@ def main(data: str) -> None:
     settings = make_settings(profile="local", output=tempfile.mkdtemp(), data=data, offline=True)
     suite = load_suite("sts7-mteb")
     tasks = [t for t in load_tasks(suite, settings.data) if t.spec.name != "SICK-R"]
-    model = load_folder(settings.models.minilm(), device="cpu")
+    model = load_folder(minilm_folder(settings.data), device="cpu")
     model.encode(["warm up"])
     ours, our_scores = _timed_bench(tasks, model, settings)
     theirs, their_scores = _timed_mteb(tasks, model)

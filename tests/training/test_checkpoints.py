@@ -12,7 +12,8 @@ import torch
 from bench.core.errors import DataError
 from bench.core.progress import Silent
 from bench.core.sealed import SEAL, seal
-from bench.training.checkpoints import EXTRA, SealCheckpoints, resume_point
+from bench.method.contract import EXTRA
+from bench.training.checkpoints import SealCheckpoints, resume_point
 from bench.training.classifiers.rows import make_rows
 from bench.training.classifiers.settings import ClassifierConfig
 from bench.training.classifiers.trainer import train_classifier

@@ -21,6 +21,7 @@ from bench.core.files import write_atomic
 from bench.core.sealed import damage, make_sealed_folder
 from bench.data.access import DataAccess
 from bench.method import Answer, BuildContext, LabelsOnly, Method, ModelAccess, Question
+from bench.method.contract import SUMMARY_FILE
 from bench.training.classifiers.rows import ClassifierRows, make_rows, single_texts
 from bench.training.classifiers.saved import (
     SavedClassifier,
@@ -32,8 +33,6 @@ from bench.training.classifiers.settings import ClassifierConfig
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-_SUMMARY = "training.json"
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,19 @@ class Stages:
             self.ctx.progress.note(f"  stage {name}")
             model = load_folder(before, self.ctx.device)
             learn(model, replace(self.ctx, workdir=work))
-            _save(model, folder, work / _SUMMARY)
+            _save(model, folder, work / SUMMARY_FILE)
         return folder
 
     def summarise(self, names: Sequence[str]) -> None:
         """Write ``training.json`` of the whole: what each stage reported."""
         stages = {}
         for name in names:
-            path = self.folder(name) / _SUMMARY
+            path = self.folder(name) / SUMMARY_FILE
             if path.is_file():
                 stages[name] = json.loads(path.read_text(encoding="utf-8"))
-        write_atomic(self.ctx.workdir / _SUMMARY, json.dumps({"stages": stages}, indent=2).encode())
+        write_atomic(
+            self.ctx.workdir / SUMMARY_FILE, json.dumps({"stages": stages}, indent=2).encode()
+        )
 
 
 class ClassifierMethod(Method):
@@ -157,7 +158,7 @@ class ClassifierMethod(Method):
             "ft", before, lambda model, own: train_classifier(model, rows, config, own)
         )
         stages.summarise([path.name for path in sorted((ctx.workdir / "stages").iterdir())])
-        write_labels(ctx.workdir / "extra", rows.labels)
+        write_labels(ctx.extra, rows.labels)
         return load_folder(last, ctx.device)
 
 
@@ -200,6 +201,6 @@ def _save(model: SentenceTransformer, folder: Path, summary: Path | None = None)
     def fill(place: Path) -> None:
         model.save_pretrained(str(place), create_model_card=False)
         if summary is not None and summary.is_file():
-            shutil.copy(summary, place / _SUMMARY)
+            shutil.copy(summary, place / SUMMARY_FILE)
 
     make_sealed_folder(folder, fill)

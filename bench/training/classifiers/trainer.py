@@ -21,6 +21,7 @@ from transformers import PrinterCallback, TrainerState
 from bench.core.files import write_atomic
 from bench.core.progress import quiet_libraries
 from bench.method import BuildContext
+from bench.method.contract import SUMMARY_FILE
 from bench.training.arguments import checkpoints_folder, shared_arguments
 from bench.training.batches import EpochSampler
 from bench.training.checkpoints import LossCheckpoints, SealCheckpoints, go_on, resume_point
@@ -29,7 +30,7 @@ from bench.training.finite import FiniteTrainer
 from bench.training.heads import fresh_linear
 from bench.training.memory import keep_freed_memory
 from bench.training.trainer import seed_everything
-from bench.training.watching import SUMMARY_FILE, ProgressCallback, StopWhen
+from bench.training.watching import ProgressCallback, StopWhen
 
 if TYPE_CHECKING:
     from bench.training.classifiers.settings import ClassifierConfig
