@@ -285,6 +285,7 @@ def _task_entry(
         fits=task.fits,
         in_domain=isinstance(spec.data, str) and spec.data.partition(":")[0] in learnt,
         protocol={**task_protocol(suite, spec), **subsets},
+        evidence=task.score.evidence,
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Interval = tuple[float, float]
 Group = tuple[str, str, int | None]
+# What a score rests on, which says by which statistic two of them are compared: the share of items
+# that are right, a mean over items, or resamples alone.
+Evidence = Literal["votes", "means", "replicates"]
 # A stranger's record may hold any number, of any number of digits.
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Score = Annotated[float, Field(ge=-1 - 1e-9, le=1 + 1e-9)]
@@ -78,6 +81,8 @@ class TaskEntry(Part):
     trained here; ``in_domain`` says whether the training read other rows of the same data set.
     ``fits`` tells what the maps of a transform were fitted on, in their order. ``protocol`` is what
     decides the score besides the rows, see ``bench.suite.protocol``; None in records before it.
+    ``evidence`` is what the score rests on, None where there are no items; records from before it
+    was kept have none, see ``bench.records.evidence``.
     """
 
     kind: str
@@ -94,6 +99,15 @@ class TaskEntry(Part):
     in_domain: bool = False
     fits: tuple[FitEntry, ...] = ()
     protocol: dict[str, Any] | None = None
+    evidence: Evidence | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = fields_of(self)
+        # The checksum of a record from before it was kept is over the fields of that time.
+        if self.evidence is None:
+            fields.pop("evidence", None)
+        return fields
 
 
 class GridEntry(Part):

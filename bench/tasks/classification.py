@@ -16,6 +16,7 @@ from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.metrics.classification import label_replicates
 from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
+from bench.stats.mcnemar import are_votes
 from bench.suite import ClassificationSpec, Convention, NliSpec
 from bench.tasks.base import Task, TaskScore, Vectors
 from bench.tasks.probes import protocols
@@ -247,8 +248,16 @@ class _ProbeTask(Task[Spec]):
             "predicted": outcome.predicted.T.astype(np.int32),
             "gold": gold.astype(np.int32),
         }
-        name, main = METRICS[self._metric], metrics[self._metric]
-        return TaskScore(name, main, metrics, items, replicates)
+        main = metrics[self._metric]
+        votes = self._metric == "accuracy" and are_votes(value, main)
+        return TaskScore(
+            metric=METRICS[self._metric],
+            main=main,
+            metrics=metrics,
+            items=items,
+            replicates=replicates,
+            evidence="votes" if votes else "replicates",
+        )
 
     def _f1_replicates(
         self, predicted: Labels, gold: Labels, counts: NDArray[np.int16]

@@ -95,6 +95,7 @@ class RelatednessTask(Task[RelatednessSpec]):
                 "value": 1 - np.minimum(error / self.spec.classes, 1),
             },
             replicates=pearson_replicates(predicted, gold, counts),
+            evidence="replicates",
         )
 
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError
-from bench.records.entries import Record
+from bench.records.entries import Evidence, Record
+from bench.records.evidence import evidence_of
 from bench.records.files import read_items
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import refuse_other_protocol
-
-Arrays = Mapping[str, NDArray[np.float64]]
 
 
 class Side:
@@ -70,6 +69,12 @@ class Side:
     def values(self, task: str) -> NDArray[np.float64]:
         """Mean over seeds of each item's value, (n,)."""
         return np.asarray(np.mean([items[f"{task}/value"] for items in self._items], axis=0))
+
+    def evidence(self, task: str) -> Evidence:
+        """What the score of the first seed rests on; an average has its resamples alone."""
+        if task == AVERAGE:
+            return "replicates"
+        return evidence_of(self.first.tasks[task], self._items[0][f"{task}/value"])
 
 
 def refuse_mixed_seeds(found: Sequence[tuple[Path, Record]]) -> None:
