@@ -113,9 +113,9 @@ def _row(table: Table, model: ImportedModel, name: str) -> Row:
     complete = all(task in tasks for task in table.averaged_tasks)
     return Row(
         spec=name,
-        base="–",
+        base=None,
         trained=False,
-        profile="–",
+        profile=None,
         limit=None,
         dimension=None,
         parameters=None,

@@ -19,8 +19,6 @@ from bench.verdicts.protocol import differing_protocols, most_common
 from bench.verdicts.rank import ranks
 from bench.verdicts.side import Side
 
-NO_BASE = "–"
-
 
 @dataclass(frozen=True)
 class Costs:
@@ -43,9 +41,10 @@ class Row:
 
     Attributes:
         spec: Method spec.
-        base: Model it was trained from; the method itself where it is a base of other rows.
+        base: Model it was trained from; the method itself where it is a base of other rows; else
+            None.
         trained: Whether it was trained here.
-        profile: Scale of the training.
+        profile: Scale of the training, or None where there was none.
         limit: Rows of each task, or None for all.
         dimension: Size of the vectors, or None where it is unknown.
         parameters: Number of parameters, or None where there are none.
@@ -69,9 +68,9 @@ class Row:
     """
 
     spec: str
-    base: str
+    base: str | None
     trained: bool
-    profile: str
+    profile: str | None
     limit: int | None
     dimension: int | None
     parameters: int | None
@@ -168,12 +167,14 @@ def make_table(suite: str, found: Found) -> Table:
 
 def order_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Group rows by base, the best base and the best row of a base first."""
-    best: dict[str, float] = {}
-    for row in (found := list(rows)):
+    best: dict[str | None, float] = {}
+    for row in (unordered := list(rows)):
         best[row.base] = max(best.get(row.base, -np.inf), _order(row))
-    return tuple(
-        sorted(found, key=lambda row: (best[row.base], row.base, _order(row)), reverse=True)
-    )
+
+    def place(row: Row) -> tuple[float, bool, str, float]:
+        return best[row.base], row.base is None, row.base or "", _order(row)
+
+    return tuple(sorted(unordered, key=place, reverse=True))
 
 
 def _groups(suite: str, found: Found) -> dict[Group, list[tuple[Path, Record]]]:
@@ -221,7 +222,7 @@ def _row(group: Found, bases: set[str | None]) -> Row:
         spec=spec,
         base=_base(first, bases),
         trained=first.method.trained,
-        profile=profile if first.method.trained else NO_BASE,
+        profile=profile if first.method.trained else None,
         limit=limit,
         dimension=first.dimension,
         parameters=first.parameters,
@@ -245,10 +246,10 @@ def _row(group: Found, bases: set[str | None]) -> Row:
     )
 
 
-def _base(record: Record, bases: set[str | None]) -> str:
+def _base(record: Record, bases: set[str | None]) -> str | None:
     if record.method.trained:
-        return record.method.base or NO_BASE
-    return record.method.spec if record.method.spec in bases else NO_BASE
+        return record.method.base or None
+    return record.method.spec if record.method.spec in bases else None
 
 
 def _costs(records: Sequence[Record]) -> Costs:
@@ -264,7 +265,7 @@ def _costs(records: Sequence[Record]) -> Costs:
 
 
 def _ranked(rows: Mapping[Group, Row], sides: Mapping[Group, Side]) -> list[Row]:
-    by_base: dict[str, list[Group]] = {}
+    by_base: dict[str | None, list[Group]] = {}
     for key, row in rows.items():
         by_base.setdefault(row.base, []).append(key)
     found = {}

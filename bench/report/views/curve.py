@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, parse_method_spec
 from bench.records.entries import Record
-from bench.report.table import NO_BASE
+from bench.report.columns import DASH
 from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
 
@@ -160,7 +160,7 @@ def _grids(curves: Curves, kinds: Sequence[str], style: Style, width: int | None
     rows = [
         [
             str(size),
-            f"{size / curves.width:.1%}" if curves.width else NO_BASE,
+            f"{size / curves.width:.1%}" if curves.width else DASH,
             *(_cell(curves, reduction, size, kind) for kind, reduction in columns),
         ]
         for size in curves.sizes

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.records.entries import Record
-from bench.report.table import NO_BASE
+from bench.report.columns import DASH
 from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code
 
@@ -66,7 +66,7 @@ def render(
     rows = [
         [
             shown_code(label(group[0].method.spec, group[0]), style),
-            NO_BASE if group[0].dimension is None else str(group[0].dimension),
+            DASH if group[0].dimension is None else str(group[0].dimension),
             *(_cell(group, name, known[name]) for name in shown),
             f"{100 * _average(group):.2f}",
         ]

@@ -9,7 +9,8 @@ from tabulate import tabulate
 
 from bench.core.escape import markdown, markdown_code, plain
 from bench.records.entries import Group, Record
-from bench.report.text import OTHER_PROTOCOL, Style
+from bench.report.marks import OTHER_PROTOCOL
+from bench.report.text import Style
 from bench.verdicts.protocol import differing_protocols, most_common
 
 
