@@ -11,8 +11,8 @@ import click
 
 from bench.cli.table import BASELINES
 from bench.cli.terminal import say, terminal_width
-from bench.cli.writing import writing
-from bench.core.errors import EXIT_OK, EXIT_STALE
+from bench.cli.writing import check_generated, write_generated
+from bench.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from bench.verdicts.claims import Found
@@ -63,8 +63,10 @@ def command(
         say(render_text(answered, terminal_width(PAGE)))
         return EXIT_OK
     maker = _maker(files, folders, to)
-    text = render_markdown(answered, maker).encode()
-    return _write(to, text) if action == "write" else _check(to, text, maker)
+    texts = {to: render_markdown(answered, maker)}
+    return (
+        write_generated(texts, to, "--to") if action == "write" else check_generated(texts, maker)
+    )
 
 
 def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
@@ -95,19 +97,3 @@ def _maker(files: Sequence[Path], folders: Sequence[Path], to: Path) -> str:
     if to != CLAIMS:
         parts += ["--to", to.as_posix()]
     return shlex.join([*parts, "--write"])
-
-
-def _write(to: Path, text: bytes) -> int:
-    from bench.core.files import write_atomic
-
-    with writing(to):
-        write_atomic(to, text)
-    say(to)
-    return EXIT_OK
-
-
-def _check(to: Path, text: bytes, maker: str) -> int:
-    if to.is_file() and to.read_bytes() == text:
-        return EXIT_OK
-    say(f"bench: {to} is stale; run '{maker}'", err=True)
-    return EXIT_STALE
