@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bench.core.errors import DataError
 from bench.core.escape import markdown, plain
-from bench.core.files import write_atomic
 from bench.records.entries import Record
 from bench.report.table import Found, Table, make_table, read_suites
 from bench.report.text import render
@@ -34,22 +33,6 @@ def leaderboards(paths: Iterable[Path]) -> dict[str, str]:
             raise DataError(f"{found[0][0]}: suite {suite!r} cannot name a file")
         texts[f"{suite}.md"] = _leaderboard(make_table(suite, found), found)
     return texts
-
-
-def write(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write leaderboards into a folder, and return their paths."""
-    for name, text in texts.items():
-        write_atomic(folder / name, text.encode())
-    return [folder / name for name in texts]
-
-
-def stale(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Leaderboards of a folder that are missing or differ from what would be written."""
-    return [folder / name for name, text in texts.items() if not _holds(folder / name, text)]
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def _leaderboard(table: Table, found: Found) -> str:

@@ -124,15 +124,7 @@ def _scores(records: Sequence[Record]) -> Scores:
 def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
-    """Render a table for each model that was cut, or None where none was.
-
-    Args:
-        suite: Name of the suite.
-        records: Records of the suite.
-        style: ``text`` or ``markdown``.
-        width: Columns of the terminal, or None for no limit; columns that do not fit come in a
-            table below.
-    """
+    """Render a table for each model that was cut. See ``bench.report.views.Render``."""
     curves = find_curves(records)
     if not curves:
         return None

@@ -45,18 +45,7 @@ _FEWER_NOTE = f"{FEWER} over fewer tasks than in other rows, as it is not define
 def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
-    """Render measures as columns and methods as rows, the best score first.
-
-    Args:
-        suite: Name of the suite.
-        records: Records of the suite; seeds of a method are averaged.
-        style: ``text`` or ``markdown``.
-        width: Columns of the terminal, or None for no limit; measures that do not fit come in a
-            grid below.
-
-    Returns:
-        The text, or None where no record has measures.
-    """
+    """Render measures of methods, the best score first. See ``bench.report.views.Render``."""
     groups = [group for group in by_group(records).values() if any(one.geometry for one in group)]
     if not groups:
         return None
