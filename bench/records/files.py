@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bench.core.errors import DataError
+from bench.core.errors import DataError, first_problem
 from bench.core.files import write_atomic
 from bench.core.fingerprint import canonical_json
 from bench.core.regular import read_regular
@@ -85,9 +85,8 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: not a record: {place} {first['msg'].lower()}") from None
+        place, message = first_problem(error)
+        raise DataError(f"{path}: not a record: {place} {message}") from None
     check_figures(path, record)
     if record.record_sha256 not in (None, content_sha256(record)):
         raise DataError(f"{path}: was changed after it was written; run that cell again")

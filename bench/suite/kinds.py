@@ -7,8 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -17,6 +15,7 @@ from pydantic import (
 
 from bench.core.errors import UsageError
 from bench.core.registry import did_you_mean
+from bench.core.toml import TomlTable
 from bench.data.sources import FilesSource
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
@@ -25,13 +24,7 @@ MTEB_PREFIX = "mteb:"
 Features = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
-class Table(BaseModel):
-    """Base of all tables of TOML: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileData(Table):
+class FileData(TomlTable):
     """Rows of a file: JSON lines, CSV, TSV or Parquet, by the end of its name.
 
     Attributes:
@@ -45,7 +38,7 @@ class FileData(Table):
     rows: Annotated[int, Field(gt=0)] | None = None
 
 
-class HubData(Table):
+class HubData(TomlTable):
     """Rows of a data set on the hub.
 
     Attributes:
@@ -61,7 +54,7 @@ class HubData(Table):
     config: str | None = None
 
 
-class MtebData(Table):
+class MtebData(TomlTable):
     """Rows of a task of mteb, loaded by mteb itself.
 
     Attributes:
@@ -102,7 +95,7 @@ Data = Annotated[
 ]
 
 
-class _TaskSpec(Table):
+class _TaskSpec(TomlTable):
     """What tasks of our own kinds have.
 
     Attributes:
@@ -320,7 +313,7 @@ class RelatednessSpec(_Trained):
         return self
 
 
-class MtebSpec(Table):
+class MtebSpec(TomlTable):
     """A task of mteb, loaded and scored by mteb itself.
 
     Attributes:
