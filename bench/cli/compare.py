@@ -111,4 +111,4 @@ def _changes(suite: Suite, a: Side, b: Side, count: int, data: str | None) -> st
 
     settings = make_settings(profile=a.first.profile, data=data)
     tasks = load_tasks(suite, settings.data, a.first.limit)
-    return render_changes(a, b, tasks, count)
+    return render_changes(a, b, {task.spec.name: task.item_rows() for task in tasks}, count)
