@@ -15,7 +15,7 @@ from bench.cli.writing import check_generated, write_generated
 from bench.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
-    from bench.verdicts.claims import Found
+    from bench.records.files import StoredRecord
     from bench.verdicts.papers import Paper
 
 CLAIMS = Path("results/claims.md")
@@ -48,15 +48,15 @@ def command(
 ) -> int:
     """Answer what papers claim, in FILES [those of the package], from measured records."""
     from bench.report.claims import render_markdown, render_text
-    from bench.verdicts.claims import judge
+    from bench.verdicts.claims import answer_claim
     from bench.verdicts.papers import load_papers
 
     papers = load_papers(files)
-    found = _records(folders, run)
+    stored = _records(folders, run)
     output = (folders or (BASELINES,))[0]
-    failures = _run(papers, found, output, data) if run else {}
+    failures = _run(papers, stored, output, data) if run else {}
     answered = [
-        (paper, [judge(one, found, output, failures.get(one.name)) for one in paper.claims])
+        (paper, [answer_claim(one, stored, output, failures.get(one.name)) for one in paper.claims])
         for paper in papers
     ]
     if action is None:
@@ -69,7 +69,7 @@ def command(
     )
 
 
-def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
+def _records(folders: tuple[Path, ...], run: bool) -> list[StoredRecord]:
     from bench.records.files import find_records
     from bench.verdicts.claims import read_all
 
@@ -80,13 +80,13 @@ def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
 
 
 def _run(
-    papers: Sequence[Paper], found: list[Found], output: Path, data: str | None
+    papers: Sequence[Paper], stored: list[StoredRecord], output: Path, data: str | None
 ) -> dict[str, str]:
     from bench.cli.claim_runs import ClaimRuns
     from bench.cli.progress import Bar
 
     with Bar() as bar:
-        runs = ClaimRuns(found, output, data, bar)
+        runs = ClaimRuns(stored, output, data, bar)
         return runs.run(claim for paper in papers for claim in paper.claims)
 
 

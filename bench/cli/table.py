@@ -14,7 +14,8 @@ from bench.core.errors import EXIT_OK
 from bench.report.views import VIEWS, View
 
 if TYPE_CHECKING:
-    from bench.records.entries import Group, Record
+    from bench.records.entries import GroupKey, Record
+    from bench.records.files import StoredRecord
     from bench.report.table import Table
     from bench.report.text import Style
 
@@ -192,7 +193,7 @@ def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]
     for name, of_suite in read_suites(paths).items():
         if suite not in (None, name):
             continue
-        groups: dict[Group, list[tuple[Path, Record]]] = {}
+        groups: dict[GroupKey, list[StoredRecord]] = {}
         for path, record in of_suite:
             read_items(path, record)
             groups.setdefault(record.group, []).append((path, record))

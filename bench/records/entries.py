@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Interval = tuple[float, float]
-Group = tuple[str, str, int | None]
+GroupKey = tuple[str, str, int | None]
 # What a score rests on, which says by which statistic two of them are compared: the share of items
 # that are right, a mean over items, or resamples alone.
 Evidence = Literal["votes", "means", "replicates"]
@@ -19,13 +19,13 @@ Seconds = Annotated[float, Field(ge=0, le=1e12)]
 _TICK = 1e-6
 
 
-class Part(BaseModel):
+class Entry(BaseModel):
     """Base of all entries: frozen, finite, and unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class MethodEntry(Part):
+class MethodEntry(Entry):
     """The method of a cell: spec as resolved, and whether it was trained."""
 
     name: str
@@ -38,14 +38,14 @@ class MethodEntry(Part):
     base: str | None
 
 
-class GroupEntry(Part):
+class GroupEntry(Entry):
     """Mean item value, between 0 and 1, over some items of a task."""
 
     value: Score
     items: Whole
 
 
-class ContaminationEntry(Part):
+class ContaminationEntry(Entry):
     """Distinct texts of a test set, and how many of them were in the training text.
 
     ``normalised`` compares letters and digits in lower case.
@@ -56,7 +56,7 @@ class ContaminationEntry(Part):
     normalised: Whole
 
 
-class FitEntry(Part):
+class FitEntry(Entry):
     """What a map of a task's vectors was fitted on.
 
     ``source`` is the text of a corpus, the training rows of the task, those of each fold (the
@@ -71,7 +71,7 @@ class FitEntry(Part):
     dimension: Whole
 
 
-class TaskEntry(Part):
+class TaskEntry(Entry):
     """Scores of one task, as fractions.
 
     ``metric`` names the main score, ``ci95`` is a percentile bootstrap over items, where there
@@ -110,7 +110,7 @@ class TaskEntry(Part):
         return fields
 
 
-class GridEntry(Part):
+class GridEntry(Entry):
     """Main scores of a model cut to its first layers and the first numbers of its vectors.
 
     ``average`` is over the averaged tasks of the suite.
@@ -122,7 +122,7 @@ class GridEntry(Part):
     average: Score
 
 
-class GeometryEntry(Part):
+class GeometryEntry(Entry):
     """How the vectors of a task's texts lie, see ``bench.execution.geometry``; None: undefined.
 
     ``texts`` counts the texts that were drawn and ``vectors`` the different vectors among theirs,
@@ -146,7 +146,7 @@ class GeometryEntry(Part):
     uniformity: float | None = None
 
 
-class EncodingEntry(Part):
+class EncodingEntry(Entry):
     """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
 
     texts: Whole
@@ -155,7 +155,7 @@ class EncodingEntry(Part):
     tokens: Whole | None
 
 
-class Timings(Part):
+class Timings(Entry):
     """Seconds of each phase; building is 0 where a cached model was loaded."""
 
     build: Seconds
@@ -163,7 +163,7 @@ class Timings(Part):
     score: Seconds
 
 
-class Record(Part):
+class Record(Entry):
     """One finished cell.
 
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
@@ -206,7 +206,7 @@ class Record(Part):
     record_sha256: str | None = None
 
     @property
-    def group(self) -> Group:
+    def group(self) -> GroupKey:
         """What seeds of one method on one suite share: spec, profile and limit."""
         return self.method.spec, self.profile, self.limit
 

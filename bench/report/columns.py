@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from bench.records.entries import Interval
 from bench.report.marks import row_marks, score_marks
-from bench.report.table import Row, Table
+from bench.report.table import Table, TableRow
 
 # What is shown of a value that there is not.
 DASH = "–"
@@ -39,7 +39,7 @@ class Column:
     """
 
     name: str
-    value: Callable[[Row], Any]
+    value: Callable[[TableRow], Any]
     show: Callable[[Any], str]
     field: str
     kind: Literal["fact", "task", "result"] = "result"
@@ -48,10 +48,10 @@ class Column:
     expendable: int | None = None
     left: bool = False
     code: bool = False
-    marks: Callable[[Row], str] | None = None
+    marks: Callable[[TableRow], str] | None = None
     note: Callable[[Table], str] | None = None
 
-    def text(self, row: Row) -> str:
+    def text(self, row: TableRow) -> str:
         """The value of a row as text, without marks; empty where there is nothing to say."""
         value = self.value(row)
         return "" if value is None else self.show(value)
@@ -109,7 +109,7 @@ def _parameters(count: int) -> str:
     return f"{count / 1e6:.1f}M" if count >= 1e5 else f"{count / 1e3:.1f}k"
 
 
-def _published(row: Row) -> float | None:
+def _published(row: TableRow) -> float | None:
     return None if row.published is None else row.published.average
 
 

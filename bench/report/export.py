@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.core.escape import csv_cell, json_text
 from bench.report import columns
-from bench.report.table import Row, Table
+from bench.report.table import Table, TableRow
 
 
 def to_json(tables: Sequence[Table]) -> str:
@@ -46,7 +46,7 @@ def to_csv(tables: Sequence[Table]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def _fields(row: Row) -> dict[str, Any]:
+def _fields(row: TableRow) -> dict[str, Any]:
     fields = asdict(row)
     fields["scores"] = fields.pop("tasks")
     for column in columns.COLUMNS:

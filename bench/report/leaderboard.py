@@ -10,7 +10,8 @@ from pathlib import Path
 from bench.core.errors import DataError
 from bench.core.escape import markdown, plain
 from bench.records.entries import Record
-from bench.report.table import Found, Table, make_table, read_suites
+from bench.records.files import StoredRecord
+from bench.report.table import Table, make_table, read_suites
 from bench.report.text import render
 from bench.report.views import diagnostics
 
@@ -28,15 +29,15 @@ def leaderboards(paths: Iterable[Path]) -> dict[str, str]:
         DataError: A record is damaged, or the name of its suite is no name of a file.
     """
     texts = {}
-    for suite, found in read_suites(paths).items():
+    for suite, stored in read_suites(paths).items():
         if not _NAME.fullmatch(suite):
-            raise DataError(f"{found[0][0]}: suite {suite!r} cannot name a file")
-        texts[f"{suite}.md"] = _leaderboard(make_table(suite, found), found)
+            raise DataError(f"{stored[0][0]}: suite {suite!r} cannot name a file")
+        texts[f"{suite}.md"] = _leaderboard(make_table(suite, stored), stored)
     return texts
 
 
-def _leaderboard(table: Table, found: Found) -> str:
-    records = [record for _, record in found]
+def _leaderboard(table: Table, stored: Sequence[StoredRecord]) -> str:
+    records = [record for _, record in stored]
     members = diagnostics.render(table.suite, records, style="markdown")
     parts = [
         render(table, style="markdown"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.report.table import Row, Table
+from bench.report.table import Table, TableRow
 
 BELOW_BASE = "▼"
 IMPORTED = "†"
@@ -13,7 +13,7 @@ OTHER_ROWS = "≠"
 OTHER_PROTOCOL = "≢"
 
 
-def row_marks(row: Row) -> str:
+def row_marks(row: TableRow) -> str:
     """Marks of a row, each after a blank."""
     marks = {
         BELOW_BASE: row.below_base,
@@ -25,7 +25,7 @@ def row_marks(row: Row) -> str:
     return "".join(f" {mark}" for mark, holds in marks.items() if holds)
 
 
-def score_marks(row: Row, task: str) -> str:
+def score_marks(row: TableRow, task: str) -> str:
     """Marks of a row's score on a task, without a blank."""
     return CONTAMINATED * (task in row.contaminated) + IN_DOMAIN * (task in row.in_domain)
 

@@ -27,7 +27,7 @@ from bench.report.marks import (
     OTHER_ROWS,
     explain_marks,
 )
-from bench.report.table import Row, Table
+from bench.report.table import Table, TableRow
 
 Style = Literal["text", "markdown", "latex"]
 
@@ -142,7 +142,7 @@ class _Grid:
         """Characters of the longest line."""
         return max(len(line) for line in self.render(columns).splitlines())
 
-    def _cell(self, row: Row, column: Column) -> str:
+    def _cell(self, row: TableRow, column: Column) -> str:
         text = column.text(row)
         if not text:
             return "" if column.optional else DASH

@@ -14,7 +14,7 @@ from bench.report.columns import DASH
 from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
 
-Scores = Mapping[str, float]
+ScoresByKind = Mapping[str, float]
 _SIZES = ("dim", "fraction")
 _WRAPPED = "of"
 _NOTE = (
@@ -37,8 +37,8 @@ class Curves:
 
     name: str
     width: int | None
-    whole: Scores
-    cuts: Mapping[str, Mapping[int, Scores]]
+    whole: ScoresByKind
+    cuts: Mapping[str, Mapping[int, ScoresByKind]]
     kinds: tuple[str, ...]
 
     @property
@@ -112,7 +112,7 @@ def _curves(name: str, groups: Sequence[Sequence[Record]], whole: Sequence[Recor
     )
 
 
-def _scores(records: Sequence[Record]) -> Scores:
+def _scores(records: Sequence[Record]) -> ScoresByKind:
     found: dict[str, list[float]] = {}
     for record in records:
         for name in record.averaged_tasks:
