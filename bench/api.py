@@ -33,11 +33,11 @@ class RunResult(Outcome):
 
     def records(self) -> list[Record]:
         """The records of the complete cells."""
-        return [record for _, record in self.found]
+        return [record for _, record in self.stored]
 
     def tables(self) -> list[Table]:
         """One table a suite."""
-        return tables_of(self.found)
+        return tables_of(self.stored)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a cell and task: suite, spec, profile, seed, task, main, ci_low, ci_high."""
@@ -133,7 +133,7 @@ class Run:
         provide(self.suites, self.specs, self.settings, self.command)
         cells = plan(self.suites, self.specs, self.seeds, self.settings)
         outcome = run_cells(cells, self.settings)
-        return RunResult(outcome.found, outcome.failures)
+        return RunResult(outcome.stored, outcome.failures)
 
 
 def prepare(suites: Sequence[str], methods: Sequence[str], seeds: int, settings: Settings) -> Run:

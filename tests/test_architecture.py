@@ -140,6 +140,17 @@ def test_rooms_import_downward_only() -> None:
     assert upward(ARROWS) == set()
 
 
+def test_what_judges_records_knows_nothing_of_what_makes_them() -> None:
+    making = {"models", "tasks", "training", "transforms", "execution", "api", "methods"}
+    known = {
+        f"{module} -> {other}"
+        for module, others in ARROWS.items()
+        for other in others
+        if room(module) in {"verdicts", "report"} and room(other) in making
+    }
+    assert known == set()
+
+
 def test_no_file_is_part_of_a_circle() -> None:
     assert circles(ARROWS) == []
 

@@ -13,7 +13,7 @@ from bench.core import registry
 from bench.core.errors import UsageError
 from bench.method import PROFILES
 from bench.records.files import find_records
-from bench.verdicts.claims import Judgement, judge, read_all
+from bench.verdicts.claims import Judgement, answer_claim, read_all
 from bench.verdicts.papers import Claim, load_papers
 from tests.claim_files import RUNS, STEP, TRAINED, write, write_seeds, write_toml
 from tests.small import Bench, write_suite
@@ -36,7 +36,7 @@ def claim(**changes: Any) -> Claim:
 def answer(one: Claim, *folders: Path) -> Judgement:
     """Answer a claim from the records that were written."""
     there = [folder for folder in folders or (RUNS,) if folder.is_dir()]
-    return judge(one, read_all(find_records(there)) if there else [], RUNS)
+    return answer_claim(one, read_all(find_records(there)) if there else [], RUNS)
 
 
 def reason(one: Claim, *folders: Path) -> str:
@@ -142,7 +142,7 @@ def test_what_has_to_be_run() -> None:
         "not run: bench run --suite small.toml --seeds 1 --profile smoke "
         "--methods 'sct[lr=1e-4],simcse'"
     )
-    other = judge(claim(seeds=2), read_all(find_records([])), Path("my folder"))
+    other = answer_claim(claim(seeds=2), read_all(find_records([])), Path("my folder"))
     assert other.reason == (
         "not run (sct lacks seed 0): bench run --suite small.toml --seeds 2 --methods 'sct' "
         "--output 'my folder'"
@@ -261,7 +261,7 @@ def test_the_claims_of_the_package() -> None:
     assert [paper.path.name for paper in papers] == [path.name for path in files]
     for paper in papers:
         for one in paper.claims:
-            told = judge(one, [], RUNS).reason or ""
+            told = answer_claim(one, [], RUNS).reason or ""
             built = set(registry.names(registry.METHODS)) >= {
                 one.a.split("[")[0],
                 one.b.split("[")[0],

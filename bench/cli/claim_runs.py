@@ -14,8 +14,9 @@ from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import run_cells
+from bench.records.files import StoredRecord
 from bench.suite import Suite
-from bench.verdicts.claims import Found, checked_suites, find_part, find_parts
+from bench.verdicts.claims import checked_suites, find_of_both, find_of_method
 from bench.verdicts.papers import Claim
 
 _Key = tuple[str, str, str, int]
@@ -26,13 +27,13 @@ class ClaimRuns:
     """Runs of cells that claims need.
 
     Attributes:
-        found: Records there are; those of the runs are added.
+        stored: Records there are; those of the runs are added.
         output: Folder to write them into.
         data: Data folder, or None for that of ``BENCH_DATA``.
         progress: Where the runs report.
     """
 
-    found: list[Found]
+    stored: list[StoredRecord]
     output: Path
     data: str | None
     progress: Progress
@@ -57,7 +58,7 @@ class ClaimRuns:
             self._run_on(suite, claim)
 
     def _run_on(self, suite: Suite, claim: Claim) -> None:
-        gaps = [part for part in find_parts(claim, suite.name, self.found) if part.missing]
+        gaps = [part for part in find_of_both(claim, suite.name, self.stored) if part.missing]
         if not gaps:
             return
         settings = make_settings(
@@ -70,7 +71,7 @@ class ClaimRuns:
         provide([alone], specs, settings, command)
         cells = plan([alone], specs, claim.seeds, settings)
         outcome = run_cells([cell for cell in cells if self._due(cell, claim)], settings)
-        self.found += outcome.found
+        self.stored += outcome.stored
         for one in outcome.failures:
             self._failed[claim.profile, one.suite, one.spec, one.seed] = one.message
         for part in gaps:
@@ -83,4 +84,4 @@ class ClaimRuns:
         spec, suite = str(cell.spec), cell.suite.name
         if (claim.profile, suite, spec, cell.seed) in self._failed:
             return False
-        return cell.seed in find_part(claim, suite, spec, self.found).missing
+        return cell.seed in find_of_method(claim, suite, spec, self.stored).missing

@@ -11,11 +11,11 @@ import click
 
 from bench.cli.table import BASELINES
 from bench.cli.terminal import say, terminal_width
-from bench.cli.writing import writing
-from bench.core.errors import EXIT_OK, EXIT_STALE
+from bench.cli.writing import check_generated, write_generated
+from bench.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
-    from bench.verdicts.claims import Found
+    from bench.records.files import StoredRecord
     from bench.verdicts.papers import Paper
 
 CLAIMS = Path("results/claims.md")
@@ -48,26 +48,28 @@ def command(
 ) -> int:
     """Answer what papers claim, in FILES [those of the package], from measured records."""
     from bench.report.claims import render_markdown, render_text
-    from bench.verdicts.claims import judge
+    from bench.verdicts.claims import answer_claim
     from bench.verdicts.papers import load_papers
 
     papers = load_papers(files)
-    found = _records(folders, run)
+    stored = _records(folders, run)
     output = (folders or (BASELINES,))[0]
-    failures = _run(papers, found, output, data) if run else {}
+    failures = _run(papers, stored, output, data) if run else {}
     answered = [
-        (paper, [judge(one, found, output, failures.get(one.name)) for one in paper.claims])
+        (paper, [answer_claim(one, stored, output, failures.get(one.name)) for one in paper.claims])
         for paper in papers
     ]
     if action is None:
         say(render_text(answered, terminal_width(PAGE)))
         return EXIT_OK
     maker = _maker(files, folders, to)
-    text = render_markdown(answered, maker).encode()
-    return _write(to, text) if action == "write" else _check(to, text, maker)
+    texts = {to: render_markdown(answered, maker)}
+    return (
+        write_generated(texts, to, "--to") if action == "write" else check_generated(texts, maker)
+    )
 
 
-def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
+def _records(folders: tuple[Path, ...], run: bool) -> list[StoredRecord]:
     from bench.records.files import find_records
     from bench.verdicts.claims import read_all
 
@@ -78,13 +80,13 @@ def _records(folders: tuple[Path, ...], run: bool) -> list[Found]:
 
 
 def _run(
-    papers: Sequence[Paper], found: list[Found], output: Path, data: str | None
+    papers: Sequence[Paper], stored: list[StoredRecord], output: Path, data: str | None
 ) -> dict[str, str]:
     from bench.cli.claim_runs import ClaimRuns
     from bench.cli.progress import Bar
 
     with Bar() as bar:
-        runs = ClaimRuns(found, output, data, bar)
+        runs = ClaimRuns(stored, output, data, bar)
         return runs.run(claim for paper in papers for claim in paper.claims)
 
 
@@ -95,19 +97,3 @@ def _maker(files: Sequence[Path], folders: Sequence[Path], to: Path) -> str:
     if to != CLAIMS:
         parts += ["--to", to.as_posix()]
     return shlex.join([*parts, "--write"])
-
-
-def _write(to: Path, text: bytes) -> int:
-    from bench.core.files import write_atomic
-
-    with writing(to):
-        write_atomic(to, text)
-    say(to)
-    return EXIT_OK
-
-
-def _check(to: Path, text: bytes, maker: str) -> int:
-    if to.is_file() and to.read_bytes() == text:
-        return EXIT_OK
-    say(f"bench: {to} is stale; run '{maker}'", err=True)
-    return EXIT_STALE

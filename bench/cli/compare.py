@@ -62,14 +62,14 @@ def _sides(
     wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
 ) -> dict[str, Side]:
     from bench.core.spec import parse_method_spec
-    from bench.records.entries import Group, Record
-    from bench.records.files import find_records, read_record, without_repeats
+    from bench.records.entries import GroupKey
+    from bench.records.files import StoredRecord, find_records, read_record, without_repeats
     from bench.verdicts.side import Side
 
     place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
     paths = [place] if file else find_records([place] if folder else folders)
     spec = None if file or folder else str(parse_method_spec(wanted))
-    found: dict[str, dict[Group, list[tuple[Path, Record]]]] = {}
+    found: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
     records = [(path, read_record(path)) for path in paths]
     asked = [one for one in records if profile in (None, one[1].profile)]
     for path, record in without_repeats(asked):
@@ -111,4 +111,4 @@ def _changes(suite: Suite, a: Side, b: Side, count: int, data: str | None) -> st
 
     settings = make_settings(profile=a.first.profile, data=data)
     tasks = load_tasks(suite, settings.data, a.first.limit)
-    return render_changes(a, b, tasks, count)
+    return render_changes(a, b, {task.spec.name: task.item_rows() for task in tasks}, count)

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from bench.cli.terminal import say, terminal_width
-from bench.cli.writing import writing
-from bench.core.errors import EXIT_OK, EXIT_STALE
+from bench.cli.writing import check_generated, write_generated
+from bench.core.errors import EXIT_OK
+from bench.report.views import VIEWS, View
 
 if TYPE_CHECKING:
-    from bench.records.entries import Group, Record
+    from bench.records.entries import GroupKey, Record
+    from bench.records.files import StoredRecord
     from bench.report.table import Table
     from bench.report.text import Style
 
 BASELINES = Path("results/baselines")
 LEADERBOARDS = Path("results/leaderboards")
-# What a view shows, and what makes records of it.
-_MAKES = {
-    "phenomena": ("items that say what they probe", "--suite mini"),
-    "grid": ("scores of cut models", "--suite sts7 --methods matryoshka-2d"),
-    "geometry": ("measures of its vectors", "--suite mini --rerun all"),
-    "curve": ("vectors cut to smaller sizes", "--suite redundancy --methods minilm"),
-    "diagnostics": (
-        "what was learned from a pool",
-        "--suite pseudo-label --methods hierarchical-ensemble",
-    ),
-}
+SCORES = "scores"
+_HELP = "; ".join(["scores of tasks", *(f"{view.help} ({view.name})" for view in VIEWS)])
+_DRAWN = " or ".join(view.name for view in VIEWS if view.drawings)
 
 
 @click.command("table")
@@ -43,16 +37,14 @@ _MAKES = {
 @click.option("--suite", help="Only this suite.")
 @click.option(
     "--view",
-    type=click.Choice(["scores", "phenomena", "grid", "geometry", "curve", "diagnostics"]),
-    default="scores",
-    help="Scores of tasks, of the phenomena that their items probe, of each layer and dimension, "
-    "or of vectors cut to smaller sizes (curve); how the vectors lie; or what ensembles are made "
-    "of (diagnostics) [scores].",
+    type=click.Choice([SCORES, *(view.name for view in VIEWS)]),
+    default=SCORES,
+    help=f"What to show: {_HELP} [{SCORES}].",
 )
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),
-    help="Also draw the view curve into this file, .svg or .png (extra 'plot').",
+    help=f"Also draw the view {_DRAWN} into this file, .svg or .png (extra 'plot').",
 )
 @click.option(
     "--mteb",
@@ -90,51 +82,45 @@ def command(
     from bench.core.errors import DataError, UsageError
     from bench.records.files import find_records
 
-    if action and (style != "text" or view != "scores" or results or suite):
+    if action and (style != "text" or view != SCORES or results or suite):
         raise UsageError("--write and --check make whole leaderboards; drop the other options")
-    if plot is not None and view != "curve":
-        raise UsageError("--plot draws the curves of --view curve")
+    chosen = next((one for one in VIEWS if one.name == view), None)
+    if plot is not None and (chosen is None or chosen.drawings is None):
+        raise UsageError(f"--plot draws the curves of --view {_DRAWN}")
     paths = find_records(folders or ((BASELINES,) if action else ()))
     if action and paths:
         return _leaderboards(paths, action, leaderboards)
-    if view == "scores":
+    if chosen is None:
         texts = _scores(paths, suite, results, style)
     else:
-        texts = _view(view, paths, suite, results, style, plot)
+        texts = _view(chosen, paths, suite, results, style, plot)
     if not texts:
-        raise DataError(_nothing(paths, suite, view))
+        raise DataError(_nothing(paths, suite, chosen))
     for text in texts:
         say(text if style in {"csv", "json"} else text + "\n")
     return EXIT_OK
 
 
-def _nothing(paths: Sequence[Path], suite: str | None, view: str) -> str:
+def _nothing(paths: Sequence[Path], suite: str | None, view: View | None) -> str:
     """Say what there is not, and the command that makes it."""
     from bench.records.files import read_record
 
     suites = dict.fromkeys(read_record(path).suite for path in paths)
     if not suites:
         return "no records found to show; 'bench run' writes them"
-    if suite is not None and suite not in suites:
+    # Every record has scores, so that without a view it is the suite that there is not.
+    if view is None or (suite is not None and suite not in suites):
         return f"no records of suite {suite} found to show, only of {', '.join(suites)}"
-    what, command = _MAKES[view]
-    return f"no record has {what} to show; run e.g. 'bench run {command}'"
+    return f"no record has {view.needs} to show; run e.g. 'bench run {view.command}'"
 
 
 def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:
     from bench.report import leaderboard
 
-    texts = leaderboard.leaderboards(paths)
+    texts = {folder / name: text for name, text in leaderboard.leaderboards(paths).items()}
     if action == "write":
-        with writing(folder, "--leaderboards"):
-            written = leaderboard.write(texts, folder)
-        for path in written:
-            say(path)
-        return EXIT_OK
-    found = leaderboard.stale(texts, folder)
-    for path in found:
-        say(f"bench: {path} is stale; run '{leaderboard.COMMAND}'", err=True)
-    return EXIT_STALE if found else EXIT_OK
+        return write_generated(texts, folder, "--leaderboards")
+    return check_generated(texts, leaderboard.COMMAND)
 
 
 def _scores(
@@ -170,7 +156,7 @@ def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -
 
 
 def _view(
-    view: str,
+    view: View,
     paths: Sequence[Path],
     suite: str | None,
     results: Sequence[Path],
@@ -178,31 +164,24 @@ def _view(
     plot: Path | None,
 ) -> list[str]:
     from bench.core.errors import UsageError
-    from bench.report.views import curve, diagnostics, geometry, grid, phenomena
     from bench.report.views.page import protocol_note
 
     if results:
-        raise UsageError(f"result files of mteb have no {view}; drop --mteb or --view")
+        raise UsageError(f"result files of mteb have no {view.name}; drop --mteb or --view")
     if style not in {"text", "markdown"}:
-        raise UsageError(f"--view {view} comes as text or markdown, not as {style}")
+        raise UsageError(f"--view {view.name} comes as text or markdown, not as {style}")
     by_suite = _records(paths, suite)
     width = terminal_width() if style == "text" else None
-    views = {
-        "phenomena": phenomena.render,
-        "grid": grid.render,
-        "geometry": geometry.render,
-        "curve": curve.render,
-        "diagnostics": diagnostics.render,
-    }
-    if plot is not None:
-        _plot(by_suite, plot)
-    found = []
+    draw = view.draw()
+    if plot is not None and draw is not None:
+        draw(by_suite, plot)
+    render, texts = view.render(), []
     for name, records in by_suite.items():
-        text = views[view](name, records, style=cast("Style", style), width=width)
+        text = render(name, records, style=cast("Style", style), width=width)
         if text is not None:
             notes = protocol_note(records, style=cast("Style", style), width=width)
-            found.append("\n\n".join([text, *notes]))
-    return found
+            texts.append("\n\n".join([text, *notes]))
+    return texts
 
 
 def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]]:
@@ -210,31 +189,15 @@ def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]
     from bench.report.table import read_suites
     from bench.verdicts.side import refuse_mixed_seeds
 
-    found: dict[str, list[Record]] = {}
+    by_suite: dict[str, list[Record]] = {}
     for name, of_suite in read_suites(paths).items():
         if suite not in (None, name):
             continue
-        groups: dict[Group, list[tuple[Path, Record]]] = {}
+        groups: dict[GroupKey, list[StoredRecord]] = {}
         for path, record in of_suite:
             read_items(path, record)
             groups.setdefault(record.group, []).append((path, record))
         for group in groups.values():
             refuse_mixed_seeds(group)
-        found[name] = [record for _, record in of_suite]
-    return found
-
-
-def _plot(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
-    from bench.core.errors import DataError, UsageError
-    from bench.report.views.curve import find_curves
-    from bench.report.views.plot import draw
-
-    found = {suite: curves for suite, group in by_suite.items() if (curves := find_curves(group))}
-    if not found:
-        raise DataError("no cuts found to draw; 'bench run --suite redundancy' writes them")
-    if len(found) > 1:
-        raise UsageError(
-            f"--plot draws one suite; name one of them with --suite: {', '.join(found)}"
-        )
-    ((suite, curves),) = found.items()
-    draw(suite, curves, path)
+        by_suite[name] = [record for _, record in of_suite]
+    return by_suite

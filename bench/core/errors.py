@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 EXIT_OK = 0
 EXIT_GATE = 1
 EXIT_STALE = 1
@@ -18,6 +23,16 @@ EXIT_TERMINATED = 143
 def first_line(error: Exception) -> str:
     """What an error says, in one line; its type where it says nothing."""
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Where something does not fit its schema first, and how.
+
+    Returns:
+        The place, keys joined by dots, empty for the whole; and the message, in lower case.
+    """
+    first = error.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"].lower()
 
 
 class BenchError(Exception):

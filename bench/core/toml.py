@@ -1,15 +1,30 @@
-"""TOML that users write: its tables, or one line that says what is wrong with it."""
+"""TOML that users write: its tables, or one line that says what is wrong with it.
+
+A table with fixed keys is a ``TomlTable``, and its file is read by ``read_toml`` and ``fit``.
+"""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.core.errors import UsageError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.core.errors import UsageError, first_problem
 from bench.core.regular import read_regular
 
 _LARGEST = 2**24
+
+
+class TomlTable(BaseModel):
+    """Base of all tables of TOML: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Fitted = TypeVar("Fitted", bound=TomlTable)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -35,3 +50,22 @@ def read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:
         # Not only the library's own: Python refuses integers of thousands of digits.
         raise UsageError(f"{path}: not valid TOML: {str(error).partition(';')[0]}") from None
+
+
+def fit(model: type[Fitted], content: Mapping[str, Any], path: Path, whole: str) -> Fitted:
+    """Make what a file says of its content.
+
+    Args:
+        model: What it is to be.
+        content: Its tables, and what is known besides.
+        path: The file.
+        whole: What it is called where no single key is wrong.
+
+    Raises:
+        UsageError: It does not fit; the file and the key are named.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        place, message = first_problem(error)
+        raise UsageError(f"{path}: key {place or whole!r}: {message}") from None

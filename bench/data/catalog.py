@@ -9,20 +9,17 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from bench.core.errors import UsageError
 from bench.core.registry import did_you_mean
+from bench.core.toml import TomlTable
 from bench.data.sources import FilesSource, RemoteFile, Sha256, Source, offers
 
 PARTS = ("train", "dev", "test")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Split(_Table):
+class Split(TomlTable):
     """What is known of one split.
 
     Attributes:
@@ -43,7 +40,7 @@ class Split(_Table):
         return ""
 
 
-class Dataset(_Table):
+class Dataset(TomlTable):
     """A data set: licence, the columns that count, its splits, and where they can be had.
 
     Attributes:
@@ -80,7 +77,7 @@ class Dataset(_Table):
         return ()
 
 
-class Catalog(_Table):
+class Catalog(TomlTable):
     """All known data sets.
 
     Attributes:

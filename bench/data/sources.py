@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from bench.core.toml import TomlTable
 from bench.data.formats import Format
 from bench.data.formats.tables import Table
 from bench.data.steps import Step
@@ -23,11 +24,7 @@ MOST_BYTES = 2_000_000_000
 _ADDRESS = ":/?&=%#+,;@"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RemoteFile(_Table):
+class RemoteFile(TomlTable):
     """A public file, pinned by the checksum of its bytes.
 
     Attributes:
@@ -60,7 +57,7 @@ class RemoteFile(_Table):
         return urlsplit(self.url).path.rpartition("/")[2]
 
 
-class FilesSource(_Table):
+class FilesSource(TomlTable):
     """Public files, each pinned.
 
     Attributes:
@@ -122,7 +119,7 @@ class FilesSource(_Table):
         return parts.netloc + "/".join(parts.path.split("/")[:3])
 
 
-class HubSource(_Table):
+class HubSource(TomlTable):
     """A data set on the hub, pinned.
 
     Attributes:
@@ -148,7 +145,7 @@ class HubSource(_Table):
         return f"{self.hub}@{self.revision[:8]} on the hub"
 
 
-class Part(_Table):
+class Part(TomlTable):
     """Rows of another data set.
 
     Attributes:
@@ -162,7 +159,7 @@ class Part(_Table):
     source: str | None = None
 
 
-class MadeSource(_Table):
+class MadeSource(TomlTable):
     """Rows made of those of other data sets.
 
     Attributes:

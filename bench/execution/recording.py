@@ -168,6 +168,7 @@ def _task_entry(
         fits=task.fits,
         in_domain=isinstance(spec.data, str) and dataset_of(spec.data) in learnt,
         protocol={**task_protocol(suite, spec), **subsets},
+        evidence=task.score.evidence,
     )
 
 

@@ -31,7 +31,7 @@ from bench.execution.settings import Settings
 from bench.execution.vectors import encode_unfitted
 from bench.method import Built
 from bench.records.entries import GeometryEntry, GridEntry, Record, Timings
-from bench.records.files import Failure, write_failure, write_record
+from bench.records.files import Failure, StoredRecord, write_failure, write_record
 
 if TYPE_CHECKING:
     from bench.tasks.base import Task
@@ -42,17 +42,17 @@ class Outcome:
     """What a run leaves.
 
     Attributes:
-        found: Paths and records of the complete cells, in order.
+        stored: Paths and records of the complete cells, in order.
         failures: Why the others are absent.
     """
 
-    found: list[tuple[Path, Record]] = field(default_factory=list)
+    stored: list[StoredRecord] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
     @property
     def paths(self) -> list[Path]:
         """Paths of the complete cells, in order."""
-        return [path for path, _ in self.found]
+        return [path for path, _ in self.stored]
 
     @property
     def exit_code(self) -> int:
@@ -60,7 +60,7 @@ class Outcome:
         if not self.failures:
             return EXIT_OK
         only_data = all(failure.exit_code == EXIT_DATA for failure in self.failures)
-        return EXIT_DATA if only_data and not self.found else EXIT_CELLS_FAILED
+        return EXIT_DATA if only_data and not self.stored else EXIT_CELLS_FAILED
 
 
 def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
@@ -83,7 +83,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
         if cell.path in paths:
             record = _run_if_due(cell, builds, outcome, settings)
         if record is not None:
-            outcome.found.append((cell.path, record))
+            outcome.stored.append((cell.path, record))
     return outcome
 
 

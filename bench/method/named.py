@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.core.errors import UsageError
+from bench.core.errors import UsageError, first_problem
 from bench.core.files import is_folder
 from bench.core.registry import METHODS, did_you_mean, entry_point, names, owner
 from bench.core.spec import MethodSpec, parse_method_spec
@@ -51,9 +51,8 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
     try:
         return cls(cls.Config.model_validate(values), spec.checkpoint, profile)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "options"
-        raise UsageError(f"{spec}: {place}: {first['msg'].lower()}") from None
+        place, message = first_problem(error)
+        raise UsageError(f"{spec}: {place or 'options'}: {message}") from None
 
 
 def _refuse_ignored(info: MethodInfo, spec: MethodSpec) -> None:

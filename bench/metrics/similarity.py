@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
-
 
 def similarities(
     a: NDArray[np.float32], b: NDArray[np.float32], *, mteb: bool

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 Interval = tuple[float, float]
-Group = tuple[str, str, int | None]
+GroupKey = tuple[str, str, int | None]
+# What a score rests on, which says by which statistic two of them are compared: the share of items
+# that are right, a mean over items, or resamples alone.
+Evidence = Literal["votes", "means", "replicates"]
 # A stranger's record may hold any number, of any number of digits.
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Score = Annotated[float, Field(ge=-1 - 1e-9, le=1 + 1e-9)]
@@ -16,13 +19,13 @@ Seconds = Annotated[float, Field(ge=0, le=1e12)]
 _TICK = 1e-6
 
 
-class Part(BaseModel):
+class Entry(BaseModel):
     """Base of all entries: frozen, finite, and unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class MethodEntry(Part):
+class MethodEntry(Entry):
     """The method of a cell: spec as resolved, and whether it was trained."""
 
     name: str
@@ -35,14 +38,14 @@ class MethodEntry(Part):
     base: str | None
 
 
-class GroupEntry(Part):
+class GroupEntry(Entry):
     """Mean item value, between 0 and 1, over some items of a task."""
 
     value: Score
     items: Whole
 
 
-class ContaminationEntry(Part):
+class ContaminationEntry(Entry):
     """Distinct texts of a test set, and how many of them were in the training text.
 
     ``normalised`` compares letters and digits in lower case.
@@ -53,7 +56,7 @@ class ContaminationEntry(Part):
     normalised: Whole
 
 
-class FitEntry(Part):
+class FitEntry(Entry):
     """What a map of a task's vectors was fitted on.
 
     ``source`` is the text of a corpus, the training rows of the task, those of each fold (the
@@ -68,7 +71,7 @@ class FitEntry(Part):
     dimension: Whole
 
 
-class TaskEntry(Part):
+class TaskEntry(Entry):
     """Scores of one task, as fractions.
 
     ``metric`` names the main score, ``ci95`` is a percentile bootstrap over items, where there
@@ -78,6 +81,8 @@ class TaskEntry(Part):
     trained here; ``in_domain`` says whether the training read other rows of the same data set.
     ``fits`` tells what the maps of a transform were fitted on, in their order. ``protocol`` is what
     decides the score besides the rows, see ``bench.suite.protocol``; None in records before it.
+    ``evidence`` is what the score rests on, None where there are no items; records from before it
+    was kept have none, see ``bench.records.evidence``.
     """
 
     kind: str
@@ -94,9 +99,18 @@ class TaskEntry(Part):
     in_domain: bool = False
     fits: tuple[FitEntry, ...] = ()
     protocol: dict[str, Any] | None = None
+    evidence: Evidence | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = fields_of(self)
+        # The checksum of a record from before it was kept is over the fields of that time.
+        if self.evidence is None:
+            fields.pop("evidence", None)
+        return fields
 
 
-class GridEntry(Part):
+class GridEntry(Entry):
     """Main scores of a model cut to its first layers and the first numbers of its vectors.
 
     ``average`` is over the averaged tasks of the suite.
@@ -108,7 +122,7 @@ class GridEntry(Part):
     average: Score
 
 
-class GeometryEntry(Part):
+class GeometryEntry(Entry):
     """How the vectors of a task's texts lie, see ``bench.execution.geometry``; None: undefined.
 
     ``texts`` counts the texts that were drawn and ``vectors`` the different vectors among theirs,
@@ -132,7 +146,7 @@ class GeometryEntry(Part):
     uniformity: float | None = None
 
 
-class EncodingEntry(Part):
+class EncodingEntry(Entry):
     """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
 
     texts: Whole
@@ -141,7 +155,7 @@ class EncodingEntry(Part):
     tokens: Whole | None
 
 
-class Timings(Part):
+class Timings(Entry):
     """Seconds of each phase; building is 0 where a cached model was loaded."""
 
     build: Seconds
@@ -149,7 +163,7 @@ class Timings(Part):
     score: Seconds
 
 
-class Record(Part):
+class Record(Entry):
     """One finished cell.
 
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
@@ -192,7 +206,7 @@ class Record(Part):
     record_sha256: str | None = None
 
     @property
-    def group(self) -> Group:
+    def group(self) -> GroupKey:
         """What seeds of one method on one suite share: spec, profile and limit."""
         return self.method.spec, self.profile, self.limit
 

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from bench.core.errors import DataError
+from bench.core.errors import DataError, first_problem
 from bench.core.files import write_atomic
 from bench.core.fingerprint import canonical_json
 from bench.core.regular import read_regular
-from bench.records.entries import Part, Record, Whole
+from bench.records.entries import Entry, Record, Whole
 from bench.records.verification import check_figures, check_items
 
 DEFAULT_OUTPUT = Path("results/runs")
@@ -29,9 +29,11 @@ DEFAULT_OUTPUT = Path("results/runs")
 JSON_LIMIT = 16 * 2**20
 ITEMS_LIMIT = 2**30
 Arrays = Mapping[str, NDArray[Any]]
+# A record, and the path of its JSON.
+StoredRecord = tuple[Path, Record]
 
 
-class Failure(Part):
+class Failure(Entry):
     """Why a cell is absent; kept beside the records until the cell succeeds."""
 
     suite: str
@@ -85,9 +87,8 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: not a record: {place} {first['msg'].lower()}") from None
+        place, message = first_problem(error)
+        raise DataError(f"{path}: not a record: {place} {message}") from None
     check_figures(path, record)
     if record.record_sha256 not in (None, content_sha256(record)):
         raise DataError(f"{path}: was changed after it was written; run that cell again")
@@ -149,12 +150,12 @@ def find_records(folders: Sequence[Path]) -> list[Path]:
     Raises:
         DataError: A folder does not exist, or a file cannot be read.
     """
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for folder in folders or (DEFAULT_OUTPUT,):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; 'bench run' writes records there")
-        found |= {path for path in folder.rglob("*.json") if _is_record(path)}
-    return sorted(found)
+        paths |= {path for path in folder.rglob("*.json") if _is_record(path)}
+    return sorted(paths)
 
 
 def _is_record(path: Path) -> bool:
@@ -174,12 +175,12 @@ def _is_record(path: Path) -> bool:
     return isinstance(content, dict) and "cell_fingerprint" in content
 
 
-def without_repeats(found: Iterable[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
+def without_repeats(stored: Iterable[StoredRecord]) -> list[StoredRecord]:
     """Leave out what an untrained method did under one more profile, which changes nothing."""
     profiles: dict[str, str] = {}
     return [
         (path, record)
-        for path, record in found
+        for path, record in stored
         if record.method.trained
         or profiles.setdefault(record.cell_fingerprint, record.profile) == record.profile
     ]

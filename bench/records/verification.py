@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bench.core.errors import DataError
 from bench.metrics.classification import label_replicates
 from bench.metrics.ranking import average_precision
+from bench.records.evidence import evidence_of
 from bench.records.items import ALL_TASKS, REPLICATES, VALUE, split_items_key
 from bench.stats.bootstrap import (
     average_precision_replicates,
@@ -24,6 +25,7 @@ from bench.stats.bootstrap import (
     percentile_interval,
     spearman_replicates,
 )
+from bench.stats.mcnemar import are_votes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,10 +135,10 @@ def _arrays(record: Record, items: Arrays) -> Iterator[str]:
         return
     for name, entry in record.tasks.items():
         arrays = by_task.get(name, {})
-        problem = next(_shapes(entry, arrays), None) or next(_scores(entry, arrays), None)
-        if problem:
-            yield f"task {name}: {problem}"
-            return
+        for check in (_shapes, _scores, _votes):
+            if problem := next(check(entry, arrays), None):
+                yield f"task {name}: {problem}"
+                return
     yield from _averages(record, by_task)
 
 
@@ -219,9 +221,14 @@ def _scores(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
         yield f"main is {task.main:g}, outside of all its replicates"
 
 
+def _votes(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
+    if task.evidence == "votes" and not (arrays and are_votes(arrays[VALUE], task.main)):
+        yield "its evidence is votes, and the score is not the share of items that are right"
+
+
 def _determined(task: TaskEntry, arrays: Arrays) -> tuple[float, Interval] | None:
     """A stated score, and the range in which the items, rounded as they are, put it."""
-    if task.metric == "MAP":
+    if evidence_of(task, arrays[VALUE]) == "means":
         return task.main, _exactly(arrays[VALUE].mean(dtype=np.float64))
     for metric, names, scored in (
         ("Spearman", {"similarity", "gold"}, _of_ranks),

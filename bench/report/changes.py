@@ -2,47 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tabulate import tabulate
 
 from bench.core.escape import plain
 from bench.data.rows import Row
-from bench.tasks.base import Task
 from bench.verdicts.side import Side
 
 _WIDTH = 60
 _TEXTS = ("text", "sentence1", "sentence2", "premise", "hypothesis", "query")
 
 
-def render_changes(a: Side, b: Side, tasks: Sequence[Task[Any]], count: int) -> str:
+def render_changes(a: Side, b: Side, rows: Mapping[str, Sequence[Row]], count: int) -> str:
     """Render the items of all tasks whose value changed most between two methods.
 
     Args:
         a: The first method.
         b: The second method.
-        tasks: Tasks of the suite, with their rows.
+        rows: Rows that the items stand for, by task.
         count: Number of items.
     """
-    found: list[tuple[float, str, Row]] = []
-    for task in tasks:
-        change = a.values(task.spec.name) - b.values(task.spec.name)
+    changed: list[tuple[float, str, Row]] = []
+    for task, of_task in rows.items():
+        change = a.values(task) - b.values(task)
         for item in np.argsort(-np.abs(change), kind="stable")[:count]:
-            found.append((float(change[item]), task.spec.name, task.item_rows()[item]))
-    found.sort(key=lambda one: -abs(one[0]))
-    rows = [
-        [f"{100 * change:+.1f}", plain(name), _text(row)] for change, name, row in found[:count]
+            changed.append((float(change[item]), task, of_task[item]))
+    changed.sort(key=lambda item: -abs(item[0]))
+    cells = [
+        [f"{100 * change:+.1f}", plain(task), _text(row)] for change, task, row in changed[:count]
     ]
     grid = tabulate(
-        rows,
+        cells,
         ["A − B", "Task", "Item"],
         tablefmt="simple",
         disable_numparse=True,
         colalign=["right", "left", "left"],
     )
-    return f"The {len(rows)} items that differ most (item scores × 100)\n\n{grid}"
+    return f"The {len(cells)} items that differ most (item scores × 100)\n\n{grid}"
 
 
 def _text(row: Row) -> str:

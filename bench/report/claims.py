@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.core.escape import markdown, markdown_code, one_line
+from bench.report.columns import DASH
 from bench.verdicts.claims import Judgement, Measured
 from bench.verdicts.papers import Claim, Paper
 
@@ -19,7 +20,6 @@ NOTE = (
     "they are rather too narrow, and nothing is corrected for the number of claims. Published "
     "figures were measured on another base and another corpus, so only the direction is tested."
 )
-NONE = "–"
 _INDENT = 2
 _LABEL = 11
 _HEADERS = ["Claim", "A", "B", "Suite", "Published", "Measured A − B", "95% CI", "Seeds", "Answer"]
@@ -107,9 +107,9 @@ def _row(judgement: Judgement) -> list[str]:
         markdown_code(claim.b),
         suite if claim.task is None else f"{suite}, {markdown(claim.task)}",
         markdown(_published(claim)),
-        _delta(measured) if measured else NONE,
-        _interval(measured) if measured else NONE,
-        _seeds(measured) if measured else NONE,
+        _delta(measured) if measured else DASH,
+        _interval(measured) if measured else DASH,
+        _seeds(measured) if measured else DASH,
         judgement.answer,
     ]
 
@@ -132,7 +132,7 @@ def _title(paper: Paper) -> str:
 
 def _published(claim: Claim) -> str:
     if claim.published is None:
-        return NONE
+        return DASH
     return f"{claim.published:+.2f}" + (f" ({claim.published_on})" if claim.published_on else "")
 
 

@@ -9,12 +9,13 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.core.escape import csv_cell, json_text
-from bench.report.table import NO_BASE, Row, Table
+from bench.report import columns
+from bench.report.table import Table, TableRow
 
 
 def to_json(tables: Sequence[Table]) -> str:
     """Render tables as a JSON array; scores are unrounded fractions."""
-    found = [
+    content = [
         {
             "suite": table.suite,
             "convention": table.convention,
@@ -24,7 +25,7 @@ def to_json(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    return json_text(found, indent=1)
+    return json_text(content, indent=1)
 
 
 def to_csv(tables: Sequence[Table]) -> str:
@@ -45,15 +46,22 @@ def to_csv(tables: Sequence[Table]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def _fields(row: Row) -> dict[str, Any]:
+def _fields(row: TableRow) -> dict[str, Any]:
     fields = asdict(row)
     fields["scores"] = fields.pop("tasks")
-    for name in ("base", "profile"):
-        if fields[name] == NO_BASE:
-            fields[name] = None
+    for column in columns.COLUMNS:
+        _put(fields, column.field, column.value(row))
     if row.ci95 is not None:
         fields["ci95"] = dict(zip(("low", "high"), row.ci95, strict=True))
     return fields
+
+
+def _put(fields: dict[str, Any], name: str, value: Any) -> None:
+    outer, dot, inner = name.partition(".")
+    if not dot:
+        fields[name] = value
+    elif fields.setdefault(outer, {}) is not None:
+        _put(fields[outer], inner, value)
 
 
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

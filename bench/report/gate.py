@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from bench.core.escape import markdown, markdown_code
-from bench.verdicts.gate import Check
+from bench.verdicts.gate import GateCheck
 
 
-def summary(checks: Sequence[Check]) -> str:
+def summary(checks: Sequence[GateCheck]) -> str:
     """Render the checks as Markdown, for a terminal and for a pull request."""
     failed = sum(one.failed for one in checks)
     head = f"{failed} of {len(checks)} checks failed" if failed else f"{len(checks)} checks passed"

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.core.regular import read_regular
-from bench.report.table import Row, Table, order_rows
+from bench.report.table import Table, TableRow, order_rows
 
 _LIMIT = 64 * 2**20
 # Hexadecimal digits of a commit that mostly tell it.
@@ -108,14 +108,14 @@ def _called(model: ImportedModel, revisions: Sequence[str]) -> str:
     return f"{model.name}@{model.revision[:length]}"
 
 
-def _row(table: Table, model: ImportedModel, name: str) -> Row:
+def _row(table: Table, model: ImportedModel, name: str) -> TableRow:
     tasks = {task: model.scores[name] for task, name in table.mteb.items() if name in model.scores}
     complete = all(task in tasks for task in table.averaged_tasks)
-    return Row(
+    return TableRow(
         spec=name,
-        base="–",
+        base=None,
         trained=False,
-        profile="–",
+        profile=None,
         limit=None,
         dimension=None,
         parameters=None,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench.core.errors import DataError
 from bench.core.escape import markdown, plain
-from bench.core.files import write_atomic
 from bench.records.entries import Record
-from bench.report.table import Found, Table, make_table, read_suites
+from bench.records.files import StoredRecord
+from bench.report.table import Table, make_table, read_suites
 from bench.report.text import render
 from bench.report.views import diagnostics
 
@@ -29,31 +29,15 @@ def leaderboards(paths: Iterable[Path]) -> dict[str, str]:
         DataError: A record is damaged, or the name of its suite is no name of a file.
     """
     texts = {}
-    for suite, found in read_suites(paths).items():
+    for suite, stored in read_suites(paths).items():
         if not _NAME.fullmatch(suite):
-            raise DataError(f"{found[0][0]}: suite {suite!r} cannot name a file")
-        texts[f"{suite}.md"] = _leaderboard(make_table(suite, found), found)
+            raise DataError(f"{stored[0][0]}: suite {suite!r} cannot name a file")
+        texts[f"{suite}.md"] = _leaderboard(make_table(suite, stored), stored)
     return texts
 
 
-def write(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write leaderboards into a folder, and return their paths."""
-    for name, text in texts.items():
-        write_atomic(folder / name, text.encode())
-    return [folder / name for name in texts]
-
-
-def stale(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Leaderboards of a folder that are missing or differ from what would be written."""
-    return [folder / name for name, text in texts.items() if not _holds(folder / name, text)]
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode()
-
-
-def _leaderboard(table: Table, found: Found) -> str:
-    records = [record for _, record in found]
+def _leaderboard(table: Table, stored: Sequence[StoredRecord]) -> str:
+    records = [record for _, record in stored]
     members = diagnostics.render(table.suite, records, style="markdown")
     parts = [
         render(table, style="markdown"),

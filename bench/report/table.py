@@ -10,16 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import DataError
-from bench.records.entries import Group, Interval, Record
-from bench.records.files import read_record, without_repeats
+from bench.records.entries import GroupKey, Interval, Record
+from bench.records.files import StoredRecord, read_record, without_repeats
 from bench.report.published import Published, find_published
 from bench.stats.bootstrap import percentile_interval
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import differing_protocols, most_common
-from bench.verdicts.rank import ranks
+from bench.verdicts.rank import ranks_by_average
 from bench.verdicts.side import Side
-
-NO_BASE = "–"
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,15 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One method of one suite and profile, over all its seeds; scores are fractions.
 
     Attributes:
         spec: Method spec.
-        base: Model it was trained from; the method itself where it is a base of other rows.
+        base: Model it was trained from; the method itself where it is a base of other rows; else
+            None.
         trained: Whether it was trained here.
-        profile: Scale of the training.
+        profile: Scale of the training, or None where there was none.
         limit: Rows of each task, or None for all.
         dimension: Size of the vectors, or None where it is unknown.
         parameters: Number of parameters, or None where there are none.
@@ -69,9 +68,9 @@ class Row:
     """
 
     spec: str
-    base: str
+    base: str | None
     trained: bool
-    profile: str
+    profile: str | None
     limit: int | None
     dimension: int | None
     parameters: int | None
@@ -109,10 +108,7 @@ class Table:
     averaged_tasks: tuple[str, ...]
     metrics: dict[str, str]
     mteb: dict[str, str]
-    rows: tuple[Row, ...]
-
-
-Found = Sequence[tuple[Path, Record]]
+    rows: tuple[TableRow, ...]
 
 
 def load_tables(paths: Iterable[Path]) -> list[Table]:
@@ -124,16 +120,16 @@ def load_tables(paths: Iterable[Path]) -> list[Table]:
     return tables_of((path, read_record(path)) for path in paths)
 
 
-def tables_of(found: Iterable[tuple[Path, Record]]) -> list[Table]:
+def tables_of(stored: Iterable[StoredRecord]) -> list[Table]:
     """Make one table a suite from records and their paths.
 
     Raises:
         DataError: Two records of a suite do not fit one table, or items are not those of theirs.
     """
-    return [make_table(suite, of_suite) for suite, of_suite in by_suite(found).items()]
+    return [make_table(suite, of_suite) for suite, of_suite in by_suite(stored).items()]
 
 
-def read_suites(paths: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
+def read_suites(paths: Iterable[Path]) -> dict[str, list[StoredRecord]]:
     """Read the records at some paths, by suite.
 
     Raises:
@@ -142,24 +138,24 @@ def read_suites(paths: Iterable[Path]) -> dict[str, list[tuple[Path, Record]]]:
     return by_suite((path, read_record(path)) for path in paths)
 
 
-def by_suite(found: Iterable[tuple[Path, Record]]) -> dict[str, list[tuple[Path, Record]]]:
+def by_suite(stored: Iterable[StoredRecord]) -> dict[str, list[StoredRecord]]:
     """Sort records and their paths by suite."""
-    suites: dict[str, list[tuple[Path, Record]]] = {}
-    for path, record in without_repeats(found):
+    suites: dict[str, list[StoredRecord]] = {}
+    for path, record in without_repeats(stored):
         suites.setdefault(record.suite, []).append((path, record))
     return suites
 
 
-def make_table(suite: str, found: Found) -> Table:
+def make_table(suite: str, stored: Sequence[StoredRecord]) -> Table:
     """Make the table of a suite from its records.
 
     Raises:
         DataError: Two of them do not fit one table.
     """
-    groups = _groups(suite, found)
-    usual = most_common([record for _, record in found])
+    groups = _groups(suite, stored)
+    usual = most_common([record for _, record in stored])
     sides = {key: Side(group) for key, group in groups.items()}
-    bases = {record.method.base for _, record in found if record.method.trained}
+    bases = {record.method.base for _, record in stored if record.method.trained}
     others = _on_other_rows(sides)
     rows = {
         key: replace(
@@ -180,27 +176,29 @@ def make_table(suite: str, found: Found) -> Table:
     )
 
 
-def order_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
+def order_rows(rows: Iterable[TableRow]) -> tuple[TableRow, ...]:
     """Group rows by base, the best base and the best row of a base first."""
-    best: dict[str, float] = {}
-    for row in (found := list(rows)):
+    best: dict[str | None, float] = {}
+    for row in (unordered := list(rows)):
         best[row.base] = max(best.get(row.base, -np.inf), _order(row))
-    return tuple(
-        sorted(found, key=lambda row: (best[row.base], row.base, _order(row)), reverse=True)
-    )
+
+    def place(row: TableRow) -> tuple[float, bool, str, float]:
+        return best[row.base], row.base is None, row.base or "", _order(row)
+
+    return tuple(sorted(unordered, key=place, reverse=True))
 
 
-def _groups(suite: str, found: Found) -> dict[Group, list[tuple[Path, Record]]]:
-    first_path, first = found[0]
-    groups: dict[Group, list[tuple[Path, Record]]] = {}
-    for path, record in found:
+def _groups(suite: str, stored: Sequence[StoredRecord]) -> dict[GroupKey, list[StoredRecord]]:
+    first_path, first = stored[0]
+    groups: dict[GroupKey, list[StoredRecord]] = {}
+    for path, record in stored:
         if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
             raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
         groups.setdefault(record.group, []).append((path, record))
     return groups
 
 
-def _on_other_rows(sides: Mapping[Group, Side]) -> set[Group]:
+def _on_other_rows(sides: Mapping[GroupKey, Side]) -> set[GroupKey]:
     scored = {
         key: side.first.scored_rows for key, side in sides.items() if side.first.limit is None
     }
@@ -208,15 +206,17 @@ def _on_other_rows(sides: Mapping[Group, Side]) -> set[Group]:
     return {key for key, rows in scored.items() if rows != most[0][0]}
 
 
-def _order(row: Row) -> float:
+def _order(row: TableRow) -> float:
     return -np.inf if row.average is None else row.average
 
 
-def _mean_average(group: Found) -> float:
+def _mean_average(group: Sequence[StoredRecord]) -> float:
     return float(np.mean([record.average for _, record in group]))
 
 
-def _is_below_base(group: Found, groups: Mapping[Group, Found]) -> bool:
+def _is_below_base(
+    group: Sequence[StoredRecord], groups: Mapping[GroupKey, Sequence[StoredRecord]]
+) -> bool:
     first = group[0][1]
     base = groups.get((first.method.base or "", first.profile, first.limit))
     if not first.method.trained or base is None:
@@ -226,16 +226,16 @@ def _is_below_base(group: Found, groups: Mapping[Group, Found]) -> bool:
     return alike and _mean_average(group) < _mean_average(base)
 
 
-def _row(group: Found, bases: set[str | None]) -> Row:
+def _row(group: Sequence[StoredRecord], bases: set[str | None]) -> TableRow:
     records = [record for _, record in group]
     first = records[0]
     spec, profile, limit = first.group
     scores = [record.average for record in records]
-    return Row(
+    return TableRow(
         spec=spec,
         base=_base(first, bases),
         trained=first.method.trained,
-        profile=profile if first.method.trained else NO_BASE,
+        profile=profile if first.method.trained else None,
         limit=limit,
         dimension=first.dimension,
         parameters=first.parameters,
@@ -259,10 +259,10 @@ def _row(group: Found, bases: set[str | None]) -> Row:
     )
 
 
-def _base(record: Record, bases: set[str | None]) -> str:
+def _base(record: Record, bases: set[str | None]) -> str | None:
     if record.method.trained:
-        return record.method.base or NO_BASE
-    return record.method.spec if record.method.spec in bases else NO_BASE
+        return record.method.base or None
+    return record.method.spec if record.method.spec in bases else None
 
 
 def _costs(records: Sequence[Record]) -> Costs:
@@ -277,15 +277,15 @@ def _costs(records: Sequence[Record]) -> Costs:
     )
 
 
-def _ranked(rows: Mapping[Group, Row], sides: Mapping[Group, Side]) -> list[Row]:
-    by_base: dict[str, list[Group]] = {}
+def _ranked(rows: Mapping[GroupKey, TableRow], sides: Mapping[GroupKey, Side]) -> list[TableRow]:
+    by_base: dict[str | None, list[GroupKey]] = {}
     for key, row in rows.items():
         by_base.setdefault(row.base, []).append(key)
-    found = {}
+    ranked = {}
     for keys in by_base.values():
-        for key, rank in zip(keys, ranks([sides[key] for key in keys]), strict=True):
-            found[key] = replace(rows[key], rank=rank, ci95=_interval(sides[key]))
-    return list(found.values())
+        for key, rank in zip(keys, ranks_by_average([sides[key] for key in keys]), strict=True):
+            ranked[key] = replace(rows[key], rank=rank, ci95=_interval(sides[key]))
+    return list(ranked.values())
 
 
 def _interval(side: Side) -> Interval | None:

@@ -1,4 +1,4 @@
-"""Bootstrap over seeds and items, and of averages over tasks.
+"""Bootstrap over seeds and items.
 
 Replicates of all seeds resample the same items. Resampling S seeds spreads their mean by
 (S - 1) / S of its variance on average, so intervals from two or three seeds are too narrow
@@ -6,8 +6,6 @@ Replicates of all seeds resample the same items. Resampling S seeds spreads thei
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,23 +76,3 @@ def difference_over_seeds(
         method="paired bootstrap over seeds and items, percentile interval",
         effect=None,
     )
-
-
-def average_replicates(tasks: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Replicates of a suite's average: the tasks are fixed, their items are resampled.
-
-    With several seeds this comes first, seed by seed: one training is scored on all tasks.
-
-    Args:
-        tasks: Scores on the resamples of each task's items by task, each (R,).
-
-    Returns:
-        Float64 of shape (R,), the same for every order of the tasks.
-
-    Raises:
-        ValueError: A value is NaN or infinite, or there are none.
-    """
-    rows = [finite(f"replicates of {name}", tasks[name]) for name in sorted(tasks)]
-    if not rows:
-        raise ValueError("average: no tasks")
-    return np.asarray(np.mean(rows, axis=0))

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from bench.stats.checks import finite
 
-GROUPS = 1000
-
 
 def bca_interval(
     replicates: NDArray[np.float64],
@@ -70,24 +68,3 @@ def jackknife_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     values = finite("values", values)
     mean = values.mean()
     return np.asarray(mean + (mean - values) / max(len(values) - 1, 1))
-
-
-def jackknife_counts(n: int) -> NDArray[np.int16]:
-    """Counts that leave out one item each, or one of 1,000 groups of items where n > 1,000.
-
-    Scored as resamples they give the jackknife of any metric. Item i is in group i mod 1,000:
-    the delete-a-group jackknife estimates the same acceleration, with the noise of 1,000 values.
-
-    Args:
-        n: Number of items.
-
-    Returns:
-        Int16 of shape (min(n, 1000), n).
-
-    Raises:
-        ValueError: There are fewer than two items.
-    """
-    if n < 2:
-        raise ValueError(f"jackknife: needs two items or more, there are {n}")
-    groups = min(n, GROUPS)
-    return np.asarray(np.arange(n) % groups != np.arange(groups)[:, None], dtype=np.int16)

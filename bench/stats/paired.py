@@ -40,7 +40,6 @@ class Difference:
 def difference_of_replicates(
     points: tuple[float, float],
     replicates: Pair,
-    jackknife: Pair | None = None,
     items: Pair | None = None,
 ) -> Difference:
     """Compare two methods by their scores on the same resamples.
@@ -48,8 +47,6 @@ def difference_of_replicates(
     Args:
         points: Score of each method.
         replicates: Scores (R,) of each method on the same resamples.
-        jackknife: Scores (m,) of each method on the same jackknife samples, for a BCa interval;
-            None for a percentile interval.
         items: Values (n,) of each method on the same items, for the effect size.
 
     Raises:
@@ -57,16 +54,11 @@ def difference_of_replicates(
     """
     first, second = finite_pair("replicates", *replicates)
     delta, change = points[0] - points[1], first - second
-    if jackknife is None:
-        interval, kind = percentile_interval(change), "percentile"
-    else:
-        without = np.subtract(*finite_pair("jackknife values", *jackknife))
-        interval, kind = bca_interval(change, delta, without), "BCa"
     return Difference(
         delta=delta,
-        ci95=interval,
+        ci95=percentile_interval(change),
         p=bootstrap_p(delta, change),
-        method=f"paired bootstrap, {kind} interval",
+        method="paired bootstrap, percentile interval",
         effect=None if items is None else cohens_dz(*items),
     )
 

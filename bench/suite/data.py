@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from bench.core.toml import TomlTable
 from bench.data.sources import FilesSource
 
 
-class Table(BaseModel):
-    """Base of all tables of TOML: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileData(Table):
+class FileData(TomlTable):
     """Rows of a file: JSON lines, CSV, TSV or Parquet, by the end of its name.
 
     Attributes:
@@ -30,7 +25,7 @@ class FileData(Table):
     rows: Annotated[int, Field(gt=0)] | None = None
 
 
-class HubData(Table):
+class HubData(TomlTable):
     """Rows of a data set on the hub.
 
     Attributes:
@@ -46,7 +41,7 @@ class HubData(Table):
     config: str | None = None
 
 
-class MtebData(Table):
+class MtebData(TomlTable):
     """Rows of a task of mteb, loaded by mteb itself.
 
     Attributes:

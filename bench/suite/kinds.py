@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from bench.core.errors import UsageError
 from bench.core.registry import did_you_mean
-from bench.suite.data import Data, Table
+from bench.core.toml import TomlTable
+from bench.suite.data import Data
 
 Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
@@ -20,7 +21,7 @@ MTEB_PREFIX = "mteb:"
 PairFeatures = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
-class _TaskSpec(Table):
+class _TaskSpec(TomlTable):
     """What tasks of our own kinds have.
 
     Attributes:
@@ -253,7 +254,7 @@ class RelatednessSpec(_Trained):
         return self
 
 
-class MtebSpec(Table):
+class MtebSpec(TomlTable):
     """A task of mteb, loaded and scored by mteb itself.
 
     Attributes:

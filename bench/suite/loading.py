@@ -5,11 +5,9 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from bench.core.errors import UsageError
 from bench.core.registry import SUITES, entry_point
-from bench.core.toml import read_toml
+from bench.core.toml import fit, read_toml
 from bench.suite.kinds import MTEB_PREFIX
 from bench.suite.suite import Group, Suite
 
@@ -62,14 +60,9 @@ def read_suite(name: str) -> Suite | Group:
     """
     path = suite_path(name)
     content = read_toml(path)
-    try:
-        if "suites" in content:
-            return Group.model_validate(content)
-        return Suite.model_validate({**content, "path": path})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "suite"
-        raise UsageError(f"{path}: key {key!r}: {first['msg'].lower()}") from None
+    if "suites" in content:
+        return fit(Group, content, path, "suite")
+    return fit(Suite, {**content, "path": path}, path, "suite")
 
 
 def suite_path(name: str) -> Path:

@@ -9,13 +9,13 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, wrapping
-from bench.suite.data import Table
+from bench.core.toml import TomlTable
 from bench.suite.kinds import Convention, TaskSpec
 
 AVERAGE = "Avg"
 
 
-class Suite(Table):
+class Suite(TomlTable):
     """A suite.
 
     Attributes:
@@ -64,7 +64,7 @@ class Suite(Table):
         return self.model_dump(mode="json", exclude={"path", "title", "variants"})
 
 
-class Group(Table):
+class Group(TomlTable):
     """Several suites under one name, each with a table of its own.
 
     Attributes:

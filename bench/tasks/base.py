@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.method import Predictor
+from bench.records.entries import Evidence
 from bench.suite import Convention
 from bench.tasks.probes.mapped import Map
 
@@ -35,6 +36,9 @@ class TaskScore:
         replicates: Main score of each bootstrap resample, shape (R,); the resamples depend on
             the task alone, so that replicates of two methods are paired. None where there are
             no items.
+        evidence: What the main score rests on: ``votes``, the share of items that are right, whose
+            values are 0 or 1; ``means``, the mean of the values; ``replicates``, neither. None
+            where there are no items.
         intervals: 95% intervals of some of ``metrics``, by the same resamples.
     """
 
@@ -43,6 +47,7 @@ class TaskScore:
     metrics: Mapping[str, float]
     items: Mapping[str, NDArray[Any]] | None
     replicates: NDArray[np.float64] | None
+    evidence: Evidence | None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 

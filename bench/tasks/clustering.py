@@ -79,6 +79,7 @@ class ClusteringTask(VectorTask[ClusteringSpec]):
             replicates=np.asarray(
                 np.mean([v_measures(self._labels, found, counts) for found in clusters], axis=0)
             ),
+            evidence="replicates",
         )
 
     def _clusters(self, vectors: NDArray[np.float32]) -> list[NDArray[np.intp]]:

@@ -14,6 +14,7 @@ from bench.core.errors import CellError, DataError, UsageError
 from bench.data.rows import Row
 from bench.metrics.classification import label_replicates
 from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
+from bench.stats.mcnemar import are_votes
 from bench.suite import ClassificationSpec, Convention, NliSpec
 from bench.tasks.base import BaseTask, TaskScore
 from bench.tasks.probes.base import ClassNumbers
@@ -121,8 +122,16 @@ class LabelledTask(BaseTask[LabelledEntry]):
             "predicted": outcome.predicted.T.astype(np.int32),
             "gold": gold.astype(np.int32),
         }
-        name, main = METRICS[self._metric], metrics[self._metric]
-        return TaskScore(name, main, metrics, items, replicates)
+        main = metrics[self._metric]
+        votes = self._metric == "accuracy" and are_votes(value, main)
+        return TaskScore(
+            metric=METRICS[self._metric],
+            main=main,
+            metrics=metrics,
+            items=items,
+            replicates=replicates,
+            evidence="votes" if votes else "replicates",
+        )
 
     def _f1_replicates(
         self, predicted: ClassNumbers, gold: ClassNumbers, counts: NDArray[np.int16]

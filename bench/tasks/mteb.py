@@ -104,6 +104,7 @@ class MtebTask(VectorTask[MtebSpec]):
             metrics=dict(_flat(result.scores)),
             items=None,
             replicates=None,
+            evidence=None,
         )
 
     def _evaluate(self, encode: Encode) -> Any:

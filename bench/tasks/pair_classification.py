@@ -88,6 +88,7 @@ class PairClassificationTask(VectorTask[PairClassificationSpec]):
                 "value": _right_side(scores[best], gold),
             },
             replicates=average_precision_replicates(scores[best], gold, counts),
+            evidence="replicates",
         )
 
 

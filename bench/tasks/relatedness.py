@@ -65,6 +65,7 @@ class ScoredPairsTask(BaseTask[RelatednessSpec]):
                 "value": 1 - np.minimum(error / self.spec.classes, 1),
             },
             replicates=pearson_replicates(predicted, gold, counts),
+            evidence="replicates",
         )
 
     def _gold(self, part: str) -> NDArray[np.float64]:

@@ -113,6 +113,7 @@ class RerankingTask(VectorTask[RerankingSpec]):
                 "precision_at_1": values["precision_at_1"],
             },
             replicates=mean_replicates(values["map"], counts),
+            evidence="means",
         )
 
     def _similarity(self, block: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:

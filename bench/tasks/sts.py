@@ -71,6 +71,7 @@ class StsTask(VectorTask[StsSpec]):
                 "value": _rank_agreement(similarity, gold),
             },
             replicates=self._replicates(similarity, gold, seed),
+            evidence="replicates",
         )
 
     def main(self, vectors: Vectors) -> float:

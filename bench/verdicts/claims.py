@@ -12,8 +12,7 @@ from bench.core.errors import BenchError, UsageError, first_line
 from bench.core.registry import METHODS, SUITES, names
 from bench.core.spec import parse_method_spec, split_list
 from bench.method import method_class, resolve
-from bench.records.entries import Record
-from bench.records.files import DEFAULT_OUTPUT, read_record
+from bench.records.files import DEFAULT_OUTPUT, StoredRecord, read_record
 from bench.suite import AVERAGE, MTEB_PREFIX, Suite, load_suite
 from bench.verdicts.papers import Claim
 from bench.verdicts.protocol import ProtocolError
@@ -22,21 +21,20 @@ if TYPE_CHECKING:
     from bench.stats.paired import Difference
 
 Answer = Literal["holds", "does not hold", "undecided", "cannot be tested here"]
-Found = tuple[Path, Record]
 
 
 @dataclass(frozen=True)
-class Part:
+class MethodRecords:
     """What was measured of one method of a claim.
 
     Attributes:
         spec: Its spec.
-        found: Records with their paths, by seed.
+        stored: Records with their paths, by seed.
         missing: Seeds without a record.
     """
 
     spec: str
-    found: tuple[Found, ...]
+    stored: tuple[StoredRecord, ...]
     missing: tuple[int, ...]
 
 
@@ -74,7 +72,7 @@ class Judgement:
     reason: str | None = None
 
 
-def read_all(paths: Iterable[Path]) -> list[Found]:
+def read_all(paths: Iterable[Path]) -> list[StoredRecord]:
     """Read records.
 
     Raises:
@@ -83,14 +81,14 @@ def read_all(paths: Iterable[Path]) -> list[Found]:
     return [(path, read_record(path)) for path in paths]
 
 
-def judge(
-    claim: Claim, found: Sequence[Found], output: Path, failure: str | None = None
+def answer_claim(
+    claim: Claim, stored: Sequence[StoredRecord], output: Path, failure: str | None = None
 ) -> Judgement:
     """Answer a claim.
 
     Args:
         claim: The claim.
-        found: Records to answer from; partial ones do not count.
+        stored: Records to answer from; partial ones do not count.
         output: Folder where further records are to be written.
         failure: Why what was missing could not be run, where that was tried.
 
@@ -98,7 +96,7 @@ def judge(
         ProtocolError: Both methods have records, scored by two protocols.
     """
     try:
-        measured = _measure(claim, found, output, failure)
+        measured = _measure(claim, stored, output, failure)
     except ProtocolError:
         # Records that contradict each other are no answer, and no page of answers is complete.
         raise
@@ -148,16 +146,21 @@ def _check_built(group: str, what: str, name: str) -> None:
         raise UsageError(f"{what} {name!r} is not built yet")
 
 
-def find_parts(claim: Claim, suite: str, found: Sequence[Found]) -> tuple[Part, Part]:
+def find_of_both(
+    claim: Claim, suite: str, stored: Sequence[StoredRecord]
+) -> tuple[MethodRecords, MethodRecords]:
     """Find the records of both methods of a claim on its suite.
 
     Raises:
         UsageError: A method is unknown, or has no such option.
     """
-    return find_part(claim, suite, claim.a, found), find_part(claim, suite, claim.b, found)
+    a, b = (find_of_method(claim, suite, spec, stored) for spec in (claim.a, claim.b))
+    return a, b
 
 
-def find_part(claim: Claim, suite: str, spec: str, found: Sequence[Found]) -> Part:
+def find_of_method(
+    claim: Claim, suite: str, spec: str, stored: Sequence[StoredRecord]
+) -> MethodRecords:
     """Find the records that a claim needs of one method.
 
     A method to which seeds do not matter has one. One that does not train is the same model in
@@ -173,7 +176,7 @@ def find_part(claim: Claim, suite: str, spec: str, found: Sequence[Found]) -> Pa
     seeds = range(claim.seeds if method.seeded else 1)
     own = [
         (path, record)
-        for path, record in found
+        for path, record in stored
         if (record.suite, record.method.spec, record.limit) == (suite, spec, None)
         and record.seed in seeds
     ]
@@ -182,29 +185,33 @@ def find_part(claim: Claim, suite: str, spec: str, found: Sequence[Found]) -> Pa
     own = [(path, record) for path, record in own if record.profile == profile]
     own.sort(key=lambda one: one[1].seed)
     there = {record.seed for _, record in own}
-    return Part(spec, tuple(own), tuple(seed for seed in seeds if seed not in there))
+    return MethodRecords(spec, tuple(own), tuple(seed for seed in seeds if seed not in there))
 
 
-def _measure(claim: Claim, found: Sequence[Found], output: Path, failure: str | None) -> Measured:
-    suites = [find_parts(claim, suite.name, found) for suite in checked_suites(claim)]
+def _measure(
+    claim: Claim, stored: Sequence[StoredRecord], output: Path, failure: str | None
+) -> Measured:
+    suites = [find_of_both(claim, suite.name, stored) for suite in checked_suites(claim)]
     parts = [part for pair in suites for part in pair]
     if any(part.missing for part in parts):
         raise UsageError(failure or _not_run(claim, parts, output))
-    trained = [record.method for part in parts for _, record in part.found if record.method.trained]
+    trained = [
+        record.method for part in parts for _, record in part.stored if record.method.trained
+    ]
     return Measured(
         _difference(claim, suites),
-        (len(parts[0].found), len(parts[1].found)),
+        (len(parts[0].stored), len(parts[1].stored)),
         claim.profile if trained else None,
         tuple(dict.fromkeys(method.base for method in trained if method.base is not None)),
     )
 
 
-def _not_run(claim: Claim, parts: Sequence[Part], output: Path) -> str:
+def _not_run(claim: Claim, parts: Sequence[MethodRecords], output: Path) -> str:
     gaps = list({part.spec: part for part in parts if part.missing}.values())
     partly = [
         f"{part.spec} lacks seed{'s' * (len(part.missing) > 1)} {', '.join(map(str, part.missing))}"
         for part in gaps
-        if part.found
+        if part.stored
     ]
     lacking = f" ({'; '.join(partly)})" if partly else ""
     # Always in quotes, as shells read brackets.
@@ -218,12 +225,12 @@ def _not_run(claim: Claim, parts: Sequence[Part], output: Path) -> str:
     return f"not run{lacking}: {command}"
 
 
-def _difference(claim: Claim, suites: Sequence[tuple[Part, Part]]) -> Difference:
+def _difference(claim: Claim, suites: Sequence[tuple[MethodRecords, MethodRecords]]) -> Difference:
     # Imported late: its statistics take a while, and only claims with records need them.
     from bench.verdicts.difference import compare, difference_of_suites
     from bench.verdicts.side import Side
 
-    sides = [(Side(a.found), Side(b.found)) for a, b in suites]
+    sides = [(Side(a.stored), Side(b.stored)) for a, b in suites]
     if len(sides) > 1:
         try:
             return difference_of_suites(sides)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from bench.core.errors import UsageError
 from bench.core.fingerprint import fingerprint
-from bench.records.entries import Record
+from bench.records.entries import Evidence, Record
 from bench.stats.hierarchical import difference_over_seeds
+from bench.stats.mcnemar import are_right_or_wrong
 from bench.stats.multiple import holm
 from bench.stats.paired import (
     Difference,
@@ -24,7 +25,6 @@ from bench.verdicts.protocol import refuse_other_protocol
 from bench.verdicts.side import Side
 
 LEVEL = 0.05
-Arrays = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Comparison:
 def compare(a: Side, b: Side) -> Comparison:
     """Compare two methods on all tasks of a suite, and on its average.
 
-    Accuracies of single runs are compared by McNemar's test, means over queries by sign flips,
-    all other scores, and several seeds, by the paired bootstrap.
+    Shares of items that are right (votes) are compared by McNemar's test, means over items by sign
+    flips, all other scores, and several seeds, by the paired bootstrap.
 
     Raises:
         UsageError: They were not scored on the same rows by the same protocol, or average other
@@ -140,16 +140,40 @@ def difference(task: str, a: Side, b: Side) -> Difference:
     if len(points[0]) > 1 or len(points[1]) > 1:
         replicates = (a.replicates(task), b.replicates(task))
         return difference_over_seeds(points, replicates, rng, paired=a.models == b.models)
-    entry = a.first.tasks.get(task)
-    if entry is not None and entry.metric == "MAP":
-        return difference_of_items(a.values(task), b.values(task), rng)
-    if entry is not None and entry.metric == "accuracy" and _are_votes(a, b, task):
-        return difference_of_correct(a.values(task).astype(bool), b.values(task).astype(bool), rng)
+    return _TESTS[_shared_evidence(task, a, b)](task, a, b, rng)
+
+
+def _shared_evidence(task: str, a: Side, b: Side) -> Evidence:
+    # Both follow one protocol, so that the first tells. Only experiments may agree on every item of
+    # one method, and not of the other.
+    evidence = a.evidence(task)
+    if evidence == "votes" and not are_right_or_wrong(b.values(task)):
+        return "replicates"
+    return evidence
+
+
+def _by_votes(task: str, a: Side, b: Side, rng: np.random.Generator) -> Difference:
+    return difference_of_correct(a.values(task).astype(bool), b.values(task).astype(bool), rng)
+
+
+def _by_means(task: str, a: Side, b: Side, rng: np.random.Generator) -> Difference:
+    return difference_of_items(a.values(task), b.values(task), rng)
+
+
+def _by_replicates(task: str, a: Side, b: Side, _: np.random.Generator) -> Difference:
     return difference_of_replicates(
-        (float(points[0][0]), float(points[1][0])),
+        (float(a.points(task)[0]), float(b.points(task)[0])),
         (a.replicates(task)[0], b.replicates(task)[0]),
-        items=None if entry is None else (a.values(task), b.values(task)),
+        items=None if task == AVERAGE else (a.values(task), b.values(task)),
     )
+
+
+# A new statistic is a file in bench.stats and a line here.
+_TESTS: Mapping[Evidence, Callable[[str, Side, Side, np.random.Generator], Difference]] = {
+    "votes": _by_votes,
+    "means": _by_means,
+    "replicates": _by_replicates,
+}
 
 
 def difference_of_suites(sides: Sequence[tuple[Side, Side]]) -> Difference:
@@ -191,10 +215,3 @@ def generator(*rows: str) -> np.random.Generator:
         rows: Names of suites and task.
     """
     return np.random.default_rng(int(fingerprint(list(rows))[:8], 16))
-
-
-def _are_votes(a: Side, b: Side, task: str) -> bool:
-    # A mean over folds weighs its rows unequally, a mean over experiments is no vote.
-    values = a.values(task)
-    plain = bool(np.isclose(values.mean(), a.points(task)[0]))
-    return plain and set(np.unique([values, b.values(task)]).tolist()) <= {0.0, 1.0}

@@ -8,8 +8,8 @@ from pathlib import Path
 from shlex import quote
 
 from bench.core.errors import UsageError
-from bench.records.entries import Group, Record
-from bench.records.files import has_failed, read_record
+from bench.records.entries import GroupKey, Record
+from bench.records.files import StoredRecord, has_failed, read_record
 from bench.suite import AVERAGE
 from bench.verdicts.difference import LEVEL, Line, compare
 from bench.verdicts.side import Side
@@ -19,7 +19,7 @@ SLOWER = 0.25
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """One bounded score, or time, of one method.
 
     Attributes:
@@ -68,7 +68,7 @@ def check(
     bounds: Mapping[str, float],
     *,
     partial: bool = False,
-) -> tuple[list[Check], list[str]]:
+) -> tuple[list[GateCheck], list[str]]:
     """Compare every method of the baseline with the records of now.
 
     Args:
@@ -91,7 +91,7 @@ def check(
     if not old.keys() & new.keys() and partial:
         raise UsageError("nothing of the baseline was run; name its suites and methods")
     _refuse_failed(now)
-    checks: list[Check] = []
+    checks: list[GateCheck] = []
     warnings: list[str] = []
     for key, found in old.items():
         if key not in new and partial:
@@ -129,8 +129,8 @@ def _refuse_failed(now: Sequence[Path]) -> None:
             )
 
 
-def _by_key(paths: Sequence[Path]) -> dict[tuple[str, *Group], list[tuple[Path, Record]]]:
-    found: dict[tuple[str, *Group], list[tuple[Path, Record]]] = {}
+def _by_key(paths: Sequence[Path]) -> dict[tuple[str, *GroupKey], list[StoredRecord]]:
+    found: dict[tuple[str, *GroupKey], list[StoredRecord]] = {}
     for path in paths:
         record = read_record(path)
         found.setdefault((record.suite, *record.group), []).append((path, record))
@@ -145,7 +145,7 @@ def _refuse_other_base(now: Record, then: Record) -> None:
         )
 
 
-def _score_check(side: Side, line: Line, bound: float) -> Check:
+def _score_check(side: Side, line: Line, bound: float) -> GateCheck:
     change, (low, high) = line.difference.delta, line.difference.ci95
     values = (
         f"{100 * line.scores[1]:.2f}",
@@ -156,10 +156,10 @@ def _score_check(side: Side, line: Line, bound: float) -> Check:
         f"{100 * bound:.2f}",
     )
     failed = -change > bound and line.p_holm < LEVEL
-    return Check(side.first.suite, side.name, line.task, values, failed)
+    return GateCheck(side.first.suite, side.name, line.task, values, failed)
 
 
-def _time_check(side: Side, other: Side, bound: float | None) -> tuple[list[Check], list[str]]:
+def _time_check(side: Side, other: Side, bound: float | None) -> tuple[list[GateCheck], list[str]]:
     """Check the time, where there is a bound and one machine took both; else only warn."""
     name = f"{side.name} on {side.first.suite}"
     now, then = _seconds_per_text(side), _seconds_per_text(other)
@@ -180,7 +180,7 @@ def _time_check(side: Side, other: Side, bound: float | None) -> tuple[list[Chec
         "",
         f"{100 * bound:.0f}%",
     )
-    return [Check(side.first.suite, side.name, TIME, values, slower > bound)], []
+    return [GateCheck(side.first.suite, side.name, TIME, values, slower > bound)], []
 
 
 def _seconds_per_text(side: Side) -> float | None:

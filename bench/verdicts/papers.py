@@ -7,11 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
-from bench.core.toml import read_toml
+from bench.core.toml import TomlTable, fit, read_toml
 
 
 def _canonical(text: str) -> str:
@@ -26,11 +26,7 @@ Name = Annotated[str, Field(pattern="^[a-z0-9]+(-[a-z0-9]+)*$")]
 Spec = Annotated[str, AfterValidator(_canonical)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Claim(_Table):
+class Claim(TomlTable, allow_inf_nan=False):
     """A claim that one method scores higher than another; differences are in points, × 100.
 
     Attributes:
@@ -68,7 +64,7 @@ class Claim(_Table):
         return self
 
 
-class Paper(_Table):
+class Paper(TomlTable):
     """A paper and what it claims.
 
     Attributes:
@@ -112,10 +108,4 @@ def _packaged() -> list[Path]:
 def _read(path: Path) -> Paper:
     if not path.is_file():
         raise UsageError(f"claims file {path} does not exist")
-    content = read_toml(path)
-    try:
-        return Paper.model_validate({**content, "path": path})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{path}: key {key!r}: {first['msg'].lower()}") from None
+    return fit(Paper, {**read_toml(path), "path": path}, path, "paper")

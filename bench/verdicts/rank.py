@@ -19,7 +19,7 @@ from bench.verdicts.protocol import differing_protocols, most_common
 from bench.verdicts.side import Side
 
 
-def ranks(sides: Sequence[Side]) -> list[int | None]:
+def ranks_by_average(sides: Sequence[Side]) -> list[int | None]:
     """Rank methods by their average: 1 + the number of those that are significantly better.
 
     Methods that differ by chance alone share a rank. All pairs are compared by the paired

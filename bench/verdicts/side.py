@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,20 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError
-from bench.records.entries import Record
-from bench.records.files import read_items
+from bench.records.entries import Evidence, Record
+from bench.records.evidence import evidence_of
+from bench.records.files import StoredRecord, read_items
 from bench.records.items import ALL_TASKS, REPLICATES, VALUE, items_key
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import refuse_other_protocol
-
-Arrays = Mapping[str, NDArray[np.float64]]
 
 
 class Side:
     """All seeds of one method on one suite.
 
     Args:
-        found: Records, with their paths.
+        stored: Records, with their paths.
 
     Raises:
         DataError: A seed is there twice, seeds differ in settings or rows, or the items are not
@@ -31,10 +30,10 @@ class Side:
         ProtocolError: Seeds were scored by two protocols.
     """
 
-    def __init__(self, found: Sequence[tuple[Path, Record]]) -> None:
-        refuse_mixed_seeds(found)
-        self.records = [record for _, record in found]
-        self._items = [read_items(path, record) for path, record in found]
+    def __init__(self, stored: Sequence[StoredRecord]) -> None:
+        refuse_mixed_seeds(stored)
+        self.records = [record for _, record in stored]
+        self._items = [read_items(path, record) for path, record in stored]
 
     @property
     def first(self) -> Record:
@@ -73,24 +72,30 @@ class Side:
         key = items_key(task, VALUE)
         return np.asarray(np.mean([items[key] for items in self._items], axis=0))
 
+    def evidence(self, task: str) -> Evidence:
+        """What the score of the first seed rests on; an average has its resamples alone."""
+        if task == AVERAGE:
+            return "replicates"
+        return evidence_of(self.first.tasks[task], self._items[0][items_key(task, VALUE)])
 
-def refuse_mixed_seeds(found: Sequence[tuple[Path, Record]]) -> None:
+
+def refuse_mixed_seeds(stored: Sequence[StoredRecord]) -> None:
     """Refuse records that are no seeds of one method, which a mean must not hide.
 
     Args:
-        found: Records of one method on one suite, with their paths.
+        stored: Records of one method on one suite, with their paths.
 
     Raises:
         DataError: A seed is there twice, or seeds differ in settings or rows.
         ProtocolError: Seeds were scored by two protocols.
     """
-    _refuse_twice(found)
-    _refuse_mixed(found)
+    _refuse_twice(stored)
+    _refuse_mixed(stored)
 
 
-def _refuse_twice(found: Sequence[tuple[Path, Record]]) -> None:
+def _refuse_twice(stored: Sequence[StoredRecord]) -> None:
     first: dict[int, Path] = {}
-    for path, record in found:
+    for path, record in stored:
         if (other := first.setdefault(record.seed, path)) != path:
             raise DataError(
                 f"{record.method.spec} (seed {record.seed}) on {record.suite} is both in {other} "
@@ -98,8 +103,8 @@ def _refuse_twice(found: Sequence[tuple[Path, Record]]) -> None:
             )
 
 
-def _refuse_mixed(found: Sequence[tuple[Path, Record]]) -> None:
-    for (_, record), (_, other) in pairwise(found):
+def _refuse_mixed(stored: Sequence[StoredRecord]) -> None:
+    for (_, record), (_, other) in pairwise(stored):
         if _circumstances(record) != _circumstances(other):
             raise DataError(
                 f"seeds {record.seed} and {other.seed} of {record.method.spec} on {record.suite} "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from pathlib import Path
 
 import pytest
 
-from bench.cli.table import _MAKES
+from bench.cli import table
+from bench.report import views
 from tests.small import Bench
 
 
@@ -81,11 +84,46 @@ def test_what_views_name_to_run_makes_them() -> None:
     from bench.method import method_class, resolve
     from bench.suite import load_suite
 
-    for command in (command for _, command in _MAKES.values()):
-        words = command.split()
+    for view in views.VIEWS:
+        words = view.command.split()
         assert load_suite(words[1])
         for text in words[3:4] if "--methods" in words else []:
             spec = parse_method_spec(text)
             assert resolve(method_class(spec.name), spec, "local")
     method = parse_method_spec("matryoshka-2d")
     assert resolve(method_class("matryoshka-2d"), method, "local").grid
+
+
+TOY = """\
+from bench.report.views.page import heading, shown_code
+
+def render(suite, records, *, style="text", width=None):
+    names = [shown_code(record.method.spec, style) for record in records if record.seed == 0]
+    return heading(f"{suite} by names: {', '.join(names)}", style)
+"""
+
+
+def test_a_view_is_one_file_and_one_declaration(
+    bench: Bench, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy_view.py").write_text(TOY)
+    monkeypatch.syspath_prepend(tmp_path)
+    toy = views.View("names", "what is there", "a name", "--suite mini", module="toy_view")
+    with monkeypatch.context() as declared:
+        declared.setattr(views, "VIEWS", [*views.VIEWS, toy])
+        importlib.reload(table)
+        assert "what is there (names)" in " ".join(bench("table", "--help")[1].split())
+        code, out, err = bench("table", records, "--view", "names", "--suite", "small")
+        assert (code, "small by names: good" in out) == (0, True), err
+        out = bench("table", records, "--view", "names", "--format", "markdown")[1]
+        assert out.startswith("### small by names: ")
+        assert bench("table", records, "--view", "names", "--plot", "x.svg")[0] == 2
+    importlib.reload(table)
+    assert bench("table", records, "--view", "names")[0] == 2
+
+
+@pytest.mark.parametrize("view", views.VIEWS, ids=lambda view: view.name)
+def test_every_view_renders_by_the_one_signature(view: views.View) -> None:
+    asked = inspect.signature(views.Render.__call__).parameters
+    assert list(inspect.signature(view.render()).parameters) == list(asked)[1:]
+    assert view.render()("small", []) is None

@@ -11,7 +11,7 @@ import pytest
 from bench.core.errors import UsageError
 from bench.records.entries import Record
 from bench.report.views.curve import find_curves, render
-from bench.report.views.plot import check_drawable, draw
+from bench.report.views.plot import check_drawable, draw_curves
 from tests.records import make_record
 
 
@@ -120,13 +120,13 @@ def test_drawings_are_the_same_bytes_for_the_same_records(
     for suffix in (".svg", ".png"):
         paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
         for path in paths:
-            draw("cuts", curves, path)
+            draw_curves("cuts", curves, path)
         assert paths[0].read_bytes() == paths[1].read_bytes()
     text = (tmp_path / "a.svg").read_text()
     assert "<dc:date>" not in text
     assert text.count('id="axes_') == 4
     other = tmp_path / "c.svg"
-    draw("cuts", find_curves(records[:-1]), other)
+    draw_curves("cuts", find_curves(records[:-1]), other)
     assert other.read_bytes() != (tmp_path / "a.svg").read_bytes()
 
 
@@ -142,4 +142,4 @@ def test_a_drawing_that_cannot_be_written(records: list[Record], tmp_path: Path)
     pytest.importorskip("matplotlib", reason="needs the extra 'plot'")
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
-        draw("cuts", find_curves(records), tmp_path / "file" / "x.svg")
+        draw_curves("cuts", find_curves(records), tmp_path / "file" / "x.svg")

@@ -15,7 +15,7 @@ from bench.stats.multiple import benjamini_hochberg
 from bench.stats.paired import bootstrap_p
 from bench.suite import AVERAGE
 from bench.verdicts.difference import LEVEL, difference
-from bench.verdicts.rank import ranks
+from bench.verdicts.rank import ranks_by_average
 from bench.verdicts.side import Side
 from tests.records import items_of, record_of, task_of, write_in
 
@@ -66,7 +66,7 @@ def test_ranks_are_those_of_all_pairs(spread: float, most_seeds: int, tmp_path: 
         # Some are the same trainings, scored otherwise, and the last is the first again.
         last = sides[0].replicates(AVERAGE) if i == 13 else seeds
         sides.append(side(tmp_path, f"m{i}", list(last), f"m{i // 2}" if i < 8 else f"m{i}"))
-    found = ranks(sides)
+    found = ranks_by_average(sides)
     assert found == one_by_one(sides)
     assert found[13] == found[0]
     if spread >= 0.02:
@@ -91,4 +91,4 @@ def test_other_numbers_of_resamples_are_not_ranked(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sizes = {"a": 1000, "b": 1000, "c": 500}
     sides = [side(tmp_path, name, [rng.normal(0.5, 0.01, n)], name) for name, n in sizes.items()]
-    assert ranks(sides) == [1, 1, None]
+    assert ranks_by_average(sides) == [1, 1, None]

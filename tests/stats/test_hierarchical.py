@@ -1,14 +1,11 @@
-"""Bootstrap over seeds and items, and of the average over tasks."""
+"""Bootstrap over seeds and items."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.stats.hierarchical import (
-    average_replicates,
     difference_over_seeds,
     seed_replicates,
 )
@@ -74,15 +71,6 @@ def test_items_stay_paired_over_seeds() -> None:
     assert found.p == 1
 
 
-@given(st.permutations(["a", "b", "c", "d"]), st.integers(0, 1000))
-def test_average_does_not_depend_on_the_order_of_tasks(order: list[str], seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    tasks = {name: rng.normal(size=50) for name in "abcd"}
-    found = average_replicates({name: tasks[name] for name in order})
-    assert (found == average_replicates(tasks)).all()
-    assert found == pytest.approx(sum(tasks.values()) / 4)
-
-
 def test_errors_say_what_is_wrong() -> None:
     rng = np.random.default_rng(0)
     rows = np.zeros((2, 5))
@@ -92,7 +80,3 @@ def test_errors_say_what_is_wrong() -> None:
         difference_over_seeds((np.zeros(2), np.zeros(3)), (rows, rows), rng)
     with pytest.raises(ValueError, match="1 of 10 values are NaN"):
         seed_replicates(np.where(np.arange(10).reshape(2, 5) == 3, np.nan, 0), rng)
-    with pytest.raises(ValueError, match="replicates of b: 1 of 2"):
-        average_replicates({"a": np.zeros(2), "b": np.array([0, np.nan])})
-    with pytest.raises(ValueError, match="no tasks"):
-        average_replicates({})

@@ -26,7 +26,7 @@ from bench.models.runtime import Runtime
 from bench.models.worker import SharedModels
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from bench.verdicts.claims import find_part
+from bench.verdicts.claims import find_of_method
 from bench.verdicts.papers import Claim
 from tests.small import WORDS, Bench, write_suite
 from tests.tiny import tiny_bert, tiny_sentence_transformer
@@ -272,7 +272,7 @@ def test_seeds_count_where_they_matter(bench: Bench, tmp_path: Path) -> None:
     assert not method(drawn).trains
     claim = {"name": "x", "claim": "x", "source": "x", "b": "good", "suite": "small.toml"}
     for spec, seeds in zip(specs, (1, 3, 3), strict=True):
-        part = find_part(Claim.model_validate({**claim, "a": spec}), "small", spec, [])
+        part = find_of_method(Claim.model_validate({**claim, "a": spec}), "small", spec, [])
         assert len(part.missing) == seeds
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
 
 from bench.core.errors import DataError
+from bench.core.toml import TomlTable
 
 # Where the catalog sets no limit: far more than any file of rows is packed by, and far less than
 # an archive that fills a disk.
@@ -33,10 +34,8 @@ def _known_encoding(name: str) -> str:
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
 
 
-class Options(BaseModel):
-    """Base of all formats: frozen, and unknown options are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Options(TomlTable):
+    """Base of all formats."""
 
 
 @dataclass(frozen=True)

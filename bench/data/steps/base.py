@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
 
+from bench.core.toml import TomlTable
 from bench.data.rows import Row
 
 _NOT_KEY = re.compile(r"[^a-z0-9]+")
@@ -48,10 +49,8 @@ def _compiles(pattern: str) -> str:
 Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
-class BaseStep(BaseModel):
-    """A step: frozen, and unknown options are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class BaseStep(TomlTable):
+    """A step."""
 
     @property
     def refs(self) -> tuple[str, ...]:

@@ -1,5 +1,129 @@
-"""Views of the records of a suite, one a file, each with the same ``render``.
+"""Views of the records of a suite: ``VIEWS``, one a file, each with the same ``render``.
 
 ``page`` has what they share. Imported are verdicts, records and core. A new view is a file here
-and a name in ``bench.cli.table``.
+and an entry in ``VIEWS``, from which ``bench table --view`` has its choice, help and dispatch.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.records.entries import Record
+    from bench.report.text import Style
+
+
+class Render(Protocol):
+    """The function ``render`` of a view's file."""
+
+    def __call__(
+        self,
+        suite: str,
+        records: Sequence[Record],
+        *,
+        style: Style = "text",
+        width: int | None = None,
+    ) -> str | None:
+        """Render the view of a suite, or return None where no record has anything to show.
+
+        Args:
+            suite: Name of the suite.
+            records: Records of the suite; seeds of a method are averaged.
+            style: ``text`` or ``markdown``.
+            width: Columns of the terminal, or None for no limit; what does not fit comes in a
+                grid below.
+        """
+
+
+class Draw(Protocol):
+    """The function ``draw`` of a view's drawings."""
+
+    def __call__(self, by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
+        """Draw the view of the records into a file.
+
+        Args:
+            by_suite: Records by suite, of which one has something to draw.
+            path: The file.
+
+        Raises:
+            UsageError: The file cannot be written, or several suites have something to draw.
+            DataError: None has.
+        """
+
+
+@dataclass(frozen=True)
+class View:
+    """A view. Its files are imported on use, as the command line names all views.
+
+    Attributes:
+        name: Name after ``--view``.
+        help: What it shows, for ``--help``.
+        needs: What a record has to have for it, for who has none.
+        command: Arguments of ``bench run`` that make such records.
+        module: File that renders it.
+        drawings: File that draws it with ``--plot``, or None.
+    """
+
+    name: str
+    help: str
+    needs: str
+    command: str
+    module: str
+    drawings: str | None = None
+
+    def render(self) -> Render:
+        """Import its ``render``."""
+        render: Render = import_module(self.module).render
+        return render
+
+    def draw(self) -> Draw | None:
+        """Import its ``draw``; None where it has no drawings."""
+        if self.drawings is None:
+            return None
+        draw: Draw = import_module(self.drawings).draw
+        return draw
+
+
+VIEWS = [
+    View(
+        "phenomena",
+        "scores by the phenomena that items probe",
+        needs="items that say what they probe",
+        command="--suite mini",
+        module="bench.report.views.phenomena",
+    ),
+    View(
+        "grid",
+        "scores of each layer and dimension",
+        needs="scores of cut models",
+        command="--suite sts7 --methods matryoshka-2d",
+        module="bench.report.views.grid",
+    ),
+    View(
+        "geometry",
+        "how the vectors lie",
+        needs="measures of its vectors",
+        command="--suite mini --rerun all",
+        module="bench.report.views.geometry",
+    ),
+    View(
+        "curve",
+        "scores of vectors cut to smaller sizes",
+        needs="vectors cut to smaller sizes",
+        command="--suite redundancy --methods minilm",
+        module="bench.report.views.curve",
+        drawings="bench.report.views.plot",
+    ),
+    View(
+        "diagnostics",
+        "what ensembles are made of",
+        needs="what was learned from a pool",
+        command="--suite pseudo-label --methods hierarchical-ensemble",
+        module="bench.report.views.diagnostics",
+    ),
+]

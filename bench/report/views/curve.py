@@ -10,11 +10,11 @@ import numpy as np
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, parse_method_spec
 from bench.records.entries import Record
-from bench.report.table import NO_BASE
+from bench.report.columns import DASH
 from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
 
-Scores = Mapping[str, float]
+ScoresByKind = Mapping[str, float]
 _SIZES = ("dim", "fraction")
 _WRAPPED = "of"
 _NOTE = (
@@ -37,8 +37,8 @@ class Curves:
 
     name: str
     width: int | None
-    whole: Scores
-    cuts: Mapping[str, Mapping[int, Scores]]
+    whole: ScoresByKind
+    cuts: Mapping[str, Mapping[int, ScoresByKind]]
     kinds: tuple[str, ...]
 
     @property
@@ -112,7 +112,7 @@ def _curves(name: str, groups: Sequence[Sequence[Record]], whole: Sequence[Recor
     )
 
 
-def _scores(records: Sequence[Record]) -> Scores:
+def _scores(records: Sequence[Record]) -> ScoresByKind:
     found: dict[str, list[float]] = {}
     for record in records:
         for name in record.averaged_tasks:
@@ -124,15 +124,7 @@ def _scores(records: Sequence[Record]) -> Scores:
 def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
-    """Render a table for each model that was cut, or None where none was.
-
-    Args:
-        suite: Name of the suite.
-        records: Records of the suite.
-        style: ``text`` or ``markdown``.
-        width: Columns of the terminal, or None for no limit; columns that do not fit come in a
-            table below.
-    """
+    """Render a table for each model that was cut. See ``bench.report.views.Render``."""
     curves = find_curves(records)
     if not curves:
         return None
@@ -160,7 +152,7 @@ def _grids(curves: Curves, kinds: Sequence[str], style: Style, width: int | None
     rows = [
         [
             str(size),
-            f"{size / curves.width:.1%}" if curves.width else NO_BASE,
+            f"{size / curves.width:.1%}" if curves.width else DASH,
             *(_cell(curves, reduction, size, kind) for kind, reduction in columns),
         ]
         for size in curves.sizes

@@ -35,15 +35,7 @@ _NOTE = (
 def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
-    """Render a row for each method, and the alarms below, or None where no record has any.
-
-    Args:
-        suite: Name of the suite.
-        records: Records of the suite; seeds of a method are averaged.
-        style: ``text`` or ``markdown``.
-        width: Columns of the terminal, or None for no limit; columns that do not fit come in a
-            grid below.
-    """
+    """Render a row for each method, and the alarms below. See ``bench.report.views.Render``."""
     known = [record for record in records if record.diagnostics]
     tasks = list(dict.fromkeys(task for record in known for task in record.diagnostics))
     if not tasks:

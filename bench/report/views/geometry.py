@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.records.entries import Record
-from bench.report.table import NO_BASE
+from bench.report.columns import DASH
 from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code
 
@@ -45,18 +45,7 @@ _FEWER_NOTE = f"{FEWER} over fewer tasks than in other rows, as it is not define
 def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
-    """Render measures as columns and methods as rows, the best score first.
-
-    Args:
-        suite: Name of the suite.
-        records: Records of the suite; seeds of a method are averaged.
-        style: ``text`` or ``markdown``.
-        width: Columns of the terminal, or None for no limit; measures that do not fit come in a
-            grid below.
-
-    Returns:
-        The text, or None where no record has measures.
-    """
+    """Render measures of methods, the best score first. See ``bench.report.views.Render``."""
     groups = [group for group in by_group(records).values() if any(one.geometry for one in group)]
     if not groups:
         return None
@@ -66,7 +55,7 @@ def render(
     rows = [
         [
             shown_code(label(group[0].method.spec, group[0]), style),
-            NO_BASE if group[0].dimension is None else str(group[0].dimension),
+            DASH if group[0].dimension is None else str(group[0].dimension),
             *(_cell(group, name, known[name]) for name in shown),
             f"{100 * _average(group):.2f}",
         ]

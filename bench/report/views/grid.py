@@ -21,14 +21,7 @@ _NOTE = (
 def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
-    """Render a grid for each method that has one, or None where none has.
-
-    Args:
-        suite: Name of the suite.
-        records: Records of the suite; seeds of a method are averaged.
-        style: ``text`` or ``markdown``.
-        width: Columns of the terminal, or None for no limit.
-    """
+    """Render a grid for each method that has one. See ``bench.report.views.Render``."""
     groups = by_group([record for record in records if record.grid])
     if not groups:
         return None

@@ -8,14 +8,15 @@ from textwrap import fill
 from tabulate import tabulate
 
 from bench.core.escape import markdown, markdown_code, plain
-from bench.records.entries import Group, Record
-from bench.report.text import OTHER_PROTOCOL, Style
+from bench.records.entries import GroupKey, Record
+from bench.report.marks import OTHER_PROTOCOL
+from bench.report.text import Style
 from bench.verdicts.protocol import differing_protocols, most_common
 
 
-def by_group(records: Sequence[Record]) -> Mapping[Group, list[Record]]:
+def by_group(records: Sequence[Record]) -> Mapping[GroupKey, list[Record]]:
     """Put the seeds of each method, profile and limit together."""
-    groups: dict[Group, list[Record]] = {}
+    groups: dict[GroupKey, list[Record]] = {}
     for record in records:
         groups.setdefault(record.group, []).append(record)
     return groups

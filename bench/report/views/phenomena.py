@@ -20,15 +20,7 @@ _NOTE = (
 def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
-    """Render phenomena as rows and methods as columns, or None where the rows name none.
-
-    Args:
-        suite: Name of the suite.
-        records: Records of the suite; seeds of a method are averaged.
-        style: ``text`` or ``markdown``.
-        width: Columns of the terminal, or None for no limit; methods that do not fit come in a
-            grid below.
-    """
+    """Render phenomena as rows and methods as columns. See ``bench.report.views.Render``."""
     rows = _rows(records)
     if not rows:
         return None

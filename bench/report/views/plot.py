@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import UsageError
+from bench.core.errors import DataError, UsageError
 from bench.core.escape import plain
 from bench.core.files import write_atomic
-from bench.report.views.curve import Curves
+from bench.records.entries import Record
+from bench.report.views.curve import Curves, find_curves
 
 FORMATS = (".svg", ".png")
 _PANEL = (3.6, 3.0)
@@ -38,7 +39,20 @@ def check_drawable(path: Path) -> None:
         raise UsageError("--plot needs matplotlib: pip install 'sentence-bench[plot]'") from None
 
 
-def draw(suite: str, curves: Sequence[Curves], path: Path) -> None:
+def draw(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
+    """Draw the curves of the suite that has any. See ``bench.report.views.Draw``."""
+    by_name = {suite: curves for suite, group in by_suite.items() if (curves := find_curves(group))}
+    if not by_name:
+        raise DataError("no cuts found to draw; 'bench run --suite redundancy' writes them")
+    if len(by_name) > 1:
+        raise UsageError(
+            f"--plot draws one suite; name one of them with --suite: {', '.join(by_name)}"
+        )
+    ((suite, curves),) = by_name.items()
+    draw_curves(suite, curves, path)
+
+
+def draw_curves(suite: str, curves: Sequence[Curves], path: Path) -> None:
     """Draw a row of panels a model and a column a kind of task, the same bytes for equal curves.
 
     Args:

@@ -1,0 +1,194 @@
+"""The columns of a table, each declared once: ``COLUMNS``.
+
+A new column is one entry there. It comes out in text, Markdown, LaTeX, JSON and CSV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.records.entries import Interval
+from bench.report.marks import row_marks, score_marks
+from bench.report.table import Table, TableRow
+
+# What is shown of a value that there is not.
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: Its heading.
+        value: What it says of a row, unrounded; None where there is nothing to say.
+        show: The value as text; empty where it says nothing either.
+        field: Name of the value in JSON and CSV, with dots within a nested field.
+        kind: A ``fact`` of the method, which moves to the caption where it is the same in all
+            rows; the score of a ``task``, whose name is text from elsewhere; or another ``result``.
+        optional: Whether it is left out where no row has anything, and its cells may stay empty;
+            a dash stands in those of other columns.
+        relative: Whether it compares rows, and is left out where there is a single one.
+        expendable: Where a page is too narrow, columns go in this order; None stays.
+        left: Whether it is aligned to the left.
+        code: Whether its texts are names from elsewhere, which Markdown shows as code.
+        marks: Marks of a row that follow its text.
+        note: A sentence below the table that explains it.
+    """
+
+    name: str
+    value: Callable[[TableRow], Any]
+    show: Callable[[Any], str]
+    field: str
+    kind: Literal["fact", "task", "result"] = "result"
+    optional: bool = False
+    relative: bool = False
+    expendable: int | None = None
+    left: bool = False
+    code: bool = False
+    marks: Callable[[TableRow], str] | None = None
+    note: Callable[[Table], str] | None = None
+
+    def text(self, row: TableRow) -> str:
+        """The value of a row as text, without marks; empty where there is nothing to say."""
+        value = self.value(row)
+        return "" if value is None else self.show(value)
+
+    def says_something(self, table: Table) -> bool:
+        """Whether it belongs into a table."""
+        if self.relative and len(table.rows) == 1:
+            return False
+        return not self.optional or any(map(self.text, table.rows))
+
+    def shared(self, table: Table) -> str | None:
+        """The text of a fact that all rows share, else None."""
+        texts = set(map(self.text, table.rows)) if self.kind == "fact" else set()
+        return texts.pop() if len(texts) == 1 else None
+
+
+def columns_of(table: Table) -> list[Column]:
+    """The columns that say something of a table; those of the tasks come before their average."""
+    place = COLUMNS.index(AVERAGE)
+    tasks = [_task_column(task) for task in table.metrics]
+    columns = [*COLUMNS[:place], *tasks, *COLUMNS[place:]]
+    return [column for column in columns if column.says_something(table)]
+
+
+def _task_column(task: str) -> Column:
+    return Column(
+        task,
+        lambda row: row.tasks.get(task),
+        _hundredfold,
+        field=f"scores.{task}",
+        kind="task",
+        marks=lambda row: score_marks(row, task),
+    )
+
+
+def _hundredfold(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _range(interval: Interval) -> str:
+    return f"{_hundredfold(interval[0])}–{_hundredfold(interval[1])}"
+
+
+def _whole(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _megabytes(size: float) -> str:
+    return f"{_whole(size / 1e6)} MB"
+
+
+def _parameters(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count / 1e6:.1f}M" if count >= 1e5 else f"{count / 1e3:.1f}k"
+
+
+def _published(row: TableRow) -> float | None:
+    return None if row.published is None else row.published.average
+
+
+def _rank_note(_: Table) -> str:
+    return (
+        "Rank is 1 + the number of rows of the same base whose average is significantly better "
+        "(paired bootstrap, false discovery rate 5%)."
+    )
+
+
+def _published_note(table: Table) -> str:
+    specs: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.published is not None and row.published.average is not None:
+            specs.setdefault(row.published.source, []).append(row.spec)
+    sources = [f"{', '.join(those)} from {source}" for source, those in specs.items()]
+    return f"Published: {'; '.join(sources)}."
+
+
+METHOD = Column("Method", lambda row: row.spec, str, "spec", left=True, code=True, marks=row_marks)
+AVERAGE = Column("Avg", lambda row: row.average, _hundredfold, "average")
+DEVIATION = Column("±", lambda row: row.sd, _hundredfold, "sd", optional=True)
+INTERVAL = Column("95% CI", lambda row: row.ci95, _range, "ci95", optional=True)
+COLUMNS = [
+    Column(
+        "Rank",
+        lambda row: row.rank,
+        str,
+        "rank",
+        optional=True,
+        relative=True,
+        note=_rank_note,
+    ),
+    METHOD,
+    Column("Base", lambda row: row.base, str, "base", kind="fact", left=True, code=True),
+    Column("Profile", lambda row: row.profile, str, "profile", kind="fact", left=True),
+    Column("Dim", lambda row: row.dimension, str, "dimension", kind="fact", expendable=6),
+    Column(
+        "Params",
+        lambda row: row.parameters,
+        _parameters,
+        "parameters",
+        kind="fact",
+        expendable=4,
+    ),
+    Column("Seeds", lambda row: row.seeds, str, "seeds", kind="fact", expendable=5),
+    AVERAGE,
+    DEVIATION,
+    INTERVAL,
+    Column(
+        "Published",
+        _published,
+        _hundredfold,
+        "published.average",
+        optional=True,
+        note=_published_note,
+    ),
+    Column(
+        "Train s",
+        lambda row: row.costs.train_seconds,
+        _whole,
+        "costs.train_seconds",
+        optional=True,
+        expendable=3,
+    ),
+    Column(
+        "Texts/s",
+        lambda row: row.costs.texts_per_second,
+        _whole,
+        "costs.texts_per_second",
+        optional=True,
+        expendable=2,
+    ),
+    Column(
+        "Memory",
+        lambda row: row.costs.peak_memory_bytes,
+        _megabytes,
+        "costs.peak_memory_bytes",
+        optional=True,
+        expendable=1,
+    ),
+]
