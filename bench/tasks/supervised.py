@@ -72,7 +72,7 @@ class SupervisedTask(PredictionTask[PredictedEntry]):
         ]
 
     def predictions(self, predictor: Predictor, seed: int) -> Predictions:
-        """Ask a method for the scored rows, which it may learn from all other parts for.
+        """Have a method learn from the other parts and predict the scored rows.
 
         Raises:
             CellError: The method cannot answer, or its answer does not fit these rows.
@@ -177,7 +177,7 @@ class SupervisedClassificationTask(
         )
 
     def predictions(self, predictor: Predictor, seed: int) -> Predictions:
-        """Ask a method for the scored rows, or where there are no training rows for each fold.
+        """Have a method predict the scored rows, in folds where there are no training rows.
 
         Returns:
             Classes and, where the method tells them, probabilities of all K of them.
