@@ -1,6 +1,7 @@
 """Records and verdicts as text: tables, comparisons, leaderboards, answers to claims, views.
 
-For a terminal, as Markdown, LaTeX, CSV and JSON. Imported are verdicts, records, statistics and
-core; no model is loaded and no cell is run for a report. A new table is a file here, a new view
-one in ``views``; text from elsewhere goes through ``bench.core.escape``.
+The table of a suite (``table``) for a terminal, as Markdown and LaTeX (``text``), CSV and JSON
+(``export``), and the ``views`` of its records. Imported are tasks, verdicts, suite, records, data,
+stats and core; no model is loaded and no cell is run for a report. A new table is a file here, a
+new view one in ``views``; text from elsewhere goes through ``bench.core.escape``.
 """
