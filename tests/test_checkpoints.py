@@ -16,10 +16,10 @@ from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassificat
 
 from bench.core.errors import DataError, UsageError
 from bench.models.checkpoints import load_folder, load_masked_lm
-from tests.models import local_models
-from tests.notes import Notes
-from tests.saved_models import SHAPES, WIDTH, of, save, static
-from tests.tiny import tiny_bert, tiny_decoder
+from tests.support.access import local_models
+from tests.support.models import tiny_bert, tiny_decoder
+from tests.support.notes import Notes
+from tests.support.saved_models import SHAPES, WIDTH, of, save, static
 
 Damage = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
 LAYER = "encoder.layer.1."

@@ -15,8 +15,8 @@ from bench.method import PROFILES
 from bench.records.files import find_records
 from bench.verdicts.claims import Judgement, judge, read_all
 from bench.verdicts.papers import Claim, load_papers
-from tests.claim_files import RUNS, STEP, TRAINED, write, write_seeds, write_toml
-from tests.small import Bench, write_suite
+from tests.support.claims import RUNS, STEP, TRAINED, write, write_seeds, write_toml
+from tests.support.suites import Bench, write_suite
 
 ROOT = Path(__file__).parents[1]
 

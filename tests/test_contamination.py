@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bench.data.contamination import TrainingText, normalise
 from bench.records.files import find_records, read_record
-from tests.small import Bench, write_suite
+from tests.support.suites import Bench, write_suite
 
 
 def test_exact_and_normalised_are_counted_apart() -> None:

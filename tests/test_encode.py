@@ -10,7 +10,7 @@ from bench.core.errors import CellError
 from bench.core.progress import Silent
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
-from tests.notes import Notes
+from tests.support.notes import Notes
 
 
 class Lengths:

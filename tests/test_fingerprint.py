@@ -11,8 +11,8 @@ import pytest
 
 from bench.core import fingerprint
 from bench.core.fingerprint import FileHashes, file_sha256
-from tests.small import Bench, write_suite
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.suites import Bench, write_suite
 
 
 @pytest.fixture(autouse=True)

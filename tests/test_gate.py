@@ -11,9 +11,9 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.verdicts.gate import parse_bounds
-from tests.records import write_edited
-from tests.small import WORDS, Bench
-from tests.stub_methods import Stub
+from tests.support.records import write_edited
+from tests.support.stub_methods import Stub
+from tests.support.suites import WORDS, Bench
 
 
 class Words:

@@ -27,7 +27,7 @@ from bench.suite import (
 from bench.tasks.base import Task
 from bench.tasks.kinds import KINDS, task_class
 from bench.tasks.supervised import SupervisedTask
-from tests.small import write_suite
+from tests.support.suites import write_suite
 
 STS = StsSpec(name="T", kind="sts", data="x")
 

@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from bench.core.errors import UsageError
 from bench.methods.parts.twin import join_towers
 from bench.models.layers import count_layers, cut_layers, layer_vectors
-from tests.tiny import tiny_bert, tiny_decoder
+from tests.support.models import tiny_bert, tiny_decoder
 
 TEXTS = ["a cat", "two dogs run over there", "it"]
 

@@ -11,7 +11,7 @@ import pytest
 from bench.core.cache import Cache
 from bench.core.files import temporary_folder
 from bench.execution.leftovers import find_leftovers, remove_leftovers
-from tests.small import Bench, write_suite
+from tests.support.suites import Bench, write_suite
 
 LEFT = [
     "cache/.hashes.json.bench-0a1b2c3d",

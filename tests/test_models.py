@@ -32,8 +32,8 @@ from bench.method import (
 from bench.models.access import Models
 from bench.models.build import build_encoder
 from bench.models.checkpoints import with_pooling
-from tests.models import local_models
-from tests.tiny import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
+from tests.support.access import local_models
+from tests.support.models import pooler_outputs, tiny_bert, tiny_decoder, tiny_sentence_transformer
 
 TEXTS = ["one", "another one", "a third"]
 

@@ -12,8 +12,8 @@ from sentence_transformers import SentenceTransformer
 from bench.core.progress import Silent
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
-from tests.models import local_models
-from tests.saved_models import PROMPTS, SHAPES, WIDTH, bert, of, save
+from tests.support.access import local_models
+from tests.support.saved_models import PROMPTS, SHAPES, WIDTH, bert, of, save
 
 TEXTS = [
     "a kettle boils",

@@ -16,10 +16,10 @@ from bench.suite import MtebSpec, OwnSpec, load_suite
 from bench.suite.protocol import task_protocol
 from bench.verdicts.protocol import ProtocolError, most_common
 from bench.verdicts.side import refuse_mixed_seeds
-from tests.claim_files import write_toml
-from tests.kinds import FILE, OTHER, Fields, run, write_rows
-from tests.records import record_of, task_of, write_edited
-from tests.small import Bench
+from tests.support.claims import write_toml
+from tests.support.kinds import FILE, OTHER, Fields, run, write_rows
+from tests.support.records import record_of, task_of, write_edited
+from tests.support.suites import Bench
 
 Change = tuple[Fields, Fields]
 TRAIN: Fields = {"train": OTHER}

@@ -13,8 +13,8 @@ from bench.core import fingerprint
 from bench.core.cache import Cache
 from bench.core.sealed import SEAL, damage, make_sealed_folder, seal
 from bench.methods.ensemble.memory import Memory
-from tests.small import Bench, write_suite
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.suites import Bench, write_suite
 
 
 def _filled(folder: Path) -> None:

@@ -17,7 +17,7 @@ from bench.core.spec import parse_method_spec
 from bench.method import MethodInfo, method_class, resolve
 from bench.models import build
 from bench.models.build import code_modules, model_fingerprint
-from tests.stub_methods import Stub
+from tests.support.stub_methods import Stub
 
 MADE_FOR_METHODS = ("bench.methods.", "bench.training.", "bench.transforms.")
 # Imports each adapter anew, and says which modules of ours came with it.

@@ -12,7 +12,7 @@ from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec, wrapping
 from bench.execution.plan import Cell, plan
 from bench.suite import Suite, load_suite
-from tests.small import write_suite
+from tests.support.suites import write_suite
 
 VARIANTS = ("truncate[dim=2]", "random-dims[fraction=0.5]")
 

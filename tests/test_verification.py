@@ -17,10 +17,10 @@ from safetensors.numpy import save
 from bench.records import files as records
 from bench.records.files import read_verified, sha256
 from bench.stats.bootstrap import percentile_interval
-from tests.claim_files import write
-from tests.kinds import OTHER, TASKS, Fields, run, write_rows
-from tests.records import write_edited
-from tests.small import Bench
+from tests.support.claims import write
+from tests.support.kinds import OTHER, TASKS, Fields, run, write_rows
+from tests.support.records import write_edited
+from tests.support.suites import Bench
 
 Content = dict[str, Any]
 Items = dict[str, NDArray[Any]]

@@ -32,7 +32,7 @@ from bench.training.classifiers.trainer import (
     has_to_stop,
     train_classifier,
 )
-from tests.labelled import (
+from tests.support.classifiers import (
     LETTERS,
     Stage,
     fitted,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli.table import _MAKES
-from tests.small import Bench
+from tests.support.suites import Bench
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from bench.api import build_method
 from bench.core.registry import METHODS, names, owner
 from bench.method import LabelledTexts, Predictor, ProbabilityPredictor
 from bench.testing import Finding, check_method
-from tests import stub_methods
+from tests.support import stub_methods
+from tests.support.models import tiny_bert, tiny_decoder
 from tests.support.sets import small_sets, write_sets
-from tests.tiny import tiny_bert, tiny_decoder
 
 TRAINED = "base={base},dev=false,batch_size=8,max_steps=2"
 CLASSIFIER = "base={base},batch_size=8,max_steps=2,max_seq_length=16"

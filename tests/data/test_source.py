@@ -13,8 +13,8 @@ import pytest
 from bench.data import access
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from tests.data.mirror import AT, put
-from tests.small import Bench, write_suite
+from tests.support.mirror import AT, put
+from tests.support.suites import Bench, write_suite
 
 HEAD = 'name = "own"\ntitle = "x"\nconvention = "simcse"\naverage = ["pairs"]\n[[tasks]]\n'
 TASK = 'name = "pairs"\nkind = "sts"\n'

@@ -11,7 +11,7 @@ import pytest
 
 from bench.method.pool import Item
 from bench.methods.ensemble import members, neural
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from bench.methods.ensemble.context_model import (
     prediction_loss,
     probabilities,
 )
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
 
 WIDTH, CONTEXT, TEXTS, TOKENS = 16, 6, 3, 5
 

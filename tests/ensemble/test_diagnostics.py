@@ -16,7 +16,7 @@ from bench.metrics.agreement import disagreement, kappa, q_statistic
 from bench.records.entries import Record
 from bench.report.views.diagnostics import render
 from bench.tasks.diagnostics import alarms, audit, diagnose
-from tests.records import make_record
+from tests.support.records import make_record
 
 FLAGS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=20)
 

@@ -17,9 +17,9 @@ from bench.methods.ensemble import material, members, neural
 from bench.methods.ensemble.pipeline import make_folds
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.records.files import find_records, read_items, read_record
-from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
-from tests.small import Bench
-from tests.tiny import tiny_decoder
+from tests.support.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
+from tests.support.models import tiny_decoder
+from tests.support.suites import Bench
 
 
 def test_no_test_row_is_in_any_fit(base: Path, fits: list[list[Item]]) -> None:

@@ -19,7 +19,7 @@ from bench.method.pool import Item, PoolPredictor
 from bench.methods.ensemble.settings import EnsembleConfig
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.suite import load_suite
-from tests.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
+from tests.support.ensembles import UNLABELLED, ask, built, labelled, rows, spec, suite
 
 SWITCHES: list[dict[str, Any]] = [
     {"cross_attention": "false", **UNLABELLED},

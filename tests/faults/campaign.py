@@ -302,13 +302,13 @@ def _prepare() -> None:
     import bench.training.trainer  # noqa: F401
     from bench.data.graded import Graded
     from bench.methods import conan
-    from tests import made_up_rows, stub_methods, tiny  # noqa: F401
-    from tests.stopping import frequent_checkpoints
+    from tests.support import models, rows, stub_methods  # noqa: F401
+    from tests.support.stopping import frequent_checkpoints
 
     patch = pytest.MonkeyPatch()
     frequent_checkpoints(patch)
-    queries = made_up_rows.QUERIES
-    graded = Graded(made_up_rows.PAIRS, made_up_rows.SCORES)
+    queries = rows.QUERIES
+    graded = Graded(rows.PAIRS, rows.SCORES)
     patch.setattr(conan, "load_retrieval", lambda name, data, limit: queries[:limit])
     patch.setattr(conan, "retrieval_fingerprint", lambda name, data: "made up")
     patch.setattr(conan, "load_graded", lambda data: graded)

@@ -16,7 +16,7 @@ from bench.method import Built, LabelledTexts, method_class, resolve
 from bench.methods.majority import MajorityPredictor
 from bench.models.access import Models
 from bench.models.build import build_encoder
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
 
 TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on."]
 

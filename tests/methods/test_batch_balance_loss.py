@@ -16,9 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 from bench.methods.losses.batch_balance import BatchBalanceLoss, Numbers, retrieval_loss
 from bench.methods.losses.graded import cosent_loss
 from bench.methods.parts.mining import Candidates, HardNegatives, Rule, mine
-from tests.made_up_rows import PAIRS, QUERIES, SCORES
-from tests.tiny import tiny_sentence_transformer
-from tests.two_processes import in_two_processes
+from tests.support.models import tiny_sentence_transformer
+from tests.support.processes import in_two_processes
+from tests.support.rows import PAIRS, QUERIES, SCORES
 
 TAU, BETA, D = 0.1, 0.8, 6
 B, PER_QUERY, M = 5, 2, 4

@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from bench.methods.losses.cross_view import CrossViewLoss, Projector, RingQueue, cross_view_loss
-from tests.tiny import tiny_sentence_transformer
+from tests.support.models import tiny_sentence_transformer
 
 Array = NDArray[np.float64]
 B, K, U = 5, 12, 16

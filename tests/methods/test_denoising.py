@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.losses import CosineSimilarityLo
 from bench.core.errors import CellError
 from bench.methods.losses.denoising import denoising_loss
 from bench.models.checkpoints import load_folder
-from tests.tiny import tiny_bert, tiny_decoder
+from tests.support.models import tiny_bert, tiny_decoder
 
 
 # §10.2

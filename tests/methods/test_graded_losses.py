@@ -30,8 +30,8 @@ from bench.methods.losses.graded import (
 )
 from bench.methods.losses.in_batch import InBatchLoss
 from bench.training.gather import gather_rows
-from tests.tiny import tiny_sentence_transformer
-from tests.two_processes import in_two_processes
+from tests.support.models import tiny_sentence_transformer
+from tests.support.processes import in_two_processes
 
 ROOT = Path(__file__).parents[2]
 PAIRS, WIDTH, TAU = 8, 6, 0.05

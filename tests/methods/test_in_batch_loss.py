@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from bench.methods.losses.in_batch import InBatchLoss
-from tests.tiny import tiny_sentence_transformer
+from tests.support.models import tiny_sentence_transformer
 
 B, U, TAU = 6, 16, 0.05
 LABELS = torch.arange(B)

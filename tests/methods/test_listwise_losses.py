@@ -25,8 +25,8 @@ from bench.methods.losses.multi_positive import (
     paraphrase_loss,
 )
 from bench.models.layers import layer_vectors
-from tests.tiny import tiny_bert, tiny_sentence_transformer
-from tests.two_processes import in_two_processes
+from tests.support.models import tiny_bert, tiny_sentence_transformer
+from tests.support.processes import in_two_processes
 
 ROOT = Path(__file__).parents[2]
 X = torch.tensor([0.9, 0.4, 0.6, 0.1], dtype=torch.float64)

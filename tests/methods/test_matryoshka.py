@@ -27,7 +27,7 @@ from bench.methods.losses.matryoshka import (
     layer_weight,
 )
 from bench.models.layers import layer_vectors
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
 
 LAYERS, WIDTH = 4, 16
 DIMS = (16, 8, 4)

@@ -24,7 +24,7 @@ from bench.methods.losses.task_heads import (
     TaskLoss,
     equal_shares,
 )
-from tests.tiny import tiny_sentence_transformer
+from tests.support.models import tiny_sentence_transformer
 
 WIDTH = 16
 COLUMNS = [

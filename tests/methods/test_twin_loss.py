@@ -24,7 +24,7 @@ from bench.methods.losses.twin import (
     partners,
 )
 from bench.methods.parts.twin import Pair, TwinPass, join_towers, towers
-from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.support.models import tiny_bert, tiny_sentence_transformer
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 TAU = 0.05

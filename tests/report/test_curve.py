@@ -12,7 +12,7 @@ from bench.core.errors import UsageError
 from bench.records.entries import Record
 from bench.report.views.curve import find_curves, render
 from bench.report.views.plot import check_drawable, draw
-from tests.records import make_record
+from tests.support.records import make_record
 
 
 def cut(reduction: str, dim: int, score: float, of: str = "m", **more: object) -> Record:

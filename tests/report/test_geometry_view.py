@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 
 from bench.records.entries import GeometryEntry, Record
 from bench.report.views.geometry import render
-from tests.records import make_record
+from tests.support.records import make_record
 
 SCORES = {"S1": 0.5, "C": 0.3}
 

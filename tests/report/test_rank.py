@@ -17,7 +17,7 @@ from bench.suite import AVERAGE
 from bench.verdicts.difference import LEVEL, difference
 from bench.verdicts.rank import ranks
 from bench.verdicts.side import Side
-from tests.records import items_of, record_of, task_of, write_in
+from tests.support.records import items_of, record_of, task_of, write_in
 
 
 def side(folder: Path, name: str, scores: Sequence[np.ndarray], models: str) -> Side:

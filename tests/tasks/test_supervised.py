@@ -21,8 +21,8 @@ from bench.records.files import find_records, read_items, read_record
 from bench.suite import ClassificationSpec, RelatednessSpec, load_suite
 from bench.tasks.kinds import KINDS, task_class
 from bench.tasks.probes import senteval_relatedness
-from tests.small import WORDS, Bench
-from tests.stub_methods import Stub, _Letters
+from tests.support.stub_methods import Stub, _Letters
+from tests.support.suites import WORDS, Bench
 
 
 class Oracle(_Letters):

@@ -31,7 +31,7 @@ from bench.methods.parts.dropout import (
 from bench.models.checkpoints import load_folder
 from bench.training.heads import append_head
 from bench.training.trainer import TrainSettings, train
-from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.support.models import tiny_bert, tiny_sentence_transformer
 from tests.training.test_trainer import Killed, assert_equal_states, context
 
 LAYERS, WIDTH, P = 2, 16, 0.1

@@ -29,8 +29,8 @@ from bench.models.processes import can_share, check_processes, describe, recall
 from bench.training import trainer
 from bench.training.batches import EpochSampler, GivenBatches
 from bench.training.ranks import check_shares, is_first
-from tests.small import Bench, write_suite
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.suites import Bench, write_suite
 
 ROOT = Path(__file__).parents[2]
 # Batches of 8, 8 and 5 rows.

@@ -22,7 +22,7 @@ from bench.method import BuildContext
 from bench.models.access import Models
 from bench.training.checkpoints import LOSS_FILE
 from bench.training.trainer import TrainSettings, seed_everything, train
-from tests.tiny import tiny_sentence_transformer
+from tests.support.models import tiny_sentence_transformer
 
 PAIRS = [(f"the number {i}", f"{i} is a number with {i % 3}") for i in range(20)]
 SETTINGS = TrainSettings(

@@ -20,7 +20,7 @@ from bench.core.progress import Silent
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
 from bench.methods.parts.twin import TwinPass, cross_attend, cross_weights, join_towers, towers
-from tests.tiny import tiny_bert, tiny_decoder, tiny_sentence_transformer
+from tests.support.models import tiny_bert, tiny_decoder, tiny_sentence_transformer
 
 TEXTS = ["a red kettle", "two dogs run in the rain", "rain", "[CLS] said the dog"]
 POOLINGS = ["cls", "mean"]

@@ -16,7 +16,7 @@ from bench.core.progress import Silent
 from bench.data.access import DataAccess
 from bench.methods.parts.views import fill_masks, replace_one_word, synonyms
 from bench.models.access import Models
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
 
 TABLE = {"farm": ("ranch",), "dog": ("hound", "mutt")}
 

@@ -27,8 +27,8 @@ from bench.records.entries import Record
 from bench.records.files import find_records, read_record
 from bench.verdicts.claims import find_part
 from bench.verdicts.papers import Claim
-from tests.small import WORDS, Bench, write_suite
-from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.support.models import tiny_bert, tiny_sentence_transformer
+from tests.support.suites import WORDS, Bench, write_suite
 
 TEXTS = ["a red kettle", "two dogs run", "rain", "nothing much to say, but at some length"]
 

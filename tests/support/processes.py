@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def in_two_processes(work: Callable[[int, Path], Any], folder: Path) -> list[Any]:

@@ -131,7 +131,7 @@ def register() -> None:
     """Add the stubs to the registry of this process."""
     entries = registry._entries(registry.METHODS)
     for name, cls in STUBS.items():
-        entries[name] = [EntryPoint(name, f"tests.stub_methods:{cls}", registry.METHODS)]
+        entries[name] = [EntryPoint(name, f"tests.support.stub_methods:{cls}", registry.METHODS)]
 
 
 if __name__ == "__main__":

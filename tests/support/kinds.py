@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.small import WORDS, Bench
+from tests.support.suites import WORDS, Bench
 
 # Values as TOML; None drops the field.
 Fields = Mapping[str, str | None]

@@ -27,11 +27,12 @@ from sentence_transformers.sentence_transformer.modules import (
 )
 from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
 
-from tests import small
-from tests.tiny import tiny_bert, tiny_decoder
+from tests.support import suites
+from tests.support.models import tiny_bert, tiny_decoder
 
 WIDTH = 16
-WORDS = [*small.WORDS, "a", "kettle", "dog", "boils", "runs", "over", "there", "red", "it", "barks"]
+OTHERS = ["a", "kettle", "dog", "boils", "runs", "over", "there", "red", "it", "barks"]
+WORDS = [*suites.WORDS, *OTHERS]
 PROMPTS = {"query": "find this: ", "document": "text: ", "short": "in short: "}
 Make = Callable[[Path], SentenceTransformer]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.stats.bootstrap import percentile_interval
-from tests.records import items_of, record_of, task_of, write_in
+from tests.support.records import items_of, record_of, task_of, write_in
 
 RUNS = Path("results/runs")
 TRAINED = {"sct", "simcse"}
