@@ -16,10 +16,10 @@ LONG: Mapping[str, int] = {
     "bench/execution/recording.py make_record": 66,
     "bench/training/trainer.py train": 81,
     "tests/cli/test_data.py": 440,
-    "tests/data/test_steps.py": 430,
+    "tests/data/steps/test_steps.py": 430,
     "tests/methods/test_token_prepending.py": 503,
     "tests/tasks/test_supervised.py": 444,
-    "tests/training/test_dropout.py": 431,
+    "tests/methods/parts/test_dropout.py": 431,
 }
 
 

@@ -28,7 +28,7 @@ from bench.models.layers import layer_vectors
 from tests.support.models import tiny_bert, tiny_sentence_transformer
 from tests.support.processes import in_two_processes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 X = torch.tensor([0.9, 0.4, 0.6, 0.1], dtype=torch.float64)
 Y = torch.tensor([1.0, 0.6, 0.4, 0.0], dtype=torch.float64)
 T, TAU, WIDTH = 0.05, 0.5, 6

@@ -33,7 +33,7 @@ from bench.training.gather import gather_rows
 from tests.support.models import tiny_sentence_transformer
 from tests.support.processes import in_two_processes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAIRS, WIDTH, TAU = 8, 6, 0.05
 FIRST = ["a red kettle", "two dogs run", "rain", "the old farm"]
 SECOND = ["the kettle is red", "it rains", "drizzle", "an iron bridge"]

@@ -9,7 +9,7 @@ from bench.tasks.probes import protocols
 from bench.tasks.probes.base import Examples
 from bench.tasks.probes.logistic import Logistic
 from bench.tasks.probes.senteval_torch import SentEvalTorch
-from tests.probes.test_protocols import blobs
+from tests.tasks.probes.test_protocols import blobs
 
 REGS = (1e-5, 1e-4, 1e-3, 1e-2)
 

@@ -18,7 +18,7 @@ from bench.verdicts.papers import Claim, load_papers
 from tests.support.claims import RUNS, STEP, TRAINED, write, write_seeds, write_toml
 from tests.support.suites import Bench, write_suite
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def claim(**changes: Any) -> Claim:
