@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -115,3 +115,42 @@ def test_a_package_of_one_line_is_found() -> None:
         "who lives there?",
         "what may it import?",
     ]
+
+
+# Folders of tests that are of no room: contracts, what tests share, runs of a kind of their own.
+BESIDE = {
+    "contract",
+    "faults",
+    "perf",
+    "plugin_package",
+    "reference",
+    "support",
+    "types",
+}
+# Tests of the tree as a whole, and of what is at the root of bench.
+WHOLE = {"api", "architecture", "bisect", "linters", "packaging", "rooms", "sizes", "workflows"}
+
+
+def homeless(tests: Path, packages: Iterable[str]) -> list[str]:
+    """Test files that lie in the folder of no package, by their path."""
+    folders = {name.removeprefix(f"{FACE}.").replace(".", "/") for name in packages}
+    found = []
+    for path in sorted(tests.rglob("test_*.py")):
+        name, folder = path.relative_to(tests), path.parent.relative_to(tests).as_posix()
+        at_home = folder in folders or name.parts[0] in BESIDE
+        if folder == ".":
+            at_home = path.stem.removeprefix("test_") in WHOLE
+        if not at_home:
+            found.append(name.as_posix())
+    return found
+
+
+def test_tests_lie_in_the_folder_of_their_room() -> None:
+    assert homeless(ROOT / "tests", PACKAGES) == []
+
+
+def test_a_test_in_no_room_is_found(tmp_path: Path) -> None:
+    for name in ("test_new.py", "test_api.py", "core/test_spec.py", "kitchen/test_oven.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert homeless(tmp_path, ["bench", "bench.core"]) == ["kitchen/test_oven.py", "test_new.py"]
