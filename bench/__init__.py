@@ -1,4 +1,10 @@
-"""sentence-bench: train, evaluate and compare methods that make sentence embeddings."""
+"""sentence-bench: train, evaluate and compare methods that make sentence embeddings.
+
+Here are two functions of ``api``, for who runs it from Python, handed out when they are asked for,
+and a package for each room of the house. Which room stands above which is told, and kept, by
+``tests/test_architecture.py``: a room imports only those below it, and each says which ones. A new
+room is a package with such a docstring, and a name in that test and in pyproject.toml.
+"""
 
 from __future__ import annotations
 

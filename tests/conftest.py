@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.cli.main import main
-from tests import stub_methods
-from tests.small import Bench
+from tests.support import stub_methods
+from tests.support.suites import Bench
 
 if TYPE_CHECKING:
-    from tests.labelled import Stage
+    from tests.support.classifiers import Stage
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -70,7 +70,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random BERT, saved as what a base is."""
-    from tests.tiny import tiny_bert
+    from tests.support.models import tiny_bert
 
     return tiny_bert(tmp_path_factory.mktemp("base") / "tiny")
 
@@ -78,6 +78,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
     """What each training of a classifier started from and left."""
-    from tests.labelled import note_stages
+    from tests.support.classifiers import note_stages
 
     return note_stages(monkeypatch)

@@ -8,8 +8,8 @@ import pytest
 
 import bench
 from bench.core.errors import UsageError
-from tests import stub_methods
-from tests.small import write_suite
+from tests.support import stub_methods
+from tests.support.suites import write_suite
 
 
 def test_methods_may_be_one_text(tmp_path: Path) -> None:

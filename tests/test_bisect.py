@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.small import WORDS, Bench
+from tests.support.suites import WORDS, Bench
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 

@@ -31,7 +31,7 @@ from bench.method import (
     resolve,
 )
 from bench.training import language, trainer
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
 
 # Settings in which more is read than by default, and such as fit random models.
 SPECS = (

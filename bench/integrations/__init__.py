@@ -1,4 +1,7 @@
-"""Outward only: methods as models of mteb and SentEval, records as result files of mteb.
+"""Outward only: methods as models of other libraries, records as files that these read.
 
-Nothing below imports from here. Tasks of mteb that we run are in ``bench.tasks.mteb``.
+Methods as models of mteb (``mteb``) and of SentEval (``senteval``), and records as result files of
+mteb (``mteb_results``). Imported are api, execution, tasks, method, encoding, records and core.
+Tasks of mteb that we run are in ``bench.tasks.mteb``. A new library that is to use our methods is a
+file here, and only the command line imports it.
 """

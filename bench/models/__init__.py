@@ -2,6 +2,6 @@
 
 Checkpoints in folders and on the hub (``checkpoints``, ``checkpoint_files``, ``loading``), their
 layers, building under a fingerprint (``build``), access by name (``access``), and one training in
-several processes (``processes``, ``worker``). Imported are method, encoding, data and core. What a
-checkpoint can look like is added here; what is trained on it is not.
+several processes (``processes``, ``worker``). Imported are method, encoding, data and core. A new
+form that checkpoints come in is read here; what is trained on them is not.
 """

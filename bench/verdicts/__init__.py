@@ -2,6 +2,6 @@
 
 All seeds of a method (``side``), two of them (``difference``), many (``rank``), a baseline
 (``gate``), what papers claim and whether it holds (``papers``, ``claims``), and by which protocols
-scores may be compared (``protocol``). Imported are records, suite, statistics and core; nothing is
-rendered here. A new question to records is a file here, its answer's words a file in the report.
+scores may be compared (``protocol``). Imported are method, suite, records, stats and core; nothing
+is rendered here. A new question to records is a file here, its answer's words one in the report.
 """

@@ -1,5 +1,8 @@
-"""Machinery of one method or two: towers, mined negatives, mixtures, views, prompts.
+"""Machinery of one method or two, besides losses.
 
-What every method shares is in ``bench.training``; what a third method comes to need moves there.
-Nobody but methods imports from here.
+Towers (``twin``), mined negatives (``mining``), mixtures of sets (``mixture``) and of checkpoints
+(``fusion``), ``views`` of a text, dropout that changes (``dropout``), prompts and what is put
+before a text (``prompts``, ``prepending``), and decoders (``causal``). Imported are training,
+models, method, encoding, data and core, and nobody but methods imports from here. A new part is a
+file here; what a third method comes to need moves to ``bench.training``.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small import write_suite
+from tests.support.suites import write_suite
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from bench.core import registry
 from bench.method import Method, MethodInfo
-from tests.small import Bench
+from tests.support.suites import Bench
 
 
 class WithoutBuild(Method):

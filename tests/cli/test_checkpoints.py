@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import BertForSequenceClassification
 
-from tests.saved_models import SHAPES, save
-from tests.small import Bench
-from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.support.models import tiny_bert, tiny_sentence_transformer
+from tests.support.saved_models import SHAPES, save
+from tests.support.suites import Bench
 
 
 def test_saved_and_bare_folders_load_and_never_train(

@@ -15,9 +15,9 @@ from bench.core import registry
 from bench.execution.runner import Outcome
 from bench.method import MethodConfig, MethodInfo
 from bench.records.files import find_records
-from tests.claim_files import RUNS, STEP, write, write_seeds, write_toml
-from tests.small import Bench
-from tests.stub_methods import Stub
+from tests.support.claims import RUNS, STEP, write, write_seeds, write_toml
+from tests.support.stub_methods import Stub
+from tests.support.suites import Bench
 
 pytestmark = pytest.mark.usefixtures("suite")
 

@@ -27,8 +27,8 @@ from bench.data.convert import convert
 from bench.data.rows import read_rows, rows_sha256, write_rows
 from bench.suite import KINDS, load_suite, row_columns
 from bench.tasks.rows import task_sha256
-from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, files, put, serve
-from tests.small import Bench
+from tests.support.mirror import NAME, ROWS, Served, add, archive, dataset, files, put, serve
+from tests.support.suites import Bench
 
 TRAIN = f"{NAME}/train.jsonl.gz"
 TEST = f"{NAME}/test.jsonl.gz"

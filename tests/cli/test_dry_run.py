@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small import Bench
+from tests.support.suites import Bench
 
 
 @pytest.mark.parametrize(

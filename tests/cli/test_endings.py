@@ -14,7 +14,7 @@ import click
 import pytest
 
 from bench.cli import main
-from tests.small import Bench, write_suite
+from tests.support.suites import Bench, write_suite
 
 ROOT = Path(__file__).parents[2]
 RECORDS = ROOT / "results/baselines/mini"
@@ -36,7 +36,7 @@ def _environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def _shell(folder: Path, line: str, **more: str) -> subprocess.CompletedProcess[bytes]:
-    command = line.replace("bench ", f"{sys.executable} -m tests.stub_methods ")
+    command = line.replace("bench ", f"{sys.executable} -m tests.support.stub_methods ")
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
         cwd=folder,
@@ -93,7 +93,7 @@ def test_what_an_encoding_has_no_sign_for_is_replaced(tmp_path: Path, encoding: 
 def _stopped(folder: Path, number: int, *, hang_up_ignored: bool = False) -> tuple[int, str, str]:
     flag = folder / "flag"
     arguments = ["run", "--suite", write_suite(folder), "--batch-size", "5"]
-    command = [sys.executable, "-m", "tests.stub_methods", *map(str, arguments)]
+    command = [sys.executable, "-m", "tests.support.stub_methods", *map(str, arguments)]
     command = ["nohup", *command] if hang_up_ignored else command
     with subprocess.Popen(
         [*command, "--methods", f"good,slow[flag={flag}]"],
@@ -228,7 +228,7 @@ def test_without_a_home_there_is_a_cache_all_the_same(
 @pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [2, 20, 60])
 def test_a_disk_that_gets_full_in_a_training(tmp_path: Path, kilobytes: int) -> None:
-    from tests.tiny import tiny_bert
+    from tests.support.models import tiny_bert
 
     suite, base = write_suite(tmp_path), tiny_bert(tmp_path / "tiny")
     spec = f"sct[base={base},max_steps=3]"

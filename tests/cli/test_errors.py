@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.small import Bench, write_suite
+from tests.support.suites import Bench, write_suite
 
 
 def _last_line(text: str) -> str:
@@ -310,7 +310,7 @@ def test_what_libraries_warn_of_is_one_line(suite: Path, tmp_path: Path, ci: str
     # Behind all else on the path: what is installed answers, not the checkout.
     start = (
         f"import runpy, sys; sys.path.append({str(Path(__file__).parents[2])!r}); "
-        "runpy.run_module('tests.stub_methods', run_name='__main__')"
+        "runpy.run_module('tests.support.stub_methods', run_name='__main__')"
     )
     command = [sys.executable, "-c", start, "run", "--suite", suite]
     environment = {

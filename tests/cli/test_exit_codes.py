@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.cli.ending import end_by_signals
-from tests import stub_methods
-from tests.small import Bench, write_suite
+from tests.support import stub_methods
+from tests.support.suites import Bench, write_suite
 
 ROOT = Path(__file__).parents[2]
 RUN = ("run", "--suite", "small.toml", "--methods")

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from bench.core import registry
-from tests.small import Bench
+from tests.support.suites import Bench
 
 
 def test_every_method_and_suite_has_a_row(bench: Bench) -> None:

@@ -14,8 +14,8 @@ from bench.data.rows import rows_sha256
 from bench.execution.provision import find_needs
 from bench.records.files import find_records, read_record
 from bench.suite import load_suites
-from tests.data.mirror import AT, Served, add, files, put, serve
-from tests.small import Bench
+from tests.support.mirror import AT, Served, add, files, put, serve
+from tests.support.suites import Bench
 
 STS = {"sts/sts12", "sts/sts13", "sts/sts14", "sts/sts15", "sts/sts16", "sts/stsb", "sts/sick"}
 PARAPHRASE = {f"paraphrase/{name}" for name in ("asset", "multi30k_captions", "quora", "wikisplit")}

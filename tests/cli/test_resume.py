@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.records.files import find_records, read_items
-from tests.small import Bench
+from tests.support.suites import Bench
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +60,7 @@ def _spawn(arguments: list[str], tmp_path: Path) -> subprocess.Popen[bytes]:
     path.mkdir()
     (path / "tests").symlink_to(ROOT / "tests")
     env = {**os.environ, "BENCH_CACHE": str(tmp_path / "cache"), "PYTHONPATH": str(path)}
-    command = [sys.executable, "-m", "tests.stub_methods", *arguments]
+    command = [sys.executable, "-m", "tests.support.stub_methods", *arguments]
     return subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
 
 
@@ -124,7 +124,7 @@ def test_death_while_writing_leaves_no_half_cell(
 def test_kill_during_training_equals_never_killed(
     bench: Bench, suite: Path, tmp_path: Path
 ) -> None:
-    from tests.tiny import tiny_bert
+    from tests.support.models import tiny_bert
 
     base = tiny_bert(tmp_path / "tiny")
     spec = f"sct[base={base},max_steps=150]"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small import Bench
+from tests.support.suites import Bench
 
 CLI = Path(__file__).parents[2] / "bench/cli"
 # Turns red, clears the screen by C1, turns writing round, ends a line of Unicode, is a formula.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.records import write_edited
-from tests.small import Bench
+from tests.support.records import write_edited
+from tests.support.suites import Bench
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli import table
 from bench.report import views
-from tests.small import Bench
+from tests.support.suites import Bench
 
 
 @pytest.fixture

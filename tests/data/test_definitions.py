@@ -16,7 +16,7 @@ from bench.data.definitions import (
     part_of,
     word_ids,
 )
-from tests.tiny import tiny_bert, tiny_decoder
+from tests.support.models import tiny_bert, tiny_decoder
 
 GOOD = "tea\ta hot drink\n\ncat\ta small animal\ntea\ta leaf\ntea\ta hot drink\nice cream\tfrozen\n"
 

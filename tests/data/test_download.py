@@ -23,7 +23,7 @@ from bench.data.download import Downloads, check_mirror
 from bench.data.fetch import Fetcher
 from bench.data.rows import read_rows
 from bench.data.sources import RemoteFile
-from tests.data.mirror import NAME, ROWS, Served, add, archive, dataset, put, serve
+from tests.support.mirror import NAME, ROWS, Served, add, archive, dataset, put, serve
 
 BODY = bytes(range(256)) * 2_000
 SIZE = len(BODY)

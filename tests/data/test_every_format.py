@@ -13,8 +13,8 @@ import pytest
 
 from bench.data.catalog import Dataset
 from bench.data.rows import read_rows, rows_sha256
-from tests.data.mirror import AT, add, serve
-from tests.small import Bench
+from tests.support.mirror import AT, add, serve
+from tests.support.suites import Bench
 
 
 def _zip(name: str, content: bytes) -> bytes:

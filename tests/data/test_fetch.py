@@ -20,7 +20,7 @@ from bench.data.fetch import Fetcher, Table
 from bench.data.places import state
 from bench.data.rows import read_rows, rows_sha256, write_rows
 from bench.data.sources import FilesSource
-from tests.data.mirror import AT, COLUMNS, NAME, ROWS, add, archive, dataset, files, put, source
+from tests.support.mirror import AT, COLUMNS, NAME, ROWS, add, archive, dataset, files, put, source
 
 TRAIN = SplitRef(NAME, "train")
 TEST = SplitRef(NAME, "test")

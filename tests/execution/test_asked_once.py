@@ -14,7 +14,7 @@ from bench.data import corpora
 from bench.execution import runner, suites
 from bench.models import access
 from bench.records import files
-from tests.small import Bench, write_suite
+from tests.support.suites import Bench, write_suite
 
 
 @pytest.fixture

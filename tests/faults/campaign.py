@@ -302,13 +302,13 @@ def _prepare() -> None:
     import bench.training.trainer  # noqa: F401
     from bench.data.graded import Graded, GradedPairs
     from bench.data.retrieval import Queries
-    from tests import made_up_rows, stub_methods, tiny  # noqa: F401
-    from tests.stopping import frequent_checkpoints
+    from tests.support import models, rows, stub_methods  # noqa: F401
+    from tests.support.stopping import frequent_checkpoints
 
     patch = pytest.MonkeyPatch()
     frequent_checkpoints(patch)
-    queries = made_up_rows.QUERIES
-    graded = Graded(made_up_rows.PAIRS, made_up_rows.SCORES)
+    queries = rows.QUERIES
+    graded = Graded(rows.PAIRS, rows.SCORES)
     patch.setattr(Queries, "load", lambda self, data: queries[: self.limit])
     patch.setattr(GradedPairs, "load", lambda self, data: graded)
     for read in (Queries, GradedPairs):

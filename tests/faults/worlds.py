@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.small import write_suite
+from tests.support.suites import write_suite
 
 # What differs between runs that measure the same.
 _TIMES = ("timings", "peak_memory_bytes", "created", "machine", "record_sha256")
@@ -42,7 +42,7 @@ class Scenario:
 
 def make(folder: Path) -> Path:
     """Make the world that every scenario starts from."""
-    from tests.tiny import tiny_bert
+    from tests.support.models import tiny_bert
 
     folder.mkdir(parents=True)
     write_suite(folder)

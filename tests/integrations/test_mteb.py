@@ -18,7 +18,7 @@ from bench.suite import load_suite
 from bench.suite.mteb import make_suite
 from bench.tasks import mteb_rows
 from bench.tasks.mteb import MtebTask
-from tests.small import WORDS, Bench, write_suite
+from tests.support.suites import WORDS, Bench, write_suite
 
 REVISION = "c5691e3c48741d5f83b5cc8e630653d7a8cfc048"
 

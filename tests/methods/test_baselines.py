@@ -15,9 +15,9 @@ from bench.core.spec import parse_method_spec
 from bench.method import Built, LabelledTexts, method_class, resolve
 from bench.methods import minilm
 from bench.methods.majority import MajorityPredictor
-from tests.labelled import asked, probable
-from tests.models import local_models
-from tests.tiny import tiny_bert
+from tests.support.access import local_models
+from tests.support.classifiers import asked, probable
+from tests.support.models import tiny_bert
 
 TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on."]
 

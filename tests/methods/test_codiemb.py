@@ -24,8 +24,8 @@ from bench.methods.parts import fusion
 from bench.methods.parts.mixture import Mixture
 from bench.metrics.pearson import pearson
 from bench.training import trainer
-from tests.stopping import frequent_checkpoints, stopped_and_run_again
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 LETTERS = "abcde"

@@ -19,9 +19,9 @@ from bench.data.graded import Graded, GradedPairs
 from bench.data.retrieval import Queries
 from bench.method import Built, resolve
 from bench.methods.conan import Conan, task_batches
-from tests.made_up_rows import PAIRS, QUERIES, SCORES
-from tests.stopping import frequent_checkpoints, stopped_and_run_again
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.rows import PAIRS, QUERIES, SCORES
+from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 # Stands for a build whose data is made up.

@@ -19,7 +19,7 @@ from bench.methods.decoder_mini import DecoderMini
 from bench.methods.parts import causal
 from bench.records.files import find_records, read_record
 from bench.training import language, watching
-from tests.small import Bench, write_suite
+from tests.support.suites import Bench, write_suite
 
 SENTENCES = [f"The {a} sees a {b}, and the {b} runs." for a in "abcdefghij" for b in "klmnopqrst"]
 TEXTS = ["The a sees a k", "rain", "the B runs"]

@@ -38,8 +38,8 @@ from bench.methods.losses.definitions import (
     tied_logits,
 )
 from bench.models.checkpoints import load_folder
-from tests.stopping import frequent_checkpoints, stopped_and_run_again
-from tests.tiny import tiny_bert, tiny_llama
+from tests.support.models import tiny_bert, tiny_llama
+from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 # Each word is told by a pair of features.
 FIRST, SECOND = ("red", "blue", "green", "pink", "grey", "black"), ("big", "wet", "old", "hot")

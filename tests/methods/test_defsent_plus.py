@@ -31,8 +31,8 @@ from bench.metrics.isotropy import isoscore
 from bench.models.checkpoints import load_folder
 from bench.training import trainer
 from bench.training.heads import fresh_linear
-from tests.stopping import Stopped, frequent_checkpoints
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.stopping import Stopped, frequent_checkpoints
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 ENTRIES = [

@@ -18,8 +18,8 @@ from bench.method import Built, lineage, resolve
 from bench.methods.jtcse import JTCSE
 from bench.training import trainer
 from bench.training.watching import DevEvaluator
-from tests.stopping import frequent_checkpoints, stopped_and_run_again
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 

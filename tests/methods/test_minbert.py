@@ -21,9 +21,9 @@ from bench.method import LabelledTexts, Method, resolve
 from bench.methods.minbert import MinBert, MinBertEncoder
 from bench.models.checkpoints import load_folder
 from bench.records.files import find_records, read_record
-from tests.labelled import asked
-from tests.small import Bench
-from tests.tiny import tiny_bert
+from tests.support.classifiers import asked
+from tests.support.models import tiny_bert
+from tests.support.suites import Bench
 
 LETTERS = "aekqz"
 LEARNS = {"pooling": "mean", "lr": 2e-2, "epochs": 8}

@@ -19,7 +19,7 @@ from bench.method import resolve
 from bench.methods import pcc_tuning
 from bench.metrics.pearson import pearson
 from bench.training.template import prompt_length
-from tests.tiny import tiny_bert, tiny_llama
+from tests.support.models import tiny_bert, tiny_llama
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 LETTERS = "abcdefghij"

@@ -9,8 +9,8 @@ import pytest
 
 from bench.api import build_method
 from bench.data.graded import Graded, GradedPairs
-from tests.stopping import frequent_checkpoints, stopped_and_run_again
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 METHODS = {

@@ -14,7 +14,7 @@ from torch.nn import functional
 from bench.api import build_method
 from bench.methods.losses.cross_view import CrossViewLoss, cross_view_loss
 from bench.methods.losses.distilled_view import DistilledViewLoss
-from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.support.models import tiny_bert, tiny_sentence_transformer
 
 N, B, U, K = 12, 4, 16, 6
 TEXTS = ["a red kettle", "two dogs run", "rain"]

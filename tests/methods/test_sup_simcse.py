@@ -19,7 +19,7 @@ from bench.methods.sup_simcse import SupSimCSE
 from bench.training import trainer
 from bench.training.template import prompt_length
 from bench.training.trainer import TrainSettings
-from tests.tiny import pooler_outputs, tiny_bert, tiny_llama
+from tests.support.models import pooler_outputs, tiny_bert, tiny_llama
 from tests.training.test_trainer import Killed, assert_equal_states, context
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]

@@ -20,7 +20,7 @@ from bench.methods.three_phase import ThreePhase
 from bench.models.checkpoints import load_folder
 from bench.training.classifiers.rows import make_rows
 from bench.training.watching import DevEvaluator
-from tests.labelled import (
+from tests.support.classifiers import (
     Stage,
     asked,
     fitted,
@@ -30,7 +30,7 @@ from tests.labelled import (
     spec,
     stopped,
 )
-from tests.small import Bench, write_suite
+from tests.support.suites import Bench, write_suite
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

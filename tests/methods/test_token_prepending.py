@@ -34,7 +34,7 @@ from bench.methods.parts.prompts import PLACEHOLDER, PROMPTS, prepared
 from bench.methods.token_prepending import PUBLISHED, TokenPrepending
 from bench.models.layers import find_blocks
 from bench.verdicts.papers import load_papers
-from tests.tiny import tiny_bert, tiny_decoder
+from tests.support.models import tiny_bert, tiny_decoder
 
 LAYERS = 4
 WORDS = ["A", "red", "kettle", "sings", "while", "two", "dogs", "run", "in", "rain", "and", "snow"]

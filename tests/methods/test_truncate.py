@@ -14,8 +14,8 @@ from bench.core.spec import parse_method_spec
 from bench.method import resolve
 from bench.methods.truncate import Truncate
 from bench.records.files import find_records, read_record
-from tests.small import Bench, write_suite
-from tests.tiny import tiny_bert
+from tests.support.models import tiny_bert
+from tests.support.suites import Bench, write_suite
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 

@@ -17,7 +17,7 @@ from bench.core.errors import UsageError
 from bench.data.corpora import NamedCorpus
 from bench.methods.parts.dropout import thaw_adaptive
 from bench.training.heads import fresh_linear
-from tests.tiny import pooler_outputs, tiny_bert
+from tests.support.models import pooler_outputs, tiny_bert
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 

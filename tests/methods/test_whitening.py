@@ -24,7 +24,7 @@ from bench.tasks.probes import protocols
 from bench.tasks.probes.mapped import MappedProbe
 from bench.transforms import covariance
 from bench.transforms.covariance import Kind, fit_whitening
-from tests.small import Bench
+from tests.support.suites import Bench
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.stats.bootstrap import percentile_interval
-from tests.records import items_of, record_of, task_of, write_in
+from tests.support.records import items_of, record_of, task_of, write_in
 
 TASKS, RESAMPLES, TARGET = "abc", 1000, 10.0
 

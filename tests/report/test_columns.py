@@ -14,7 +14,7 @@ from bench.report.columns import COLUMNS, Column
 from bench.report.export import to_csv, to_json
 from bench.report.table import Table, load_tables
 from bench.report.text import render
-from tests.records import record_of, task_of, write_in
+from tests.support.records import record_of, task_of, write_in
 
 
 @pytest.fixture

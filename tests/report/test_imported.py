@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from bench.stats.bootstrap import percentile_interval
-from tests.records import items_of, record_of, task_of, write_in
-from tests.small import Bench
+from tests.support.records import items_of, record_of, task_of, write_in
+from tests.support.suites import Bench
 
 RESULTS = Path("mteb")
 

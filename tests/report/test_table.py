@@ -21,7 +21,7 @@ from bench.report.table import load_tables
 from bench.report.text import render
 from bench.report.views import phenomena
 from bench.stats.bootstrap import percentile_interval
-from tests.records import edit, items_of, record_of, task_of, write_in
+from tests.support.records import edit, items_of, record_of, task_of, write_in
 
 
 def write(folder: Path, spec: str, average: float, **changes: Any) -> Path:

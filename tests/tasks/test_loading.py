@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.data.rows import Row, write_rows
 from bench.tasks.loading import spread
-from tests.small import Bench
+from tests.support.suites import Bench
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(2, 80))

@@ -23,8 +23,8 @@ from bench.records.files import find_records, read_items, read_record
 from bench.suite import KINDS, ClassificationSpec, TaskSpec, load_suite
 from bench.tasks.base import Predictions
 from bench.tasks.kinds import task_class
-from tests.small import WORDS, Bench
-from tests.stub_methods import Stub, _Letters
+from tests.support.stub_methods import Stub, _Letters
+from tests.support.suites import WORDS, Bench
 
 ENTRY: TypeAdapter[TaskSpec] = TypeAdapter(TaskSpec)
 

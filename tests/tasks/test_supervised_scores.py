@@ -17,8 +17,8 @@ from bench.records.files import find_records, read_items, read_record
 from bench.suite import RelatednessSpec, load_suite
 from bench.tasks.kinds import KINDS, task_class
 from bench.tasks.probes import senteval_relatedness
-from tests.small import Bench
-from tests.stub_methods import Stub, _Letters
+from tests.support.stub_methods import Stub, _Letters
+from tests.support.suites import Bench
 
 SCORES = {"train": [1, 2.5, 4], "dev": [0.5, 3], "test": [0, 1, 2.5, 4, 5, 1.5]}
 PREDICTED = [0.25, 1.5, 2.0, 3.5, 4.75, 2.0]

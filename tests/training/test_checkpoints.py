@@ -19,8 +19,8 @@ from bench.training.classifiers.settings import ClassifierConfig
 from bench.training.classifiers.trainer import train_classifier
 from bench.training.finite import FiniteTrainer
 from bench.training.language import LanguageSettings, train_language_model
-from tests.labelled import made
-from tests.tiny import tiny_bert, tiny_sentence_transformer
+from tests.support.classifiers import made
+from tests.support.models import tiny_bert, tiny_sentence_transformer
 from tests.training.test_trainer import SETTINGS, assert_equal_states, context, run
 
 DEV = [

@@ -19,7 +19,7 @@ from bench.training.heads import append_head
 from bench.training.lora import add_lora, merge_lora
 from bench.training.template import apply_template
 from bench.training.trainer import TRAINED_FILE, TrainSettings, seed_everything, train
-from tests.tiny import tiny_decoder
+from tests.support.models import tiny_decoder
 from tests.training.test_trainer import PAIRS, Contrast, Killed, assert_equal_states, context
 
 TEXTS = ["a red kettle", "two dogs run", "rain " * 9]

@@ -23,7 +23,7 @@ from bench.core.progress import Silent
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
 from bench.training.template import TEMPLATES, apply_template, prompt_length
-from tests.tiny import tiny_bert, tiny_decoder, tiny_llama
+from tests.support.models import tiny_bert, tiny_decoder, tiny_llama
 
 KINDS = ["llama", "mistral", "qwen2", "opt", "gpt2"]
 TEXTS = ["a red kettle", "Two dogs run. They are fast!", "rain", "word " * 30]

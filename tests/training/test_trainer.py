@@ -21,8 +21,8 @@ from bench.data.access import DataAccess
 from bench.method import BuildContext
 from bench.training.checkpoints import LOSS_FILE
 from bench.training.trainer import TrainSettings, seed_everything, train
-from tests.models import local_models
-from tests.tiny import tiny_sentence_transformer
+from tests.support.access import local_models
+from tests.support.models import tiny_sentence_transformer
 
 PAIRS = [(f"the number {i}", f"{i} is a number with {i % 3}") for i in range(20)]
 SETTINGS = TrainSettings(

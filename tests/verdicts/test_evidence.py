@@ -17,9 +17,9 @@ from bench.records.files import find_records, read_items, read_record
 from bench.stats.mcnemar import are_votes
 from bench.verdicts.difference import _shared_evidence, difference
 from bench.verdicts.side import Side
-from tests.kinds import OTHER, TASKS, Fields, run, write_rows
-from tests.records import write_edited
-from tests.small import Bench
+from tests.support.kinds import OTHER, TASKS, Fields, run, write_rows
+from tests.support.records import write_edited
+from tests.support.suites import Bench
 
 BASELINES = Path(__file__).parents[2] / "results" / "baselines"
 METHODS = {

@@ -1,8 +1,10 @@
 """How public files say their rows: a reader for each format, which knows no data set.
 
-A reader is a model of pydantic, so that a catalog or a suite names it with its options; ``read``
+Tables (``tables``), lines (``lines``), marked-up text (``marked``) and how files are ``opened``. A
+reader is a model of pydantic, so that a catalog or a suite names it with its options; ``read``
 makes rows of files in their order. Values stay texts: what they mean is for ``bench.data.steps``.
-A new format is a class in one of these files, and a line in ``Format``.
+Imported are core and ``bench.data.rows``. A new format is a class in one of these files, and a line
+in ``Format``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """What becomes of rows between a source and the catalog: small steps that a catalog puts together.
 
-A step is a model of pydantic with its options, and ``apply`` maps rows to rows; none knows a data
-set. A new step is a class in ``single`` or ``several``, and a line in ``Step``.
+Steps on each row by itself (``single``) and on all together (``several``), which share ``base``. A
+step is a model of pydantic with its options, and ``apply`` maps rows to rows; none knows a data
+set. Imported are core and ``bench.data.rows``. A new step is a class in ``single`` or ``several``,
+and a line in ``Step``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Views of the records of a suite: ``VIEWS``, one a file, each with the same ``render``.
 
-``page`` has what they share. Imported are verdicts, records and core. A new view is a file here
-and an entry in ``VIEWS``, from which ``bench table --view`` has its choice, help and dispatch.
+Scores by phenomenon (``phenomena``), by layer and dimension (``grid``), by size (``curve``, drawn
+by ``plot``), geometry and diagnostics; ``page`` has what they share. Imported are verdicts, records
+and core, and of the report its table and text. A new view is a file here and an entry in ``VIEWS``,
+from which ``bench table --view`` has its choice, help and dispatch.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Classifiers that methods train on the labelled rows of a task.
 
-Settings, the base class (``method``), its training (``trainer``), rows, and what is kept of models
-(``saved``).
+Their settings (``settings``), the base class and its stages (``method``), the training of a stage
+(``trainer``), rows of texts and labels (``rows``), and what is kept of models (``saved``). Imported
+are models, method, data and core, and what all trainings share. A new stage that several methods
+have goes here; one that a single method has stays in its adapter.
 """
