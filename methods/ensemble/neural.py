@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor, nn
 
 from bench.core.errors import CellError, UsageError
-from bench.core.progress import quiet_libraries
+from bench.core.libraries import quiet_libraries
 from bench.method import BuildContext
 from bench.method.pool import Item
 from bench.methods.ensemble.context_model import (
