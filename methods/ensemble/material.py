@@ -17,18 +17,15 @@ from bench.method.pool import Item
 from bench.methods.ensemble.augment import Augmented, augment, replace_words
 from bench.methods.ensemble.members import Examples
 from bench.methods.ensemble.retrieval import (
-    ABSENT,
     CleanPool,
     HeldOut,
-    Neighbours,
-    Vectors,
     clean_pool,
     drawn,
     item_vectors,
-    nearest,
 )
 from bench.methods.ensemble.settings import EnsembleConfig
 from bench.methods.ensemble.targets import Floats, Targets, find_targets
+from bench.methods.parts.nearest import ABSENT, Neighbours, Vectors, nearest
 
 INNER_FOLDS = 2
 
@@ -184,7 +181,7 @@ class Material:
         items = [self.pool[row] for row in rows]
         vectors, k = self.vectors[2], self.config.k
         if self.config.context == "retrieved":
-            near = nearest(vectors[rows], vectors, k, own=rows).rows
+            near = nearest(vectors[rows], vectors, k, rows[:, None]).rows
         elif self.config.context == "random":
             near = drawn(len(rows), len(self.pool), k, seed_of(self._seed, 3), own=rows)
         else:

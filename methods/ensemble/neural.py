@@ -25,7 +25,7 @@ from bench.methods.ensemble.context_model import (
     probabilities,
 )
 from bench.methods.ensemble.members import Examples, Predicted
-from bench.methods.ensemble.retrieval import ABSENT, Vectors
+from bench.methods.parts.nearest import ABSENT, Vectors
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 
