@@ -75,7 +75,7 @@ class DecoderMini(Method):
         """
         if self.checkpoint is not None:
             return ctx.models.load(self.checkpoint)
-        from bench.core.progress import quiet_libraries
+        from bench.core.libraries import quiet_libraries
         from bench.methods.parts import causal
         from bench.models.checkpoints import load_folder
         from bench.training.trainer import seed_everything

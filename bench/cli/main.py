@@ -18,7 +18,7 @@ from bench.cli.streams import complaint, guard
 from bench.cli.terminal import say
 from bench.core.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError
 from bench.core.files import out_of_room
-from bench.core.progress import LibraryWarnings
+from bench.core.libraries import LibraryWarnings
 
 _VERBS = {
     "run": "Train or load methods, evaluate them on a suite, print the table.",

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import DataError, UsageError
-from bench.core.progress import Progress, Silent, quiet_libraries
+from bench.core.libraries import quiet_libraries
+from bench.core.progress import Progress, Silent
 from bench.core.registry import METHODS, did_you_mean, names
 from bench.models.checkpoint_files import (
     PICKLED,

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from bench.core.cache import Cache
 from bench.core.errors import CellError, UsageError, first_line
 from bench.core.files import out_of_room, write_atomic
-from bench.core.progress import Progress, Silent, quiet_libraries
+from bench.core.libraries import quiet_libraries
+from bench.core.progress import Progress, Silent
 from bench.data.access import DataAccess
 from bench.method import BuildContext, Built, Method
 from bench.models.access import Models

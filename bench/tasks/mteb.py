@@ -18,7 +18,7 @@ from mteb.models.model_meta import ModelMeta
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError, DataError, first_line
-from bench.core.progress import quiet_libraries
+from bench.core.libraries import quiet_libraries
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.suite import Convention, MtebSpec, StsSpec

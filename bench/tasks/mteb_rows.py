@@ -8,7 +8,7 @@ from typing import Any
 import mteb
 
 from bench.core.errors import DataError, UsageError, first_line
-from bench.core.progress import quiet_libraries
+from bench.core.libraries import quiet_libraries
 from bench.data.hub import refuse_unreachable
 from bench.data.rows import Row
 

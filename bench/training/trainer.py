@@ -24,7 +24,7 @@ from sentence_transformers import (
 from transformers import PrinterCallback, TrainerCallback
 
 from bench.core.files import write_atomic
-from bench.core.progress import quiet_libraries
+from bench.core.libraries import quiet_libraries
 from bench.data.rows import Row
 from bench.method import BuildContext
 from bench.training.arguments import checkpoints_folder, shared_arguments

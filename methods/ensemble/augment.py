@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 
 from bench.data.contamination import normalise
 from bench.method import Item
-from bench.methods.ensemble.retrieval import Embeddings, HeldOut, item_vectors
+from bench.methods.ensemble.retrieval import HeldOut, item_vectors
+from bench.methods.parts.nearest import Embeddings
+from bench.methods.parts.views import put_synonyms, words_with_synonyms
 
 RATE = 0.1
-_WORD = re.compile(r"[A-Za-z]{3,}")
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,11 @@ def replace_words(
 def _replaced(
     text: str, table: Mapping[str, tuple[str, ...]], chance: random.Random, rate: float
 ) -> str:
-    places = [match for match in _WORD.finditer(text) if match.group().lower() in table]
+    places = words_with_synonyms(text, table)
     chosen = [match for match in places if chance.random() < rate]
     if places and not chosen:
         chosen = [chance.choice(places)]
-    for match in reversed(chosen):
-        word = chance.choice(table[match.group().lower()])
-        text = text[: match.start()] + word + text[match.end() :]
-    return text
+    return put_synonyms(text, chosen, table, chance)
 
 
 def augment(

@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor, nn
 
 from bench.core.errors import CellError, UsageError
-from bench.core.progress import quiet_libraries
+from bench.core.libraries import quiet_libraries
 from bench.method import BuildContext, Item
 from bench.methods.ensemble.context_model import (
     ContextModel,
@@ -24,7 +24,7 @@ from bench.methods.ensemble.context_model import (
     probabilities,
 )
 from bench.methods.ensemble.members import MemberOutputs, MemberRows
-from bench.methods.ensemble.retrieval import ABSENT, Embeddings
+from bench.methods.parts.nearest import ABSENT, Embeddings
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 

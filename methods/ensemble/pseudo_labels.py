@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError
-from bench.methods.ensemble.retrieval import ABSENT
 from bench.methods.ensemble.targets import Floats
+from bench.methods.parts.nearest import ABSENT
 
 Filter = Literal["none", "sigma", "confidence", "agree"]
 DEFINITIONS = {

@@ -10,23 +10,7 @@ from numpy.typing import NDArray
 
 from bench.data.contamination import normalise, row_key
 from bench.method import Item
-
-Embeddings = NDArray[np.float32]
-ABSENT = -1
-_CHUNK = 512
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The nearest texts of a pool for n queries, the nearest first.
-
-    Attributes:
-        rows: Rows of the pool (n, k), −1 where there are fewer than k.
-        similarity: Their cosines (n, k), NaN where there are fewer.
-    """
-
-    rows: NDArray[np.intp]
-    similarity: NDArray[np.float64]
+from bench.methods.parts.nearest import ABSENT, Embeddings, float32_units
 
 
 @dataclass(frozen=True)
@@ -105,36 +89,8 @@ def item_vectors(
         encode: Makes vectors (m, d) of m texts.
     """
     columns = [encode(list(column)) for column in zip(*items, strict=True)]
-    units = [
-        column / np.maximum(np.linalg.norm(column, axis=1, keepdims=True), 1e-12)
-        for column in columns
-    ]
+    units = [float32_units(column) for column in columns]
     return np.asarray(np.hstack(units) / np.sqrt(len(units)), dtype=np.float32)
-
-
-def nearest(
-    queries: Embeddings, pool: Embeddings, k: int, own: NDArray[np.intp] | None = None
-) -> Neighbours:
-    """Find the k texts of a pool of the largest cosine to each query, ties by the lower row.
-
-    Args:
-        queries: Unit vectors (n, d).
-        pool: Unit vectors (m, d).
-        k: Number of neighbours.
-        own: Row of the pool that each query is itself, (n,), which is left out; none by default.
-    """
-    rows = np.full((len(queries), k), ABSENT, dtype=np.intp)
-    similarity = np.full((len(queries), k), np.nan)
-    count = min(k, len(pool) - (own is not None))
-    for start in range(0, len(queries) if count > 0 else 0, _CHUNK):
-        part = slice(start, start + _CHUNK)
-        cosines = queries[part] @ pool.T
-        if own is not None:
-            cosines[np.arange(len(cosines)), own[part]] = -np.inf
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
-        rows[part, :count] = order
-        similarity[part, :count] = np.take_along_axis(cosines, order, axis=1)
-    return Neighbours(rows, similarity)
 
 
 def drawn(

@@ -16,18 +16,15 @@ from bench.method import BuildContext, Item, Question
 from bench.methods.ensemble.augment import Augmented, augment, replace_words
 from bench.methods.ensemble.members import MemberRows
 from bench.methods.ensemble.retrieval import (
-    ABSENT,
     CleanPool,
-    Embeddings,
     HeldOut,
-    Neighbours,
     clean_pool,
     drawn,
     item_vectors,
-    nearest,
 )
 from bench.methods.ensemble.settings import EnsembleConfig
 from bench.methods.ensemble.targets import Floats, Targets, find_targets
+from bench.methods.parts.nearest import ABSENT, Embeddings, Neighbours, nearest
 
 INNER_FOLDS = 2
 
@@ -170,7 +167,7 @@ class EnsembleRows:
         items = [self.pool[row] for row in rows]
         vectors, k = self.vectors[2], self.config.k
         if self.config.context == "retrieved":
-            near = nearest(vectors[rows], vectors, k, own=rows).rows
+            near = nearest(vectors[rows], vectors, k, rows[:, None]).rows
         elif self.config.context == "random":
             near = drawn(len(rows), len(self.pool), k, seed_of(self._seed, 3), own=rows)
         else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.files import is_folder
-from bench.core.progress import quiet_libraries
+from bench.core.libraries import quiet_libraries
 from bench.method import BuildContext
 from bench.models.checkpoint_files import refuse_damaged
 from bench.models.checkpoints import snapshot

@@ -82,7 +82,7 @@ def denoising_loss(model: SentenceTransformer, folder: Path, seed: int) -> Denoi
     """
     from sentence_transformers.sentence_transformer.losses import DenoisingAutoEncoderLoss
 
-    from bench.core.progress import quiet_libraries
+    from bench.core.libraries import quiet_libraries
     from bench.training.trainer import seed_everything
 
     quiet_libraries()

@@ -20,12 +20,12 @@ from bench.core.errors import DataError
 from bench.core.files import write_atomic
 from bench.data.contamination import normalise
 from bench.data.retrieval import Query
+from bench.methods.parts.nearest import ABSENT, float32_units, nearest
 
 # Ranks that replacements leave out, as the likeliest to answer the query after all.
 SKIPPED = 10
 MOST_CANDIDATES = 100
 _QUERIES_AT_ONCE = 256
-_NONE = -1
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 ScoreCandidates = Callable[[Tensor], Tensor]
@@ -81,9 +81,15 @@ def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
     known = _known(queries, numbers)
     asked = [query.text for query in queries]
     encoded = vectors([*asked, *texts.values()])
-    units = encoded / np.linalg.norm(encoded, axis=1, keepdims=True).clip(min=1e-12)
-    ranked = _ranked(units[: len(asked)], units[len(asked) :], known)
-    fewest = int((ranked != _NONE).sum(axis=1).min())
+    units = float32_units(encoded)
+    ranked = nearest(
+        units[: len(asked)],
+        units[len(asked) :],
+        min(MOST_CANDIDATES, len(texts)),
+        known,
+        at_once=_QUERIES_AT_ONCE,
+    ).rows
+    fewest = int((ranked != ABSENT).sum(axis=1).min())
     if fewest < SKIPPED:
         raise DataError(
             f"a query has {fewest} candidates for hard negatives, {SKIPPED} are needed; "
@@ -94,7 +100,7 @@ def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
     return Candidates(
         asked,
         list(texts.values()),
-        ranked,
+        ranked.astype(np.int64),
         _padded(known),
         np.stack([np.array(owners, np.int64), np.array(answers, np.int64)], axis=1),
     )
@@ -114,22 +120,8 @@ def _known(queries: Sequence[Query], numbers: dict[str, int]) -> list[list[int]]
     return [sorted(by_query[_key(query.text)]) for query in queries]
 
 
-def _ranked(
-    queries: NDArray[np.float32], texts: NDArray[np.float32], known: list[list[int]]
-) -> NDArray[np.int64]:
-    parts = []
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        scores = queries[start : start + _QUERIES_AT_ONCE] @ texts.T
-        for row, left_out in zip(scores, known[start:], strict=False):
-            row[left_out] = -np.inf
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :MOST_CANDIDATES]
-        open_ = np.isfinite(np.take_along_axis(scores, order, axis=1))
-        parts.append(np.where(open_, order, _NONE))
-    return np.concatenate(parts)
-
-
 def _padded(lists: list[list[int]]) -> NDArray[np.int64]:
-    table = np.full((len(lists), max(map(len, lists))), _NONE, np.int64)
+    table = np.full((len(lists), max(map(len, lists))), ABSENT, np.int64)
     for row, numbers in zip(table, lists, strict=True):
         row[: len(numbers)] = numbers
     return table
@@ -255,7 +247,7 @@ class HardNegatives(nn.Module):
         # Mined anew after an interruption, so no part of checkpoints.
         self.register_buffer("ranked", ranked, persistent=False)
         self.register_buffer("known", torch.from_numpy(candidates.known), persistent=False)
-        self.register_buffer("lengths", (ranked != _NONE).sum(dim=1), persistent=False)
+        self.register_buffer("lengths", (ranked != ABSENT).sum(dim=1), persistent=False)
         self.register_buffer("replacements", torch.zeros(len(ranked), dtype=torch.int64))
         self.register_buffer("installed", torch.zeros(len(ranked)))
         self.register_buffer("seen", torch.zeros(len(ranked), dtype=torch.bool))

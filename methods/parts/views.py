@@ -49,12 +49,33 @@ def replace_one_word(
 
 
 def _replaced(sentence: str, table: Mapping[str, tuple[str, ...]], chance: random.Random) -> str:
-    places = [match for match in _WORD.finditer(sentence) if match.group().lower() in table]
-    if not places:
-        return sentence
-    place = chance.choice(places)
-    word = chance.choice(table[place.group().lower()])
-    return sentence[: place.start()] + word + sentence[place.end() :]
+    places = words_with_synonyms(sentence, table)
+    return put_synonyms(sentence, [chance.choice(places)] if places else [], table, chance)
+
+
+def words_with_synonyms(text: str, table: Mapping[str, tuple[str, ...]]) -> list[re.Match[str]]:
+    """Find the words of a text that a table has synonyms of, in order."""
+    return [match for match in _WORD.finditer(text) if match.group().lower() in table]
+
+
+def put_synonyms(
+    text: str,
+    places: Sequence[re.Match[str]],
+    table: Mapping[str, tuple[str, ...]],
+    chance: random.Random,
+) -> str:
+    """Put a synonym in each of some places of a text, which are in order.
+
+    Args:
+        text: The text.
+        places: Words of it, see ``words_with_synonyms``.
+        table: Synonyms of words in lower case.
+        chance: Where the choices come from, the last place first.
+    """
+    for place in reversed(places):
+        word = chance.choice(table[place.group().lower()])
+        text = text[: place.start()] + word + text[place.end() :]
+    return text
 
 
 def fill_masks(

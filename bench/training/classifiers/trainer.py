@@ -19,7 +19,7 @@ from torch.nn import functional
 from transformers import PrinterCallback, TrainerState
 
 from bench.core.files import write_atomic
-from bench.core.progress import quiet_libraries
+from bench.core.libraries import quiet_libraries
 from bench.method import BuildContext
 from bench.method.contract import SUMMARY_FILE
 from bench.training.arguments import checkpoints_folder, shared_arguments

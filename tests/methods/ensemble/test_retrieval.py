@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.methods.ensemble.augment import augment, replace_words
-from bench.methods.ensemble.retrieval import (
-    ABSENT,
-    HeldOut,
-    clean_pool,
-    drawn,
-    item_vectors,
-    nearest,
-)
+from bench.methods.ensemble.retrieval import HeldOut, clean_pool, drawn, item_vectors
+from bench.methods.parts.nearest import ABSENT, nearest
 
 TABLE = {"farm": ("ranch",), "hound": ("dog", "mutt")}
 
@@ -34,7 +28,7 @@ def test_neighbours_are_the_nearest_and_sorted(n: int, m: int, k: int, own: bool
     rows = np.arange(n) % m if own and m else None
     if rows is not None:
         queries = pool[rows]
-    found = nearest(queries, pool, k, own=rows)
+    found = nearest(queries, pool, k, None if rows is None else rows[:, None])
     for i in range(n):
         others = [j for j in range(m) if rows is None or j != rows[i]]
         expected = sorted(others, key=lambda j: (-float(queries[i] @ pool[j]), j))[:k]
@@ -48,7 +42,7 @@ def test_neighbours_are_the_nearest_and_sorted(n: int, m: int, k: int, own: bool
 
 def test_equal_cosines_come_in_the_order_of_the_pool() -> None:
     pool = np.array([[0, 1], [1, 0], [1, 0], [1, 0]], np.float32)
-    found = nearest(pool[1:2], pool, 3, own=np.array([2]))
+    found = nearest(pool[1:2], pool, 3, [[2]])
     assert found.rows.tolist() == [[1, 3, 0]]
 
 
