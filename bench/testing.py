@@ -18,7 +18,16 @@ from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
 from bench.execution.provision import fetch_command, provide
 from bench.execution.settings import Settings
-from bench.method import PROFILES, Method, method_class, resolve
+from bench.method import (
+    PROFILES,
+    Built,
+    LabelledTexts,
+    LabelsOnly,
+    Predictor,
+    Question,
+    method_class,
+    resolve,
+)
 
 _TEXTS = [
     "The kettle is on.",
@@ -39,7 +48,7 @@ class Finding:
 def check_method(
     spec: str, *, data: str | None = None, progress: Progress | None = None
 ) -> Iterator[Finding]:
-    """Check one method spec: facts, profiles, then building and encoding in profile smoke.
+    """Check one method spec: facts, profiles, then vectors or answers in profile smoke.
 
     Args:
         spec: Method spec.
@@ -67,7 +76,11 @@ def check_method(
         method = resolve(cls, parsed, "smoke")
         try:
             provide([], [parsed], settings, fetch_command([], [spec], "smoke"))
-            yield from _check_vectors(method, settings, Path(folder))
+            built = settings.models.build(method)
+            if isinstance(built.encoder, LabelsOnly):
+                yield from _check_answers(built.encoder)
+            else:
+                yield from _check_vectors(built, settings, Path(folder))
         except (UsageError, DataError):
             raise
         except Exception as error:
@@ -75,9 +88,17 @@ def check_method(
             yield Finding(f"it builds and encodes: {type(error).__name__}: {error}", False)
 
 
-def _check_vectors(method: Method, settings: Settings, folder: Path) -> Iterator[Finding]:
-    built = settings.models.build(method)
+def _check_answers(predictor: Predictor) -> Iterator[Finding]:
+    rows = [(f"{word} {number}",) for number in range(10) for word in ("apple", "stone")]
+    labels = ["fruit", "mineral"] * 10
+    question = Question(texts=rows[:4], train=LabelledTexts(rows, labels), seed=0)
+    first, again = predictor.answer(question), predictor.answer(question)
+    yield Finding("every row gets an answer", len(first.labels) == len(question.texts))
+    yield Finding("labels are those of training rows", {*first.labels} <= {*labels})
+    yield Finding("answering twice gives the same labels", [*first.labels] == [*again.labels])
 
+
+def _check_vectors(built: Built, settings: Settings, folder: Path) -> Iterator[Finding]:
     def encode(texts: list[str], store: str) -> NDArray[np.float32]:
         return encode_columns(
             built.encoder,

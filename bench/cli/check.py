@@ -12,7 +12,7 @@ from bench.core.spec import split_list
 @click.argument("methods")
 @click.option("--data", help="Data folder [$BENCH_DATA].")
 def command(methods: str, data: str | None) -> int:
-    """Check that METHODS keep the contract: build in profile smoke, then encode."""
+    """Check that METHODS keep the contract: build in profile smoke, then encode or answer."""
     from bench.cli.progress import Bar
     from bench.testing import check_method
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from bench.core.errors import DataError, UsageError
 from bench.core.files import write_atomic
@@ -21,6 +21,7 @@ from bench.data.rows import Row, read_rows, read_table, renamed, row_digest, row
 from bench.data.sources import FilesSource, HubSource
 from bench.data.values import refuse_unwritable, typed
 
+_Loaded = TypeVar("_Loaded")
 LoadRows: TypeAlias = Callable[[str, str, str], list[Row]]
 
 
@@ -83,6 +84,20 @@ class DataAccess:
         self.mirror = mirror
         self.hashes = hashes
         self.progress = progress or Silent()
+        self._last: tuple[str, Any] | None = None
+
+    def remembered(self, key: str, load: Callable[[], _Loaded]) -> _Loaded:
+        """Load what several steps of a run read one after the other; only the last is kept.
+
+        Args:
+            key: Tells what is loaded.
+            load: Loads it, if it is not what was loaded last.
+        """
+        if self._last is None or self._last[0] != key:
+            self._last = None
+            self._last = key, load()
+        loaded: _Loaded = self._last[1]
+        return loaded
 
     @property
     def roots(self) -> list[Path]:

@@ -93,15 +93,9 @@ class NamedCorpus(TrainingSet):
         Raises:
             DataError: Text is missing, or there is none.
         """
-        source = _SOURCES.get(self.name)
-        rows = source(data) if source else _from_file(Path(self.name))
-        first: dict[str, Texts] = {}
-        for row in rows:
-            first.setdefault(row[0], row)
-        kept = list(first.values())
-        if not kept:
-            raise DataError(f"corpus {self.name!r} has no sentences")
-        return Corpus(self.name, kept[: self.limit])
+        # A training reads it, and what looks for test texts in it reads it again.
+        rows = data.remembered(f"corpus {self.name}", lambda: _rows_of(self.name, data))
+        return Corpus(self.name, rows[: self.limit])
 
     def fingerprint(self, data: DataAccess) -> str:
         """Identify the whole text, of which ``limit`` and ``columns`` are settings."""
@@ -129,6 +123,17 @@ class NamedCorpus(TrainingSet):
         """Texts of all rows, or those of their first columns."""
         for row in self.load(data).rows:
             yield from row[: self.columns]
+
+
+def _rows_of(name: str, data: DataAccess) -> list[Texts]:
+    source = _SOURCES.get(name)
+    rows = source(data) if source else _from_file(Path(name))
+    first: dict[str, Texts] = {}
+    for row in rows:
+        first.setdefault(row[0], row)
+    if not first:
+        raise DataError(f"corpus {name!r} has no sentences")
+    return list(first.values())
 
 
 _PARTS: Mapping[str, tuple[str, ...]] = {

@@ -7,14 +7,16 @@ from numpy.typing import NDArray
 
 
 def cosine_float64(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine of each row pair in float64; 0 where a vector is zero. Shapes (n, d) to (n,).
+    """Cosine of each row pair in float64; 0 where a vector is zero, NaN where one holds NaN.
+
+    Shapes (n, d) to (n,).
 
     It is rounded, see ``settled``.
     """
     left, right = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     dots = np.einsum("nd,nd->n", left, right)
-    return settled(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0))
+    return settled(np.divide(dots, norms, out=np.zeros_like(dots), where=norms != 0))
 
 
 def settled(similarities: NDArray[np.float64]) -> NDArray[np.float64]:

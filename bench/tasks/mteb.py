@@ -91,16 +91,21 @@ class MtebTask(VectorTask[MtebSpec]):
         """Let mteb score the vectors; there are no items to resample.
 
         Raises:
-            CellError: mteb fails on them.
+            CellError: mteb fails on them, or gives no score.
         """
         known = {
             column.role: dict(zip(column.texts, vectors[name], strict=True))
             for name, column in self.texts().items()
         }
         result = self._evaluate(lambda texts, role: np.stack([known[role][text] for text in texts]))
+        main = float(result.get_score())
+        if not np.isfinite(main):
+            raise CellError(
+                f"mteb scores {self.spec.name} as {main}, as where all vectors are equal"
+            )
         return TaskScore(
             metric=self._task.metadata.main_score,
-            main=float(result.get_score()),
+            main=main,
             metrics=dict(_flat(result.scores)),
             items=None,
             replicates=None,

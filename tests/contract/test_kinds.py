@@ -28,7 +28,6 @@ from bench.stats.bootstrap import REPLICATES
 from bench.suite import KINDS, Convention, MtebSpec, OwnSpec, TaskSpec
 from bench.tasks.base import Task, TaskScore
 from bench.tasks.kinds import task_class
-from bench.tasks.supervised import SupervisedTask
 
 N = 30
 Vector = NDArray[np.float32]
@@ -186,7 +185,7 @@ def score(name: str, vector: VectorOf, seed: int = 0) -> TaskScore:
             )
         return {name: found.vectors["T", name] for name in columns}
 
-    if isinstance(task, SupervisedTask):
+    if task.scored_as == "predictions":
         probe = task.probe(lambda texts: encoded({"text": Column(texts)})["text"])
         return task.score(task.predictions(probe, seed), seed)
     return task.score(encoded(task.texts()), seed)
@@ -239,12 +238,7 @@ def test_what_knows_the_answer_is_best(name: str) -> None:
 
 
 @EVERY
-def test_equal_vectors_have_a_known_score_or_none(
-    name: str, request: pytest.FixtureRequest
-) -> None:
-    if name == "mteb":
-        reason = "the main score is NaN, where the contract of tasks asks for CellError"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_equal_vectors_have_a_known_score_or_none(name: str) -> None:
     expected = CASES[name].constant
     if expected is None:
         with pytest.raises(CellError):

@@ -63,7 +63,6 @@ OWN = [name for name in NAMES if owner(METHODS, name) == "sentence-bench"]
 PREDICTORS = ("majority", "ft", "three-phase", "hierarchical-ensemble", "minbert", "tfidf")
 OF_MINILM = ("minilm", "minilm-l2")
 # They refuse to encode, which bench.testing takes for a fault.
-WITHOUT_VECTORS = PREDICTORS[:4]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,12 +115,7 @@ def test_every_method_of_ours_has_settings() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_contract_is_kept(
-    name: str, made: dict[str, Any], request: pytest.FixtureRequest
-) -> None:
-    if name in WITHOUT_VECTORS:
-        reason = "bench.testing asks what predicts labels for vectors too"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_the_contract_is_kept(name: str, made: dict[str, Any]) -> None:
     findings = [*check_method(spec(name, made))]
     assert len(findings) >= 7
     assert broken(findings) == []

@@ -36,7 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter[str]]:
 
     count(suites, "task_sha256", lambda suite, task, data: task.name)
     count(access, "model_fingerprint", _of_the_run)
-    count(corpora, "load_corpus", lambda name, *rest: name)
+    count(corpora, "_rows_of", lambda name, data: name)
     # Every reader takes it from here.
     count(files, "read_regular", lambda path, limit: path.name if path.suffix == ".json" else None)
     made = counts["Models"] = Counter()
@@ -65,7 +65,7 @@ def test_two_methods_on_four_tasks(
     assert asked["task_sha256"] == dict.fromkeys(tasks, 1)
     assert asked["Models"] == {"made": 1}
     assert asked["model_fingerprint"] == {"random": 1, "tfidf": 1}
-    assert asked["load_corpus"] == {"pydoc": 2}
+    assert asked["_rows_of"] == {"pydoc": 1}
     records = [path.name for path in tmp_path.glob("results/runs/mini/*.json")]
     assert len(records) == 2
     assert asked["read_regular"] == dict.fromkeys(records, 1)
@@ -81,7 +81,7 @@ def test_cells_that_are_complete_are_read_once(
     _, again, _ = bench("run", "--suite", suite, "--methods", "random")
     assert again == first
     assert [*asked["read_regular"].values()] == [1]
-    assert asked["load_corpus"] == {}
+    assert asked["_rows_of"] == {}
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "corpus.txt"])

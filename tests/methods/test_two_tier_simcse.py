@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,9 @@ def test_labels_of_the_first_tiers_text_are_not_read() -> None:
     class Rows:
         def __init__(self, scores: list[float]) -> None:
             self.scores = scores
+
+        def remembered(self, key: str, load: Callable[[], Any]) -> Any:
+            return load()
 
         def rows(self, ref: str) -> list[dict[str, Any]]:
             assert ref == "sts/stsb:train"
