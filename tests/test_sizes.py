@@ -11,14 +11,7 @@ FOLDERS = ("bench", "methods", "tests")
 FUNCTION, FILE = 60, 400
 # Lines of what is over the limit today, at most. None is added; what got short is taken out.
 LONG: Mapping[str, int] = {
-    "bench/api.py run": 64,
-    "bench/cli/run.py command": 70,
-    "bench/execution/recording.py make_record": 66,
-    "bench/training/trainer.py train": 81,
-    "tests/cli/test_data.py": 440,
-    "tests/data/steps/test_steps.py": 430,
     "tests/methods/test_token_prepending.py": 503,
-    "tests/tasks/test_supervised.py": 444,
     "tests/methods/parts/test_dropout.py": 431,
 }
 

@@ -8,19 +8,19 @@ from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError, UsageError
 from bench.core.files import is_folder
-from bench.core.fingerprint import canonical_json, fingerprint
+from bench.core.fingerprint import fingerprint
 from bench.encoding.maps import Mapped
 from bench.method import Built, Encoder, Method, named_method
 from bench.models.build import build_encoder, model_fingerprint
 from bench.models.checkpoint_files import adapted
 from bench.models.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
-from bench.models.processes import describe
 from bench.models.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Models:
     def __init__(self, runtime: Runtime, seed: int = 0) -> None:
         self._runtime = runtime
         self._seed = seed
-        self._identities: dict[str, str] = {}
+        self._identities: dict[tuple[int, int], tuple[ref[Method], str]] = {}
+        self._methods: dict[str, Method] = {}
 
     def load(
         self, name: str, *, pooling: str | None = None, seed: int | None = None
@@ -207,22 +208,27 @@ class Models:
     def identity(self, method: Method) -> str:
         """Identify the model of a method, which may have no name, without making it.
 
-        It is worked out once; ``Runtime.refuse_changed`` tells where that would differ now.
+        It is worked out once for each method object, as methods may differ in more than their
+        settings; ``Runtime.refuse_changed`` tells where that would differ now.
 
         Raises:
             DataError: Data or a model that it needs is missing.
         """
         seed = self._seed_of(method)
-        key = canonical_json({**describe(method), "seed": seed})
-        if key not in self._identities:
-            self._identities[key] = model_fingerprint(method, self._runtime.data, self, seed)
-        return self._identities[key]
+        known, identity = self._identities.get((id(method), seed), (None, ""))
+        if known is None or known() is not method:
+            identity = model_fingerprint(method, self._runtime.data, self, seed)
+            self._identities[id(method), seed] = ref(method), identity
+        return identity
 
     def _seed_of(self, method: Method) -> int:
         return self._seed if method.seeded else 0
 
     def _method(self, name: str) -> Method | None:
-        return named_method(name, self._runtime.profile)
+        method = self._methods.get(name) or named_method(name, self._runtime.profile)
+        if method is not None:
+            self._methods[name] = method
+        return method
 
     def _folder(self, name: str) -> Path:
         if is_folder(name):

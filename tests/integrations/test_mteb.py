@@ -47,6 +47,7 @@ def as_task(name: str, rows):
     return MtebTask(spec, {"test": rows}, "mteb")
 
 
+@pytest.mark.usefixtures("own_cache")
 def test_a_task_of_mteb_scores_as_mteb_does() -> None:
     rows = sts_rows()
     encoder = as_mteb_encoder("random")

@@ -3,7 +3,7 @@
 Scores by phenomenon (``phenomena``), by layer and dimension (``grid``), by size (``curve``, drawn
 by ``plot``), geometry and diagnostics; ``page`` has what they share. Imported are verdicts, records
 and core, and of the report its table and text. A new view is a file here and an entry in ``VIEWS``,
-from which ``bench table --view`` has its choice, help and dispatch.
+from which the command line has its choice, help and dispatch.
 """
 
 from __future__ import annotations
