@@ -37,7 +37,7 @@ _LARGEST = 2**63
 # Items are kept as float32.
 _ROUNDED = 1e-5
 _BY_MTEB = "mteb"
-_SIGNED = {"sts", "relatedness"}
+_SIGNED = {"Spearman", "Pearson"}
 _DTYPES = {np.dtype(one) for one in (np.float32, np.int32, np.int64, np.bool_)}
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -98,7 +98,7 @@ def _figures(record: Record) -> Iterator[str]:
 
 
 def _task_figures(task: TaskEntry) -> Iterator[str]:
-    lowest = -1 if task.kind in _SIGNED else 0
+    lowest = -1 if task.metric in _SIGNED else 0
     if task.kind != _BY_MTEB and not lowest - _EXACT <= task.main <= 1 + _EXACT:
         yield f"main is {task.main:g}, which no {task.metric} can be"
     known = task.metrics.values()

@@ -10,7 +10,8 @@ import pytest
 
 from bench.api import build_method
 from bench.core.registry import METHODS, names, owner
-from bench.method import LabelledTexts, Predictor
+from bench.core.spec import parse_method_spec
+from bench.method import LabelledTexts, Predictor, method_class, resolve
 from bench.testing import Finding, check_method
 from tests.support import stub_methods
 from tests.support.classifiers import asked
@@ -23,13 +24,9 @@ ENSEMBLE = (
     "models=({base},tfidf),labeller={base},retriever={base},augment=(),folds=2,k=2,epochs=1,"
     "batch_size=8,max_seq_length=16"
 )
-# The smallest settings with which a method still does all that it does.
+# The smallest settings with which a method that learns still does all that it does.
 SETTINGS = {
-    "random": "",
     "tfidf": "corpus={corpus},dim=8",
-    "sbert": "",
-    "minilm": "",
-    "minilm-l2": "",
     "minilm-l2-mlm": "base={base},corpus={corpus},max_steps=2,batch_size=8,max_seq_length=16",
     "simcse": f"{TRAINED},corpus={{corpus}}",
     "sup-simcse": f"{TRAINED},corpus={{corpus}}",
@@ -51,7 +48,6 @@ SETTINGS = {
     "whitening": "of={model},fit=corpus,corpus={corpus}",
     "decoder-mini": "corpus={corpus},hidden=8,layers=1,heads=1,max_steps=2,max_seq_length=8",
     "token-prepending": "base={decoder}",
-    "majority": "",
     "ft": CLASSIFIER,
     "three-phase": f"{CLASSIFIER},dae_steps=2,cl_steps=2,copies=1,shuffles=1",
     "hierarchical-ensemble": ENSEMBLE,
@@ -110,8 +106,25 @@ def built(name: str, made: dict[str, Any], seed: int = 0) -> Any:
     return build_method(spec(name, made), seed=seed, profile="smoke")[0]
 
 
-def test_every_method_of_ours_has_settings() -> None:
-    assert {*OWN} == {*SETTINGS}
+def learns(name: str) -> bool:
+    """Whether the build of a method trains or reads data, with what profile smoke gives it."""
+    method = resolve(method_class(name), parse_method_spec(name), "smoke")
+    return method.trains or bool(method.reads())
+
+
+def without_settings(known: Iterable[str]) -> set[str]:
+    return {name for name in known if learns(name)} - {*SETTINGS}
+
+
+def test_every_method_of_ours_that_learns_has_settings() -> None:
+    assert without_settings(OWN) == set()
+    assert {*SETTINGS} <= {*OWN}
+
+
+def test_a_method_without_settings_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("simcse", "tfidf"):
+        monkeypatch.delitem(SETTINGS, name)
+    assert without_settings(["simcse", "tfidf", "sct", "random"]) == {"simcse", "tfidf"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,12 +14,14 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from bench.core.errors import DataError
 from bench.records import files as records
 from bench.records.files import read_verified, sha256
+from bench.records.verification import check_figures
 from bench.stats.bootstrap import percentile_interval
 from tests.support.claims import write
 from tests.support.kinds import OTHER, TASKS, Fields, run, write_rows
-from tests.support.records import write_edited
+from tests.support.records import record_of, task_of, write_edited
 from tests.support.suites import Bench
 
 Content = dict[str, Any]
@@ -262,6 +264,17 @@ def test_a_score_is_that_of_its_items(kind: str, change: Fields, bench: Bench) -
     command = ("run", "--suite", "suite.toml", "--methods", "good", "--output", "one")
     assert bench(*command)[0] == 0
     assert read_verified(path).average != score
+
+
+@pytest.mark.parametrize("metric", ["Spearman", "Pearson", "MRR"])
+def test_a_correlation_may_be_negative_whatever_the_kind(metric: str) -> None:
+    task = task_of("new", -0.2, metric=metric, metrics={"main": -0.2})
+    record = record_of("a", {"T": task})
+    if metric == "MRR":
+        with pytest.raises(DataError, match=r"main is -0.2, which no MRR can be"):
+            check_figures(Path("a.json"), record)
+    else:
+        check_figures(Path("a.json"), record)
 
 
 def test_replicates_may_be_undefined_in_some_resamples(bench: Bench, path: Path) -> None:

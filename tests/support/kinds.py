@@ -11,6 +11,7 @@ from tests.support.suites import WORDS, Bench
 # Values as TOML; None drops the field.
 Fields = Mapping[str, str | None]
 FILE, OTHER = '{ file = "rows.jsonl" }', '{ file = "other.jsonl" }'
+# Fields that a task of a kind needs besides; a kind that is not here needs none.
 TASKS: dict[str, Fields] = {
     "sts": {},
     "classification": {"folds": "3"},
@@ -45,7 +46,7 @@ def run(bench: Bench, folder: str, kind: str, *changes: Fields) -> None:
     """Score a method on a suite of one task, in the folder ``other`` two."""
     fields: dict[str, str | None] = {"name": '"T"', "kind": f'"{kind}"', "data": FILE}
     fields["convention"] = '"senteval"'
-    for change in (TASKS[kind], *changes):
+    for change in (TASKS.get(kind, {}), *changes):
         fields |= change
     convention = fields.pop("convention")
     lines = [f"{name} = {value}" for name, value in fields.items() if value is not None]

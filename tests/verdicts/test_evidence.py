@@ -6,16 +6,17 @@ import json
 from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.records.entries import Evidence
 from bench.records.evidence import evidence_of
 from bench.records.files import find_records, read_items, read_record
 from bench.stats.mcnemar import are_votes
-from bench.verdicts.difference import _shared_evidence, difference
+from bench.verdicts.difference import _TESTS, _shared_evidence, difference
 from bench.verdicts.side import Side
 from tests.support.kinds import OTHER, TASKS, Fields, run, write_rows
 from tests.support.records import write_edited
@@ -40,6 +41,10 @@ MADE: list[tuple[str, Fields, str]] = [
     ("classification", {"folds": "3"}, "replicates"),
     ("classification", {"train": OTHER, "metric": '"f1_macro"'}, "replicates"),
 ]
+
+
+def test_every_evidence_has_a_statistic() -> None:
+    assert _TESTS.keys() == {*get_args(Evidence)}
 
 
 def by_name(metric: str, points: float, values: NDArray[Any], other: NDArray[Any]) -> str:

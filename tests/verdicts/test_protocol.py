@@ -12,7 +12,7 @@ import pytest
 
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
-from bench.suite import MtebSpec, OwnSpec, load_suite
+from bench.suite import KINDS, MtebSpec, OwnSpec, load_suite, row_columns
 from bench.suite.protocol import task_protocol
 from bench.verdicts.protocol import ProtocolError, most_common
 from bench.verdicts.side import refuse_mixed_seeds
@@ -40,8 +40,19 @@ PROBED: dict[str, list[Change]] = {
     "folds": [({}, {"folds": "5"})],
     "probe": [(SPLIT, TORCH)],
 }
+
+
+def plain(kind: str) -> dict[str, list[Change]]:
+    """Changes of a kind whose entry has the fields of all kinds alone."""
+    renamed = f'{{ {row_columns(kind)[0]} = "other" }}'
+    return EACH | {
+        "kind": [({}, {"kind": '"clustering"'})],
+        "columns": [({}, {"columns": renamed})],
+    }
+
+
 # Each field of a task, and the convention: what it is changed to, after which other changes.
-CHANGES: dict[str, dict[str, list[Change]]] = {
+CHANGES: dict[str, dict[str, list[Change]]] = {kind: plain(kind) for kind in KINDS} | {
     "sts": EACH
     | {
         "kind": [({}, {"kind": '"pair_classification"', "columns": '{ label = "flag" }'})],
