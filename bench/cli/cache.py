@@ -31,10 +31,10 @@ def size() -> None:
     rows = []
     for kind in _KINDS:
         left = kind == LEFTOVERS
-        found = list_entries(find_leftovers(cache)) if left else cache.entries(kind)
-        files, used = sum(one.files for one in found), sum(one.size for one in found)
-        oldest = f"{max(one.days for one in found):.0f} days" if found else ""
-        rows.append([kind, len(found), files, f"{used / 1e6:,.1f} MB", oldest])
+        entries = list_entries(find_leftovers(cache)) if left else cache.entries(kind)
+        files, used = sum(entry.files for entry in entries), sum(entry.size for entry in entries)
+        oldest = f"{max(entry.days for entry in entries):.0f} days" if entries else ""
+        rows.append([kind, len(entries), files, f"{used / 1e6:,.1f} MB", oldest])
     say(str(cache.root))
     headers = ["Part", "Entries", "Files", "Size", "Oldest"]
     say(tabulate(rows, headers, colalign=("left", "right", "right", "right", "right")))

@@ -72,8 +72,8 @@ class ClaimRuns:
         cells = plan([alone], specs, claim.seeds, settings)
         outcome = run_cells([cell for cell in cells if self._due(cell, claim)], settings)
         self.stored += outcome.stored
-        for one in outcome.failures:
-            self._failed[claim.profile, one.suite, one.spec, one.seed] = one.message
+        for failure in outcome.failures:
+            self._failed[claim.profile, failure.suite, failure.spec, failure.seed] = failure.message
         for part in gaps:
             for seed in part.missing:
                 if message := self._failed.get((claim.profile, suite.name, part.spec, seed)):

@@ -56,7 +56,13 @@ def command(
     output = (folders or (BASELINES,))[0]
     failures = _run(papers, stored, output, data) if run else {}
     answered = [
-        (paper, [answer_claim(one, stored, output, failures.get(one.name)) for one in paper.claims])
+        (
+            paper,
+            [
+                answer_claim(claim, stored, output, failures.get(claim.name))
+                for claim in paper.claims
+            ],
+        )
         for paper in papers
     ]
     if action is None:

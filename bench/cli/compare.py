@@ -47,15 +47,15 @@ def command(
 
     own = load_suite(suite) if suite is not None and suite.endswith(".toml") else None
     name = suite if own is None else own.name
-    sides = [_sides(one, folders, name, profile) for one in (a, b)]
+    sides = [_sides(wanted, folders, name, profile) for wanted in (a, b)]
     shared = [name for name in sides[0] if name in sides[1]]
     if not shared:
         raise DataError(f"{a} and {b} share no suite; 'bench run' them on the same one first")
     for name in shared:
-        one, other = sides[0][name], sides[1][name]
-        say(render(compare(one, other)) + "\n")
+        side_a, side_b = sides[0][name], sides[1][name]
+        say(render(compare(side_a, side_b)) + "\n")
         if items:
-            say(_changes(own or _registered(name), one, other, items, data) + "\n")
+            say(_changes(own or _registered(name), side_a, side_b, items, data) + "\n")
 
 
 def _sides(
@@ -69,24 +69,24 @@ def _sides(
     place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
     paths = [place] if file else find_records([place] if folder else folders)
     spec = None if file or folder else str(parse_method_spec(wanted))
-    found: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
+    by_suite: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
     records = [(path, read_record(path)) for path in paths]
-    asked = [one for one in records if profile in (None, one[1].profile)]
+    asked = [entry for entry in records if profile in (None, entry[1].profile)]
     for path, record in without_repeats(asked):
         if spec in (None, record.method.spec) and suite in (None, record.suite):
-            groups = found.setdefault(record.suite, {})
+            groups = by_suite.setdefault(record.suite, {})
             groups.setdefault(record.group, []).append((path, record))
-    for name, groups in found.items():
+    for name, groups in by_suite.items():
         if len(groups) > 1:
             several = ", ".join(_called(*key) for key in groups)
             raise UsageError(
                 f"{wanted} is not one method on {name}: {several}; name a spec and --profile, or "
                 "a record's file"
             )
-    if not found:
+    if not by_suite:
         where = f" on {suite}" if suite is not None else ""
         raise DataError(f"no records of {wanted}{where}; 'bench table' shows what there is")
-    return {name: Side(next(iter(groups.values()))) for name, groups in found.items()}
+    return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
 
 
 def _called(spec: str, profile: str, limit: int | None) -> str:

@@ -146,7 +146,7 @@ def fetch(
     folder = _target(to)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    suites = [one for name in split_list(suite or "") for one in load_suites(name)]
+    suites = [member for name in split_list(suite or "") for member in load_suites(name)]
     specs = [parse_method_spec(text) for text in split_list(methods or "")]
     with Bar() as bar, writing(folder):
         settings = api.make_settings(profile=profile, offline=offline, mirror=mirror, progress=bar)
@@ -254,15 +254,15 @@ def import_table(
 
 
 def _rename(options: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
-    found = {}
+    names = {}
     for option in options:
         column, equals, name = option.partition("=")
         if not equals:
             raise UsageError(f"--column {option!r}: expected COLUMN=NAME, e.g. {columns[0]}=a")
         if column not in columns:
             raise UsageError(f"--column {option!r}: columns of the kind are {', '.join(columns)}")
-        found[column] = name
-    return found
+        names[column] = name
+    return names
 
 
 def _task(name: str, kind: str, data: OwnTable) -> str:

@@ -69,4 +69,4 @@ def judge(paths: Sequence[Path], baseline: Path, bounds: str, *, partial: bool =
     say(summary(checks))
     for warning in warnings:
         say(f"bench: {warning}", err=True)
-    return EXIT_GATE if any(one.failed for one in checks) else EXIT_OK
+    return EXIT_GATE if any(judged.failed for judged in checks) else EXIT_OK

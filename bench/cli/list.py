@@ -56,9 +56,9 @@ def _suite_row(name: str) -> list[str]:
 def _row(group: str, name: str, row: Callable[[str], list[str]]) -> list[str]:
     """A row of the table; of what cannot be loaded, why not."""
     try:
-        found = row(name)
+        cells = row(name)
     except UsageError as error:
         # A broken package of another author must not hide all the others.
-        found = [name, "", "", str(error), *([""] if group == registry.METHODS else [])]
+        cells = [name, "", "", str(error), *([""] if group == registry.METHODS else [])]
     owner = registry.owner(group, name)
-    return [*found, "" if owner == OWN else owner]
+    return [*cells, "" if owner == OWN else owner]

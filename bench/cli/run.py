@@ -132,15 +132,15 @@ def _supervised(name: str) -> str:
     from bench.core.errors import UsageError
     from bench.core.registry import SUITES, names
 
-    known = [one for one in names(SUITES) if one.endswith(_SUPERVISED)]
+    known = [track for track in names(SUITES) if track.endswith(_SUPERVISED)]
     if name in known:
         return name
     if f"{name}{_SUPERVISED}" in known:
         return f"{name}{_SUPERVISED}"
     raise UsageError(
         f"suite {name!r} has no supervised track, as there is no suite '{name}{_SUPERVISED}'; "
-        f"choose {', '.join(one.removesuffix(_SUPERVISED) for one in known)}, or name a TOML file "
-        "of supervised tasks without --track"
+        f"choose {', '.join(track.removesuffix(_SUPERVISED) for track in known)}, or name a TOML "
+        "file of supervised tasks without --track"
     )
 
 

@@ -84,7 +84,7 @@ def command(
 
     if action and (style != "text" or view != SCORES or results or suite):
         raise UsageError("--write and --check make whole leaderboards; drop the other options")
-    chosen = next((one for one in VIEWS if one.name == view), None)
+    chosen = next((candidate for candidate in VIEWS if candidate.name == view), None)
     if plot is not None and (chosen is None or chosen.drawings is None):
         raise UsageError(f"--plot draws the curves of --view {_DRAWN}")
     paths = find_records(folders or ((BASELINES,) if action else ()))

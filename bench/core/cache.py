@@ -157,16 +157,16 @@ class Entry:
 
 def list_entries(paths: Iterable[Path]) -> list[Entry]:
     """Describe files and folders, without those that are gone meanwhile."""
-    found = []
+    entries = []
     for path in sorted(paths):
         with suppress(FileNotFoundError):
-            found.append(_entry(path))
-    return found
+            entries.append(_entry(path))
+    return entries
 
 
 def _entry(path: Path) -> Entry:
-    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
-    stats = [one.stat() for one in files]
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    stats = [file.stat() for file in files]
     newest = max((stat.st_mtime for stat in stats), default=path.stat().st_mtime)
     days = max(0.0, time.time() - newest) / _DAY
     return Entry(path, len(files), sum(stat.st_size for stat in stats), days)

@@ -62,7 +62,10 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     # Outside of its texts there is nothing but ASCII, and line breaks.
-    return "".join(one if one.isprintable() or one == "\n" else _in_json(one) for one in text)
+    return "".join(
+        character if character.isprintable() or character == "\n" else _in_json(character)
+        for character in text
+    )
 
 
 def _in_json(char: str) -> str:

@@ -136,16 +136,16 @@ def _abandoned(path: Path) -> Iterator[bool]:
 
 def is_abandoned(path: Path) -> bool:
     """Whether the process that made a temporary file or folder has ended."""
-    with _abandoned(path) as found:
-        return found
+    with _abandoned(path) as abandoned:
+        return abandoned
 
 
 def remove_abandoned(paths: Iterable[Path]) -> int:
     """Delete temporary files and folders whose process has ended; how many there were."""
     removed = 0
     for path in paths:
-        with _abandoned(path) as found:
-            if found:
+        with _abandoned(path) as abandoned:
+            if abandoned:
                 removed += 1
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
@@ -162,18 +162,20 @@ def remove_folder(path: Path) -> None:
             path.rename(old / path.name)
 
 
-def copy_folder(one: Path, other: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
+def copy_folder(
+    source: Path, target: Path, copy: Callable[[str, str], object] = shutil.copy2
+) -> None:
     """Copy what is in a folder, but nothing temporary, into another one.
 
     Args:
-        one: Folder; nothing is done where there is none.
-        other: Where to.
+        source: Folder; nothing is done where there is none.
+        target: Where to.
         copy: Copies a file.
     """
-    if one.is_dir():
+    if source.is_dir():
         shutil.copytree(
-            one,
-            other,
+            source,
+            target,
             copy_function=copy,
             dirs_exist_ok=True,
             ignore=lambda _, names: [name for name in names if TEMPORARY.fullmatch(name)],

@@ -16,18 +16,18 @@ SUITES = "bench.suites"
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest known names, or return an empty string."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
+    return f"did you mean {' or '.join(repr(candidate) for candidate in near)}?" if near else ""
 
 
 @cache
 def _entries(group: str) -> dict[str, list[EntryPoint]]:
     # An editable install beside a stale build lists the same entry twice; only another
     # distribution is a clash.
-    found: dict[str, dict[str | None, EntryPoint]] = {}
+    by_name: dict[str, dict[str | None, EntryPoint]] = {}
     for entry in entry_points(group=group):
         owner = entry.dist.name if entry.dist else None
-        found.setdefault(entry.name, {})[owner] = entry
-    return {name: list(by_owner.values()) for name, by_owner in sorted(found.items())}
+        by_name.setdefault(entry.name, {})[owner] = entry
+    return {name: list(by_owner.values()) for name, by_owner in sorted(by_name.items())}
 
 
 def names(group: str) -> list[str]:

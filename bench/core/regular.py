@@ -29,10 +29,10 @@ def read_regular(path: Path, limit: int) -> bytes:
     return content
 
 
-def _check(found: os.stat_result, limit: int) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check(status: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise OSError("not a regular file")
-    if found.st_size > limit:
+    if status.st_size > limit:
         raise OSError(_too_large(limit))
 
 

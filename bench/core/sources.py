@@ -32,18 +32,18 @@ def imported(module: str, within: Sequence[str]) -> list[str]:
     Raises:
         ModuleNotFoundError: There is no such module.
     """
-    found: set[str] = set()
+    reached: set[str] = set()
     open_ = [module]
     while open_:
-        named = {one for one in _named(open_.pop()) if _is_within(one, within)}
-        new = {one for one in named if _is_module(one)} - found
-        found |= new
+        named = {name for name in _named(open_.pop()) if _is_within(name, within)}
+        new = {name for name in named if _is_module(name)} - reached
+        reached |= new
         open_ += sorted(new)
-    return sorted(found - {module})
+    return sorted(reached - {module})
 
 
 def _is_within(module: str, within: Sequence[str]) -> bool:
-    return any(module == one or module.startswith(f"{one}.") for one in within)
+    return any(module == package or module.startswith(f"{package}.") for package in within)
 
 
 @cache
@@ -55,7 +55,7 @@ def _named(module: str) -> frozenset[str]:
     with _PARSER:
         tree = ast.parse(path.read_bytes())
     names.visit(tree)
-    return frozenset(names.found)
+    return frozenset(names.modules)
 
 
 @cache
@@ -101,7 +101,7 @@ class _Names(ast.NodeVisitor):
     """Collects what import statements name."""
 
     def __init__(self, package: str) -> None:
-        self.found: set[str] = set()
+        self.modules: set[str] = set()
         self._package = package
 
     def visit_If(self, node: ast.If) -> None:
@@ -109,12 +109,12 @@ class _Names(ast.NodeVisitor):
         if "TYPE_CHECKING" not in ast.unparse(node.test):
             self.generic_visit(node)
             return
-        for other in node.orelse:
-            self.visit(other)
+        for statement in node.orelse:
+            self.visit(statement)
 
     def visit_Import(self, node: ast.Import) -> None:
         """Take ``import a.b``."""
-        self.found |= {one.name for one in node.names}
+        self.modules |= {alias.name for alias in node.names}
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Take ``from a import b``: a, and b, which may be a module of it."""
@@ -123,4 +123,4 @@ class _Names(ast.NodeVisitor):
             above = self._package.split(".")
             kept = above[: len(above) - node.level + 1]
             base = ".".join([*kept, base]) if base else ".".join(kept)
-        self.found |= {base, *(f"{base}.{one.name}" for one in node.names)}
+        self.modules |= {base, *(f"{base}.{alias.name}" for alias in node.names)}

@@ -246,9 +246,9 @@ class DataAccess:
             DataError: They cannot be fetched.
         """
         table = Table(label, source)
-        found = self.kept(table.filename)
-        if found is not None:
-            return found
+        path = self.kept(table.filename)
+        if path is not None:
+            return path
         if not self.may_fetch:
             raise DataError(f"{label} is not here, and offline, so it was not fetched")
         self.fetcher().fetch([], [table])
@@ -264,27 +264,27 @@ class DataAccess:
         Raises:
             DataError: It cannot be fetched.
         """
-        found = self.find_corpus(repository, filename)
-        if found is None and self.offline:
+        path = self.find_corpus(repository, filename)
+        if path is None and self.offline:
             raise DataError(
                 f"{filename} of {repository} is not here, and offline, so it was not fetched"
             )
-        return found or fetch_hub_file(repository, filename, self.hub_cache(self.cache))
+        return path or fetch_hub_file(repository, filename, self.hub_cache(self.cache))
 
     def kept(self, name: str) -> Path | None:
         """A file by its path below the places, or None."""
         return next((root / name for root in self.roots if (root / name).is_file()), None)
 
     def _once(self, name: str, label: str, load: Callable[[], list[Row]], to: Path | None) -> Path:
-        found = self.kept(name)
-        if found is None:
+        path = self.kept(name)
+        if path is None:
             if self.offline:
                 raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
-            found = (to or self.cache) / name
-            write_rows(found, load())
-        elif to is not None and not found.is_relative_to(to):
-            write_atomic(to / name, found.read_bytes())
-        return found
+            path = (to or self.cache) / name
+            write_rows(path, load())
+        elif to is not None and not path.is_relative_to(to):
+            write_atomic(to / name, path.read_bytes())
+        return path
 
     def has(self, text: str) -> bool:
         """Whether ``family/set:split[+split]`` is in one of the places."""
@@ -300,7 +300,7 @@ class DataAccess:
         if dataset.splits[ref.split].sha256 is not None:
             return sha256
         # The rows' own checksum stays in: it alone tells when someone edits the fetched file.
-        pinned = "+".join(dict.fromkeys(one.sha256 for one in dataset.pinned_files(ref.split)))
+        pinned = "+".join(dict.fromkeys(file.sha256 for file in dataset.pinned_files(ref.split)))
         return f"{pinned}:{ref.split}:{sha256}"
 
     def _verified(self, ref: SplitRef) -> tuple[Path, str]:
@@ -308,15 +308,15 @@ class DataAccess:
         path = self.locate(ref) or self._fetched(ref)
         summary = partial(rows_summary, columns=columns)
         try:
-            found = self.hashes.sha256(path, f"rows[{','.join(columns)}]", summary)
+            digest = self.hashes.sha256(path, f"rows[{','.join(columns)}]", summary)
         except DataError as error:
             raise DataError(f"{ref}: {error}; delete it to have it downloaded again") from None
-        if wrong := mismatch(found, ref):
+        if wrong := mismatch(digest, ref):
             raise DataError(
                 f"{ref}: {path} has {wrong}; its rows were changed, delete it to have it "
                 "downloaded again"
             )
-        return path, found.partition(":")[2]
+        return path, digest.partition(":")[2]
 
     def _fetched(self, ref: SplitRef) -> Path:
         if not self.may_fetch:
@@ -327,10 +327,10 @@ class DataAccess:
                 f"with {ref.filename} in it"
             )
         self.fetcher().fetch([ref])
-        found = self.locate(ref)
-        if found is None:
+        path = self.locate(ref)
+        if path is None:
             raise AssertionError(f"{ref} was fetched and is not there")
-        return found
+        return path
 
 
 def in_fixed_split(row: Row, columns: Sequence[str], part: str) -> bool:

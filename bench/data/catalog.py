@@ -155,12 +155,12 @@ def parse_names(names: Iterable[str]) -> list[SplitRef]:
     Raises:
         UsageError: The data set or a split is not in the catalog, or a pattern fits nothing.
     """
-    found: list[SplitRef] = []
+    refs: list[SplitRef] = []
     for name in names:
-        for one in _matching(name):
-            text = one if ":" in one else f"{one}:{'+'.join(_splits(one, one))}"
-            found += [SplitRef(ref.dataset, ref.split) for ref in parse_refs(text)]
-    return list(dict.fromkeys(found))
+        for match in _matching(name):
+            text = match if ":" in match else f"{match}:{'+'.join(_splits(match, match))}"
+            refs += [SplitRef(ref.dataset, ref.split) for ref in parse_refs(text)]
+    return list(dict.fromkeys(refs))
 
 
 def _matching(name: str) -> list[str]:
@@ -169,17 +169,17 @@ def _matching(name: str) -> list[str]:
     if not any(mark in name for mark in "*?["):
         return [name]
     pattern, _, split = name.partition(":")
-    found = [one for one in catalog() if fnmatchcase(one, pattern)]
+    matching = [dataset for dataset in catalog() if fnmatchcase(dataset, pattern)]
     if split:
-        found = [
-            f"{one}:{own}"
-            for one in found
-            for own in catalog()[one].splits
+        matching = [
+            f"{dataset}:{own}"
+            for dataset in matching
+            for own in catalog()[dataset].splits
             if fnmatchcase(own, split)
         ]
-    if not found:
+    if not matching:
         raise UsageError(f"{name!r} fits no data set; 'bench data list' shows the known ones")
-    return found
+    return matching
 
 
 def _splits(name: str, text: str) -> Mapping[str, Split]:

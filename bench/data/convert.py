@@ -38,12 +38,12 @@ def parse_own(text: str) -> SplitRef:
     Raises:
         UsageError: It has another form.
     """
-    found = _NAME.fullmatch(text)
-    if found is None:
+    match = _NAME.fullmatch(text)
+    if match is None:
         raise UsageError(
             f"{text!r} is not of the form family/set:split (letters, digits and '_.-')"
         )
-    return SplitRef(found[1], found[2])
+    return SplitRef(match[1], match[2])
 
 
 def convert(
@@ -80,20 +80,20 @@ def _table(source: Path, columns: Sequence[str], rename: Mapping[str, str]) -> l
         {column: value for column, value in row.items() if column not in dropped}
         for row in renamed(read_table(source), columns, rename, str(source))
     ]
-    found = checked(typed(rows, columns), columns, str(source), names=rename)
-    refuse_blank(found, columns, str(source), names=rename)
-    beside = [column for column in found[0] if column not in columns]
-    whole = [{**dict.fromkeys(beside), **row} for row in found]
+    valid = checked(typed(rows, columns), columns, str(source), names=rename)
+    refuse_blank(valid, columns, str(source), names=rename)
+    beside = [column for column in valid[0] if column not in columns]
+    whole = [{**dict.fromkeys(beside), **row} for row in valid]
     refuse_unwritable(whole, beside, str(source), {})
-    return found
+    return valid
 
 
 def _refuse_unlike_catalog(source: Path, ref: SplitRef, rows: list[Row]) -> None:
     known = catalog().get(ref.dataset)
     if known is None or ref.split not in known.splits:
         return
-    found = rows_sha256(renamed(rows, known.columns, {}, str(source)), known.columns)
-    if wrong := known.splits[ref.split].mismatch(len(rows), found):
+    sha256 = rows_sha256(renamed(rows, known.columns, {}, str(source)), known.columns)
+    if wrong := known.splits[ref.split].mismatch(len(rows), sha256):
         raise DataError(f"{source} is not the known {ref}: {wrong}; choose another --as")
 
 

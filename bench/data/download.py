@@ -130,7 +130,7 @@ class Downloads:
         part = Path(f"{path}.part")
         resumed = part.is_file()
         try:
-            found = self._retrieve(file, path, part, address)
+            retrieved = self._retrieve(file, path, part, address)
         except ValueError as error:
             part.unlink(missing_ok=True)
             if not resumed:
@@ -138,7 +138,7 @@ class Downloads:
             # Bytes of an earlier try may be at fault; those of the next are the source's own.
             return self._verified(file, address)
         self._meter.finish(file)
-        return found
+        return retrieved
 
     def _retrieve(self, file: RemoteFile, path: Path, part: Path, address: str) -> Path:
         import pooch
@@ -323,7 +323,7 @@ def _is_down(error: Exception) -> bool:
     from requests.exceptions import ConnectTimeout
 
     reasons = ("refused", "the name of the host", "unreachable")
-    return isinstance(error, ConnectTimeout) or any(one in _reason(error) for one in reasons)
+    return isinstance(error, ConnectTimeout) or any(reason in _reason(error) for reason in reasons)
 
 
 def _wrong_bytes(address: str, file: RemoteFile, error: ValueError) -> DataError:

@@ -140,7 +140,7 @@ class Fetcher:
         with _space(folder), one_at_a_time(folder / ".lock", waiting):
             self._copy(wanted)
             order = self.order(wanted)
-            tables = [one for one in tables if not (self._to / one.filename).is_file()]
+            tables = [table for table in tables if not (self._to / table.filename).is_file()]
             self._announce(order, tables)
             downloads = Downloads(folder, mirror=self._mirror, progress=self._progress)
             with downloads.running():
@@ -164,8 +164,8 @@ class Fetcher:
             return
         source = next(iter(self._sources(ref)), None)
         if isinstance(source, MadeSource | FilesSource):
-            for other in self._needs(source):
-                self._add(other, order)
+            for needed in self._needs(source):
+                self._add(needed, order)
         if isinstance(source, FilesSource):
             order.files.extend(source.files_of(ref.split))
         elif isinstance(source, HubSource):
@@ -188,9 +188,9 @@ class Fetcher:
         return [ref for text in texts for ref in parse_refs(text)]
 
     def _sources(self, ref: SplitRef) -> list[Source]:
-        known = [one for one in catalog()[ref.dataset].sources if offers(one, ref.split)]
+        known = [source for source in catalog()[ref.dataset].sources if offers(source, ref.split)]
         if self._offline:
-            known = [one for one in known if not isinstance(one, HubSource)]
+            known = [source for source in known if not isinstance(source, HubSource)]
         if self._mirror:
             known.sort(key=lambda source: isinstance(source, HubSource))
         return known
@@ -272,13 +272,13 @@ class Fetcher:
     ) -> list[Row]:
         local = [
             LocalFile(
-                downloads.get(one),
-                one.name,
-                one.member,
-                one.row,
-                one.unpacked_bytes or MOST_UNPACKED,
+                downloads.get(file),
+                file.name,
+                file.member,
+                file.row,
+                file.unpacked_bytes or MOST_UNPACKED,
             )
-            for one in files
+            for file in files
         ]
         # Splits of one dictionary, say, are made of the same files.
         if self._read[0] != local:
@@ -301,8 +301,8 @@ class Fetcher:
             path = locate(ref, self._roots)
             if path is None:
                 raise DataError(f"it is made of {ref}, which could not be fetched")
-            if ref not in self._verified and (found := state(path, ref)) != "ok":
-                raise DataError(f"it is made of {ref}: {path} is {found}")
+            if ref not in self._verified and (condition := state(path, ref)) != "ok":
+                raise DataError(f"it is made of {ref}: {path} is {condition}")
             self._verified.add(ref)
             rows += read_rows(path)
         return rows
@@ -310,21 +310,21 @@ class Fetcher:
     @cached_property
     def _evaluation(self) -> frozenset[str]:
         """Keys of the texts of all evaluation splits."""
-        found = set()
+        keys = set()
         for text, columns in read_catalog().evaluation.items():
             for row in self._other(text):
                 for value in (row[name] for name in columns):
                     texts = value if isinstance(value, list) else [value]
-                    found |= {text_key(one) for one in texts}
-        return frozenset(found)
+                    keys |= {text_key(sentence) for sentence in texts}
+        return frozenset(keys)
 
 
 def _refuse_other(rows: list[Row], ref: SplitRef, dataset: Dataset) -> None:
     try:
-        found = rows_sha256(rows, dataset.columns)
+        sha256 = rows_sha256(rows, dataset.columns)
     except KeyError as error:
         raise DataError(f"the source has no column {error}") from None
-    if wrong := dataset.splits[ref.split].mismatch(len(rows), found):
+    if wrong := dataset.splits[ref.split].mismatch(len(rows), sha256):
         raise DataError(f"the source has {wrong}; it was changed, nothing was written")
 
 

@@ -50,9 +50,9 @@ def hub_file(repository: str, filename: str, folders: Iterable[Path | None]) -> 
     from huggingface_hub import try_to_load_from_cache
 
     for folder in folders:
-        found = try_to_load_from_cache(repository, filename, folder, repo_type="dataset")
-        if isinstance(found, str):
-            return Path(found)
+        cached = try_to_load_from_cache(repository, filename, folder, repo_type="dataset")
+        if isinstance(cached, str):
+            return Path(cached)
     return None
 
 

@@ -57,12 +57,12 @@ class Needs(DataAccess):
     @property
     def tables(self) -> list[Table]:
         """Tables of public files that are missing."""
-        return [one for one in self._tables if self.kept(one.filename) is None]
+        return [table for table in self._tables if self.kept(table.filename) is None]
 
     @property
     def labels(self) -> list[str]:
         """Names of all that is missing."""
-        return [*map(str, self.splits), *(one.label for one in self.tables), *self._others]
+        return [*map(str, self.splits), *(table.label for table in self.tables), *self._others]
 
     @property
     def size(self) -> str:
@@ -81,8 +81,8 @@ class Needs(DataAccess):
         """
         for ref in self.asked:
             path = self.locate(ref)
-            if path is not None and (found := state(path, ref)) != "ok":
-                self._changed[ref] = found
+            if path is not None and (condition := state(path, ref)) != "ok":
+                self._changed[ref] = condition
         return self._changed
 
     def _is_missing(self, ref: SplitRef) -> bool:
@@ -156,11 +156,11 @@ class Needs(DataAccess):
 
     def corpus_file(self, repository: str, filename: str) -> Path:
         """Note a file on the hub that is not here."""
-        found = self.find_corpus(repository, filename)
+        path = self.find_corpus(repository, filename)
 
         def load(data: DataAccess, folder: Path) -> Path:
             return fetch_hub_file(repository, filename, data.hub_cache(folder))
 
-        if found is None:
+        if path is None:
             self._others[f"{filename} of {repository}"] = load
-        return found or Path("hub") / filename
+        return path or Path("hub") / filename

@@ -57,7 +57,7 @@ class Queries(TrainingSet):
         Raises:
             DataError: There is no such set, or its data is missing or changed.
         """
-        queries = [query for one in self.load_sets(data).values() for query in one]
+        queries = [query for of_set in self.load_sets(data).values() for query in of_set]
         return _ordered(queries)[: self.limit]
 
     def load_sets(self, data: DataAccess) -> dict[str, list[Query]]:
@@ -116,11 +116,11 @@ def _ranked(rows: Iterable[Row]) -> Iterator[Query]:
 
 
 def _duplicates(rows: Iterable[Row]) -> Iterator[Query]:
-    found: dict[str, list[str]] = {}
+    duplicates: dict[str, list[str]] = {}
     for row in rows:
         if row["label"] == 1:
-            found.setdefault(row["sentence1"], []).append(row["sentence2"])
-    for text, same in found.items():
+            duplicates.setdefault(row["sentence1"], []).append(row["sentence2"])
+    for text, same in duplicates.items():
         yield Query(text, _texts(same), ())
 
 

@@ -79,12 +79,12 @@ def parse_row(line: str) -> Row:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    row = dict(pairs)
+    if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"names {twice!r} twice")
-    return found
+    return row
 
 
 def _refuse(name: str) -> float:
@@ -156,14 +156,14 @@ def _tsv_rows(path: Path) -> list[Row]:
 def _with_header(rows: Iterator[list[str]], path: Path) -> list[Row]:
     header = next(rows, [])
     _refuse_twice(header, path)
-    found = []
+    named = []
     for number, values in enumerate(rows, 1):
         if len(values) != len(header):
             raise DataError(
                 f"{path}: row {number} has {len(values)} values, the header has {len(header)}"
             )
-        found.append(dict(zip(header, values, strict=True)))
-    return found
+        named.append(dict(zip(header, values, strict=True)))
+    return named
 
 
 def _parquet_rows(path: Path) -> list[Row]:
@@ -202,7 +202,7 @@ def renamed(
     Raises:
         DataError: A row lacks a column.
     """
-    found = []
+    renamed_rows = []
     absent = {rename.get(column, column): None for column in optional}
     for number, given in enumerate(rows, 1):
         row = {**absent, **given}
@@ -212,8 +212,8 @@ def renamed(
             raise DataError(
                 f"{label}: row {number} has no column {missing[0]!r}; it has: {', '.join(row)}"
             )
-        found.append({**row, **{column: row[name] for column, name in names.items()}})
-    return found
+        renamed_rows.append({**row, **{column: row[name] for column, name in names.items()}})
+    return renamed_rows
 
 
 def text_digest(text: str) -> str:

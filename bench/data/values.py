@@ -41,20 +41,20 @@ def checked(
     """
     if not rows:
         raise DataError(f"{where} has no rows")
-    found = []
+    valid = []
     for number, cells in enumerate(rows, 1):
         # A file of texts alone has nothing else to say that there is none.
-        row = {**cells, **{one: None for one in optional if cells[one] == ""}}
-        given = [one for one in columns if one not in optional or row[one] is not None]
+        row = {**cells, **{column: None for column in optional if cells[column] == ""}}
+        given = [column for column in columns if column not in optional or row[column] is not None]
         try:
             values = {
                 column: _value(column, row[column], names.get(column, column)) for column in given
             }
             canonical_json(values).encode()
-            found.append({**row, **values})
+            valid.append({**row, **values})
         except ValueError as error:
             raise DataError(f"{where}: row {number}: {error}; correct the table") from None
-    return found
+    return valid
 
 
 def refuse_unwritable(

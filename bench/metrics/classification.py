@@ -80,11 +80,11 @@ def auroc_replicates(
     """
     if fold is not None:
         parts = [fold == number for number in np.unique(fold)]
-        each = [auroc_replicates(values[one], gold[one], counts[:, one]) for one in parts]
-        means = np.stack(each, axis=1)
+        by_fold = [auroc_replicates(values[rows], gold[rows], counts[:, rows]) for rows in parts]
+        means = np.stack(by_fold, axis=1)
         return _mean(means, np.isfinite(means))
-    found = [_auroc(values[:, number], gold == number, counts) for number in np.unique(gold)]
-    areas = np.stack(found, axis=1)
+    by_class = [_auroc(values[:, number], gold == number, counts) for number in np.unique(gold)]
+    areas = np.stack(by_class, axis=1)
     return _mean(areas, np.isfinite(areas))
 
 
@@ -94,7 +94,7 @@ def _auroc(
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     right = positive[order]
-    found = []
+    areas = []
     for chunk in _chunks(counts):
         drawn = chunk[:, order]
         hits = np.add.reduceat(drawn * right, starts, axis=1)
@@ -102,8 +102,8 @@ def _auroc(
         below = others.cumsum(axis=1)
         won = np.einsum("ij,ij->i", hits, below - others / 2)
         pairs = hits.sum(axis=1) * below[:, -1]
-        found.append(np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0))
-    return np.concatenate(found)
+        areas.append(np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0))
+    return np.concatenate(areas)
 
 
 def _chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.float64]]:
@@ -111,8 +111,12 @@ def _chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.float64]]:
         yield counts[i : i + _CHUNK].astype(np.float64)
 
 
-def _divided(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.divide(one, two, out=np.zeros_like(one), where=two > 0))
+def _divided(
+    numerator: NDArray[np.float64], denominator: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return np.asarray(
+        np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    )
 
 
 def _mean(values: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -100,5 +100,5 @@ def bcubed_f1(labels: Numbers, clusters: Numbers) -> NDArray[np.float64]:
     """
     width = int(clusters.max()) + 1
     cell = labels * width + clusters
-    both = np.bincount(cell)[cell]
-    return np.asarray(2 * both / (np.bincount(clusters)[clusters] + np.bincount(labels)[labels]))
+    shared = np.bincount(cell)[cell]
+    return np.asarray(2 * shared / (np.bincount(clusters)[clusters] + np.bincount(labels)[labels]))

@@ -32,13 +32,15 @@ def nearest_distances(
     n = len(squared)
     if n <= neighbours:
         raise ValueError(f"{neighbours} neighbours need more than {n} vectors")
-    found = np.empty((n, neighbours))
+    nearest = np.empty((n, neighbours))
     for start in range(0, n, _BLOCK):
         block = squared[start : start + _BLOCK].copy()
         rows = np.arange(len(block))
         block[rows, start + rows] = np.inf
-        found[start : start + _BLOCK] = np.partition(block, neighbours - 1, axis=1)[:, :neighbours]
-    return np.sqrt(np.sort(found, axis=1))
+        nearest[start : start + _BLOCK] = np.partition(block, neighbours - 1, axis=1)[
+            :, :neighbours
+        ]
+    return np.sqrt(np.sort(nearest, axis=1))
 
 
 def twonn(nearest: NDArray[np.float64]) -> float:

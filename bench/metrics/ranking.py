@@ -46,10 +46,10 @@ def precision_at(scores: Scores, relevant: Relevance, cut: int, ties: Ties = "re
     """Share of relevant ones among the first ``cut``, fewer than those counting as misses."""
     if ties != "realistic":
         return float(relevant[ranking(scores, relevant, ties)][:cut].sum() / cut)
-    found = 0.0
+    expected_hits = 0.0
     for before, size, hits, _ in _groups(scores, relevant):
-        found += hits * min(max(cut - before, 0), size) / size
-    return found / cut
+        expected_hits += hits * min(max(cut - before, 0), size) / size
+    return expected_hits / cut
 
 
 def ranking(scores: Scores, relevant: Relevance, ties: Ties) -> NDArray[np.intp]:

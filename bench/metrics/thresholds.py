@@ -34,15 +34,15 @@ def best_thresholds(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> 
     """
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    found = np.cumsum(labels[order])[last]
+    hits = np.cumsum(labels[order])[last]
     taken = last + 1
     positives, n = int(labels.sum()), len(labels)
-    accuracy = (found + (n - positives) - (taken - found)) / n
-    f1 = 2 * found / (taken + positives)
+    accuracy = (hits + (n - positives) - (taken - hits)) / n
+    f1 = 2 * hits / (taken + positives)
     best = int(np.argmax(f1))
     return BestThresholds(
         accuracy=max(float(accuracy.max()), 1 - positives / n),
         f1=float(f1[best]),
-        precision=float(found[best] / taken[best]),
-        recall=float(found[best] / positives) if positives else 0.0,
+        precision=float(hits[best] / taken[best]),
+        recall=float(hits[best] / positives) if positives else 0.0,
     )

@@ -38,7 +38,7 @@ _LARGEST = 2**63
 _ROUNDED = 1e-5
 _BY_MTEB = "mteb"
 _SIGNED = {"Spearman", "Pearson"}
-_DTYPES = {np.dtype(one) for one in (np.float32, np.int32, np.int64, np.bool_)}
+_DTYPES = {np.dtype(scalar) for scalar in (np.float32, np.int32, np.int64, np.bool_)}
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -77,12 +77,12 @@ def _figures(record: Record) -> Iterator[str]:
         yield from (f"task {name}: {problem}" for problem in _task_figures(task))
     mains = [record.tasks[name].main for name in averaged]
     rounded = float(np.mean([round(100 * main, 2) for main in mains])) / 100
-    for name, stated, found in (
+    for name, stated, computed in (
         ("average", record.average, float(np.mean(mains))),
         ("average_of_rounded", record.average_of_rounded, rounded),
     ):
-        if not _near(stated, found, _EXACT):
-            yield f"{name} is {stated:g}, that of its tasks {found:g}"
+        if not _near(stated, computed, _EXACT):
+            yield f"{name} is {stated:g}, that of its tasks {computed:g}"
     for entry in record.grid:
         cut = [entry.tasks[name] for name in averaged if name in entry.tasks]
         if len(cut) == len(averaged) and not _near(entry.average, float(np.mean(cut)), _EXACT):
@@ -121,8 +121,8 @@ def _all_finite(value: Any) -> bool:
     return not isinstance(value, list | tuple) or all(map(_all_finite, value))
 
 
-def _near(one: float, other: float, tolerance: float) -> bool:
-    return abs(one - other) <= tolerance
+def _near(a: float, b: float, tolerance: float) -> bool:
+    return abs(a - b) <= tolerance
 
 
 def _arrays(record: Record, items: Arrays) -> Iterator[str]:
@@ -143,14 +143,14 @@ def _arrays(record: Record, items: Arrays) -> Iterator[str]:
 
 
 def _averages(record: Record, by_task: Mapping[str, Arrays]) -> Iterator[str]:
-    found = [by_task.get(name, {}).get(REPLICATES) for name in record.averaged_tasks]
-    known = [one for one in found if one is not None]
+    replicates = [by_task.get(name, {}).get(REPLICATES) for name in record.averaged_tasks]
+    known = [values for values in replicates if values is not None]
     own = by_task.get(ALL_TASKS, {})
-    if len(known) < len(found):
+    if len(known) < len(replicates):
         if REPLICATES in own or record.average_ci95 is not None:
             yield "there are replicates of the average, and not of all its tasks"
         return
-    if len({len(one) for one in known}) > 1:
+    if len({len(values) for values in known}) > 1:
         yield "the replicates of the tasks are not equally many"
     elif own.keys() != {REPLICATES} or own[REPLICATES].dtype != np.float64:
         yield "average/replicates are missing"
@@ -160,17 +160,15 @@ def _averages(record: Record, by_task: Mapping[str, Arrays]) -> Iterator[str]:
         yield from _interval("average_ci95", record.average_ci95, own[REPLICATES])
 
 
-def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    return one.shape == other.shape and bool(
-        np.allclose(one, other, rtol=0, atol=_EXACT, equal_nan=True)
-    )
+def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=0, atol=_EXACT, equal_nan=True))
 
 
 def _interval(name: str, stated: Interval | None, replicates: NDArray[Any]) -> Iterator[str]:
-    found = percentile_interval(replicates)
-    if stated is None or not all(map(_near, stated, found, (_EXACT, _EXACT))):
+    computed = percentile_interval(replicates)
+    if stated is None or not all(map(_near, stated, computed, (_EXACT, _EXACT))):
         shown = "missing" if stated is None else f"{stated[0]:g} to {stated[1]:g}"
-        yield f"{name} is {shown}, that of the replicates {found[0]:g} to {found[1]:g}"
+        yield f"{name} is {shown}, that of the replicates {computed[0]:g} to {computed[1]:g}"
 
 
 def _shapes(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
@@ -210,9 +208,9 @@ def _scores(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
         return
     replicates = arrays[REPLICATES]
     yield from _interval("ci95", task.ci95, replicates)
-    found = _determined(task, arrays)
-    if found is not None:
-        stated, (low, high) = found
+    determined = _determined(task, arrays)
+    if determined is not None:
+        stated, (low, high) = determined
         if not low - _ROUNDED <= stated <= high + _ROUNDED:
             yield f"the score is {stated:g}, that of the items {(low + high) / 2:g}"
         if stated == task.main:
@@ -287,14 +285,14 @@ def _of_labels(task: TaskEntry, arrays: Arrays) -> tuple[float, Interval] | None
         # Whatever the main score is, it is not of these predictions.
         return task.main, _exactly(math.nan)
     if task.metric == "F1":
-        each = [f1_replicates(one == 1, gold == 1, _once(task))[0] for one in predicted.T]
-        return task.main, _exactly(np.mean(each))
+        by_run = [f1_replicates(labels == 1, gold == 1, _once(task))[0] for labels in predicted.T]
+        return task.main, _exactly(np.mean(by_run))
     if task.metric == "macro F1":
         highest = max(int(predicted.max()), int(gold.max()))
         if highest >= task.items or min(int(predicted.min()), int(gold.min())) < 0:
             return task.main, _exactly(math.nan)
-        macro = [label_replicates(one, gold, highest + 1, _once(task)) for one in predicted.T]
-        return task.main, _exactly(np.mean([one["f1_macro"][0] for one in macro]))
+        macro = [label_replicates(labels, gold, highest + 1, _once(task)) for labels in predicted.T]
+        return task.main, _exactly(np.mean([measures["f1_macro"][0] for measures in macro]))
     # The mean over folds weighs the rows of each, which the items do not tell.
     whole = "train" in ((task.protocol or {}).get("parts") or ())
     return (task.main, _exactly(right.mean())) if whole and task.metric == "accuracy" else None
@@ -305,8 +303,10 @@ def _of_clusters(task: TaskEntry, arrays: Arrays) -> tuple[float, Interval]:
     from bench.metrics.clusters import v_measures
 
     gold, clusters = arrays["gold"].astype(np.intp), arrays["clusters"].astype(np.intp)
-    numbered = all(one.min() >= 0 and one.max() < task.items for one in (gold, clusters))
+    numbered = all(
+        numbers.min() >= 0 and numbers.max() < task.items for numbers in (gold, clusters)
+    )
     if not numbered or clusters.ndim != 2:
         return task.main, _exactly(math.nan)
-    found = [v_measures(gold, one, _once(task))[0] for one in clusters.T]
-    return task.main, _exactly(np.mean(found))
+    by_run = [v_measures(gold, run, _once(task))[0] for run in clusters.T]
+    return task.main, _exactly(np.mean(by_run))

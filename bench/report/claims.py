@@ -34,7 +34,7 @@ def render_text(answered: Answered, width: int) -> str:
         answered: Papers, and the answers to their claims.
         width: Columns of the terminal.
     """
-    blocks = [_block(paper, one, width) for paper, answers in answered for one in answers]
+    blocks = [_block(paper, answer, width) for paper, answers in answered for answer in answers]
     return "\n\n".join([*blocks, textwrap.fill(NOTE, width)])
 
 
@@ -86,7 +86,7 @@ def render_markdown(answered: Answered, command: str) -> str:
         answered: Papers, and the answers to their claims.
         command: Command that writes the file.
     """
-    rows = [_row(one) for _, answers in answered for one in answers]
+    rows = [_row(answer) for _, answers in answered for answer in answers]
     parts = [
         "# Claims of papers",
         NOTE,
@@ -94,7 +94,7 @@ def render_markdown(answered: Answered, command: str) -> str:
         tabulate(rows, _HEADERS, tablefmt="pipe", disable_numparse=True),
     ]
     for paper, answers in answered:
-        parts += [f"## {markdown(_title(paper))}", "\n".join(_item(one) for one in answers)]
+        parts += [f"## {markdown(_title(paper))}", "\n".join(_item(answer) for answer in answers)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -12,17 +12,17 @@ from bench.verdicts.gate import GateCheck
 
 def summary(checks: Sequence[GateCheck]) -> str:
     """Render the checks as Markdown, for a terminal and for a pull request."""
-    failed = sum(one.failed for one in checks)
+    failed = sum(check.failed for check in checks)
     head = f"{failed} of {len(checks)} checks failed" if failed else f"{len(checks)} checks passed"
     rows = [
         [
-            markdown(one.suite),
-            markdown_code(one.method),
-            markdown(one.task),
-            *one.values,
-            "**failed**" if one.failed else "passed",
+            markdown(check.suite),
+            markdown_code(check.method),
+            markdown(check.task),
+            *check.values,
+            "**failed**" if check.failed else "passed",
         ]
-        for one in checks
+        for check in checks
     ]
     grid = tabulate(
         rows,

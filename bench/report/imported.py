@@ -56,12 +56,14 @@ def read_models(folders: Iterable[Path]) -> tuple[list[ImportedModel], list[str]
         DataError: A folder does not exist or holds no result files, or two files have different
             scores of one model, revision and task.
     """
-    found: dict[tuple[str, str], ImportedModel] = {}
+    by_name: dict[tuple[str, str], ImportedModel] = {}
     notes: list[str] = []
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder of mteb result files")
-        results = [(path, one) for path in sorted(folder.rglob("*.json")) if (one := _result(path))]
+        results = [
+            (path, content) for path in sorted(folder.rglob("*.json")) if (content := _result(path))
+        ]
         if not results:
             raise DataError(f"{folder}: holds no result file of mteb (<Task>.json with its scores)")
         for path, result in results:
@@ -70,9 +72,9 @@ def read_models(folders: Iterable[Path]) -> tuple[list[ImportedModel], list[str]
                 notes.append(f"{path}: left out: {problem}; run that task again with mteb")
                 continue
             name, revision = _identity(path)
-            model = found.setdefault((name, revision), ImportedModel(name, revision))
+            model = by_name.setdefault((name, revision), ImportedModel(name, revision))
             _add(model, str(result["task_name"]), score, path)
-    return [found[key] for key in sorted(found)], notes
+    return [by_name[key] for key in sorted(by_name)], notes
 
 
 def _add(model: ImportedModel, task: str, score: float, path: Path) -> None:
@@ -156,7 +158,9 @@ def _main_score(path: Path, scores: Any) -> tuple[float, str | None]:
     """The score of a file, or why it has none."""
     try:
         splits = {"test": scores["test"]} if "test" in scores else dict(scores)
-        values = {name: [one["main_score"] for one in split] for name, split in splits.items()}
+        values = {
+            name: [subset["main_score"] for subset in split] for name, split in splits.items()
+        }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise DataError(
             f"{path}: its scores have no main_score; write it with mteb 1.11+"

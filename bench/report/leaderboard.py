@@ -58,7 +58,7 @@ def _commands(table: Table, records: Sequence[Record]) -> list[str]:
         by_scale.setdefault((record.profile, record.limit), []).append(record)
     return [
         _command(table.suite, profile, limit, group, order)
-        for (profile, limit), group in sorted(by_scale.items(), key=lambda one: str(one[0]))
+        for (profile, limit), group in sorted(by_scale.items(), key=lambda item: str(item[0]))
     ]
 
 

@@ -53,14 +53,14 @@ def find_published(
         spec: Spec of the row.
         base: Base that it was trained from, or None.
     """
-    found = [
+    entries = [
         entry
         for entry in _entries(suite, averaged)
         if entry.spec == spec or (base is not None and (entry.method, entry.base) == (spec, base))
     ]
     # The paper of the method itself comes before those that quote it.
-    found.sort(key=lambda entry: entry.file != f"{entry.method}.toml")
-    return found[0].published if found else None
+    entries.sort(key=lambda entry: entry.file != f"{entry.method}.toml")
+    return entries[0].published if entries else None
 
 
 @cache

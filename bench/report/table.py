@@ -221,8 +221,10 @@ def _is_below_base(
     base = groups.get((first.method.base or "", first.profile, first.limit))
     if not first.method.trained or base is None:
         return False
-    other = base[0][1]
-    alike = first.scored_rows == other.scored_rows and not differing_protocols(first, other)
+    base_record = base[0][1]
+    alike = first.scored_rows == base_record.scored_rows and not differing_protocols(
+        first, base_record
+    )
     return alike and _mean_average(group) < _mean_average(base)
 
 

@@ -39,12 +39,12 @@ def pair_p_values(
     Returns:
         P-values (N, N), of the pair (i, j) where i < j; 1 elsewhere.
     """
-    found = np.ones((len(points), len(points)))
+    p_values = np.ones((len(points), len(points)))
     # What all methods share cancels in a difference, and would only widen its bound.
     shared = (first - points[:, None]).mean(axis=0)
     reach = _reach(first, points, shared)
-    reach_of_second = {key: _reach(one, points, shared) for key, one in second.items()}
-    heads = {key: np.ascontiguousarray(one[:, :_FEW]) for key, one in second.items()}
+    reach_of_second = {key: _reach(scores, points, shared) for key, scores in second.items()}
+    heads = {key: np.ascontiguousarray(scores[:, :_FEW]) for key, scores in second.items()}
     for i in range(len(points) - 1):
         delta = points[i] - points[i + 1 :]
         bound = reach[i] + reach_of_second[after[i]][i + 1 :]
@@ -55,8 +55,8 @@ def pair_p_values(
         rest = near[_p(large[near], first.shape[1]) < level]
         large[rest] = _count(first[i], whole, delta, rest)
         p = _p(large, first.shape[1])
-        found[i, i + 1 :] = np.where(p < level, p, 1.0)
-    return found
+        p_values[i, i + 1 :] = np.where(p < level, p, 1.0)
+    return p_values
 
 
 def _reach(scores: Floats, points: Floats, shared: Floats) -> Floats:
@@ -71,7 +71,7 @@ def _count(
     first: Floats, second: Floats, delta: Floats, rows: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Resamples of some pairs as far from their difference as this is from 0."""
-    found = np.empty(len(rows), dtype=np.intp)
+    counts = np.empty(len(rows), dtype=np.intp)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         # In the order of operations of ``bootstrap_p``, so that not a bit differs.
@@ -80,5 +80,5 @@ def _count(
         np.abs(change, out=change)
         far = change >= (np.abs(delta[block]) * (1 - 1e-12))[:, None]
         # Several times as fast as a sum of booleans.
-        found[start : start + _BLOCK] = np.add.reduce(far.view(np.uint8), axis=1, dtype=np.uint32)
-    return found
+        counts[start : start + _BLOCK] = np.add.reduce(far.view(np.uint8), axis=1, dtype=np.uint32)
+    return counts

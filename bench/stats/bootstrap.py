@@ -62,13 +62,13 @@ def spearman_replicates_of_many(
     """
     gold = _sort(y)
     methods = [_sort(x[gold.order]) for x in xs]
-    found = np.empty((len(xs), len(counts)))
+    replicates = np.empty((len(xs), len(counts)))
     # Smaller blocks make threads wait for the interpreter between short calls of NumPy; larger
     # ones leave the cache.
     step = max(1, _BLOCK // len(y))
     for i in range(0, len(counts), step):
-        found[:, i : i + step] = _spearman_block(methods, gold, counts[i : i + step])
-    return found
+        replicates[:, i : i + step] = _spearman_block(methods, gold, counts[i : i + step])
+    return replicates
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,15 @@ def _spearman_block(
     weighted = times * (after - (size - 1) / 2).take(gold.group, axis=1)
     cubes, halves = _dots(times * times, times), _dots(weighted, times) / 2
     spread = total**3 - _dots(size * size, size)
-    found = np.empty((len(methods), len(counts)))
-    for row, method in zip(found, methods, strict=True):
+    correlations = np.empty((len(methods), len(counts)))
+    for row, method in zip(correlations, methods, strict=True):
         product, cubes_of_ties = _against_gold(method, drawn, weighted)
         covariance = product - halves - total**2 * (total + 1) / 4
         # Sum of squares of centred mid-ranks by Kendall's correction for ties.
         variance = (total**3 - cubes - cubes_of_ties) / 12 * (spread / 12)
         with np.errstate(invalid="ignore", divide="ignore"):
             row[:] = covariance / np.sqrt(variance)
-    return found
+    return correlations
 
 
 def _against_gold(
@@ -203,8 +203,10 @@ def f1_replicates(
     hits, all_of_them = predicted & gold, predicted.astype(np.float64) + gold
     chunks = [counts[i : i + _CHUNK].astype(np.float64) for i in range(0, len(counts), _CHUNK)]
     parts = [(2 * (chunk @ hits), chunk @ all_of_them) for chunk in chunks]
-    found, total = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return np.asarray(np.divide(found, total, out=np.zeros_like(found), where=total > 0))
+    numerator, denominator = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return np.asarray(
+        np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    )
 
 
 def average_precision_replicates(
@@ -231,10 +233,10 @@ def _average_precisions(
 ) -> NDArray[np.float64]:
     taken = np.cumsum(np.add.reduceat(counts, starts, axis=1, dtype=np.float64), axis=1)
     hits = np.add.reduceat(counts * positive, starts, axis=1, dtype=np.float64)
-    found = np.cumsum(hits, axis=1)
-    precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
+    hits_so_far = np.cumsum(hits, axis=1)
+    precision = np.divide(hits_so_far, taken, out=np.zeros_like(hits_so_far), where=taken > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((precision * hits).sum(axis=1) / found[:, -1])
+        return np.asarray((precision * hits).sum(axis=1) / hits_so_far[:, -1])
 
 
 def pearson_replicates(

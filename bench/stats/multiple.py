@@ -56,6 +56,6 @@ def _ordered(p: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float
 
 
 def _restored(order: NDArray[np.intp], adjusted: NDArray[np.float64]) -> NDArray[np.float64]:
-    found = np.empty_like(adjusted)
-    found[order] = np.minimum(adjusted, 1)
-    return found
+    restored = np.empty_like(adjusted)
+    restored[order] = np.minimum(adjusted, 1)
+    return restored

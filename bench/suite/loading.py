@@ -34,10 +34,10 @@ def _load(name: str, within: tuple[str, ...]) -> list[Suite]:
     if name in within:
         circle = " → ".join((*within[within.index(name) :], name))
         raise UsageError(f"group {name!r} is among its own suites: {circle}; take it out there")
-    found = read_suite(name)
-    if isinstance(found, Suite):
-        return [found]
-    return [suite for member in found.suites for suite in _load(member, (*within, name))]
+    suite_or_group = read_suite(name)
+    if isinstance(suite_or_group, Suite):
+        return [suite_or_group]
+    return [suite for member in suite_or_group.suites for suite in _load(member, (*within, name))]
 
 
 def load_suite(name: str) -> Suite:

@@ -31,7 +31,11 @@ def make_suite(name: str) -> Suite:
     """
     wanted = name.removeprefix(MTEB_PREFIX)
     if wanted.startswith("[") and wanted.endswith("]"):
-        tasks = [find_task(one.strip()) for one in wanted[1:-1].split(",") if one.strip()]
+        tasks = [
+            find_task(task_name.strip())
+            for task_name in wanted[1:-1].split(",")
+            if task_name.strip()
+        ]
         benchmark = None
     else:
         tasks = list(find_benchmark(wanted).tasks)

@@ -183,7 +183,7 @@ def find_of_method(
     profiles = {record.profile for _, record in own}
     profile = profiles.pop() if not method.trains and len(profiles) == 1 else claim.profile
     own = [(path, record) for path, record in own if record.profile == profile]
-    own.sort(key=lambda one: one[1].seed)
+    own.sort(key=lambda entry: entry[1].seed)
     there = {record.seed for _, record in own}
     return MethodRecords(spec, tuple(own), tuple(seed for seed in seeds if seed not in there))
 

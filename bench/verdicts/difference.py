@@ -82,14 +82,17 @@ def compare(a: Side, b: Side) -> Comparison:
     """
     _refuse_unlike(a.first, b.first)
     tasks = list(a.first.tasks)
-    found = {task: _checked_difference(task, a, b) for task in [*tasks, AVERAGE]}
-    adjusted = holm(np.array([found[task].p for task in tasks]))
-    p_values = {**dict(zip(tasks, adjusted.tolist(), strict=True)), AVERAGE: found[AVERAGE].p}
+    differences = {task: _checked_difference(task, a, b) for task in [*tasks, AVERAGE]}
+    adjusted = holm(np.array([differences[task].p for task in tasks]))
+    p_values = {**dict(zip(tasks, adjusted.tolist(), strict=True)), AVERAGE: differences[AVERAGE].p}
     lines = tuple(
         Line(
-            task, (float(a.points(task).mean()), float(b.points(task).mean())), one, p_values[task]
+            task,
+            (float(a.points(task).mean()), float(b.points(task).mean())),
+            of_task,
+            p_values[task],
         )
-        for task, one in found.items()
+        for task, of_task in differences.items()
     )
     return Comparison(
         suite=a.first.suite,

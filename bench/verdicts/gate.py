@@ -93,7 +93,7 @@ def check(
     _refuse_failed(now)
     checks: list[GateCheck] = []
     warnings: list[str] = []
-    for key, found in old.items():
+    for key, baseline_records in old.items():
         if key not in new and partial:
             warnings.append(f"{key[1]} on {key[0]} ({key[2]}) was not run and is not judged")
             continue
@@ -103,18 +103,18 @@ def check(
                 f"bench run --suite {quote(key[0])} --profile {quote(key[2])} "
                 f"--methods {quote(key[1])}"
             )
-        side, other = Side(new[key]), Side(found)
-        _refuse_other_base(side.first, other.first)
-        lines = {line.task: line for line in compare(side, other).lines}
+        side, before = Side(new[key]), Side(baseline_records)
+        _refuse_other_base(side.first, before.first)
+        lines = {line.task: line for line in compare(side, before).lines}
         checks += [
             _score_check(side, lines[task], bound)
             for task, bound in bounds.items()
             if task in lines
         ]
-        timed, warning = _time_check(side, other, bounds.get(TIME))
+        timed, warning = _time_check(side, before, bounds.get(TIME))
         checks += timed
         warnings += warning
-    if unknown := set(bounds) - {one.task for one in checks} - {TIME}:
+    if unknown := set(bounds) - {judged.task for judged in checks} - {TIME}:
         raise UsageError(f"--fail-on names no task of the baseline: {', '.join(sorted(unknown))}")
     if not checks:
         raise UsageError(f"nothing could be judged: {'; '.join(warnings)}")
@@ -130,11 +130,11 @@ def _refuse_failed(now: Sequence[Path]) -> None:
 
 
 def _by_key(paths: Sequence[Path]) -> dict[tuple[str, *GroupKey], list[StoredRecord]]:
-    found: dict[tuple[str, *GroupKey], list[StoredRecord]] = {}
+    by_key: dict[tuple[str, *GroupKey], list[StoredRecord]] = {}
     for path in paths:
         record = read_record(path)
-        found.setdefault((record.suite, *record.group), []).append((path, record))
-    return found
+        by_key.setdefault((record.suite, *record.group), []).append((path, record))
+    return by_key
 
 
 def _refuse_other_base(now: Record, then: Record) -> None:
@@ -159,11 +159,11 @@ def _score_check(side: Side, line: Line, bound: float) -> GateCheck:
     return GateCheck(side.first.suite, side.name, line.task, values, failed)
 
 
-def _time_check(side: Side, other: Side, bound: float | None) -> tuple[list[GateCheck], list[str]]:
+def _time_check(side: Side, before: Side, bound: float | None) -> tuple[list[GateCheck], list[str]]:
     """Check the time, where there is a bound and one machine took both; else only warn."""
     name = f"{side.name} on {side.first.suite}"
-    now, then = _seconds_per_text(side), _seconds_per_text(other)
-    unlike = side.first.machine != other.first.machine
+    now, then = _seconds_per_text(side), _seconds_per_text(before)
+    unlike = side.first.machine != before.first.machine
     if now is None or then is None or unlike:
         why = "the machines differ" if unlike else "its vectors were not all encoded anew"
         return [], [f"the time of {name} is not judged: {why}"] if bound is not None else []

@@ -24,15 +24,15 @@ def differing_field(a: TaskEntry, b: TaskEntry) -> str | None:
     Returns:
         E.g. ``metric ("accuracy" and "f1")``, or None.
     """
-    for name, one, other in _fields(a, b):
-        if one != other:
-            return f"{name} ({_shown(one)} and {_shown(other)})"
+    for name, of_a, of_b in _fields(a, b):
+        if of_a != of_b:
+            return f"{name} ({_shown(of_a)} and {_shown(of_b)})"
     return None
 
 
 def _fields(a: TaskEntry, b: TaskEntry) -> list[tuple[str, Any, Any]]:
-    one, other = a.protocol or {}, b.protocol or {}
-    known = [(name, one[name], other[name]) for name in one if name in other]
+    of_a, of_b = a.protocol or {}, b.protocol or {}
+    known = [(name, of_a[name], of_b[name]) for name in of_a if name in of_b]
     return [*known, ("kind", a.kind, b.kind), ("metric", a.metric, b.metric)]
 
 
@@ -69,14 +69,14 @@ def most_common(records: Sequence[Record]) -> Record:
     Kinds and metrics are known of all and count first; of those, known protocols count alone.
     """
     usual = _most_common(records, _metrics)
-    known = [one for one in usual if any(task.protocol for task in one.tasks.values())]
+    known = [record for record in usual if any(task.protocol for task in record.tasks.values())]
     return _most_common(known or usual, _protocols)[0]
 
 
 def _most_common(records: Sequence[Record], key: Callable[[Record], str]) -> list[Record]:
     keys = [key(record) for record in records]
     ((most, _),) = Counter(keys).most_common(1)
-    return [record for record, one in zip(records, keys, strict=True) if one == most]
+    return [record for record, own in zip(records, keys, strict=True) if own == most]
 
 
 def _metrics(record: Record) -> str:

@@ -32,7 +32,7 @@ def ranks_by_average(sides: Sequence[Side]) -> list[int | None]:
         Ranks in the same order; None for what has no items to resample or too few of them, or was
         scored on other rows or by another protocol than most, of all rows if any was.
     """
-    found: list[int | None] = [None] * len(sides)
+    ranks: list[int | None] = [None] * len(sides)
     members = _members(sides)
     ranked = [sides[i] for i in members]
     points = np.array([side.points(AVERAGE).mean() for side in ranked])
@@ -45,8 +45,8 @@ def ranks_by_average(sides: Sequence[Side]) -> list[int | None]:
     lost = (significant & ~higher & (points[:, None] != points[None, :])).sum(axis=1)
     lost += (significant & higher).sum(axis=0)
     for member, better in zip(members, lost.tolist(), strict=True):
-        found[member] = 1 + better
-    return found
+        ranks[member] = 1 + better
+    return ranks
 
 
 def _members(sides: Sequence[Side]) -> list[int]:
@@ -78,10 +78,10 @@ def _p_values(sides: Sequence[Side], points: NDArray[np.float64]) -> NDArray[np.
     seeds = [len(side.records) for side in sides]
     first = np.stack([_drawn(side, 0) for side in sides])
     second = {count: np.stack([_drawn(side, count) for side in sides]) for count in set(seeds)}
-    found = pair_p_values(points, first, second, seeds, LEVEL)
+    p_values = pair_p_values(points, first, second, seeds, LEVEL)
     for i, j in _of_the_same_models(sides):
-        found[i, j] = difference(AVERAGE, sides[i], sides[j]).p
-    return found
+        p_values[i, j] = difference(AVERAGE, sides[i], sides[j]).p
+    return p_values
 
 
 def _drawn(side: Side, before: int) -> NDArray[np.float64]:

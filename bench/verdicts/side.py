@@ -96,21 +96,21 @@ def refuse_mixed_seeds(stored: Sequence[StoredRecord]) -> None:
 def _refuse_twice(stored: Sequence[StoredRecord]) -> None:
     first: dict[int, Path] = {}
     for path, record in stored:
-        if (other := first.setdefault(record.seed, path)) != path:
+        if (earlier := first.setdefault(record.seed, path)) != path:
             raise DataError(
-                f"{record.method.spec} (seed {record.seed}) on {record.suite} is both in {other} "
+                f"{record.method.spec} (seed {record.seed}) on {record.suite} is both in {earlier} "
                 f"and in {path}; name a folder that has it once"
             )
 
 
 def _refuse_mixed(stored: Sequence[StoredRecord]) -> None:
-    for (_, record), (_, other) in pairwise(stored):
-        if _circumstances(record) != _circumstances(other):
+    for (_, record), (_, later) in pairwise(stored):
+        if _circumstances(record) != _circumstances(later):
             raise DataError(
-                f"seeds {record.seed} and {other.seed} of {record.method.spec} on {record.suite} "
+                f"seeds {record.seed} and {later.seed} of {record.method.spec} on {record.suite} "
                 "differ in settings, base or rows; run both again by the same command"
             )
-        refuse_other_protocol(record, other)
+        refuse_other_protocol(record, later)
 
 
 def _circumstances(record: Record) -> tuple[object, ...]:

@@ -36,12 +36,12 @@ class Brown(Options):
             DataError: A file is no such archive.
         """
         for file in files:
-            found = False
+            has_sections = False
             for name in members(file):
                 if _BROWN_MEMBER.fullmatch(name):
-                    found = True
+                    has_sections = True
                     yield from self._section(replace(file, member=name))
-            if not found:
+            if not has_sections:
                 raise DataError(f"{file.name} has no sections of the Brown corpus, ca01 to cr09")
 
     def _section(self, file: LocalFile) -> Iterator[Row]:
@@ -122,12 +122,12 @@ class WordNet(Options):
         # ten times as fast where it is there.
         loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
         try:
-            found = yaml.load(read_text(file), Loader=loader)  # noqa: S506 - makes no objects
+            synsets = yaml.load(read_text(file), Loader=loader)  # noqa: S506 - makes no objects
         except yaml.YAMLError as error:
             raise DataError(f"{file.name} cannot be read: {error}") from None
-        if not isinstance(found, dict):
+        if not isinstance(synsets, dict):
             raise DataError(f"{file.name} has no synsets by identifier")
-        return found
+        return synsets
 
 
 class Questions(Options):

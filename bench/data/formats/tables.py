@@ -62,8 +62,8 @@ class Csv(Options):
                         f"{file.name}: row {number}: {len(values)} values, expected {width}"
                     )
                 continue
-            found = {name: values[place] for name, place in places.items()}
-            yield {**file.row, **{k: v.strip() if self.strip else v for k, v in found.items()}}
+            cells = {name: values[place] for name, place in places.items()}
+            yield {**file.row, **{k: v.strip() if self.strip else v for k, v in cells.items()}}
 
     def _places(self, lines: Iterator[list[str]], file: LocalFile) -> tuple[Mapping[str, int], int]:
         """Where each column stands, and how many values a row has."""

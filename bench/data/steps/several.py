@@ -35,13 +35,15 @@ class Candidates(BaseStep):
 
     def apply(self, rows: Iterable[Row], context: Context) -> Iterator[Row]:
         """Gather in the order of the first rows."""
-        found: dict[str, Row] = {}
+        gathered: dict[str, Row] = {}
         for row in rows:
             key = text_key(row[self.by]) if self.loose else row[self.by]
-            one = found.setdefault(key, {"query": row[self.query], "positive": [], "negative": []})
+            group = gathered.setdefault(
+                key, {"query": row[self.query], "positive": [], "negative": []}
+            )
             kind = "positive" if row[self.relevance] in self.relevant else "negative"
-            one[kind].append(row[self.candidate])
-        return iter(found.values())
+            group[kind].append(row[self.candidate])
+        return iter(gathered.values())
 
 
 class Unlike(BaseStep):
@@ -81,7 +83,7 @@ class Unlike(BaseStep):
                 for name, texts in lists.items()
             }
             texts = [row[name] for name in self.columns if name not in lists]
-            if all(len(one) > 1 for one in kept.values()) and not any(
+            if all(len(candidates) > 1 for candidates in kept.values()) and not any(
                 text_key(text) in held for text in texts
             ):
                 yield {**row, **kept}
@@ -198,18 +200,18 @@ class Triplets(BaseStep):
         for (source, premise), group in groups.items():
             entailed, denied = (group.get(x, []) for x in (self.entailment, self.contradiction))
             for number in range(max(len(entailed), len(denied)) if entailed and denied else 0):
-                one = entailed[number % len(entailed)], denied[number % len(denied)]
-                if (premise, *one) not in seen:
-                    seen.add((premise, *one))
+                pair = entailed[number % len(entailed)], denied[number % len(denied)]
+                if (premise, *pair) not in seen:
+                    seen.add((premise, *pair))
                     yield {
                         "sent0": premise,
-                        "sent1": one[0],
-                        "hard_neg": one[1],
+                        "sent1": pair[0],
+                        "hard_neg": pair[1],
                         "source": source,
                     }
 
 
 def _shuffled(values: Iterable[Any], seed: int) -> list[Any]:
-    found = list(values)
-    random.Random(seed).shuffle(found)
-    return found
+    shuffled = list(values)
+    random.Random(seed).shuffle(shuffled)
+    return shuffled

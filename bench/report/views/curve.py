@@ -73,7 +73,7 @@ def find_curves(records: Sequence[Record]) -> list[Curves]:
         wrapped = _wrapped(group[0])
         if wrapped is not None:
             cuts.setdefault((wrapped, group[0].profile, group[0].limit), []).append(group)
-    return [_curves(key[0], found, groups.get(key, [])) for key, found in cuts.items()]
+    return [_curves(key[0], cut_groups, groups.get(key, [])) for key, cut_groups in cuts.items()]
 
 
 def _wrapped(record: Record) -> str | None:
@@ -90,8 +90,8 @@ def _wrapped(record: Record) -> str | None:
 
 def _reduction(record: Record) -> str:
     spec = parse_method_spec(record.method.spec)
-    other = tuple((key, value) for key, value in spec.options if key not in (*_SIZES, _WRAPPED))
-    return str(MethodSpec(spec.name, None, other))
+    options = tuple((key, value) for key, value in spec.options if key not in (*_SIZES, _WRAPPED))
+    return str(MethodSpec(spec.name, None, options))
 
 
 def _curves(name: str, groups: Sequence[Sequence[Record]], whole: Sequence[Record]) -> Curves:
@@ -105,7 +105,7 @@ def _curves(name: str, groups: Sequence[Sequence[Record]], whole: Sequence[Recor
         width=whole[0].dimension if whole else None,
         whole=_scores(whole),
         cuts={
-            reduction: {size: _scores(found) for size, found in sizes.items()}
+            reduction: {size: _scores(of_size) for size, of_size in sizes.items()}
             for reduction, sizes in cuts.items()
         },
         kinds=tuple(dict.fromkeys(first.tasks[task].kind for task in first.averaged_tasks)),
@@ -113,12 +113,12 @@ def _curves(name: str, groups: Sequence[Sequence[Record]], whole: Sequence[Recor
 
 
 def _scores(records: Sequence[Record]) -> ScoresByKind:
-    found: dict[str, list[float]] = {}
+    by_kind: dict[str, list[float]] = {}
     for record in records:
         for name in record.averaged_tasks:
             task = record.tasks[name]
-            found.setdefault(task.kind, []).append(task.main)
-    return {kind: float(np.mean(values)) for kind, values in found.items()}
+            by_kind.setdefault(task.kind, []).append(task.main)
+    return {kind: float(np.mean(values)) for kind, values in by_kind.items()}
 
 
 def render(
@@ -129,8 +129,8 @@ def render(
     if not curves:
         return None
     parts = [heading(f"{suite} by size of the vectors", style)]
-    for one in curves:
-        parts += [_caption(one, style), *_tables(one, style, width)]
+    for model_curves in curves:
+        parts += [_caption(model_curves, style), *_tables(model_curves, style, width)]
     return "\n\n".join([*parts, note(_NOTE, width)])
 
 

@@ -55,10 +55,10 @@ def _task(task: str, records: Sequence[Record], style: Style, width: int | None)
     alarms: dict[str, list[str]] = {}
     for group in by_group(records).values():
         name = shown_code(label(group[0].method.spec, group[0]), style)
-        found = [record.diagnostics[task] for record in group]
-        rows.append({"Method": name, **_row(found, style)})
-        for record, one in zip(group, found, strict=True):
-            for alarm in one.get("alarms", ()):
+        diagnostics = [record.diagnostics[task] for record in group]
+        rows.append({"Method": name, **_row(diagnostics, style)})
+        for record, of_seed in zip(group, diagnostics, strict=True):
+            for alarm in of_seed.get("alarms", ()):
                 raised = alarms.setdefault(shown_text(alarm, style), [])
                 raised.append(f"{name}, seed {record.seed}")
     headers = list(dict.fromkeys(column for row in rows for column in row))
@@ -71,53 +71,53 @@ def _task(task: str, records: Sequence[Record], style: Style, width: int | None)
     return shown
 
 
-def _row(found: Sequence[Mapping[str, Any]], style: Style) -> dict[str, str]:
+def _row(diagnostics: Sequence[Mapping[str, Any]], style: Style) -> dict[str, str]:
     row = {
         name: form.format(mean)
         for name, path, form in _AUDIT
-        if (mean := _mean([_at(one, path) for one in found])) is not None
+        if (mean := _mean([_at(of_seed, path) for of_seed in diagnostics])) is not None
     }
-    for name in _names(found, "weights", "shares"):
-        share = _mean([_at(one, ("weights", "shares", name)) for one in found])
+    for name in _names(diagnostics, "weights", "shares"):
+        share = _mean([_at(of_seed, ("weights", "shares", name)) for of_seed in diagnostics])
         row[f"w {shown_text(name, style)}"] = "" if share is None else f"{share:.0%}"
-    together = _mean([_largest(one) for one in found])
+    together = _mean([_largest(of_seed) for of_seed in diagnostics])
     if together is not None:
         row["r"] = f"{together:.2f}"
-    chosen = {one.get("chosen") for one in found}
-    for name in _names(found, "scores"):
+    chosen = {of_seed.get("chosen") for of_seed in diagnostics}
+    for name in _names(diagnostics, "scores"):
         mark = "*" if name in chosen else ""
         row[shown_text(name, style)] = _score(
-            [one["scores"].get(name) for one in found], mark, style
+            [of_seed["scores"].get(name) for of_seed in diagnostics], mark, style
         )
-    row["oracle"] = _score([one.get("oracle") for one in found], "", style)
+    row["oracle"] = _score([of_seed.get("oracle") for of_seed in diagnostics], "", style)
     return row
 
 
-def _score(found: Sequence[Mapping[str, Any] | None], mark: str, style: Style) -> str:
+def _score(scores: Sequence[Mapping[str, Any] | None], mark: str, style: Style) -> str:
     mark = r"\*" if mark and style == "markdown" else mark
-    known = [one for one in found if one]
-    accuracy = _mean([one.get("accuracy") for one in known])
+    known = [score for score in scores if score]
+    accuracy = _mean([score.get("accuracy") for score in known])
     if accuracy is not None:
         return f"{100 * accuracy:.2f}{mark}"
-    error = _mean([one.get("rmse") for one in known])
+    error = _mean([score.get("rmse") for score in known])
     return "" if error is None else f"{error:.3f}{mark}"
 
 
-def _largest(found: Mapping[str, Any]) -> float | None:
-    known = [one["pearson"] for one in found.get("errors", {}).values()]
+def _largest(diagnostics: Mapping[str, Any]) -> float | None:
+    known = [errors["pearson"] for errors in diagnostics.get("errors", {}).values()]
     return max((value for value in known if value is not None), default=None)
 
 
-def _names(found: Sequence[Mapping[str, Any]], *path: str) -> list[str]:
-    return list(dict.fromkeys(name for one in found for name in _at(one, path) or ()))
+def _names(diagnostics: Sequence[Mapping[str, Any]], *path: str) -> list[str]:
+    return list(dict.fromkeys(name for of_seed in diagnostics for name in _at(of_seed, path) or ()))
 
 
-def _at(found: Any, path: Sequence[str]) -> Any:
+def _at(value: Any, path: Sequence[str]) -> Any:
     for name in path:
-        if not isinstance(found, Mapping) or name not in found:
+        if not isinstance(value, Mapping) or name not in value:
             return None
-        found = found[name]
-    return found
+        value = value[name]
+    return value
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

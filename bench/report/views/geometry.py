@@ -46,7 +46,9 @@ def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
     """Render measures of methods, the best score first. See ``bench.report.views.Render``."""
-    groups = [group for group in by_group(records).values() if any(one.geometry for one in group)]
+    groups = [
+        group for group in by_group(records).values() if any(record.geometry for record in group)
+    ]
     if not groups:
         return None
     groups.sort(key=lambda group: -_average(group))
@@ -88,8 +90,8 @@ def _tasks(group: Sequence[Record], measure: str) -> set[str]:
 
 
 def _cell(group: Sequence[Record], measure: str, known: set[str]) -> str:
-    found = [values for record in group if (values := _values(record, measure))]
-    if not found:
+    measured = [values for record in group if (values := _values(record, measure))]
+    if not measured:
         return ""
-    mean = float(np.mean([np.mean(list(values.values())) for values in found]))
+    mean = float(np.mean([np.mean(list(values.values())) for values in measured]))
     return _MEASURES[measure][1].format(mean) + FEWER * (_tasks(group, measure) < known)

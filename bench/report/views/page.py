@@ -98,7 +98,7 @@ def grids(
         kept: Leading columns that every table repeats.
         left: Leading columns that are aligned to the left.
     """
-    found = []
+    tables = []
     columns = list(range(kept, len(headers)))
     while columns:
         shown = len(columns)
@@ -106,9 +106,9 @@ def grids(
         while width is not None and shown > 1 and len(text.splitlines()[0]) > width:
             shown -= 1
             text = _grid(rows, headers, [*range(kept), *columns[:shown]], style, left)
-        found.append(text)
+        tables.append(text)
         columns = columns[shown:]
-    return found
+    return tables
 
 
 def _grid(

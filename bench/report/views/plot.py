@@ -67,14 +67,14 @@ def draw_curves(suite: str, curves: Sequence[Curves], path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    kinds = list(dict.fromkeys(kind for one in curves for kind in one.kinds))
+    kinds = list(dict.fromkeys(kind for model_curves in curves for kind in model_curves.kinds))
     with mpl.rc_context(_SETTINGS):
         size = (_PANEL[0] * len(kinds), _PANEL[1] * len(curves))
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(len(curves), len(kinds), squeeze=False)
-        for row, one in zip(panels, curves, strict=True):
+        for row, model_curves in zip(panels, curves, strict=True):
             for axes, kind in zip(row, kinds, strict=True):
-                _draw_panel(axes, one, kind)
+                _draw_panel(axes, model_curves, kind)
         figure.suptitle(plain(f"{suite}: score by size of the vectors"))
         content = io.BytesIO()
         figure.savefig(content, format=path.suffix[1:], metadata=_NO_DATES[path.suffix])
@@ -89,10 +89,10 @@ def _draw_panel(axes: Any, curves: Curves, kind: str) -> None:
     value = curves.share if relative else curves.score
     for number, reduction in enumerate(curves.cuts):
         points = [(size, value(reduction, size, kind)) for size in reversed(curves.sizes)]
-        known = [(size, 100 * found) for size, found in points if found is not None]
+        known = [(size, 100 * score) for size, score in points if score is not None]
         axes.plot(
             [size for size, _ in known],
-            [found for _, found in known],
+            [score for _, score in known],
             marker=_MARKERS[number % len(_MARKERS)],
             markersize=3,
             linewidth=1,
