@@ -40,7 +40,7 @@ def find_mirror(given: str | None) -> str | None:
     """Mirror that is given, else that of ``BENCH_MIRROR``, else None.
 
     Raises:
-        UsageError: It is no address.
+        UsageError: It is not an address.
     """
     mirror = given or os.environ.get("BENCH_MIRROR") or None
     check_mirror(mirror)
@@ -62,9 +62,9 @@ class DataAccess:
         folder: Data folder, ``<family>/<set>/<split>.jsonl.gz``, or None.
         cache: Folder for what was fetched, in the same form.
         hashes: Checksums of files seen before.
-        offline: Never ask the network.
-        mirror: Address that stands in for scheme and host of public files, or None.
-        progress: Told of downloads.
+        offline: Never use the network.
+        mirror: Address to use in place of scheme and host of public files, or None.
+        progress: Shows downloads.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class DataAccess:
 
     @property
     def may_fetch(self) -> bool:
-        """Whether files may be fetched: with a network, or from a folder that stands in for it."""
+        """Whether files may be fetched: with a network, or from a folder used in place of it."""
         return not self.offline or (self.mirror or "").startswith("file://")
 
     def fetcher(self, to: Path | None = None) -> Fetcher:
@@ -235,7 +235,7 @@ class DataAccess:
         if found is not None:
             return found
         if not self.may_fetch:
-            raise DataError(f"{label} is not here, and offline, so it was not fetched")
+            raise DataError(f"{label} is not here, and cannot be fetched offline")
         self.fetcher().fetch([], [table])
         return self.cache / table.filename
 
@@ -252,7 +252,7 @@ class DataAccess:
         found = self.find_corpus(repository, filename)
         if found is None and self.offline:
             raise DataError(
-                f"{filename} of {repository} is not here, and offline, so it was not fetched"
+                f"{filename} of {repository} is not here, and cannot be fetched offline"
             )
         return found or fetch_hub_file(repository, filename, self.hub_cache(self.cache))
 
@@ -264,7 +264,7 @@ class DataAccess:
         found = self.kept(name)
         if found is None:
             if self.offline:
-                raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
+                raise DataError(f"{label} is not in the cache, and cannot be fetched offline")
             found = (to or self.cache) / name
             write_rows(found, load())
         elif to is not None and not found.is_relative_to(to):
@@ -307,14 +307,14 @@ class DataAccess:
         if not self.may_fetch:
             where = f"not in {self.folder} nor" if self.folder else "not"
             raise DataError(
-                f"{ref} is {where} in the cache, and offline, so it was not fetched; run 'bench "
-                f"data fetch {ref}' with a network, or pass --data FOLDER (or set BENCH_DATA) "
+                f"{ref} is {where} in the cache, and cannot be fetched offline; run 'bench data "
+                f"fetch {ref}' with a network, or pass --data FOLDER (or set BENCH_DATA) "
                 f"with {ref.filename} in it"
             )
         self.fetcher().fetch([ref])
         found = self.locate(ref)
         if found is None:
-            raise AssertionError(f"{ref} was fetched and is not there")
+            raise AssertionError(f"{ref} was fetched, but is not there")
         return found
 
 

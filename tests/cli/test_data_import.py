@@ -120,7 +120,7 @@ def test_import_under_a_known_name_must_be_the_known_rows(
     _write(tmp_path / "own.jsonl", ROWS[:1])
     code, _, err = bench(*arguments)
     assert code == 4
-    assert f"is not the known {NAME}:train: 1 rows, expected 2" in err
+    assert f"differs from the known {NAME}:train: 1 rows, expected 2" in err
     assert files(tmp_path / "to") == []
     _write(tmp_path / "own.jsonl", ROWS)
     assert bench(*arguments)[0] == 0
@@ -133,8 +133,8 @@ def test_import_under_a_known_name_must_be_the_known_rows(
         ({"sentence2": 7}, "row 2: sentence2 is not a text: 7"),
         ({"score": "much"}, "row 2: score is not a number: 'much'"),
         ({"score": None}, "row 2: score is not a number: None"),
-        ({"score": float("nan")}, "line 2 has NaN, which is no number of JSON"),
-        ({"other": float("nan")}, "line 2 has NaN, which is no number of JSON"),
+        ({"score": float("nan")}, "line 2 has NaN, which is not a JSON number"),
+        ({"other": float("nan")}, "line 2 has NaN, which is not a JSON number"),
         ({"score": True}, "row 2: score is not a number: True"),
         ({"sentence1": "\ud800"}, "line 2 has half of a surrogate pair"),
     ],
