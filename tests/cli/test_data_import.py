@@ -79,7 +79,7 @@ def test_import_of_other_kinds(bench: Bench, tmp_path: Path) -> None:
     assert read_rows(tmp_path / "cache/data/reranking/own/test.jsonl.gz") == rows
     _write(tmp_path / "own.csv", [{"text": "a", "label": 0}, {"text": "b", "label": 1}])
     arguments = ("data", "import", "own.csv", "--as", "mine/own:all", "--to", "to")
-    assert "no kind of task; pass --kind" in bench(*arguments)[2]
+    assert "not a kind of task; pass --kind" in bench(*arguments)[2]
     code, out, _ = bench(*arguments, "--kind", "classification")
     assert load_suite(str(_suite(tmp_path, out, "own"))).tasks[0].kind == "classification"
 
@@ -169,7 +169,7 @@ def test_import_of_csv_names_the_cell_without_a_number(bench: Bench, tmp_path: P
     ("arguments", "code", "message"),
     [
         (["own.jsonl", "--as", "sts/mine:x", "--column", "score=points"], 4, "no column 'points'"),
-        (["own.jsonl", "--as", "sts/mine:x", "--column", "text=a"], 2, "columns of the kind are"),
+        (["own.jsonl", "--as", "sts/mine:x", "--column", "text=a"], 2, "this kind has the columns"),
         (["own.jsonl", "--as", "sts/mine:x", "--column", "a"], 2, "expected COLUMN=NAME"),
         (["own.jsonl", "--as", "nli/mine:x"], 4, "no column 'premise'"),
         (["own.jsonl", "--as", "sts/mine:x", "--kind", "nlli"], 2, "did you mean 'nli'"),

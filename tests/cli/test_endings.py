@@ -133,7 +133,7 @@ def test_signals_end_in_one_line_and_keep_what_is_done(
     assert (found, out) == (code, "")
     last = err.splitlines()[-1]
     assert last == (
-        f"bench: {word}; finished cells and checkpoints are kept, the same command goes on"
+        f"bench: {word}; finished cells and checkpoints are kept: run the same command to go on"
     )
     assert "Traceback" not in err and "" not in err.splitlines()
     assert len([*tmp_path.glob("results/runs/small/good-*.json")]) == 1
