@@ -189,7 +189,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         output: Folder of the records.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
-        mirror: Address that stands in for scheme and host of public files; ``BENCH_MIRROR`` by
+        mirror: Address to use in place of scheme and host of public files; ``BENCH_MIRROR`` by
             default.
         rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
         limit: Rows of each task, or None for all.

@@ -1,1 +1,1 @@
-"""Suites, data sources and embedded data; installed as ``bench.suites``."""
+"""Suites, data sources, embedded data, claims, published figures; installed as ``bench.suites``."""

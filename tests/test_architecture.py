@@ -31,8 +31,8 @@ STOREYS = (
 HEIGHT = {room: height for height, rooms in enumerate(STOREYS) for room in rooms}
 # What is at the root, or stands for data beside the code.
 ROOMS = {"__main__": "cli", "suites": "suite"}
-# Packages of data.
-_DATA = ("bench.suites", "bench.reference")
+# A package of data.
+_DATA = "bench.suites"
 FACE = "bench"
 _STRING = re.compile(r"bench(?:\.[a-z_][a-z0-9_]*)+")
 
@@ -129,7 +129,7 @@ def strings(files: Mapping[str, Path]) -> set[str]:
 
 
 def _is_known(name: str, files: Mapping[str, Path]) -> bool:
-    return name in _DATA or any(name == one or one.startswith(f"{name}.") for one in files)
+    return name == _DATA or any(name == one or one.startswith(f"{name}.") for one in files)
 
 
 FILES = modules(ROOT)

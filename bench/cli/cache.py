@@ -47,11 +47,11 @@ def size() -> None:
     "days",
     type=click.FloatRange(min=0),
     default=0,
-    help="Only what nothing was written to for so many days.",
+    help="Only what was last written to at least this many days ago.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 def clear(parts: tuple[str, ...], days: float, yes: bool) -> None:
-    """Delete PARTS of the cache, or all of it; what a run works on now stays."""
+    """Delete PARTS of the cache, or all of it; what a run is using stays."""
     from bench.execution.leftovers import find_leftovers
 
     cache = Cache(default_root())

@@ -31,12 +31,17 @@ PAGE = 80
     type=click.Path(path_type=Path),
     help=f"Folders of records [{BASELINES}].",
 )
-@click.option("--run", is_flag=True, help="First run what has no record, into the first of them.")
-@click.option("--data", help="Data folder of --run [$BENCH_DATA].")
-@click.option("--write", "action", flag_value="write", help=f"Write {CLAIMS} instead.")
-@click.option("--check", "action", flag_value="check", help="Fail where it is not up to date.")
 @click.option(
-    "--to", type=click.Path(path_type=Path), default=CLAIMS, help=f"File of both [{CLAIMS}]."
+    "--run", is_flag=True, help="First run what has no records, into the first of these folders."
+)
+@click.option("--data", help="Data folder for --run [$BENCH_DATA].")
+@click.option("--write", "action", flag_value="write", help=f"Write {CLAIMS} instead.")
+@click.option("--check", "action", flag_value="check", help="Fail if it is not up to date.")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=CLAIMS,
+    help=f"File to write or to check [{CLAIMS}].",
 )
 def command(
     files: tuple[Path, ...],

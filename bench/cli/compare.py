@@ -50,7 +50,9 @@ def command(
     sides = [_sides(wanted, folders, name, profile) for wanted in (a, b)]
     shared = [name for name in sides[0] if name in sides[1]]
     if not shared:
-        raise DataError(f"{a} and {b} share no suite; 'bench run' them on the same one first")
+        raise DataError(
+            f"{a} and {b} have no suite in common; 'bench run' them on the same one first"
+        )
     for name in shared:
         side_a, side_b = sides[0][name], sides[1][name]
         say(render(compare(side_a, side_b)) + "\n")
@@ -80,8 +82,8 @@ def _sides(
         if len(groups) > 1:
             several = ", ".join(_called(*key) for key in groups)
             raise UsageError(
-                f"{wanted} is not one method on {name}: {several}; name a spec and --profile, or "
-                "a record's file"
+                f"{wanted} matches several methods on {name}: {several}; name one spec "
+                "and --profile, or a record's file"
             )
     if not by_suite:
         where = f" on {suite}" if suite is not None else ""
@@ -100,7 +102,7 @@ def _registered(name: str) -> Suite:
         return load_suite(name)
     except UsageError:
         raise UsageError(
-            f"--items needs the rows of {name}, which is not registered; name its file by --suite"
+            f"--items needs the rows of {name}, which is not registered; name its file with --suite"
         ) from None
 
 

@@ -110,13 +110,16 @@ def _imported(places: Mapping[str, Path]) -> list[str]:
 @click.option("--methods", "-m", help="Also what these methods need, comma-separated.")
 @click.option("--profile", default="local", help="Profile of the methods [local].")
 @click.option("--to", help=_TO_HELP)
-@click.option("--yes", is_flag=True, hidden=True, help="Accepted; nobody is asked.")
+@click.option(
+    "--yes", is_flag=True, hidden=True, help="Accepted, but there is no question to answer."
+)
 @click.option(
     "--mirror",
-    help="Address that stands in for scheme and host of public files, e.g. http://127.0.0.1:8000 "
-    "or file:///folder; checksums guard it [$BENCH_MIRROR]. For the hub, set HF_ENDPOINT.",
+    help="Address to use in place of scheme and host of public files, e.g. http://127.0.0.1:8000 "
+    "or file:///folder; checksums are still verified [$BENCH_MIRROR]. For the hub, set "
+    "HF_ENDPOINT.",
 )
-@click.option("--offline", is_flag=True, help="Never ask the network.")
+@click.option("--offline", is_flag=True, help="Never use the network.")
 def fetch(
     names: tuple[str, ...],
     suite: str | None,
@@ -127,7 +130,7 @@ def fetch(
     mirror: str | None,
     offline: bool,
 ) -> int:
-    """Download data sets, for machines without a network, say.
+    """Download data sets, e.g. for machines without a network.
 
     NAME is family/set, family/set:split, a pattern such as 'sts/*', corpus:wiki1m, or all. Licences
     are printed first.
@@ -229,11 +232,11 @@ def _findings(ref: SplitRef, roots: Sequence[Path]) -> list[list[str]]:
 
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--as", "name", required=True, help="Its name: family/set:split.")
+@click.option("--as", "name", required=True, help="Name to import it as: family/set:split.")
 @click.option(
-    "--column", "columns", multiple=True, help="Column by its name in the file: sentence1=a."
+    "--column", "columns", multiple=True, help="What the file calls a column: sentence1=a."
 )
-@click.option("--kind", help="Kind of task that reads it [the family, where it is a kind].")
+@click.option("--kind", help="Kind of task that reads it [the family, if it is a kind].")
 @click.option("--to", help=_TO_HELP)
 def import_table(
     file: Path, name: str, columns: tuple[str, ...], kind: str | None, to: str | None
@@ -245,7 +248,9 @@ def import_table(
     ref = parse_own(name)
     family, _, short = ref.dataset.partition("/")
     if kind is None and family not in KINDS:
-        raise UsageError(f"{family!r} is no kind of task; pass --kind, one of: {', '.join(KINDS)}")
+        raise UsageError(
+            f"{family!r} is not a kind of task; pass --kind, one of: {', '.join(KINDS)}"
+        )
     wanted = row_columns(kind or family)
     folder = _target(to)
     with writing(folder):
@@ -260,7 +265,7 @@ def _rename(options: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
         if not equals:
             raise UsageError(f"--column {option!r}: expected COLUMN=NAME, e.g. {columns[0]}=a")
         if column not in columns:
-            raise UsageError(f"--column {option!r}: columns of the kind are {', '.join(columns)}")
+            raise UsageError(f"--column {option!r}: this kind has the columns {', '.join(columns)}")
         names[column] = name
     return names
 

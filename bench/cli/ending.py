@@ -12,7 +12,7 @@ from types import FrameType
 from bench.core.errors import EXIT_HUNG_UP, EXIT_INTERRUPTED, EXIT_TERMINATED
 
 _EXITS = {signal.SIGTERM: EXIT_TERMINATED, signal.SIGHUP: EXIT_HUNG_UP}
-_GO_ON = "finished cells and checkpoints are kept, the same command goes on"
+_GO_ON = "finished cells and checkpoints are kept: run the same command to go on"
 
 
 class Ended(KeyboardInterrupt):

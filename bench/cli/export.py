@@ -35,13 +35,13 @@ def command(folders: tuple[Path, ...], style: str, to: Path) -> None:
         say(f"bench: {note}", err=True)
     if not written:
         raise DataError(
-            "nothing to export: only whole tasks that equal mteb's count, "
+            "nothing to export: only complete tasks that equal mteb's can be exported, "
             "e.g. of --suite sts7-mteb or 'mteb:[...]'"
         )
     say(f"{len(written)} task results written below {to}")
     if left_out:
         say(
-            f"{left_out} scores left out: partial, not by MTEB's convention, or of a task that "
-            "the suite gives no name in mteb",
+            f"{left_out} scores left out: partial, not by MTEB's convention, or of a task "
+            "that the suite gives no mteb name",
             err=True,
         )

@@ -15,7 +15,9 @@ DEFAULT_BOUNDS = "avg:0"
 
 @click.command("gate")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--baseline", required=True, type=click.Path(path_type=Path), help="Its records.")
+@click.option(
+    "--baseline", required=True, type=click.Path(path_type=Path), help="Folder of its records."
+)
 @click.option(
     "--fail-on",
     "bounds",

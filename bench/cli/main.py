@@ -100,7 +100,7 @@ def _too_long(error: Exception) -> str | None:
     """That a name is too long for the file system, wherever that came up."""
     if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
         return None
-    return f"{str(error.filename)[:100]}…: no file can have so long a name"
+    return f"{str(error.filename)[:100]}…: this file name is too long"
 
 
 def _fail(message: str, code: int) -> int:

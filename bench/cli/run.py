@@ -35,7 +35,10 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option("--profile", help="smoke, local or paper [local; smoke without --suite].")
 @click.option("--device", help="Torch device [cpu].")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=256, help="Most texts in a batch."
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=256,
+    help="Largest number of texts in a batch.",
 )
 @click.option(
     "--processes", type=click.IntRange(min=1), default=1, help="Processes of each training [1]."
@@ -50,10 +53,12 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     default="missing",
     help="Cells to run: those without a record, those that failed last, or all.",
 )
-@click.option("--offline", is_flag=True, help="Never ask the network.")
-@click.option("--mirror", help="Address in place of the hosts of public files [$BENCH_MIRROR].")
+@click.option("--offline", is_flag=True, help="Never use the network.")
 @click.option(
-    "--limit", type=click.IntRange(min=2), help="Only so many rows of each task (partial)."
+    "--mirror", help="Address to use in place of the hosts of public files [$BENCH_MIRROR]."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=2), help="Use only this many rows of each task (partial)."
 )
 @click.option(
     "--baseline",
@@ -63,7 +68,7 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option(
     "--fail-on", "bounds", default=DEFAULT_BOUNDS, help="Largest drops that pass [avg:0]."
 )
-@click.option("--dry-run", is_flag=True, help="Say what would run, and stop.")
+@click.option("--dry-run", is_flag=True, help="Show what would run, and stop.")
 def command(
     suite: str | None,
     track: str,

@@ -1,7 +1,7 @@
 """Standard streams that never fail: what cannot be written or shown ends no run.
 
-A run that is measured is worth more than its output. So writing goes on in silence where nobody
-reads, as in ``| head``, and where a disk is full that is told once, in the end.
+A run that is measured is worth more than its output. So writing goes on silently where nobody
+reads, as in ``| head``, and where a disk is full that is said once, at the end.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def complaint(output: Output) -> str | None:
     error = output.error
     if error is None or isinstance(error, BrokenPipeError):
         return None
-    return f"stdout cannot be written: {error.strerror}; all else is done"
+    return f"stdout cannot be written: {error.strerror}; everything else is done"
 
 
 def _open_on_nothing(number: int) -> None:

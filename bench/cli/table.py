@@ -57,7 +57,7 @@ _DRAWN = " or ".join(view.name for view in VIEWS if view.drawings)
     "--write", "action", flag_value="write", help=f"Write {LEADERBOARDS}/SUITE.md instead."
 )
 @click.option(
-    "--check", "action", flag_value="check", help="Fail where those files are not up to date."
+    "--check", "action", flag_value="check", help="Fail if those files are not up to date."
 )
 @click.option(
     "--leaderboards",
@@ -83,7 +83,7 @@ def command(
     from bench.records.files import find_records
 
     if action and (style != "text" or view != SCORES or results or suite):
-        raise UsageError("--write and --check make whole leaderboards; drop the other options")
+        raise UsageError("--write and --check are for whole leaderboards; drop the other options")
     chosen = next((candidate for candidate in VIEWS if candidate.name == view), None)
     if plot is not None and (chosen is None or chosen.drawings is None):
         raise UsageError(f"--plot draws the curves of --view {_DRAWN}")

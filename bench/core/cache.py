@@ -30,7 +30,7 @@ def default_root() -> Path:
         shared = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - that of pathlib raises where there is no home
         root = Path(shared) / "bench"
     if os.path.lexists(root) and not os.path.isdir(root):  # noqa: PTH112 - likewise, without rights
-        raise UsageError(f"the cache {root} is no folder; set BENCH_CACHE to one")
+        raise UsageError(f"the cache {root} is not a folder; set BENCH_CACHE to one")
     return root
 
 
@@ -156,7 +156,7 @@ class Entry:
 
 
 def list_entries(paths: Iterable[Path]) -> list[Entry]:
-    """Describe files and folders, without those that are gone meanwhile."""
+    """Describe files and folders, without those that were removed meanwhile."""
     entries = []
     for path in sorted(paths):
         with suppress(FileNotFoundError):

@@ -36,7 +36,7 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
 
 
 class BenchError(Exception):
-    """Base of all expected errors; its text says what, where and how to mend it."""
+    """Base of all expected errors; its text says what is wrong, where, and how to fix it."""
 
     exit_code = EXIT_USAGE
 

@@ -23,7 +23,7 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Replace line breaks, and all else that cannot be printed, by spaces."""
+    """Replace line breaks, and whatever else cannot be printed, by spaces."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 

@@ -63,11 +63,11 @@ def make_folder_atomic(path: Path, fill: Callable[[Path], None]) -> None:
 
 @contextmanager
 def temporary_folder(parent: Path, name: str = "tmp") -> Iterator[Path]:
-    """A folder that is gone afterwards, unless it was renamed.
+    """A folder that is removed afterwards, unless it was renamed.
 
     Args:
         parent: Existing folder to make it in.
-        name: What its name tells of it.
+        name: What its name says of it.
     """
     path, handle = _reserve(parent, name, folder=True)
     try:
@@ -199,18 +199,18 @@ def out_of_room(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in FULL:
-            return f"{os.strerror(seen.errno or 0)}; make room, the same command then goes on"
+            return f"{os.strerror(seen.errno or 0)}; make room, then run the same command to go on"
         if any(words in str(seen) for words in _FULL_WORDS):
-            return f"{os.strerror(errno.ENOSPC)}; make room, the same command then goes on"
+            return f"{os.strerror(errno.ENOSPC)}; make room, then run the same command to go on"
         seen = seen.__cause__ or seen.__context__
     return None
 
 
 def is_folder(name: str) -> bool:
-    """Tell whether a name, which may be a spec too long for any path, is that of a folder."""
+    """Whether a name, which may be a spec too long for any path, is that of a folder."""
     return os.path.isdir(name)  # noqa: PTH112 - that of pathlib raises where a name is too long
 
 
 def is_file(name: str) -> bool:
-    """Tell whether a name, which may be a spec too long for any path, is that of a file."""
+    """Whether a name, which may be a spec too long for any path, is that of a file."""
     return os.path.isfile(name)  # noqa: PTH113 - likewise

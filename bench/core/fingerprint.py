@@ -88,7 +88,7 @@ class FileHashes:
     Args:
         path: JSON file that keeps what is known between runs.
         trusted: Whether what earlier runs have kept is used.
-        note: Told where that file is damaged.
+        note: Called with a message if that file is damaged.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class FileHashes:
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             pass
         if note is not None:
-            note(f"{self._path} is damaged; the files that it has checksums of are read again")
+            note(f"{self._path} is damaged; the files whose checksums it keeps are read again")
         return {}
 
     def _save(self) -> None:
@@ -172,6 +172,6 @@ class FileHashes:
 
 
 def _state(path: Path) -> str:
-    """What the system tells of a file that differs once its content does."""
+    """What the system says of a file that differs once its content does."""
     stat = path.stat()
     return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"

@@ -70,12 +70,12 @@ class LibraryWarnings(logging.Handler):
         self._hear(record.name.partition(".")[0], record.getMessage())
 
     def summary(self) -> str | None:
-        """All that was heard in one line, each thing once; None where that is nothing."""
+        """All messages that were heard, in one line and each once; None where that is nothing."""
         if not self._heard:
             return None
         more = len(self._heard) - _SHOWN
         return f"libraries warn: {'; '.join([*self._heard][:_SHOWN])}" + (
-            f"; and of {more} more" if more > 0 else ""
+            f"; and {more} more" if more > 0 else ""
         )
 
     def _ignore(self, hdlr: logging.Handler) -> None:

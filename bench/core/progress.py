@@ -1,4 +1,4 @@
-"""Progress, told by long work and shown by whoever runs it."""
+"""Progress, reported by long work and shown by whoever runs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Progress(Protocol):
         """Set how many units of the current work are done, and what it is called from now on."""
 
     def note(self, message: str) -> None:
-        """Tell something once."""
+        """Report something once."""
 
 
 class Silent:

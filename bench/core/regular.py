@@ -15,7 +15,7 @@ def read_regular(path: Path, limit: int) -> bytes:
         limit: Most bytes that it may hold.
 
     Raises:
-        OSError: It is missing, is no regular file (a pipe, a device, a folder), or is larger.
+        OSError: It is missing, is not a regular file (a pipe, a device, a folder), or is larger.
     """
     # Told before it is opened, as opening is what some devices act on, and after, as it may be
     # another one by then.

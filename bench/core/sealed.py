@@ -47,7 +47,7 @@ def damage(folder: Path, sha256: Callable[[Path], str] = file_sha256) -> str | N
             return f"{name} is missing" if name in files else f"{name} does not belong to it"
         changed = (name for name in sorted(files) if sha256(folder / name) != files[name])
         name = next(changed, None)
-        return None if name is None else f"{name} has another checksum"
+        return None if name is None else f"{name} has a different checksum"
     except FileNotFoundError:
         return f"{SEAL} is missing"
     except (OSError, ValueError, TypeError, KeyError, RecursionError):

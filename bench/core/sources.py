@@ -1,4 +1,4 @@
-"""Which modules a module runs, told by its import statements alone.
+"""Which modules a module runs, found by its import statements alone.
 
 Nothing is imported: modules of methods bring libraries that take seconds, and a fingerprint is
 asked for before any of them is needed.

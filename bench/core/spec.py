@@ -1,7 +1,7 @@
 """Method specs on the command line: ``name[@checkpoint][key=value,...]``.
 
 A checkpoint or a value may stand in double quotation marks, behind ``@`` or ``=`` and up to the end
-of it; commas and brackets within are its own, and ``""`` stands for one quotation mark.
+of it; commas and brackets within are its own, and ``""`` is one quotation mark.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def wrapping(text: str, wrapped: MethodSpec) -> MethodSpec:
     """Parse the spec of a transform that names no model, and add ``of=…``.
 
     Raises:
-        UsageError: The text is no spec, or names the model that it transforms.
+        UsageError: The text is not a spec, or names the model that it transforms.
     """
     spec = parse_method_spec(text)
     if spec.checkpoint is not None or "of" in dict(spec.options):
@@ -145,7 +145,7 @@ def on_base(text: str, base: str) -> str:
     """Add ``base=…`` to a spec that names neither a base nor a checkpoint.
 
     Raises:
-        UsageError: The text is no spec.
+        UsageError: The text is not a spec.
     """
     spec = parse_method_spec(text)
     if spec.checkpoint is not None or "base" in dict(spec.options):

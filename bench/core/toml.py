@@ -38,10 +38,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML, whose texts are UTF-8: {error}") from None
+        raise UsageError(f"{path}: not valid TOML, as it is not UTF-8: {error}") from None
     if text.startswith("\ufeff"):
         raise UsageError(
-            f"{path}: not valid TOML: it starts with a byte-order mark; save it as UTF-8 without"
+            f"{path}: not valid TOML: it starts with a byte-order mark; save it without one"
         )
     try:
         return tomllib.loads(text)

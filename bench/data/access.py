@@ -41,7 +41,7 @@ def find_mirror(given: str | None) -> str | None:
     """Mirror that is given, else that of ``BENCH_MIRROR``, else None.
 
     Raises:
-        UsageError: It is no address.
+        UsageError: It is not an address.
     """
     mirror = given or os.environ.get("BENCH_MIRROR") or None
     check_mirror(mirror)
@@ -63,9 +63,9 @@ class DataAccess:
         folder: Data folder, ``<family>/<set>/<split>.jsonl.gz``, or None.
         cache: Folder for what was fetched, in the same form.
         hashes: Checksums of files seen before.
-        offline: Never ask the network.
-        mirror: Address that stands in for scheme and host of public files, or None.
-        progress: Told of downloads.
+        offline: Never use the network.
+        mirror: Address to use in place of scheme and host of public files, or None.
+        progress: Shows downloads.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class DataAccess:
 
     @property
     def may_fetch(self) -> bool:
-        """Whether files may be fetched: with a network, or from a folder that stands in for it."""
+        """Whether files may be fetched: with a network, or from a folder used in place of it."""
         return not self.offline or (self.mirror or "").startswith("file://")
 
     def fetcher(self, to: Path | None = None) -> Fetcher:
@@ -250,7 +250,7 @@ class DataAccess:
         if path is not None:
             return path
         if not self.may_fetch:
-            raise DataError(f"{label} is not here, and offline, so it was not fetched")
+            raise DataError(f"{label} is not here, and cannot be fetched offline")
         self.fetcher().fetch([], [table])
         return self.cache / table.filename
 
@@ -267,7 +267,7 @@ class DataAccess:
         path = self.find_corpus(repository, filename)
         if path is None and self.offline:
             raise DataError(
-                f"{filename} of {repository} is not here, and offline, so it was not fetched"
+                f"{filename} of {repository} is not here, and cannot be fetched offline"
             )
         return path or fetch_hub_file(repository, filename, self.hub_cache(self.cache))
 
@@ -279,7 +279,7 @@ class DataAccess:
         path = self.kept(name)
         if path is None:
             if self.offline:
-                raise DataError(f"{label} is not in the cache and offline, so it was not fetched")
+                raise DataError(f"{label} is not in the cache, and cannot be fetched offline")
             path = (to or self.cache) / name
             write_rows(path, load())
         elif to is not None and not path.is_relative_to(to):
@@ -322,14 +322,14 @@ class DataAccess:
         if not self.may_fetch:
             where = f"not in {self.folder} nor" if self.folder else "not"
             raise DataError(
-                f"{ref} is {where} in the cache, and offline, so it was not fetched; run 'bench "
-                f"data fetch {ref}' with a network, or pass --data FOLDER (or set BENCH_DATA) "
+                f"{ref} is {where} in the cache, and cannot be fetched offline; run 'bench data "
+                f"fetch {ref}' with a network, or pass --data FOLDER (or set BENCH_DATA) "
                 f"with {ref.filename} in it"
             )
         self.fetcher().fetch([ref])
         path = self.locate(ref)
         if path is None:
-            raise AssertionError(f"{ref} was fetched and is not there")
+            raise AssertionError(f"{ref} was fetched, but is not there")
         return path
 
 

@@ -25,7 +25,7 @@ class Split(TomlTable):
     Attributes:
         rows: Number of rows.
         sha256: Checksum over the canonical rows; where there is none, those of the files of its
-            source stand in for it.
+            source is used in place of it.
     """
 
     rows: int
@@ -178,7 +178,7 @@ def _matching(name: str) -> list[str]:
             if fnmatchcase(own, split)
         ]
     if not matching:
-        raise UsageError(f"{name!r} fits no data set; 'bench data list' shows the known ones")
+        raise UsageError(f"{name!r} matches no data set; 'bench data list' shows the known ones")
     return matching
 
 

@@ -94,7 +94,7 @@ def _refuse_unlike_catalog(source: Path, ref: SplitRef, rows: list[Row]) -> None
         return
     sha256 = rows_sha256(renamed(rows, known.columns, {}, str(source)), known.columns)
     if wrong := known.splits[ref.split].mismatch(len(rows), sha256):
-        raise DataError(f"{source} is not the known {ref}: {wrong}; choose another --as")
+        raise DataError(f"{source} differs from the known {ref}: {wrong}; choose another --as")
 
 
 def _holds(path: Path, rows: list[Row]) -> bool:

@@ -41,13 +41,13 @@ class Stopped(Exception):  # noqa: N818 - no error, the user ended it
 
 
 def check_mirror(mirror: str | None) -> None:
-    """Refuse a mirror that is no address.
+    """Refuse a mirror that is not an address.
 
     Raises:
         UsageError: It is none.
     """
     if mirror and not (mirror.startswith(_MIRRORS) and _is_address(mirror)):
-        raise UsageError(f"mirror {mirror!r} is no address; use http://, https:// or file://")
+        raise UsageError(f"mirror {mirror!r} is not an address; use http://, https:// or file://")
 
 
 def _is_address(text: str) -> bool:
@@ -64,8 +64,8 @@ class Downloads:
 
     Args:
         folder: Where they and what there is of broken ones lie, by checksum.
-        mirror: Address that stands in for scheme and host, see ``check_mirror``, or None.
-        progress: Told of the bytes of all files that ``expect`` announced.
+        mirror: Address to use in place of scheme and host, see ``check_mirror``, or None.
+        progress: Shows the bytes of all files that ``expect`` announced.
     """
 
     def __init__(self, folder: Path, *, mirror: str | None, progress: Progress) -> None:
@@ -100,7 +100,7 @@ class Downloads:
         """Wait for a file.
 
         Raises:
-            DataError: It cannot be had, or its bytes are wrong.
+            DataError: It cannot be fetched, or its bytes are wrong.
             OSError: The disk is full.
         """
         self.start([file])
@@ -168,7 +168,9 @@ class Downloads:
         while not self._append(address, part, file):
             broken += 1
             if broken > _BREAKS:
-                raise DataError(f"{address} cannot be fetched: it broke off {broken} times")
+                raise DataError(
+                    f"{address} cannot be fetched: the download broke off {broken} times"
+                )
             self._wait(PAUSE_SECONDS * 2**broken)
         part.replace(to)
 
@@ -322,15 +324,15 @@ def _is_down(error: Exception) -> bool:
     """Whether nothing answers at a host, rather than that one answer broke off."""
     from requests.exceptions import ConnectTimeout
 
-    reasons = ("refused", "the name of the host", "unreachable")
+    reasons = ("refused", "the host name", "unreachable")
     return isinstance(error, ConnectTimeout) or any(reason in _reason(error) for reason in reasons)
 
 
 def _wrong_bytes(address: str, file: RemoteFile, error: ValueError) -> DataError:
     if str(error).startswith("more than"):
-        return DataError(f"{address} has {error}, which it is known to have; nothing was kept")
+        return DataError(f"{address} has {error}, its known size; nothing was kept")
     return DataError(
-        f"{address} has another checksum than {file.sha256[:12]}…; it was changed or cut short, "
+        f"{address} does not have the checksum {file.sha256[:12]}…; it was changed or cut short, "
         "nothing was kept"
     )
 
@@ -343,7 +345,7 @@ def _reason(error: Exception) -> str:
     text = str(error)
     for mark in ("Name or service not known", "Temporary failure in name resolution"):
         if mark in text:
-            return "the name of the host is not known"
+            return "the host name is not known"
     for mark in ("Connection refused", "timed out", "Network is unreachable", "redirected to"):
         if mark in text:
             at = text.index(mark)

@@ -1,6 +1,6 @@
 """Fetching data sets: from the first source whose rows have the checksum of the catalog.
 
-What others are made of is fetched too, into the cache. A set that cannot be had is named in the
+What others are made of is fetched too, into the cache. A set that cannot be fetched is named in the
 end, and the others are there then. Nothing is kept whose checksum is wrong.
 """
 
@@ -94,10 +94,10 @@ class Fetcher:
         to: Folder that gets ``<family>/<set>/<split>.jsonl.gz``.
         roots: Folders that may hold what others are made of.
         work: Folder for downloads, and for what others are made of and nobody asked for.
-        mirror: Address that stands in for scheme and host of public files, or None; with one,
+        mirror: Address to use in place of scheme and host of public files, or None; with one,
             files are tried before the hub.
-        offline: Never ask the hub.
-        progress: Told of licences, downloads, and of sources that fail.
+        offline: Never use the hub.
+        progress: Shows licences, downloads, and sources that fail.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Fetcher:
         """Fetch splits, and tables of suites.
 
         Raises:
-            DataError: Some cannot be had, or differ from the catalog; all others are there.
+            DataError: Some cannot be fetched, or differ from the catalog; all others are there.
         """
         wanted = [SplitRef(ref.dataset, ref.split) for ref in refs]
         self._asked = frozenset(wanted)
@@ -202,11 +202,11 @@ class Fetcher:
         for name in own:
             self._announce_set(name)
         if others:
-            self._progress.note("  and what these are made of, or must hold no text of:")
+            self._progress.note("  and what these are made from, or must share no text with:")
         for name in others:
             self._announce_set(name)
         for table in tables:
-            self._progress.note(f"  {table.label}: its licence is for you to look up")
+            self._progress.note(f"  {table.label}: look up its licence yourself")
         if order.splits:
             self._progress.note(
                 f"  downloading {order.size} for {plural(len(order.splits), 'split')}"

@@ -17,7 +17,7 @@ from bench.data.sources import FilesSource, HubSource
 class Needs(DataAccess):
     """Notes what is asked for and is in none of the places, in place of reading it.
 
-    Identities that it gives stand for nothing. Files that suites and methods name by path are left
+    The identities it gives mean nothing. Files that suites and methods name by path are left
     alone.
 
     Args:
@@ -100,7 +100,7 @@ class Needs(DataAccess):
         """Fetch it all into a folder, by default the cache.
 
         Raises:
-            DataError: Some cannot be had; all others are there.
+            DataError: Some cannot be fetched; all others are there.
         """
         failed = []
         try:

@@ -72,7 +72,7 @@ def parse_row(line: str) -> Row:
         try:
             canonical_json(row).encode()
         except UnicodeEncodeError:
-            raise ValueError("has half of a surrogate pair, which is no character") from None
+            raise ValueError("has half of a surrogate pair, which is not a character") from None
     if not isinstance(row, dict):
         raise ValueError("is not a JSON object")
     return row
@@ -83,12 +83,12 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"names {twice!r} twice")
+        raise ValueError(f"has the key {twice!r} twice")
     return row
 
 
 def _refuse(name: str) -> float:
-    raise ValueError(f"has {name}, which is no number of JSON")
+    raise ValueError(f"has {name}, which is not a JSON number")
 
 
 def _finite(text: str) -> float:

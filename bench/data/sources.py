@@ -92,7 +92,7 @@ class FilesSource(TomlTable):
             if file.member is not None and isinstance(self.read, Table):
                 raise ValueError("member goes with the formats tsv, beside, csv, json, …")
             if parts.scheme != "https" or not parts.netloc:
-                raise ValueError(f"{file.url!r} is no address that starts with https://")
+                raise ValueError(f"{file.url!r} is not an address that starts with https://")
         # A frozen model can be completed only past its own guard.
         object.__setattr__(self, "files", tuple(files))
         return self

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from bench.core.spec import parse_method_spec
@@ -67,7 +68,7 @@ def find_published(
 def _entries(suite: str, averaged: tuple[str, ...]) -> tuple[_Entry, ...]:
     return tuple(
         _entry(name, content, table, row, averaged)
-        for name, content in _reference().items()
+        for name, content in _papers().items()
         for table in content["tables"]
         if table.get("suite") == suite and "columns" not in table
         for row in table["rows"]
@@ -76,11 +77,11 @@ def _entries(suite: str, averaged: tuple[str, ...]) -> tuple[_Entry, ...]:
 
 
 @cache
-def _reference() -> Mapping[str, Mapping[str, Any]]:
-    found = [path for path in files("bench.reference").iterdir() if path.name.endswith(".toml")]
+def _papers() -> Mapping[str, Mapping[str, Any]]:
+    folder = Path(str(files("bench.suites") / "published"))
     return {
         path.name: tomllib.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(found, key=lambda path: path.name)
+        for path in sorted(folder.glob("*.toml"))
     }
 
 

@@ -97,7 +97,7 @@ def test_names_that_are_nothing(bench: Bench) -> None:
     assert "no records of minilm" in err
     code, _, err = bench("compare", "results", "good")
     assert code == 2
-    assert "is not one method on small" in err
+    assert "matches several methods on small" in err
 
 
 def test_one_training_is_a_model_and_no_method(bench: Bench) -> None:

@@ -110,12 +110,12 @@ def test_fetch_goes_on_after_what_cannot_be_had(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([NAME, "--mirror", "ftp://host"], 2, "no address; use http://"),
+        ([NAME, "--mirror", "ftp://host"], 2, "not an address; use http://"),
         ([NAME, "--offline"], 4, "pass --mirror file:///FOLDER"),
         ([NAME, "--offline", "--mirror", "http://127.0.0.1:1"], 4, f"{NAME}:train, {NAME}:test: "),
         (["sts/sts12", "--offline"], 4, "offline, so 0.4 MB in 10 files were not downloaded"),
         (["sts/sick12"], 2, "did you mean"),
-        (["sst/*"], 2, "'sst/*' fits no data set"),
+        (["sst/*"], 2, "'sst/*' matches no data set"),
         ([f"{NAME}:dev"], 2, "has no split 'dev'; it has: train, test"),
         (["corpus:wiki"], 2, "unknown corpus 'wiki'; choose "),
         ([NAME, "--to", "file"], 2, "file cannot be written"),

@@ -79,7 +79,7 @@ def test_import_of_other_kinds(bench: Bench, tmp_path: Path) -> None:
     assert read_rows(tmp_path / "cache/data/reranking/own/test.jsonl.gz") == rows
     _write(tmp_path / "own.csv", [{"text": "a", "label": 0}, {"text": "b", "label": 1}])
     arguments = ("data", "import", "own.csv", "--as", "mine/own:all", "--to", "to")
-    assert "no kind of task; pass --kind" in bench(*arguments)[2]
+    assert "not a kind of task; pass --kind" in bench(*arguments)[2]
     code, out, _ = bench(*arguments, "--kind", "classification")
     assert load_suite(str(_suite(tmp_path, out, "own"))).tasks[0].kind == "classification"
 
@@ -122,7 +122,7 @@ def test_import_under_a_known_name_must_be_the_known_rows(
     _write(tmp_path / "own.jsonl", ROWS[:1])
     code, _, err = bench(*arguments)
     assert code == 4
-    assert f"is not the known {NAME}:train: 1 rows, expected 2" in err
+    assert f"differs from the known {NAME}:train: 1 rows, expected 2" in err
     assert files(tmp_path / "to") == []
     _write(tmp_path / "own.jsonl", ROWS)
     assert bench(*arguments)[0] == 0
@@ -135,8 +135,8 @@ def test_import_under_a_known_name_must_be_the_known_rows(
         ({"sentence2": 7}, "row 2: sentence2 is not a text: 7"),
         ({"score": "much"}, "row 2: score is not a number: 'much'"),
         ({"score": None}, "row 2: score is not a number: None"),
-        ({"score": float("nan")}, "line 2 has NaN, which is no number of JSON"),
-        ({"other": float("nan")}, "line 2 has NaN, which is no number of JSON"),
+        ({"score": float("nan")}, "line 2 has NaN, which is not a JSON number"),
+        ({"other": float("nan")}, "line 2 has NaN, which is not a JSON number"),
         ({"score": True}, "row 2: score is not a number: True"),
         ({"sentence1": "\ud800"}, "line 2 has half of a surrogate pair"),
     ],
@@ -171,7 +171,7 @@ def test_import_of_csv_names_the_cell_without_a_number(bench: Bench, tmp_path: P
     ("arguments", "code", "message"),
     [
         (["own.jsonl", "--as", "sts/mine:x", "--column", "score=points"], 4, "no column 'points'"),
-        (["own.jsonl", "--as", "sts/mine:x", "--column", "text=a"], 2, "columns of the kind are"),
+        (["own.jsonl", "--as", "sts/mine:x", "--column", "text=a"], 2, "this kind has the columns"),
         (["own.jsonl", "--as", "sts/mine:x", "--column", "a"], 2, "expected COLUMN=NAME"),
         (["own.jsonl", "--as", "nli/mine:x"], 4, "no column 'premise'"),
         (["own.jsonl", "--as", "sts/mine:x", "--kind", "nlli"], 2, "did you mean 'nli'"),

@@ -133,7 +133,7 @@ def test_signals_end_in_one_line_and_keep_what_is_done(
     assert (found, out) == (code, "")
     last = err.splitlines()[-1]
     assert last == (
-        f"bench: {word}; finished cells and checkpoints are kept, the same command goes on"
+        f"bench: {word}; finished cells and checkpoints are kept: run the same command to go on"
     )
     assert "Traceback" not in err and "" not in err.splitlines()
     assert len([*tmp_path.glob("results/runs/small/good-*.json")]) == 1
@@ -194,7 +194,7 @@ def test_a_full_disk_outside_of_a_cell_is_no_bug(
     code, _, err = bench("list")
     assert (code, err) == (
         2,
-        "bench: No space left on device; make room, the same command then goes on\n",
+        "bench: No space left on device; make room, then run the same command to go on\n",
     )
 
 
@@ -238,5 +238,5 @@ def test_a_disk_that_gets_full_in_a_training(tmp_path: Path, kilobytes: int) -> 
     )
     assert found.returncode == 3, found.stderr
     last = found.stderr.decode().splitlines()[-1]
-    assert "make room, the same command then goes on" in last
+    assert "make room, then run the same command to go on" in last
     assert b"Traceback" not in found.stderr

@@ -67,13 +67,13 @@ _TASK = '[[tasks]]\nname = "t"\nkind = "sts"\ndata = { file = "rows.jsonl" }\n'
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("\ufeff" + _SUITE + _TASK, "it starts with a byte-order mark; save it as UTF-8 without"),
+        ("\ufeff" + _SUITE + _TASK, "it starts with a byte-order mark; save it without one"),
         (f"folds = {'9' * 5000}\n", "Exceeds the limit"),
         (f"average = {'[' * 3000}{']' * 3000}\n", "nest too deeply"),
         (f"average = {'[' * 90}{']' * 90}\n" + _SUITE.partition("average")[0] + _TASK, "'average"),
         (_SUITE + _TASK + f"{'a.' * 3000}b = 1\n", "key 'tasks.0.sts.a': extra inputs"),
         (_SUITE + _TASK + f"{'columns.' * 3000}b = 1\n", "key 'tasks.0.sts.columns.columns'"),
-        ("name = 'caf\udce9'\n", "not valid TOML, whose texts are UTF-8"),
+        ("name = 'caf\udce9'\n", "not valid TOML, as it is not UTF-8"),
         (_SUITE.replace('["t"]', '["t", "t"]') + _TASK, "average names a task twice"),
         ('name = "x"\ntitle = "x"\nsuites = ["bad.toml"]\n', "bad.toml → bad.toml; take it out"),
         ('name = "x"\ntitle = "x"\nsuites = ["mini", "other.toml"]\n', "→ other.toml → bad.toml"),
@@ -264,7 +264,7 @@ def test_a_cache_that_is_a_file(
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))
     code, _, err = bench("run", "--suite", suite, "--methods", "good")
     assert code == 2
-    assert "is no folder; set BENCH_CACHE to one" in err
+    assert "is not a folder; set BENCH_CACHE to one" in err
 
 
 def test_a_suite_named_twice_is_run_once(bench: Bench, suite: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_damaged_memory_is_not_believed_and_that_is_said(tmp_path: Path) -> No
     memory.write_bytes(memory.read_bytes().replace(right[:8].encode(), b"00000000"))
     said: list[str] = []
     assert FileHashes(memory, note=said.append).sha256(path) == right
-    assert said == [f"{memory} is damaged; the files that it has checksums of are read again"]
+    assert said == [f"{memory} is damaged; the files whose checksums it keeps are read again"]
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"files": 3, "sha256": ""}', b"\xff"])

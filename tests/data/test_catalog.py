@@ -178,9 +178,9 @@ def test_patterns_of_sets_and_of_splits(pattern: str, expected: list[SplitRef]) 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("sst/*", r"^'sst/\*' fits no data set; 'bench data list' shows the known ones$"),
-        ("sts/*:tests", r"^'sts/\*:tests' fits no data set"),
-        ("STS/*", r"^'STS/\*' fits no data set"),
+        ("sst/*", r"^'sst/\*' matches no data set; 'bench data list' shows the known ones$"),
+        ("sts/*:tests", r"^'sts/\*:tests' matches no data set"),
+        ("STS/*", r"^'STS/\*' matches no data set"),
         ("sts/sikc", r"^unknown data set 'sts/sikc' in 'sts/sikc'; did you mean .*sts/sick"),
         ("sts/sick:dev", r"^sts/sick has no split 'dev'; it has: train, trial, test$"),
     ],

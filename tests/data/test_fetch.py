@@ -80,7 +80,7 @@ def test_wrong_bytes_leave_nothing(
 ) -> None:
     add(monkeypatch, dataset(put(tmp_path, archive())))
     put(tmp_path, content)
-    with pytest.raises(DataError, match=r"made.zip has another checksum than .*nothing was kept"):
+    with pytest.raises(DataError, match=r"made.zip does not have the checksum .*nothing was kept"):
         fetch(tmp_path, TRAIN)
     assert files(tmp_path) == ["files/made.zip"]
 
@@ -280,7 +280,7 @@ def test_names() -> None:
         parse_names(["nli/snlli"])
     with pytest.raises(UsageError, match="has no split 'train'"):
         parse_names(["nli/snli:train"])
-    with pytest.raises(UsageError, match="'sst/\\*' fits no data set"):
+    with pytest.raises(UsageError, match="'sst/\\*' matches no data set"):
         parse_names(["sst/*"])
 
 

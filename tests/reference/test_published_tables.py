@@ -13,7 +13,7 @@ import pytest
 from bench.core.spec import parse_method_spec
 from bench.suite import Suite, read_suite
 
-FOLDER = Path(__file__).parents[2] / "results" / "reference"
+FOLDER = Path(__file__).parents[2] / "suites" / "published"
 FILES = sorted(FOLDER.glob("*.toml"))
 TOLERANCE = Fraction(1, 100)
 CONVENTIONS = {"simcse", "senteval", "mteb", "useb", "own"}

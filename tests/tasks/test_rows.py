@@ -139,8 +139,8 @@ def test_public_files_that_changed(
     monkeypatch.setenv("BENCH_MIRROR", f"file://{tmp_path}/served")
     code, _, err = bench("run", "--suite", path, "--methods", "good")
     assert code == 4
-    assert "files/mine.tsv has another checksum than 000000000000…" in err
+    assert "files/mine.tsv does not have the checksum 000000000000…" in err
     path.write_text(f'{HEAD}{TASK}data = {{ url = "http://x/mine.tsv", sha256 = "{"0" * 64}" }}\n')
     code, _, err = bench("run", "--suite", path, "--methods", "good")
     assert code == 2
-    assert "own.toml: key 'tasks.0.sts.data.files': value error, 'http://x/mine.tsv' is no" in err
+    assert "own.toml: key 'tasks.0.sts.data.files': value error, 'http://x/mine.tsv' is not" in err

@@ -270,7 +270,7 @@ def test_the_claims_of_the_package() -> None:
 
 
 def test_published_differences_are_those_of_the_reference_figures() -> None:
-    reference = tomllib.loads((ROOT / "results/reference/sct.toml").read_text())
+    reference = tomllib.loads((ROOT / "suites/published/sct.toml").read_text())
     tables = {table["source"]: table["rows"] for table in reference["tables"]}
     averages = {
         row["method"]: row["printed_average"]
@@ -287,7 +287,7 @@ def test_published_differences_are_those_of_the_reference_figures() -> None:
     for name, figure in figures.items():
         assert claims[name].published == pytest.approx(figure)
         assert claims[name].published_on == "BERT-Small"
-    reference = tomllib.loads((ROOT / "results/reference/two-tier.toml").read_text())
+    reference = tomllib.loads((ROOT / "suites/published/two-tier.toml").read_text())
     scores = {row["method"]: row["scores"][0] for row in reference["tables"][0]["rows"]}
     both = scores["2-Tier SimCSE"]
     alone = scores["SimCSE, standard dropout"], scores["SimCSE (supervised), standard dropout"]

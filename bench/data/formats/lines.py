@@ -18,7 +18,7 @@ class Tsv(Options):
     Attributes:
         columns: Names by position; what stands under an empty name, or after the last one, is
             left out. One name alone takes the whole line.
-        skip: First lines that are no rows.
+        skip: First lines that are not rows.
         drop_last: Whether the last line is left out, where a file was cut within it.
         width: Number of columns of a row; lines with another are left out. By default every line
             is a row, and one with too few columns an error.
@@ -79,7 +79,7 @@ class Beside(Options):
         texts = [read_lines(file, self.encoding) for file in files]
         if len({len(lines) for lines in texts}) > 1:
             counts = ", ".join(f"{f.name} {len(t)}" for f, t in zip(files, texts, strict=True))
-            raise DataError(f"files beside each other have different numbers of lines: {counts}")
+            raise DataError(f"files read side by side differ in their numbers of lines: {counts}")
         shared = {name: value for file in files for name, value in file.row.items()}
         for number, lines in enumerate(zip(*texts, strict=True), 1):
             row: Row = dict(shared)

@@ -107,7 +107,7 @@ class WordNet(Options):
     def _definition(self, entry: Any, where: str) -> str | None:
         """The first definition of a synset with members, or None where it has none."""
         if not isinstance(entry, dict):
-            raise DataError(f"{where} is no synset")
+            raise DataError(f"{where} is not a synset")
         given, words = entry.get("definition") or [], entry.get("members") or []
         first = given[0] if isinstance(given, list) and given else given or None
         text = first.get("text", "") if isinstance(first, dict) else first
@@ -168,6 +168,6 @@ class Questions(Options):
                 else:
                     row[tag[1:-1]].append(text)
             elif tag.startswith(("<QApairs", "</QApairs", "<question", "<positive", "<negative")):
-                raise DataError(f"{file.name}: {tag} where it cannot stand")
+                raise DataError(f"{file.name}: {tag} out of place")
         if row is not None:
             raise DataError(f"{file.name} ends within <QApairs>")

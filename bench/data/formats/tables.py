@@ -1,4 +1,4 @@
-"""Formats of tables: CSV with quoting, JSON lines, and what ``read_table`` tells by a name."""
+"""Formats of tables: CSV with quoting, JSON lines, and what ``read_table`` reads."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Json(Options):
         """Read the rows of each file, a line at a time.
 
         Raises:
-            DataError: A file is damaged, or a line is no object with these columns.
+            DataError: A file is damaged, or a line is not an object with these columns.
         """
         for file in files:
             with opened(file) as lines:
@@ -116,7 +116,7 @@ class Json(Options):
 
 
 class Table(Options):
-    """JSON lines, CSV, TSV or Parquet with a header, told by the end of the file's name."""
+    """JSON lines, CSV, TSV or Parquet with a header, chosen by the end of the file's name."""
 
     format: Literal["table"] = "table"
 

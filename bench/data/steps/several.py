@@ -161,7 +161,7 @@ class WordSplit(BaseStep):
             DataError: It is none of the splits.
         """
         if context.split not in (*self.small, self.large):
-            raise DataError(f"there is no split {context.split!r} to make")
+            raise DataError(f"split {context.split!r} is none of those that this step makes")
         kept = list(rows)
         words = _shuffled(sorted({row[self.word].lower() for row in kept}), self.seed)
         size = len(words) // self.words_in

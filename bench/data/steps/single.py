@@ -87,12 +87,14 @@ class Number(BaseStep):
         """Parse the value of each row.
 
         Raises:
-            DataError: A value is no number, or no whole one where it has to be.
+            DataError: A value is not a number, or not a whole one where it has to be.
         """
         for number, row in enumerate(rows, 1):
             value = self._parsed(str(row[self.column]))
             if value is None:
-                raise DataError(f"row {number}: {self.column} is {row[self.column]!r}, no number")
+                raise DataError(
+                    f"row {number}: {self.column} is {row[self.column]!r}, not a number"
+                )
             yield {**row, self.column: value}
 
     def _parsed(self, text: str) -> int | float | None:

@@ -98,12 +98,12 @@ def test_each_member_of_a_synset_is_a_row_with_the_first_definition(tmp_path: Pa
     [
         (b"01-n: [", r"all\.yaml cannot be read: "),
         (b"- 01-n\n", r"all\.yaml has no synsets by identifier"),
-        (b"01-n: tea\n", r"all\.yaml: 01-n is no synset"),
+        (b"01-n: tea\n", r"all\.yaml: 01-n is not a synset"),
         (b"01-n: {members: a, definition: [b]}\n", r"01-n has no list of members"),
         (b"01-n: {members: [a], definition: [[b]]}\n", r"01-n has .*no definition that is a text"),
         (b"", r"all\.yaml has no synsets by identifier"),
         (b"01-n: th\xe9\n", r"all\.yaml cannot be read as utf-8-sig"),
-        (b"01-n: !!python/name:os.system\n", r"all\.yaml: 01-n is no synset"),
+        (b"01-n: !!python/name:os.system\n", r"all\.yaml: 01-n is not a synset"),
     ],
 )
 def test_what_is_no_dictionary(tmp_path: Path, content: bytes, message: str) -> None:
@@ -181,7 +181,7 @@ def test_questions_in_another_encoding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["<question>", "<positive>", "<negative>"])
 def test_a_text_outside_of_a_question_is_an_error(tmp_path: Path, tag: str) -> None:
-    with pytest.raises(DataError, match=rf"^dev\.xml: {tag} where it cannot stand$"):
+    with pytest.raises(DataError, match=rf"^dev\.xml: {tag} out of place$"):
         questions(written(tmp_path, f"{tag}\ntext\n{PAIRS}", "dev.xml"))
 
 

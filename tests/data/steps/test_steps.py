@@ -170,7 +170,7 @@ def test_numbers_are_made_of_texts() -> None:
     + [("int", "0.5")],
 )
 def test_what_is_no_number_is_an_error(kind: str, text: str) -> None:
-    with pytest.raises(DataError, match=rf"^row 2: text is '{text}', no number$"):
+    with pytest.raises(DataError, match=rf"^row 2: text is '{text}', not a number$"):
         applied(texts("1", text), {"step": "number", "column": "text", "type": kind})
 
 
@@ -280,5 +280,5 @@ def test_whole_numbers_are_exact() -> None:
 
 
 def test_patterns_are_checked_before_they_are_used() -> None:
-    with pytest.raises(ValidationError, match="is no regular expression"):
+    with pytest.raises(ValidationError, match="is not a regular expression"):
         STEP.validate_python({"step": "only", "column": "text", "pattern": "("})
