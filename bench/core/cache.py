@@ -102,7 +102,7 @@ class Cache:
         """Keep other runs from training a model, and tell whether none does."""
         return held(self.lock(identity))
 
-    def entries(self, part: str) -> list[Entry]:
+    def entries(self, part: str) -> list[CacheEntry]:
         """What a part holds: models, spaces of vectors, trainings, or files of rows."""
         folder = self.root / part
         if part == "data":
@@ -139,7 +139,7 @@ class Cache:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """Something that a cache holds.
 
     Attributes:
@@ -155,7 +155,7 @@ class Entry:
     days: float
 
 
-def list_entries(paths: Iterable[Path]) -> list[Entry]:
+def list_entries(paths: Iterable[Path]) -> list[CacheEntry]:
     """Describe files and folders, without those that were removed meanwhile."""
     entries = []
     for path in sorted(paths):
@@ -164,9 +164,9 @@ def list_entries(paths: Iterable[Path]) -> list[Entry]:
     return entries
 
 
-def _entry(path: Path) -> Entry:
+def _entry(path: Path) -> CacheEntry:
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     stats = [file.stat() for file in files]
     newest = max((stat.st_mtime for stat in stats), default=path.stat().st_mtime)
     days = max(0.0, time.time() - newest) / _DAY
-    return Entry(path, len(files), sum(stat.st_size for stat in stats), days)
+    return CacheEntry(path, len(files), sum(stat.st_size for stat in stats), days)

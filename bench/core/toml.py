@@ -24,7 +24,7 @@ class TomlTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Fitted = TypeVar("Fitted", bound=TomlTable)
+Parsed = TypeVar("Parsed", bound=TomlTable)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not valid TOML: {str(error).partition(';')[0]}") from None
 
 
-def fit(model: type[Fitted], content: Mapping[str, Any], path: Path, whole: str) -> Fitted:
+def fit(model: type[Parsed], content: Mapping[str, Any], path: Path, whole: str) -> Parsed:
     """Make what a file says of its content.
 
     Args:

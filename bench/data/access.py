@@ -14,7 +14,7 @@ from bench.core.fingerprint import FileHashes, canonical_json, fingerprint
 from bench.core.progress import Progress, Silent
 from bench.data.catalog import SplitRef, catalog, parse_refs
 from bench.data.download import check_mirror
-from bench.data.fetch import Fetcher, Table
+from bench.data.fetch import Fetcher, FilesTable
 from bench.data.hub import fetch_hub_file, hub_file, load_from_hub
 from bench.data.places import embedded, locate, mismatch, rows_summary
 from bench.data.rows import Row, read_rows, read_table, renamed, row_digest, rows_sha256, write_rows
@@ -245,7 +245,7 @@ class DataAccess:
         Raises:
             DataError: They cannot be fetched.
         """
-        table = Table(label, source)
+        table = FilesTable(label, source)
         path = self.kept(table.filename)
         if path is not None:
             return path

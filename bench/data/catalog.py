@@ -14,7 +14,7 @@ from pydantic import model_validator
 from bench.core.errors import UsageError
 from bench.core.registry import did_you_mean
 from bench.core.toml import TomlTable
-from bench.data.sources import FilesSource, RemoteFile, Sha256, Source, offers
+from bench.data.sources import DatasetSource, FilesSource, RemoteFile, Sha256, offers
 
 PARTS = ("train", "dev", "test")
 
@@ -53,7 +53,7 @@ class Dataset(TomlTable):
     licence: str
     columns: tuple[str, ...]
     splits: Mapping[str, Split]
-    sources: tuple[Source, ...] = ()
+    sources: tuple[DatasetSource, ...] = ()
 
     @model_validator(mode="after")
     def _pinned(self) -> Dataset:
@@ -65,7 +65,7 @@ class Dataset(TomlTable):
                 raise ValueError(f"a source has an unknown split {min(unknown)!r}")
         return self
 
-    def source_of(self, split: str) -> Source | None:
+    def source_of(self, split: str) -> DatasetSource | None:
         """The first source that has a split."""
         return next((source for source in self.sources if offers(source, split)), None)
 

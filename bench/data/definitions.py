@@ -24,7 +24,7 @@ _LOST = ("<unk>", "\ufffd")
 
 
 @dataclass(frozen=True)
-class Entry:
+class DictionaryEntry:
     """An entry of a dictionary.
 
     Attributes:
@@ -53,7 +53,7 @@ class Definitions(TrainingSet):
     limit: int | None = None
     part: str | None = None
 
-    def load(self, data: DataAccess) -> list[Entry]:
+    def load(self, data: DataAccess) -> list[DictionaryEntry]:
         """Load entries in the order of the SHA-256 of their words, the same for every seed.
 
         Raises:
@@ -66,7 +66,7 @@ class Definitions(TrainingSet):
             definitions[word][definition] = None
         words = sorted(definitions, key=text_digest)
         chosen = [word for word in words if self.part in (None, part_of(word))]
-        return [Entry(word, tuple(definitions[word])) for word in chosen[: self.limit]]
+        return [DictionaryEntry(word, tuple(definitions[word])) for word in chosen[: self.limit]]
 
     def fingerprint(self, data: DataAccess) -> str:
         """Identify the whole dictionary, of which ``limit`` and ``part`` are settings."""

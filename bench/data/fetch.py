@@ -26,11 +26,11 @@ from bench.data.hub import load_from_hub
 from bench.data.places import locate, state
 from bench.data.rows import Row, read_rows, renamed, rows_sha256, write_rows
 from bench.data.sources import (
+    DatasetSource,
     FilesSource,
     HubSource,
     MadeSource,
     RemoteFile,
-    Source,
     offers,
     total_bytes,
 )
@@ -41,7 +41,7 @@ NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
-class Table:
+class FilesTable:
     """Rows of public files that a suite names itself.
 
     Attributes:
@@ -127,7 +127,7 @@ class Fetcher:
             self._add(SplitRef(ref.dataset, ref.split), order)
         return order
 
-    def fetch(self, refs: Iterable[SplitRef], tables: Sequence[Table] = ()) -> None:
+    def fetch(self, refs: Iterable[SplitRef], tables: Sequence[FilesTable] = ()) -> None:
         """Fetch splits, and tables of suites.
 
         Raises:
@@ -187,7 +187,7 @@ class Fetcher:
             texts += read_catalog().evaluation
         return [ref for text in texts for ref in parse_refs(text)]
 
-    def _sources(self, ref: SplitRef) -> list[Source]:
+    def _sources(self, ref: SplitRef) -> list[DatasetSource]:
         known = [source for source in catalog()[ref.dataset].sources if offers(source, ref.split)]
         if self._offline:
             known = [source for source in known if not isinstance(source, HubSource)]
@@ -195,7 +195,7 @@ class Fetcher:
             known.sort(key=lambda source: isinstance(source, HubSource))
         return known
 
-    def _announce(self, order: Order, tables: Sequence[Table]) -> None:
+    def _announce(self, order: Order, tables: Sequence[FilesTable]) -> None:
         """Say what is downloaded and under which licence, a line a set."""
         own = dict.fromkeys(ref.dataset for ref in order.splits if ref in self._asked)
         others = dict.fromkeys(ref.dataset for ref in order.splits if ref.dataset not in own)
@@ -243,7 +243,7 @@ class Fetcher:
             return
         raise DataError("; ".join(reasons) or "no source is known")
 
-    def _make_tables(self, tables: Sequence[Table], downloads: Downloads) -> dict[str, str]:
+    def _make_tables(self, tables: Sequence[FilesTable], downloads: Downloads) -> dict[str, str]:
         failed = {}
         for table in tables:
             try:
@@ -254,7 +254,7 @@ class Fetcher:
         return failed
 
     def _rows(
-        self, source: Source, ref: SplitRef, dataset: Dataset, downloads: Downloads
+        self, source: DatasetSource, ref: SplitRef, dataset: Dataset, downloads: Downloads
     ) -> list[Row]:
         if isinstance(source, HubSource):
             rows = load_from_hub(str(ref), source, source.splits[ref.split])

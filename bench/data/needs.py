@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.core.errors import DataError
 from bench.data.access import DataAccess, LoadRows
 from bench.data.catalog import SplitRef, parse_refs
-from bench.data.fetch import NOTHING, Table
+from bench.data.fetch import NOTHING, FilesTable
 from bench.data.hub import fetch_hub_file
 from bench.data.places import state
 from bench.data.sources import FilesSource, HubSource
@@ -38,7 +38,7 @@ class Needs(DataAccess):
         self._places = data.roots if places is None else [*places]
         self.asked: list[SplitRef] = []
         self._changed: dict[SplitRef, str] = {}
-        self._tables: list[Table] = []
+        self._tables: list[FilesTable] = []
         self._others: dict[str, Callable[[DataAccess, Path], Path]] = {}
 
     def __bool__(self) -> bool:
@@ -55,7 +55,7 @@ class Needs(DataAccess):
         return [ref for ref in self.asked if self._is_missing(ref)]
 
     @property
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[FilesTable]:
         """Tables of public files that are missing."""
         return [table for table in self._tables if self.kept(table.filename) is None]
 
@@ -149,7 +149,7 @@ class Needs(DataAccess):
 
     def files_table(self, source: FilesSource, label: str) -> Path:
         """Note rows of public files that are not here."""
-        table = Table(label, source)
+        table = FilesTable(label, source)
         if table not in self._tables:
             self._tables.append(table)
         return Path(table.filename)

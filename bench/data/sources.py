@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from bench.core.toml import TomlTable
 from bench.data.formats import Format
-from bench.data.formats.tables import Table
+from bench.data.formats.tables import TableFormat
 from bench.data.steps import Step
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -69,7 +69,7 @@ class FilesSource(TomlTable):
 
     files: Annotated[tuple[RemoteFile, ...], Field(min_length=1)]
     at: str = ""
-    read: Format = Table()
+    read: Format = TableFormat()
     steps: tuple[Step, ...] = ()
 
     @model_validator(mode="before")
@@ -89,7 +89,7 @@ class FilesSource(TomlTable):
         ]
         for file in files:
             parts = urlsplit(file.url)
-            if file.member is not None and isinstance(self.read, Table):
+            if file.member is not None and isinstance(self.read, TableFormat):
                 raise ValueError("member goes with the formats tsv, beside, csv, json, …")
             if parts.scheme != "https" or not parts.netloc:
                 raise ValueError(f"{file.url!r} is not an address that starts with https://")
@@ -145,7 +145,7 @@ class HubSource(TomlTable):
         return f"{self.hub}@{self.revision[:8]} on the hub"
 
 
-class Part(TomlTable):
+class MadePart(TomlTable):
     """Rows of another data set.
 
     Attributes:
@@ -168,7 +168,7 @@ class MadeSource(TomlTable):
         steps: What becomes of the rows.
     """
 
-    made_from: Annotated[tuple[Part, ...], Field(min_length=1)]
+    made_from: Annotated[tuple[MadePart, ...], Field(min_length=1)]
     split: str | None = None
     steps: tuple[Step, ...] = ()
 
@@ -193,7 +193,7 @@ def _kind(given: Any) -> str:
     return "hub" if "hub" in keys else "made" if "made_from" in keys else "files"
 
 
-Source = Annotated[
+DatasetSource = Annotated[
     Annotated[FilesSource, Tag("files")]
     | Annotated[HubSource, Tag("hub")]
     | Annotated[MadeSource, Tag("made")],

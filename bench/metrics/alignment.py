@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.metrics.vectors import Vectors, unit_rows
+from bench.metrics.vectors import Matrix, unit_rows
 
 
-def alignment(a: Vectors, b: Vectors) -> float:
+def alignment(a: Matrix, b: Matrix) -> float:
     """Mean squared distance of positive pairs, between 0 and 4, the lower the closer (α = 2).
 
     Args:
@@ -21,7 +21,7 @@ def alignment(a: Vectors, b: Vectors) -> float:
     return float(np.einsum("nd,nd->n", difference, difference).mean())
 
 
-def uniformity(vectors: Vectors) -> float:
+def uniformity(vectors: Matrix) -> float:
     """Logarithm of the mean of exp(−2‖x − y‖²) over all pairs of rows (t = 2).
 
     It is 0 where all vectors point one way, and the lower the more evenly they spread.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.vectors import Vectors, as_float64
+from bench.metrics.vectors import Matrix, as_float64
 
 NEIGHBOURS = 20
 DISCARDED = 0.1
@@ -96,7 +96,7 @@ def levina_bickel(nearest: NDArray[np.float64]) -> float:
     return float(1 / _positive(float(inverse.mean())))
 
 
-def covariance_spectrum(vectors: Vectors) -> NDArray[np.float64]:
+def covariance_spectrum(vectors: Matrix) -> NDArray[np.float64]:
     """Eigenvalues of the covariance of vectors (n, d), largest first: float64, (min(n, d),).
 
     Raises:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.floating[Any]]
+Matrix = NDArray[np.floating[Any]]
 
 
-def as_float64(vectors: Vectors, least: int = 2) -> NDArray[np.float64]:
+def as_float64(vectors: Matrix, least: int = 2) -> NDArray[np.float64]:
     """Check vectors (n, d), n ≥ ``least``, and return them in float64.
 
     Raises:
@@ -23,7 +23,7 @@ def as_float64(vectors: Vectors, least: int = 2) -> NDArray[np.float64]:
     return vectors.astype(np.float64)
 
 
-def unit_rows(vectors: Vectors, least: int = 2) -> NDArray[np.float64]:
+def unit_rows(vectors: Matrix, least: int = 2) -> NDArray[np.float64]:
     """Scale vectors (n, d), n ≥ ``least``, to length 1, in float64.
 
     Raises:
@@ -36,7 +36,7 @@ def unit_rows(vectors: Vectors, least: int = 2) -> NDArray[np.float64]:
     return np.asarray(x / lengths)
 
 
-def squared_distances(vectors: Vectors) -> NDArray[np.float64]:
+def squared_distances(vectors: Matrix) -> NDArray[np.float64]:
     """Squared Euclidean distances of all pairs of rows, (n, d) to (n, n), in float64.
 
     Raises:

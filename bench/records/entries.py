@@ -19,13 +19,13 @@ Seconds = Annotated[float, Field(ge=0, le=1e12)]
 _TICK = 1e-6
 
 
-class Entry(BaseModel):
+class RecordEntry(BaseModel):
     """Base of all entries: frozen, finite, and unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class MethodEntry(Entry):
+class MethodEntry(RecordEntry):
     """The method of a cell: spec as resolved, and whether it was trained."""
 
     name: str
@@ -38,14 +38,14 @@ class MethodEntry(Entry):
     base: str | None
 
 
-class GroupEntry(Entry):
+class GroupEntry(RecordEntry):
     """Mean item value, between 0 and 1, over some items of a task."""
 
     value: Score
     items: Whole
 
 
-class ContaminationEntry(Entry):
+class ContaminationEntry(RecordEntry):
     """Distinct texts of a test set, and how many of them were in the training text.
 
     ``normalised`` compares letters and digits in lower case.
@@ -56,7 +56,7 @@ class ContaminationEntry(Entry):
     normalised: Whole
 
 
-class FitEntry(Entry):
+class FitEntry(RecordEntry):
     """What a map of a task's vectors was fitted on.
 
     ``source`` is the text of a corpus, the training rows of the task, those of each fold (the
@@ -71,7 +71,7 @@ class FitEntry(Entry):
     dimension: Whole
 
 
-class TaskEntry(Entry):
+class TaskEntry(RecordEntry):
     """Scores of one task, as fractions.
 
     ``metric`` names the main score, ``ci95`` is a percentile bootstrap over items, where there
@@ -110,7 +110,7 @@ class TaskEntry(Entry):
         return fields
 
 
-class GridEntry(Entry):
+class GridEntry(RecordEntry):
     """Main scores of a model cut to its first layers and the first numbers of its vectors.
 
     ``average`` is over the averaged tasks of the suite.
@@ -122,7 +122,7 @@ class GridEntry(Entry):
     average: Score
 
 
-class GeometryEntry(Entry):
+class GeometryEntry(RecordEntry):
     """How the vectors of a task's texts lie, see ``bench.execution.geometry``; None: undefined.
 
     ``texts`` counts the texts that were drawn and ``vectors`` the different vectors among theirs,
@@ -146,7 +146,7 @@ class GeometryEntry(Entry):
     uniformity: float | None = None
 
 
-class EncodingEntry(Entry):
+class EncodingEntry(RecordEntry):
     """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
 
     texts: Whole
@@ -155,7 +155,7 @@ class EncodingEntry(Entry):
     tokens: Whole | None
 
 
-class Timings(Entry):
+class Timings(RecordEntry):
     """Seconds of each phase; building is 0 where a cached model was loaded."""
 
     build: Seconds
@@ -163,7 +163,7 @@ class Timings(Entry):
     score: Seconds
 
 
-class Record(Entry):
+class Record(RecordEntry):
     """One finished cell.
 
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,

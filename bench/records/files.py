@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +21,18 @@ from bench.core.errors import DataError, first_problem
 from bench.core.files import write_atomic
 from bench.core.fingerprint import canonical_json
 from bench.core.regular import read_regular
-from bench.records.entries import Entry, Record, Whole
-from bench.records.verification import check_figures, check_items
+from bench.records.entries import Record, RecordEntry, Whole
+from bench.records.verification import Arrays, check_figures, check_items
 
 DEFAULT_OUTPUT = Path("results/runs")
 # Hundreds of times what the records of the largest suites take.
 JSON_LIMIT = 16 * 2**20
 ITEMS_LIMIT = 2**30
-Arrays = Mapping[str, NDArray[Any]]
 # A record, and the path of its JSON.
 StoredRecord = tuple[Path, Record]
 
 
-class Failure(Entry):
+class Failure(RecordEntry):
     """Why a cell is absent; kept beside the records until the cell succeeds."""
 
     suite: str

@@ -18,7 +18,7 @@ DASH = "–"
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table.
 
     Attributes:
@@ -68,7 +68,7 @@ class Column:
         return texts.pop() if len(texts) == 1 else None
 
 
-def columns_of(table: Table) -> list[Column]:
+def columns_of(table: Table) -> list[TableColumn]:
     """The columns that say something of a table; those of the tasks come before their average."""
     place = COLUMNS.index(AVERAGE)
     tasks = [_task_column(task) for task in table.metrics]
@@ -76,8 +76,8 @@ def columns_of(table: Table) -> list[Column]:
     return [column for column in columns if column.says_something(table)]
 
 
-def _task_column(task: str) -> Column:
-    return Column(
+def _task_column(task: str) -> TableColumn:
+    return TableColumn(
         task,
         lambda row: row.tasks.get(task),
         _hundredfold,
@@ -129,12 +129,14 @@ def _published_note(table: Table) -> str:
     return f"Published: {'; '.join(sources)}."
 
 
-METHOD = Column("Method", lambda row: row.spec, str, "spec", left=True, code=True, marks=row_marks)
-AVERAGE = Column("Avg", lambda row: row.average, _hundredfold, "average")
-DEVIATION = Column("±", lambda row: row.sd, _hundredfold, "sd", optional=True)
-INTERVAL = Column("95% CI", lambda row: row.ci95, _range, "ci95", optional=True)
+METHOD = TableColumn(
+    "Method", lambda row: row.spec, str, "spec", left=True, code=True, marks=row_marks
+)
+AVERAGE = TableColumn("Avg", lambda row: row.average, _hundredfold, "average")
+DEVIATION = TableColumn("±", lambda row: row.sd, _hundredfold, "sd", optional=True)
+INTERVAL = TableColumn("95% CI", lambda row: row.ci95, _range, "ci95", optional=True)
 COLUMNS = [
-    Column(
+    TableColumn(
         "Rank",
         lambda row: row.rank,
         str,
@@ -144,10 +146,10 @@ COLUMNS = [
         note=_rank_note,
     ),
     METHOD,
-    Column("Base", lambda row: row.base, str, "base", kind="fact", left=True, code=True),
-    Column("Profile", lambda row: row.profile, str, "profile", kind="fact", left=True),
-    Column("Dim", lambda row: row.dimension, str, "dimension", kind="fact", expendable=6),
-    Column(
+    TableColumn("Base", lambda row: row.base, str, "base", kind="fact", left=True, code=True),
+    TableColumn("Profile", lambda row: row.profile, str, "profile", kind="fact", left=True),
+    TableColumn("Dim", lambda row: row.dimension, str, "dimension", kind="fact", expendable=6),
+    TableColumn(
         "Params",
         lambda row: row.parameters,
         _parameters,
@@ -155,11 +157,11 @@ COLUMNS = [
         kind="fact",
         expendable=4,
     ),
-    Column("Seeds", lambda row: row.seeds, str, "seeds", kind="fact", expendable=5),
+    TableColumn("Seeds", lambda row: row.seeds, str, "seeds", kind="fact", expendable=5),
     AVERAGE,
     DEVIATION,
     INTERVAL,
-    Column(
+    TableColumn(
         "Published",
         _published,
         _hundredfold,
@@ -167,7 +169,7 @@ COLUMNS = [
         optional=True,
         note=_published_note,
     ),
-    Column(
+    TableColumn(
         "Train s",
         lambda row: row.costs.train_seconds,
         _whole,
@@ -175,7 +177,7 @@ COLUMNS = [
         optional=True,
         expendable=3,
     ),
-    Column(
+    TableColumn(
         "Texts/s",
         lambda row: row.costs.texts_per_second,
         _whole,
@@ -183,7 +185,7 @@ COLUMNS = [
         optional=True,
         expendable=2,
     ),
-    Column(
+    TableColumn(
         "Memory",
         lambda row: row.costs.peak_memory_bytes,
         _megabytes,

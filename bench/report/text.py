@@ -15,7 +15,7 @@ from bench.report.columns import (
     DEVIATION,
     INTERVAL,
     METHOD,
-    Column,
+    TableColumn,
     columns_of,
 )
 from bench.report.marks import (
@@ -69,7 +69,7 @@ def render(table: Table, *, style: Style = "text", width: int | None = None) -> 
     return "\n\n".join([filled[0], *grids, filled[1]])
 
 
-def _notes(table: Table, columns: Collection[Column]) -> str:
+def _notes(table: Table, columns: Collection[TableColumn]) -> str:
     average = "Avg is the mean of unrounded scores"
     if INTERVAL in columns:
         average += " with its 95% bootstrap interval over items"
@@ -88,7 +88,9 @@ def _units(table: Table) -> str:
     return ", ".join(f"{metric} ({', '.join(names)})" for metric, names in tasks.items())
 
 
-def _fitting(table: Table, shown: Sequence[Column], style: Style, width: int | None) -> list[str]:
+def _fitting(
+    table: Table, shown: Sequence[TableColumn], style: Style, width: int | None
+) -> list[str]:
     grid = _Grid(table, style)
     left = list(shown)
     expendable = [(column.expendable, column) for column in shown if column.expendable is not None]
@@ -105,8 +107,8 @@ def _fitting(table: Table, shown: Sequence[Column], style: Style, width: int | N
     return [grid.render(block) for block in blocks]
 
 
-def _blocks(grid: _Grid, columns: Sequence[Column], width: int) -> list[list[Column]]:
-    blocks: list[list[Column]] = []
+def _blocks(grid: _Grid, columns: Sequence[TableColumn], width: int) -> list[list[TableColumn]]:
+    blocks: list[list[TableColumn]] = []
     for column in columns:
         if not blocks or grid.width([*blocks[-1], column]) > width:
             blocks.append([METHOD])
@@ -121,7 +123,7 @@ class _Grid:
     table: Table
     style: Style
 
-    def render(self, columns: Sequence[Column]) -> str:
+    def render(self, columns: Sequence[TableColumn]) -> str:
         """Render some of the columns."""
         text = tabulate(
             [[self._cell(row, column) for column in columns] for row in self.table.rows],
@@ -138,11 +140,11 @@ class _Grid:
                 text = text.replace(char, command)
         return text
 
-    def width(self, columns: Sequence[Column]) -> int:
+    def width(self, columns: Sequence[TableColumn]) -> int:
         """Characters of the longest line."""
         return max(len(line) for line in self.render(columns).splitlines())
 
-    def _cell(self, row: TableRow, column: Column) -> str:
+    def _cell(self, row: TableRow, column: TableColumn) -> str:
         text = column.text(row)
         if not text:
             return "" if column.optional else DASH

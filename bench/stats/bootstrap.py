@@ -7,7 +7,6 @@ so nothing is sorted again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +32,9 @@ def spearman_replicates(
 ) -> NDArray[np.float64]:
     """Spearman correlation of each resample, NaN where a resample is constant.
 
+    All sums are of quarters of integers and exact up to about 100,000 items, so that the result
+    depends neither on the blocks nor on the order of the items.
+
     Args:
         x: Values of shape (n,).
         y: Values of shape (n,).
@@ -41,34 +43,12 @@ def spearman_replicates(
     Returns:
         Float64 of shape (R,).
     """
-    return np.asarray(spearman_replicates_of_many(x[None, :], y, counts)[0])
-
-
-def spearman_replicates_of_many(
-    xs: NDArray[np.float64], y: NDArray[np.float64], counts: NDArray[np.int16]
-) -> NDArray[np.float64]:
-    """Spearman correlation of several methods with the same gold values in each resample.
-
-    All sums are of quarters of integers and exact up to about 100,000 items, so that the result
-    depends neither on the blocks nor on the order of the items.
-
-    Args:
-        xs: Values of each method, (M, n).
-        y: Gold values, (n,).
-        counts: Resampling counts of shape (R, n); a row may draw any number of items.
-
-    Returns:
-        Float64 of shape (M, R), NaN where a resample is constant.
-    """
     gold = _sort(y)
-    methods = [_sort(x[gold.order]) for x in xs]
-    replicates = np.empty((len(xs), len(counts)))
-    # Smaller blocks make threads wait for the interpreter between short calls of NumPy; larger
-    # ones leave the cache.
+    method = _sort(x[gold.order])
+    # Larger blocks leave the cache.
     step = max(1, _BLOCK // len(y))
-    for i in range(0, len(counts), step):
-        replicates[:, i : i + step] = _spearman_block(methods, gold, counts[i : i + step])
-    return replicates
+    blocks = [counts[i : i + step] for i in range(0, len(counts), step)]
+    return np.concatenate([_spearman_block(method, gold, block) for block in blocks])
 
 
 @dataclass(frozen=True)
@@ -106,9 +86,9 @@ def _sort(values: NDArray[np.float64]) -> _Sorted:
 
 
 def _spearman_block(
-    methods: Sequence[_Sorted], gold: _Sorted, counts: NDArray[np.int16]
+    method: _Sorted, gold: _Sorted, counts: NDArray[np.int16]
 ) -> NDArray[np.float64]:
-    """Correlations (M, rows) of a few resamples; methods are sorted from the order of gold."""
+    """Correlations (rows,) of a few resamples; the method is sorted from the order of gold."""
     drawn = counts.take(gold.order, axis=1)
     times = drawn.astype(np.float64)
     size = np.add.reduceat(times, gold.first, axis=1)
@@ -117,15 +97,12 @@ def _spearman_block(
     weighted = times * (after - (size - 1) / 2).take(gold.group, axis=1)
     cubes, halves = _dots(times * times, times), _dots(weighted, times) / 2
     spread = total**3 - _dots(size * size, size)
-    correlations = np.empty((len(methods), len(counts)))
-    for row, method in zip(correlations, methods, strict=True):
-        product, cubes_of_ties = _against_gold(method, drawn, weighted)
-        covariance = product - halves - total**2 * (total + 1) / 4
-        # Sum of squares of centred mid-ranks by Kendall's correction for ties.
-        variance = (total**3 - cubes - cubes_of_ties) / 12 * (spread / 12)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            row[:] = covariance / np.sqrt(variance)
-    return correlations
+    product, cubes_of_ties = _against_gold(method, drawn, weighted)
+    covariance = product - halves - total**2 * (total + 1) / 4
+    # Sum of squares of centred mid-ranks by Kendall's correction for ties.
+    variance = (total**3 - cubes - cubes_of_ties) / 12 * (spread / 12)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(covariance / np.sqrt(variance))
 
 
 def _against_gold(
@@ -157,7 +134,6 @@ def _upto(counts: NDArray[np.int16]) -> NDArray[np.int32]:
 
 def _dots(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scalar products of rows; (rows, n) twice to (rows,)."""
-    # Not a matrix product: BLAS would start threads of its own in each of ours.
     return np.asarray(np.einsum("ij,ij->i", a, b))
 
 

@@ -20,7 +20,7 @@ from bench.verdicts.protocol import ProtocolError
 if TYPE_CHECKING:
     from bench.stats.paired import Difference
 
-Answer = Literal["holds", "does not hold", "undecided", "cannot be tested here"]
+ClaimAnswer = Literal["holds", "does not hold", "undecided", "cannot be tested here"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Judgement:
     """
 
     claim: Claim
-    answer: Answer
+    answer: ClaimAnswer
     measured: Measured | None = None
     reason: str | None = None
 
@@ -105,7 +105,7 @@ def answer_claim(
     return Judgement(claim, _answer(measured.difference.ci95, claim.margin / 100), measured)
 
 
-def _answer(interval: tuple[float, float], margin: float) -> Answer:
+def _answer(interval: tuple[float, float], margin: float) -> ClaimAnswer:
     if interval[0] > margin:
         return "holds"
     return "does not hold" if interval[1] <= margin else "undecided"

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from bench.core.errors import UsageError
 from bench.core.progress import Progress
-from bench.data.definitions import Entry
+from bench.data.definitions import DictionaryEntry
 from bench.training.heads import fresh_linear
 
 Logits = Callable[[Tensor], Tensor]
@@ -221,7 +221,10 @@ def entry_pooler(model: SentenceTransformer, seed: int) -> nn.Linear:
 
 
 def entry_embeddings(
-    model: SentenceTransformer, entries: Sequence[Entry], max_seq_length: int, progress: Progress
+    model: SentenceTransformer,
+    entries: Sequence[DictionaryEntry],
+    max_seq_length: int,
+    progress: Progress,
 ) -> NDArray[np.float32]:
     """Compute the mean vector of each entry's definitions.
 

@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.definitions import (
     Definitions,
-    Entry,
+    DictionaryEntry,
     part_of,
     word_ids,
 )
@@ -57,7 +57,7 @@ def test_the_order_is_not_that_of_the_file(tmp_path: Path, data: DataAccess) -> 
 
 def test_marks_of_windows_are_no_text(tmp_path: Path, data: DataAccess) -> None:
     path = written(tmp_path, "tea\ta drink\r\n", "utf-8-sig")
-    assert Definitions(str(path)).load(data) == [Entry("tea", ("a drink",))]
+    assert Definitions(str(path)).load(data) == [DictionaryEntry("tea", ("a drink",))]
 
 
 @pytest.mark.parametrize(

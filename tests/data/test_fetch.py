@@ -16,7 +16,7 @@ from bench.core.fingerprint import FileHashes
 from bench.core.progress import Silent
 from bench.data.access import DataAccess
 from bench.data.catalog import SplitRef, catalog, parse_names
-from bench.data.fetch import Fetcher, Table
+from bench.data.fetch import Fetcher, FilesTable
 from bench.data.places import state
 from bench.data.rows import read_rows, rows_sha256, write_rows
 from bench.data.sources import FilesSource
@@ -47,7 +47,7 @@ def fetcher(folder: Path, progress: Silent | None = None, **changes: Any) -> Fet
     return Fetcher(folder / "to", progress=progress or Silent(), **{**given, **changes})
 
 
-def fetch(folder: Path, *refs: SplitRef, tables: Sequence[Table] = (), **changes: Any) -> Path:
+def fetch(folder: Path, *refs: SplitRef, tables: Sequence[FilesTable] = (), **changes: Any) -> Path:
     """Fetch from the files below a folder."""
     fetcher(folder, **changes).fetch(refs, tables)
     return folder / "to"
@@ -250,10 +250,14 @@ def test_addresses_are_relative_to_that_of_their_source() -> None:
 
 def test_tables_of_suites(tmp_path: Path) -> None:
     sha256 = put(tmp_path, b"a,b\nx,1\n", "own.csv")
-    table = Table("task own", FilesSource.model_validate({"url": f"{AT}own.csv", "sha256": sha256}))
+    table = FilesTable(
+        "task own", FilesSource.model_validate({"url": f"{AT}own.csv", "sha256": sha256})
+    )
     to = fetch(tmp_path, tables=[table])
     assert read_rows(to / table.filename) == [{"a": "x", "b": "1"}]
-    other = Table("task own", FilesSource.model_validate({"url": f"{AT}no.csv", "sha256": sha256}))
+    other = FilesTable(
+        "task own", FilesSource.model_validate({"url": f"{AT}no.csv", "sha256": sha256})
+    )
     with pytest.raises(DataError, match=r"1 could not be fetched \(task own\): .*no\.csv"):
         fetch(tmp_path, tables=[table, other])
 

@@ -17,7 +17,7 @@ from bench.api import build_method, make_settings
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
-from bench.data.definitions import Definitions, Entry
+from bench.data.definitions import Definitions, DictionaryEntry
 from bench.method import BuildContext, Built, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
@@ -36,9 +36,11 @@ from tests.support.stopping import Stopped, frequent_checkpoints
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 ENTRIES = [
-    Entry("tea", ("a hot drink made of leaves", "a leaf")),
-    Entry("ice cream", ("frozen",)),
-    Entry("cat", ("a small animal", "it", "an animal that is kept in a house and hunts mice")),
+    DictionaryEntry("tea", ("a hot drink made of leaves", "a leaf")),
+    DictionaryEntry("ice cream", ("frozen",)),
+    DictionaryEntry(
+        "cat", ("a small animal", "it", "an animal that is kept in a house and hunts mice")
+    ),
 ]
 N, U = 40, 16
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.report import columns
-from bench.report.columns import COLUMNS, Column
+from bench.report.columns import COLUMNS, TableColumn
 from bench.report.export import to_csv, to_json
 from bench.report.table import Table, load_tables
 from bench.report.text import render
@@ -33,7 +33,7 @@ def _options(spec: str) -> int | None:
     return spec.count("=") or None
 
 
-TOY = Column(
+TOY = TableColumn(
     "Options",
     lambda row: _options(row.spec),
     lambda count: f"{count} set",
@@ -78,7 +78,7 @@ def test_an_optional_column_without_values_is_left_out(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for optional in (True, False):
-        toy = Column("Toy", lambda _: None, str, "toy", optional=optional)
+        toy = TableColumn("Toy", lambda _: None, str, "toy", optional=optional)
         monkeypatch.setattr(columns, "COLUMNS", [*COLUMNS, toy])
         assert ("Toy" in render(table)) is not optional
         assert json.loads(to_json([table]))[0]["rows"][0]["toy"] is None
@@ -87,6 +87,6 @@ def test_an_optional_column_without_values_is_left_out(
 def test_a_fact_that_all_rows_share_moves_to_the_caption(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    toy = Column("Toy", lambda _: 7, str, "toy", kind="fact")
+    toy = TableColumn("Toy", lambda _: 7, str, "toy", kind="fact")
     monkeypatch.setattr(columns, "COLUMNS", [*COLUMNS, toy])
     assert render(table).splitlines()[0].endswith(", toy 7")

@@ -16,10 +16,10 @@ from pydantic import Field
 from bench.data.formats.lines import Beside, LabelFirst, Tsv
 from bench.data.formats.marked import Brown, Questions, WikiText, WordNet
 from bench.data.formats.opened import LocalFile
-from bench.data.formats.tables import Csv, Json, Table
+from bench.data.formats.tables import Csv, Json, TableFormat
 
 Format = Annotated[
-    Beside | Tsv | LabelFirst | Csv | Json | Table | Questions | WordNet | Brown | WikiText,
+    Beside | Tsv | LabelFirst | Csv | Json | TableFormat | Questions | WordNet | Brown | WikiText,
     Field(discriminator="format"),
 ]
 

@@ -115,7 +115,7 @@ class Json(Options):
         return {ours: row[name] for ours, name in self.names.items()} if self.names else row
 
 
-class Table(Options):
+class TableFormat(Options):
     """JSON lines, CSV, TSV or Parquet with a header, chosen by the end of the file's name."""
 
     format: Literal["table"] = "table"

@@ -12,7 +12,7 @@ import pytest
 
 from bench.core.errors import DataError
 from bench.data.formats import LocalFile
-from bench.data.formats.tables import Csv, Json, Table
+from bench.data.formats.tables import Csv, Json, TableFormat
 from bench.data.rows import Row
 
 
@@ -32,7 +32,7 @@ def json_lines(file: LocalFile, **options: Any) -> list[Row]:
 
 
 def table(file: LocalFile) -> list[Row]:
-    return list(Table().read([file]))
+    return list(TableFormat().read([file]))
 
 
 def test_quoted_values_hold_separators_quotes_and_line_ends(tmp_path: Path) -> None:
