@@ -240,9 +240,9 @@ def test_a_floor_in_folds_ranks_nothing() -> None:
 @pytest.mark.parametrize(
     ("labels", "values", "message"),
     [
-        (["a", "b"], [0.5, 0.4], "are no probabilities"),
-        (["a", "b"], [1.5, -0.5], "are no probabilities"),
-        (["a", "b"], [float("nan"), 1], "are no probabilities"),
+        (["a", "b"], [0.5, 0.4], "are not probabilities"),
+        (["a", "b"], [1.5, -0.5], "are not probabilities"),
+        (["a", "b"], [float("nan"), 1], "are not probabilities"),
         (["a"], [0.5, 0.5], r"shape \(1, 2\) for 1 rows and 1 labels"),
         (["a", "z"], [0.1, 0.9], "returned 'z', which is no label there"),
     ],
