@@ -77,7 +77,7 @@ def encode_columns(
         if _all_equal([store.get(text) for text in texts]):
             progress.note(
                 f"  warning: all {len(texts):,} different texts have the same vector, "
-                "so the scores say nothing"
+                "so the scores mean nothing"
             )
         result.distinct += len(texts)
         for key, column in wanted.items():

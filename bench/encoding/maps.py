@@ -1,4 +1,4 @@
-"""Affine maps of vectors: known, fitted on a corpus, or fitted to each task anew.
+"""Affine maps of vectors: known, fitted on a corpus, or fitted to each task.
 
 A method whose vectors are maps of another's costs no encoding of its own: the vectors of the
 innermost encoder are kept, and mapped in float64.
@@ -162,7 +162,7 @@ class Mapped:
         if self.rest:
             raise UsageError(
                 f"{self.rest[0].name}[fit={self.fitted_on}] is fitted to each task of a suite, so "
-                "there is no one model of it; fit=corpus gives one"
+                "there is no single model of it; fit=corpus gives one"
             )
 
     def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
@@ -202,7 +202,7 @@ def fit_all(links: Sequence[Link], vectors: NDArray[Any]) -> list[Fitted]:
 def fit_entries(
     links: Sequence[Link], fitted: Sequence[Fitted], source: str, vectors: int
 ) -> tuple[FitEntry, ...]:
-    """Tell what maps were fitted on; nothing of known ones."""
+    """What maps were fitted on; nothing of known ones."""
     return tuple(
         FitEntry(
             method=link.name,

@@ -38,7 +38,7 @@ class Builds:
         self._last: tuple[str, Built, Learnt] | None = None
 
     def get(self, cell: Cell) -> tuple[Built, Learnt]:
-        """Build the model of a cell, and tell what it has learnt from.
+        """Build the model of a cell, and say what it has learnt from.
 
         Raises:
             BenchError: The build fails for a reason that the user can fix.

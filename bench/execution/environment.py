@@ -67,7 +67,7 @@ def peak_memory_bytes() -> int:
 
 
 def now() -> str:
-    """Current time in UTC, ISO 8601; ``SOURCE_DATE_EPOCH`` stands in for it where set."""
+    """Current time in UTC, ISO 8601; ``SOURCE_DATE_EPOCH`` replaces it where set."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
     return moment.isoformat(timespec="seconds")

@@ -40,7 +40,7 @@ class FitInFolds:
         """Fit on rows (n, d).
 
         Raises:
-            CellError: They do not suffice.
+            CellError: They are too few.
         """
         return [fitted.affine for fitted in fit_all(self.links, rows)]
 
@@ -76,7 +76,7 @@ class Fitting:
     """How the maps of one task were fitted.
 
     Attributes:
-        fits: What on; of nested folds it is the first fold's that is told of.
+        fits: What on; of nested folds those of the first fold.
         in_folds: The task, where its maps are fitted in each fold.
     """
 
@@ -93,7 +93,7 @@ def fit_to_tasks(
         built: The method.
         tasks: Tasks of the suite.
         encoded: Vectors of their texts, mapped as far as that is the same for all tasks.
-        progress: Where it is told what maps were fitted on.
+        progress: Shows what maps were fitted on.
 
     Returns:
         The vectors that are scored, in nested folds as the first fold maps them, and by task how

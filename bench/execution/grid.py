@@ -31,7 +31,7 @@ def score_grid(
     are layers.
 
     Raises:
-        UsageError: The encoder is no transformer with layers.
+        UsageError: The encoder is not a transformer with layers.
         CellError: The vectors give no score.
     """
     cheap = {task.spec.name: task for task in tasks if isinstance(task, GridTask)}

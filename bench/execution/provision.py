@@ -31,7 +31,7 @@ def provide(
 
     Raises:
         UsageError: Unknown names, or bad options.
-        DataError: Something cannot be had, or all is to be done offline.
+        DataError: Something cannot be fetched, or all is to be done offline.
     """
     if suites:
         check(suites, settings)
@@ -40,7 +40,7 @@ def provide(
         return
     if not settings.data.may_fetch:
         raise DataError(missing(needs, command))
-    settings.progress.note(f"data that is not here: {needs.size}")
+    settings.progress.note(f"data to download: {needs.size}")
     needs.fetch()
 
 
@@ -92,6 +92,6 @@ def missing(needs: Needs, command: str) -> str:
     first = ", ".join(labels[:_SHOWN])
     more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
     return (
-        f"{first}{more} ({needs.size}): not here, and offline, so not fetched; pass --data FOLDER "
-        f"(or set BENCH_DATA), or run with a network: {command}"
+        f"{first}{more} ({needs.size}): not here, and cannot be fetched offline; pass --data "
+        f"FOLDER (or set BENCH_DATA), or run with a network: {command}"
     )

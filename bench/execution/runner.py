@@ -69,7 +69,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     First goes what runs have left that were killed.
 
     Raises:
-        UsageError: What a suite asks for cannot be had of its rows.
+        UsageError: A suite asks for what its rows do not give.
     """
     remove_leftovers(settings.cache, settings.output)
     outcome = Outcome()
@@ -104,7 +104,7 @@ def _load(cells: Sequence[Cell]) -> None:
     """Read the rows of the suites of some cells; what fails them is raised in their cells.
 
     Raises:
-        UsageError: What a suite asks for cannot be had of its rows.
+        UsageError: A suite asks for what its rows do not give.
     """
     for loaded in {cell.suite.name: cell.loaded for cell in cells}.values():
         try:

@@ -54,7 +54,9 @@ def export(records: Iterable[Record], folder: Path) -> tuple[list[Path], int, li
                 )
                 continue
             if meta.name != f"{_MODEL}/{record.method.spec}":
-                notes.append(f"{record.method.spec} is too long for a folder: {meta.name} there")
+                notes.append(
+                    f"{record.method.spec} is too long for a folder name; it is {meta.name} there"
+                )
             cache.save_to_cache(result, meta)
             written.append(cache.get_task_result_path(entry.mteb, meta))
     return written, left_out, list(dict.fromkeys(notes))

@@ -200,7 +200,7 @@ class Method(ABC):
 
     @property
     def wraps(self) -> str | None:
-        """Name of the model whose vectors this method maps, encoded in its stead, or None."""
+        """Name of the model whose vectors this method maps, encoded in its place, or None."""
         return None
 
     @property
@@ -248,7 +248,7 @@ class Method(ABC):
     def training_texts(self, data: DataAccess) -> Iterable[str]:
         """Texts that the build itself learns from, to be compared with those of test sets.
 
-        What its ``parents`` learnt from is theirs to tell.
+        What its ``parents`` learnt from is theirs to say.
         """
         for learnt in self._training_sets():
             yield from learnt.texts(data)

@@ -56,7 +56,7 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
 
 
 def _refuse_ignored(info: MethodInfo, spec: MethodSpec) -> None:
-    """Refuse a checkpoint that would be left aside; transforms say themselves what to write."""
+    """Refuse a checkpoint that would be ignored; transforms say themselves what to write."""
     loads = info.trains if info.loads_checkpoints is None else info.loads_checkpoints
     if spec.checkpoint is not None and not loads and info.kind != "transform":
         raise UsageError(
@@ -83,7 +83,7 @@ def named_method(name: str, profile: str) -> Method | None:
     """Make the method that the name of a model is the spec of; None for other names.
 
     Raises:
-        UsageError: It starts with the name of a method and is no spec of it.
+        UsageError: It starts with the name of a method and is not a spec of it.
     """
     spec = method_spec(name)
     return resolve(method_class(spec.name), spec, profile) if spec else None
@@ -93,7 +93,7 @@ def lineage(method: Method) -> list[Method]:
     """A method, the methods among the models that it learns from, and theirs, each once.
 
     Raises:
-        UsageError: A model's name starts with the name of a method and is no spec of it.
+        UsageError: A model's name starts with the name of a method and is not a spec of it.
     """
     found: dict[str, Method] = {}
     waiting = [*method.parents]

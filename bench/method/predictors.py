@@ -32,7 +32,7 @@ class LabelledTexts:
         """
         distinct = set(self.labels)
         if any(isinstance(label, float) for label in distinct):
-            raise CellError("the labels are scores, and this method tells classes apart")
+            raise CellError("the labels are scores, but this method predicts classes")
         if len(distinct) < 2:
             raise CellError(
                 f"all {len(self.labels)} training rows have the label {self.labels[0]!r}; "
@@ -85,7 +85,7 @@ class Probabilities:
             )
         sums = self.values.sum(axis=1)
         if not (np.abs(sums - 1) < _ROUNDING).all() or (self.values < 0).any():
-            raise CellError("the method returned rows that are no probabilities")
+            raise CellError("the method returned rows that are not probabilities")
 
     def best(self) -> list[Label]:
         """The most probable label of each row, the first one of several."""
@@ -145,7 +145,7 @@ class Answer:
             the n rows, in order.
         probabilities: How probable the labels of the same rows are; None where the method does
             not say, or predicts scores.
-        made_of: What a method with several parts, or that learns from a pool, tells of itself; a
+        made_of: What a method with several parts, or that learns from a pool, says of itself; a
             task with a pool holds it against the labels there.
 
     Raises:
@@ -204,6 +204,7 @@ class LabelsOnly(ABC):
             CellError: Always, as there are no vectors.
         """
         raise CellError(
-            f"{self.name} learns from the labelled rows of a task and has no vectors of texts "
-            "alone; run it on a supervised suite, e.g. --suite intent --track supervised"
+            f"{self.name} learns from the labelled rows of a task and has no vectors of "
+            "texts by themselves; run it on a supervised suite, e.g. --suite intent "
+            "--track supervised"
         )

@@ -148,10 +148,10 @@ def _log_ratios(nearest: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _refuse_equal(nearest: NDArray[np.float64]) -> None:
     if not nearest[:, 0].all():
-        raise ValueError("two vectors are equal; their neighbours tell no dimension")
+        raise ValueError("two vectors are equal, so their neighbours say nothing of the dimension")
 
 
 def _positive(value: float) -> float:
     if value <= 0:
-        raise ValueError("all neighbours are equally far, which no dimension explains")
+        raise ValueError("all neighbours are equally far away, which no dimension explains")
     return value

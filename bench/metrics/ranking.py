@@ -56,7 +56,7 @@ def ranking(scores: Scores, relevant: Relevance, ties: Ties) -> NDArray[np.intp]
     """Order of the list by falling score: indices of shape (n,).
 
     Raises:
-        ValueError: ``realistic`` stands for many orders.
+        ValueError: ``realistic`` means many orders.
     """
     if ties == "realistic":
         raise ValueError("realistic ties have no single order")

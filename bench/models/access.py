@@ -99,15 +99,15 @@ class Models:
         return load_masked_lm(folder, name, self._runtime.device)
 
     def folder(self, name: str) -> Path:
-        """Train a method, or find its model, and tell in which folder it is kept.
+        """Train a method, or find its model, and return the folder that it is kept in.
 
         Raises:
-            UsageError: It is no method that trains.
+            UsageError: The method does not train.
         """
         method = self._method(name)
         folder = None if method is None else self.build(method).folder
         if folder is None:
-            raise UsageError(f"{name!r} is no method that trains; no model of it is kept")
+            raise UsageError(f"method {name!r} does not train, so no model of it is kept")
         return folder
 
     def kept(self, identity: str) -> Path:
@@ -168,7 +168,7 @@ class Models:
         """Build a method, or find its model.
 
         Args:
-            method: The method, which may be one that no name stands for.
+            method: The method, which may be one that no name refers to.
             seed: Seed of it and of every base it trains, by default the one of bases.
         """
         models = self.seeded(seed)
@@ -248,7 +248,7 @@ def _padding(model: SentenceTransformer, name: str) -> SentenceTransformer:
         if getattr(tokenizer, "pad_token", "") is None:
             if tokenizer.eos_token is None:
                 raise DataError(
-                    f"the tokenizer of {name} has no token to pad with and none that ends"
+                    f"the tokenizer of {name} has neither a padding nor an end-of-text token"
                 )
             tokenizer.pad_token = tokenizer.eos_token
     return model

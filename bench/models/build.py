@@ -98,7 +98,7 @@ def build_encoder(
     A trained sentence transformer is saved as an ordinary folder and loaded from there at once,
     so that the first run and all later ones use the same model. What the method leaves in
     ``ctx.extra`` becomes part of the folder. Of a method that maps vectors nothing is kept:
-    what it wraps is, and the maps are made anew.
+    what it wraps is, and the maps are made again.
 
     Args:
         method: The method.
@@ -184,7 +184,7 @@ def _share(method: Method, ctx: BuildContext, runtime: Runtime, folder: Path) ->
     """Train in several processes, which leave the model in its folder.
 
     They train one model only: those that it needs are trained here before, each in processes of
-    its own, and then they start anew.
+    its own, and then they start again.
     """
     job = Job.of(method, ctx.seed, runtime, workdir=ctx.workdir, model=folder)
     while need := train_in_processes(job, runtime.processes, ctx.progress):

@@ -179,7 +179,7 @@ def weight_files(folder: Path) -> list[Path]:
         shards = sorted({str(name) for name in _read(index, dict).get("weight_map", {}).values()})
         for shard in shards:
             if not (folder / shard).is_file():
-                raise DataError(f"{folder / shard} is missing, which {index.name} names")
+                raise DataError(f"{folder / shard} is missing, though {index.name} names it")
         if shards:
             return [folder / shard for shard in shards]
     if (folder / _ADAPTER).is_file() and (folder / "adapter_model.safetensors").is_file():
@@ -238,15 +238,15 @@ def _check_settings(part: Part) -> None:
     if part.kind == "Transformer" and (part.folder / _ADAPTER).is_file():
         return
     if not path.is_file():
-        raise DataError(f"{path} is missing, which has the settings of {part.kind}")
+        raise DataError(f"{path} is missing; it has the settings of {part.kind}")
     settings = _read(path, dict)
     if part.kind == "Pooling" and not any(key.startswith("pooling_mode") for key in settings):
         raise DataError(f"{path} is damaged: it names no pooling_mode")
     activation = str(settings.get("activation_function") or "torch.")
     if part.kind == "Dense" and not activation.startswith("torch."):
         raise DataError(
-            f"{path} names the activation {activation}, code that is not run, and no other one "
-            "stands in for it"
+            f"{path} names the activation {activation}, which is code that is not run; save "
+            "the model with an activation of torch"
         )
 
 
@@ -273,7 +273,7 @@ def _check_pickled(path: Path) -> None:
     except Exception:
         raise DataError(
             f"{path} is pickled and holds more than tensors, or is damaged; loading it could run a "
-            "program, so it is not read: save the model as safetensors where it may be trusted"
+            "program, so it is not read: if you trust it, save the model as safetensors"
         ) from None
     if not found:
         raise DataError(f"{path} holds no weights; download or save it again")
@@ -285,5 +285,7 @@ def _read(path: Path, kind: type) -> Any:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}") from None
     if not isinstance(found, kind):
-        raise DataError(f"{path} is damaged: it is no JSON {'list' if kind is list else 'object'}")
+        raise DataError(
+            f"{path} is damaged: it is not a JSON {'list' if kind is list else 'object'}"
+        )
     return found

@@ -117,7 +117,7 @@ def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
         hint = near or "allow the hub once, or pass a folder"
         if offline:
             raise DataError(
-                f"{name} is not in the local hub cache and offline, so it was not fetched; {hint}"
+                f"{name} is not in the local hub cache, and cannot be fetched offline; {hint}"
             ) from None
         raise DataError(f"{name} cannot be fetched ({type(error).__name__}); {hint}") from None
 
@@ -131,7 +131,7 @@ def load_folder(
         folder: Where the model is.
         device: Torch device.
         pooling: Pooling of a bare transformer or of a cross-encoder, mean by default.
-        progress: Where it is told what of the folder is left out.
+        progress: Shows what of the folder is left out.
 
     Raises:
         DataError: There is no model, it is damaged or pickled, weights or the tokenizer are
@@ -147,7 +147,7 @@ def load_folder(
     saved = (folder / "modules.json").is_file()
     if is_model2vec(folder):
         raise DataError(
-            f"{folder} is a folder of model2vec without modules.json; make a model of it by "
+            f"{folder} is a folder of model2vec without modules.json; convert it by "
             "sentence_transformers' StaticEmbedding.from_model2vec, and save that"
         )
     with told_by_name(folder), reports() as found:
@@ -172,7 +172,8 @@ def _refuse_prompts(folder: Path, model: SentenceTransformer) -> None:
     wrong = [name for name, text in model.prompts.items() if not isinstance(text, str | None)]
     if wrong:
         raise DataError(
-            f"{folder}: prompt {wrong[0]!r} is no text; correct config_sentence_transformers.json"
+            f"{folder}: prompt {wrong[0]!r} is not a text; correct "
+            "config_sentence_transformers.json"
         )
 
 
@@ -180,8 +181,8 @@ def _tell_kind(folder: Path, kind: str, progress: Progress) -> None:
     """Tell where a folder was made for something else than the vectors of texts."""
     if is_classifier(folder):
         progress.note(
-            f"  {folder} is a cross-encoder or another classifier: its head is left out, and what "
-            "is below encodes each text by itself, for which it was not trained"
+            f"  {folder} is a cross-encoder or another classifier: its head is left out, and the "
+            "rest encodes each text by itself, which it was not trained for"
         )
     elif kind != "SentenceTransformer":
         progress.note(

@@ -111,7 +111,7 @@ def refuse_random(folder: Path, found: Sequence[Report], progress: Progress) -> 
             )
         if report.unexpected:
             progress.note(
-                f"  {folder}: weights that the model has no place for are left out: "
+                f"  {folder}: weights that the model does not use are left out: "
                 f"{shown(report.unexpected)}"
             )
 

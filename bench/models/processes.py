@@ -35,7 +35,7 @@ WORKER = "bench.models.worker"
 _LOG = "workers.log"
 _SECONDS_TO_END = 20
 _ENDED = re.compile(r"rank\s*:\s*(\d+).*\n\s*exitcode\s*:\s*-(\d+)")
-_GO_ON = "the same command goes on from the last checkpoint"
+_GO_ON = "run the same command to go on from the last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def can_share(method: Method) -> bool:
 
 
 def describe(method: Method) -> dict[str, Any]:
-    """Write down a method so that ``recall`` makes it anew in another process."""
+    """Write down a method so that ``recall`` makes it again in another process."""
     return {
         "class": [type(method).__module__, type(method).__qualname__],
         "config": method.config.model_dump(mode="json"),
@@ -278,7 +278,7 @@ def _failure(job: Job, code: int, log: Path) -> BenchError:
         how = _signal_name(-code) if code < 0 else f"code {code}"
         return CellError(f"the processes of the training ended with {how}, see {log}; {_GO_ON}")
     rank, number = (killed or ended)[0]
-    why = ", perhaps for want of memory" if number == signal.SIGKILL else ""
+    why = ", perhaps out of memory" if number == signal.SIGKILL else ""
     return CellError(
         f"process {rank} of the training was ended by {_signal_name(number)}{why}; {_GO_ON}"
     )
@@ -289,7 +289,7 @@ def _raised(found: dict[str, str], log: Path) -> BenchError:
     kind = getattr(errors, found["type"], None)
     if isinstance(kind, type) and issubclass(kind, BenchError):
         return kind(found["text"])
-    return CellError(f"{found['type']}: {found['text']}; {_GO_ON}, details are in {log}")
+    return CellError(f"{found['type']}: {found['text']}; {_GO_ON}; details are in {log}")
 
 
 def _signal_name(number: int) -> str:

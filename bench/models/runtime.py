@@ -18,7 +18,7 @@ class Runtime:
         profile: Scale of the trainings.
         device: Torch device.
         cache: Trained models, unfinished trainings and vectors.
-        data: Access to rows and texts; it tells whether the network may be asked.
+        data: Access to rows and texts; it says whether the network may be used.
         progress: Where long work reports.
         processes: Processes of each training, where the method can share it, see
             ``bench.models.processes``.
@@ -35,7 +35,7 @@ class Runtime:
         """Refuse files that changed after they were identified: what is made of them now differs.
 
         Raises:
-            DataError: A file that the run has identified is gone, or has another content.
+            DataError: A file that the run has identified was removed, or has other content.
         """
         for path in self.data.hashes.changed(besides=self.cache.models):
             raise DataError(f"{path} has changed since the run began; run the same command again")

@@ -144,8 +144,8 @@ def _build(job: Job, reports: int) -> None:
     encoder = method.build(ctx)
     if first and not keep(encoder, workdir, Path(job.model)):
         raise UsageError(
-            f"{method.info.name} is no transformer, which alone trains in several processes; "
-            "leave out --processes"
+            f"{method.info.name} is not a transformer, and only transformers train in several "
+            "processes; leave out --processes"
         )
     dist.barrier()
 

@@ -79,7 +79,7 @@ class TaskEntry(RecordEntry):
     the task of mteb that this one equals. ``phenomena`` groups the items
     by what they probe, where the rows say so. ``contamination`` is None where nothing was
     trained here; ``in_domain`` says whether the training read other rows of the same data set.
-    ``fits`` tells what the maps of a transform were fitted on, in their order. ``protocol`` is what
+    ``fits`` says what the maps of a transform were fitted on, in their order. ``protocol`` is what
     decides the score besides the rows, see ``bench.suite.protocol``; None in records before it.
     ``evidence`` is what the score rests on, None where there are no items; records from before it
     was kept have none, see ``bench.records.evidence``.

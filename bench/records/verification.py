@@ -82,7 +82,7 @@ def _figures(record: Record) -> Iterator[str]:
         ("average_of_rounded", record.average_of_rounded, rounded),
     ):
         if not _near(stated, computed, _EXACT):
-            yield f"{name} is {stated:g}, that of its tasks {computed:g}"
+            yield f"{name} is {stated:g}, but its tasks give {computed:g}"
     for entry in record.grid:
         cut = [entry.tasks[name] for name in averaged if name in entry.tasks]
         if len(cut) == len(averaged) and not _near(entry.average, float(np.mean(cut)), _EXACT):
@@ -94,18 +94,18 @@ def _figures(record: Record) -> Iterator[str]:
         ("protocol", [task.protocol for task in record.tasks.values()]),
     ):
         if not _all_finite(value):
-            yield f"{part} holds NaN or infinity, or a number that no float holds"
+            yield f"{part} holds NaN or infinity, or a number too large for a float"
 
 
 def _task_figures(task: TaskEntry) -> Iterator[str]:
     lowest = -1 if task.metric in _SIGNED else 0
     if task.kind != _BY_MTEB and not lowest - _EXACT <= task.main <= 1 + _EXACT:
-        yield f"main is {task.main:g}, which no {task.metric} can be"
+        yield f"main is {task.main:g}, which is out of range for {task.metric}"
     known = task.metrics.values()
     if any(not 0 < group.items <= max(task.items, 1) for group in task.phenomena.values()):
-        yield "a phenomenon counts other items than there are"
+        yield "a phenomenon counts no items, or more than there are"
     if known and task.kind != _BY_MTEB and not any(_near(task.main, v, _EXACT) for v in known):
-        yield f"main is {task.main:g}, which none of its metrics is"
+        yield f"main is {task.main:g}, which is none of its metrics"
     seen = task.contamination
     if seen is not None and not 0 <= seen.exact <= seen.normalised <= seen.texts:
         yield "contamination counts more texts than there are"
@@ -131,7 +131,7 @@ def _arrays(record: Record, items: Arrays) -> Iterator[str]:
         task, part = split_items_key(name)
         by_task.setdefault(task, {})[part] = array
     if unknown := by_task.keys() - record.tasks.keys() - {ALL_TASKS}:
-        yield f"{sorted(unknown)[0]!r} is no task of the record"
+        yield f"{sorted(unknown)[0]!r} is not a task of the record"
         return
     for name, entry in record.tasks.items():
         arrays = by_task.get(name, {})
@@ -148,10 +148,10 @@ def _averages(record: Record, by_task: Mapping[str, Arrays]) -> Iterator[str]:
     own = by_task.get(ALL_TASKS, {})
     if len(known) < len(replicates):
         if REPLICATES in own or record.average_ci95 is not None:
-            yield "there are replicates of the average, and not of all its tasks"
+            yield "there are replicates of the average, but not of all its tasks"
         return
     if len({len(values) for values in known}) > 1:
-        yield "the replicates of the tasks are not equally many"
+        yield "the tasks have different numbers of replicates"
     elif own.keys() != {REPLICATES} or own[REPLICATES].dtype != np.float64:
         yield "average/replicates are missing"
     elif not _same(own[REPLICATES], np.asarray(np.mean(known, axis=0))):
@@ -168,7 +168,7 @@ def _interval(name: str, stated: Interval | None, replicates: NDArray[Any]) -> I
     computed = percentile_interval(replicates)
     if stated is None or not all(map(_near, stated, computed, (_EXACT, _EXACT))):
         shown = "missing" if stated is None else f"{stated[0]:g} to {stated[1]:g}"
-        yield f"{name} is {shown}, that of the replicates {computed[0]:g} to {computed[1]:g}"
+        yield f"{name} is {shown}, but the replicates give {computed[0]:g} to {computed[1]:g}"
 
 
 def _shapes(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
@@ -189,7 +189,7 @@ def _shapes(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
         if name == REPLICATES:
             continue
         if array.dtype not in _DTYPES or array.ndim not in {1, 2} or len(array) != task.items:
-            yield f"{name} is {_kind(array)}, which {task.items} items have not"
+            yield f"{name} is {_kind(array)}, which does not fit {task.items} items"
         elif not np.isfinite(array).all():
             yield f"{name} holds NaN or infinity"
     value = arrays[VALUE]
@@ -212,7 +212,7 @@ def _scores(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
     if determined is not None:
         stated, (low, high) = determined
         if not low - _ROUNDED <= stated <= high + _ROUNDED:
-            yield f"the score is {stated:g}, that of the items {(low + high) / 2:g}"
+            yield f"the score is {stated:g}, but the items give {(low + high) / 2:g}"
         if stated == task.main:
             return
     if not np.nanmin(replicates) - _EXACT <= task.main <= np.nanmax(replicates) + _EXACT:
@@ -221,7 +221,7 @@ def _scores(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
 
 def _votes(task: TaskEntry, arrays: Arrays) -> Iterator[str]:
     if task.evidence == "votes" and not (arrays and are_votes(arrays[VALUE], task.main)):
-        yield "its evidence is votes, and the score is not the share of items that are right"
+        yield "its evidence is votes, but the score is not the share of items that are right"
 
 
 def _determined(task: TaskEntry, arrays: Arrays) -> tuple[float, Interval] | None:

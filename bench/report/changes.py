@@ -21,7 +21,7 @@ def render_changes(a: Side, b: Side, rows: Mapping[str, Sequence[Row]], count: i
     Args:
         a: The first method.
         b: The second method.
-        rows: Rows that the items stand for, by task.
+        rows: Rows that the items belong to, by task.
         count: Number of items.
     """
     changed: list[tuple[float, str, Row]] = []

@@ -45,8 +45,8 @@ def render(comparison: Comparison) -> str:
     note = f"× 100, by {'; '.join(methods)}. Holm's correction is over the tasks."
     if _is_of_models(comparison):
         note += (
-            " One training stands for a method here: this tells which model is better, and with "
-            "other seeds another one may be; bench run --seeds 3 for the methods."
+            " Each method has one training here: this shows which model is better, but other seeds "
+            "may give another answer; to compare the methods, use bench run --seeds 3."
         )
     return "\n\n".join([plain(comparison.suite), "\n".join(sides), grid, fill(note, PAGE)])
 

@@ -1,4 +1,4 @@
-"""Models known from mteb's result files, as rows beside our own.
+"""Models known from mteb's result files, as rows next to our own.
 
 The files are read as plain JSON, so that a table needs no mteb.
 """

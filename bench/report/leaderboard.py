@@ -26,12 +26,12 @@ def leaderboards(paths: Iterable[Path]) -> dict[str, str]:
         Text of each file by its name, ``<suite>.md``.
 
     Raises:
-        DataError: A record is damaged, or the name of its suite is no name of a file.
+        DataError: A record is damaged, or the name of its suite cannot be that of a file.
     """
     texts = {}
     for suite, stored in read_suites(paths).items():
         if not _NAME.fullmatch(suite):
-            raise DataError(f"{stored[0][0]}: suite {suite!r} cannot name a file")
+            raise DataError(f"{stored[0][0]}: suite {suite!r} cannot be the name of a file")
         texts[f"{suite}.md"] = _leaderboard(make_table(suite, stored), stored)
     return texts
 

@@ -57,5 +57,5 @@ def _protocols(table: Table) -> str:
     facts = {f"{task}: {fact}" for row in table.rows for task, fact in row.other_protocol.items()}
     return (
         f"{OTHER_PROTOCOL} scored by another protocol than most here "
-        f"({'; '.join(sorted(facts))}); run all again by the same suite."
+        f"({'; '.join(sorted(facts))}); run all again on the same suite."
     )

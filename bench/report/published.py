@@ -1,4 +1,4 @@
-"""Published figures that belong beside measured rows."""
+"""Published figures that belong next to measured rows."""
 
 from __future__ import annotations
 

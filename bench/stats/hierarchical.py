@@ -18,7 +18,7 @@ from bench.stats.paired import Difference, bootstrap_p
 def seed_replicates(
     replicates: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Mean over seeds drawn with replacement, anew for each resample of the items.
+    """Mean over seeds drawn with replacement, again for each resample of the items.
 
     Args:
         replicates: Scores of each seed on the same resamples, (S, R).

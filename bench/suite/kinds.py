@@ -207,7 +207,7 @@ class NliSpec(_Trained):
 
 
 class PairClassificationSpec(_TaskSpec):
-    """Pairs that mean the same or not, told apart by a threshold of similarity."""
+    """Pairs that mean the same or not, separated by a threshold of similarity."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "label")
     kind: Literal["pair_classification"]
@@ -261,7 +261,7 @@ class MtebSpec(TomlTable):
         name: Its name in mteb.
         revision: Commit of its data.
         benchmark: Benchmark of mteb that chooses its subsets and splits.
-        data: The same rows in datasets.toml, used where they are at hand.
+        data: The same rows in datasets.toml, used where they are here.
     """
 
     kind: Literal["mteb"]
@@ -291,7 +291,7 @@ class MtebSpec(TomlTable):
         return ()
 
     def optional_columns(self, part: str) -> tuple[str, ...]:
-        """None, likewise."""
+        """None, as mteb reads its own rows."""
         return ()
 
     def renamed_beside(self, part: str) -> tuple[str, ...]:

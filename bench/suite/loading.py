@@ -48,7 +48,9 @@ def load_suite(name: str) -> Suite:
     """
     suites = load_suites(name)
     if len(suites) != 1:
-        raise UsageError(f"{name!r} stands for several suites: {', '.join(s.name for s in suites)}")
+        raise UsageError(
+            f"{name!r} is a group of several suites: {', '.join(s.name for s in suites)}"
+        )
     return suites[0]
 
 

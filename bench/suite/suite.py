@@ -42,7 +42,7 @@ class Suite(TomlTable):
         if len(set(names)) != len(names):
             raise ValueError("two tasks have the same name")
         if AVERAGE in names:
-            raise ValueError(f"{AVERAGE!r} is the name of the average; call the task otherwise")
+            raise ValueError(f"{AVERAGE!r} is the name of the average; rename the task")
         if unknown := set(self.average) - set(names):
             raise ValueError(f"average names no task: {', '.join(sorted(unknown))}")
         if len(set(self.average)) != len(self.average):

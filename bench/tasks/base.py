@@ -110,7 +110,7 @@ class BaseTask(ABC, Generic[Entry]):
         return []
 
     def item_rows(self) -> Sequence[Row]:
-        """Rows that the items of a score stand for, in their order."""
+        """Rows that the items of a score belong to, in their order."""
         return self.rows
 
 

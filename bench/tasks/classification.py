@@ -75,7 +75,7 @@ class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
         """Fit the probe and score its predictions.
 
         Raises:
-            CellError: The rows do not suffice for the protocol.
+            CellError: The rows are too few for the protocol.
         """
         parts = {
             part: ProbeRows(self._features(part, vectors), self._labels(rows))
@@ -102,7 +102,7 @@ class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
         """Map vectors by what is fitted in each fold, outer and inner, then fit the probe.
 
         Raises:
-            CellError: The rows do not suffice for the protocol or for the maps.
+            CellError: The rows are too few for the protocol or for the maps.
         """
         columns = self._columns("test", vectors)
         parts = {"test": ProbeRows(np.hstack(columns), self._labels(self.rows))}

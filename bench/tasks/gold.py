@@ -24,6 +24,6 @@ def check_spread(where: str, gold: NDArray[np.float64]) -> None:
         )
     if not np.ptp(gold):
         raise DataError(
-            f"{where}: the gold scores of its {len(gold)} rows are all {gold[0]:g}, so that no "
-            "correlation with them exists"
+            f"{where}: the gold scores of its {len(gold)} rows are all {gold[0]:g}, so no "
+            "correlation with them is defined"
         )

@@ -89,7 +89,7 @@ class LabelledTask(BaseTask[LabelledEntry]):
         if not set(learned) & set(scored):
             raise DataError(
                 f"{where}: no label of its test rows ({shown(scored)}) is one of its training rows "
-                f"({shown(learned)}); write them alike in both"
+                f"({shown(learned)}); write them the same way in both"
             )
 
     @property

@@ -69,7 +69,7 @@ class MtebTask(VectorTask[MtebSpec]):
         return next(task for task in tasks if task.metadata.name == self.spec.name)
 
     def item_rows(self) -> Sequence[Row]:
-        """None: mteb tells nothing of single items."""
+        """None: mteb gives no scores of single items."""
         return []
 
     def texts(self) -> Mapping[str, Column]:

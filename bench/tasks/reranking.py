@@ -49,7 +49,7 @@ class RerankingTask(VectorTask[RerankingSpec]):
             for column in ("positive", "negative"):
                 if not isinstance(row[column], list):
                     raise CellError(
-                        f"task {spec.name}: {column} of row {number} is no list of texts; "
+                        f"task {spec.name}: {column} of row {number} is not a list of texts; "
                         "CSV cannot hold one, JSON lines and Parquet can"
                     )
         self._kept = [row for row in self.rows if self._is_kept(row)]

@@ -16,7 +16,7 @@ OtherData = FileData | FilesSource | HubData | MtebData
 
 
 def available_parts(task: TaskSpec, access: DataAccess) -> dict[str, Data]:
-    """Parts of a task that we read; those of mteb's own tasks only where they are at hand."""
+    """Parts of a task that we read; those of mteb's own tasks only where they are here."""
     parts = task.parts()
     if isinstance(task, MtebSpec) and not all(access.has(str(data)) for data in parts.values()):
         return {}

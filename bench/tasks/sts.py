@@ -100,7 +100,7 @@ class StsTask(VectorTask[StsSpec]):
             if not np.ptp(similarity[group]):
                 raise CellError(
                     f"{self._called(name)}: the encoder gives every pair the same similarity, so "
-                    "that no correlation exists"
+                    "no correlation is defined"
                 )
         return self._metrics(similarity, gold)
 

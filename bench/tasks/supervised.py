@@ -67,8 +67,8 @@ class SupervisedTask(PredictionTask[PredictedEntry]):
         if not shared:
             return []
         return [
-            f"{self.spec.name}: {shared:,} of {len(train):,} training rows are test rows too, but "
-            "for case and punctuation; they are kept, as the split has them"
+            f"{self.spec.name}: {shared:,} of {len(train):,} training rows are test rows too, "
+            "except for case and punctuation; they are kept, as in the split"
         ]
 
     def predictions(self, predictor: Predictor, seed: int) -> Predictions:
@@ -133,7 +133,7 @@ class SupervisedClassificationTask(
     """Rows of one or two texts and ``label``.
 
     Without training rows a method learns from all folds but one and labels that, for every fold.
-    The folds are stratified and drawn by the seed of the cell, so that seeds repeat them anew.
+    The folds are stratified and drawn by the seed of the cell, so that other seeds draw others.
 
     Besides the accuracy there are macro averages of F1, precision and recall, and of a method that
     gives probabilities the log loss and the area under the ROC curve, each with an interval. Rows
@@ -180,7 +180,7 @@ class SupervisedClassificationTask(
         """Have a method predict the scored rows, in folds where there are no training rows.
 
         Returns:
-            Classes and, where the method tells them, probabilities of all K of them.
+            Classes and, where the method gives them, probabilities of all K of them.
 
         Raises:
             CellError: The method cannot answer, or its answer does not fit these rows.
@@ -228,7 +228,7 @@ class SupervisedClassificationTask(
 
     def _numbers(self, labels: Sequence[Label]) -> NDArray[np.int64]:
         if unknown := [label for label in labels if label not in self._numbered]:
-            raise self._wrong(f"the method returned {unknown[0]!r}, which is no label there")
+            raise self._wrong(f"the method returned {unknown[0]!r}, which is not a label there")
         return np.array([self._numbered[label] for label in labels], dtype=np.int64)
 
     def _unseen(self) -> NDArray[np.bool_]:
@@ -291,7 +291,7 @@ class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], ScoredPairsTask
     def _in_numbers(self, answer: Answer) -> Predictions:
         for label in answer.labels:
             if not isinstance(label, Real) or not np.isfinite(float(label)):
-                raise self._wrong(f"the method returned {label!r}, which is no finite number")
+                raise self._wrong(f"the method returned {label!r}, not a finite number")
         return Predictions(np.array(answer.labels, dtype=np.float64))
 
     def score(self, predictions: Predictions, seed: int) -> TaskScore:

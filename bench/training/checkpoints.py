@@ -30,7 +30,7 @@ def resume_point(folder: Path, note: Callable[[str], None] | None = None) -> Pat
 
     Args:
         folder: Where the checkpoints are.
-        note: Told of checkpoints that were whole once.
+        note: Called for checkpoints that were whole once.
     """
     whole = {}
     for path in folder.glob("checkpoint-*"):

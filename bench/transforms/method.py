@@ -54,7 +54,7 @@ class SizedConfig(TransformConfig):
     @model_validator(mode="after")
     def _one_size(self) -> SizedConfig:
         if self.dim is not None and self.fraction is not None:
-            raise ValueError("dim and fraction are two ways to say one thing; leave one out")
+            raise ValueError("dim and fraction both set the size; leave one out")
         return self
 
 

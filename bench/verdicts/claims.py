@@ -135,7 +135,7 @@ def checked_suites(claim: Claim) -> list[Suite]:
 
 def _checked_suite(name: str) -> Suite:
     if name.startswith(MTEB_PREFIX):
-        raise UsageError(f"{name} is scored by mteb, which tells nothing of items to compare")
+        raise UsageError(f"{name} is scored by mteb, which gives no item scores to compare")
     if not name.endswith(".toml"):
         _check_built(SUITES, "suite", name)
     return load_suite(name)

@@ -116,11 +116,11 @@ def _refuse_unlike(a: Record, b: Record) -> None:
         if fact(a) != fact(b):
             raise UsageError(
                 f"{a.method.spec} and {b.method.spec} cannot be compared on {a.suite}: "
-                f"their {name} differ; run both again by the same command"
+                f"their {name} differ; run both again with the same command"
             )
     refuse_other_protocol(a, b)
     if a.average_ci95 is None:
-        raise UsageError(f"{a.suite} is scored by mteb, which tells nothing of items to compare")
+        raise UsageError(f"{a.suite} is scored by mteb, which gives no item scores to compare")
 
 
 def _checked_difference(task: str, a: Side, b: Side) -> Difference:

@@ -125,7 +125,7 @@ def _refuse_failed(now: Sequence[Path]) -> None:
     for path in now:
         if has_failed(path):
             raise UsageError(
-                f"{path} is of an earlier run than the last one, which failed; run that cell again"
+                f"{path} is older than the last run of its cell, which failed; run that cell again"
             )
 
 
@@ -165,7 +165,7 @@ def _time_check(side: Side, before: Side, bound: float | None) -> tuple[list[Gat
     now, then = _seconds_per_text(side), _seconds_per_text(before)
     unlike = side.first.machine != before.first.machine
     if now is None or then is None or unlike:
-        why = "the machines differ" if unlike else "its vectors were not all encoded anew"
+        why = "the machines differ" if unlike else "not all of its vectors were encoded by the run"
         return [], [f"the time of {name} is not judged: {why}"] if bound is not None else []
     slower = now / then - 1
     if bound is None:

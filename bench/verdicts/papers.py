@@ -60,7 +60,7 @@ class Claim(TomlTable, allow_inf_nan=False):
     @model_validator(mode="after")
     def _base_has_a_figure(self) -> Claim:
         if self.published_on is not None and self.published is None:
-            raise ValueError("published_on is the base of a published figure, and there is none")
+            raise ValueError("published_on is the base of a published figure, but there is none")
         return self
 
 

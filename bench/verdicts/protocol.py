@@ -59,7 +59,7 @@ def refuse_other_protocol(a: Record, b: Record) -> None:
     for task, field in differing_protocols(a, b).items():
         raise ProtocolError(
             f"{a.method.spec} and {b.method.spec} cannot be compared on {a.suite}: the protocol "
-            f"of task {task} differs in {field}; run both again by the same suite"
+            f"of task {task} differs in {field}; run both again on the same suite"
         )
 
 

@@ -108,7 +108,7 @@ def _refuse_mixed(stored: Sequence[StoredRecord]) -> None:
         if _circumstances(record) != _circumstances(later):
             raise DataError(
                 f"seeds {record.seed} and {later.seed} of {record.method.spec} on {record.suite} "
-                "differ in settings, base or rows; run both again by the same command"
+                "differ in settings, base or rows; run both again with the same command"
             )
         refuse_other_protocol(record, later)
 

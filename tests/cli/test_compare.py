@@ -105,9 +105,9 @@ def test_one_training_is_a_model_and_no_method(bench: Bench) -> None:
     code, out, _ = bench("compare", "simcse", "minilm-l2", "--runs", folder)
     assert code == 0
     assert "A: simcse (smoke), seed 0\nB: minilm-l2\n" in out
-    assert "One training" in out
+    assert "Each method has one training" in out
     _, out, _ = bench("compare", "minilm", "minilm-l2", "--runs", folder)
-    assert "One training" not in out
+    assert "Each method has one training" not in out
 
 
 @pytest.mark.usefixtures("runs")

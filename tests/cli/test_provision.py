@@ -68,7 +68,7 @@ def test_what_is_missing_is_fetched_once(
     code, out, err = bench(*arguments)
     assert code == 0, err
     assert "good" in out
-    assert err.index("data that is not here: 0.1 MB in 1 file") < err.index("CC0 for tests")
+    assert err.index("data to download: 0.1 MB in 1 file") < err.index("CC0 for tests")
     assert files(tmp_path / "cache" / "data") == [f"{NAME}/test.jsonl.gz"]
     assert bench(*arguments)[0] == 0
     assert bench("run", "--suite", suite, "--methods", "good2")[0] == 0
@@ -89,7 +89,7 @@ def test_offline_the_command_to_fetch_is_named(
     code, out, err = bench("run", "--suite", suite, "--methods", "good,good2")
     assert (code, out) == (4, "")
     assert err == (
-        f"bench: {NAME}:test (0.1 MB in 1 file): not here, and offline, so not fetched; pass "
+        f"bench: {NAME}:test (0.1 MB in 1 file): not here, and cannot be fetched offline; pass "
         "--data FOLDER (or set BENCH_DATA), or run with a network: bench data fetch --suite "
         f"{suite} --methods good,good2\n"
     )

@@ -83,7 +83,7 @@ def test_a_suite_cannot_lead_out_of_the_folder(bench: Bench, baselines: Path) ->
         write_edited(path, record)
     code, _, err = bench("table", "--write")
     assert code == 4
-    assert "cannot name a file" in err
+    assert "cannot be the name of a file" in err
 
 
 @pytest.mark.parametrize("verb", ["table", "claims"])

@@ -216,7 +216,7 @@ def without_a_case(known: set[tuple[str, str | None]]) -> set[tuple[str, str | N
 
 
 EVERY = pytest.mark.parametrize("name", CASES)
-# mteb tells nothing of single items.
+# mteb gives no scores of single items.
 OWN = pytest.mark.parametrize("name", [name for name in CASES if name != "mteb"])
 
 

@@ -198,7 +198,7 @@ def test_export_shortens_long_names_and_goes_on(
     assert bench("run", "--suite", sts_suite, "--methods", methods)[0] == 0
     code, out, err = bench("export", "--to", tmp_path / "tree")
     assert (code, out.split()[0]) == (0, "3")
-    assert err.count("is too long for a folder: sentence-bench/good_count_") == 2
+    assert err.count("is too long for a folder name; it is sentence-bench/good_count_") == 2
     names = [one.name for one in (tmp_path / "tree/results").iterdir()]
     assert len(names) == 3
     assert all(len(name) <= 90 for name in names)

@@ -72,7 +72,9 @@ def test_sbert_without_checkpoint(tmp_path: Path) -> None:
 
 
 def test_sbert_offline_without_a_copy(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not in the local hub cache and offline"):
+    with pytest.raises(
+        DataError, match="not in the local hub cache, and cannot be fetched offline"
+    ):
         build("sbert@no-such-owner/no-such-model", tmp_path)
 
 

@@ -80,7 +80,7 @@ def test_a_decoder_pads_with_what_ends_a_text(tmp_path: Path) -> None:
     settings = folder / "tokenizer_config.json"
     known = json.loads(settings.read_text())
     settings.write_text(json.dumps({**known, "eos_token": None}))
-    with pytest.raises(DataError, match="has no token to pad with"):
+    with pytest.raises(DataError, match="has neither a padding"):
         local_models(tmp_path).load(str(folder))
 
 
@@ -104,7 +104,7 @@ def test_fingerprint_follows_the_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no-such-owner/model", "not in the local hub cache and offline"),
+        ("no-such-owner/model", "not in the local hub cache, and cannot be fetched offline"),
         ("minilm-l22", "did you mean"),
         ("../nowhere/at/all", "neither a method, an existing folder nor a hub id"),
     ],
@@ -226,5 +226,5 @@ def test_the_sets_of_an_earlier_stage_count(tmp_path: Path) -> None:
 
 
 def test_only_methods_that_train_keep_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'minilm' is no method that trains"):
+    with pytest.raises(UsageError, match="'minilm' does not train"):
         local_models(tmp_path).folder("minilm")

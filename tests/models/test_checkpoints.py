@@ -350,7 +350,7 @@ def test_a_prompt_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = folder / "config_sentence_transformers.json"
     content = json.loads(path.read_text()) | {"prompts": {"q": 5}, "default_prompt_name": "q"}
     path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match=f"{folder}: prompt 'q' is no text"):
+    with pytest.raises(DataError, match=f"{folder}: prompt 'q' is not a text"):
         load(folder)
 
 

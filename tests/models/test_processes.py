@@ -53,7 +53,7 @@ class Frequent(SimCSE):
 
 
 class KilledOnce(Frequent):
-    """Its second process is killed, as for want of memory, unless the flag file is there."""
+    """Its second process is killed, as out of memory, unless the flag file is there."""
 
     class Config(SimCSE.Config):
         flag: Path
@@ -153,7 +153,7 @@ def test_a_killed_process_is_one_line_and_the_next_run_goes_on(
     assert code == 3
     (line,) = [line for line in err.splitlines() if line.startswith("bench: ")]
     assert "process 1 of the training was ended by SIGKILL" in line
-    assert "the same command goes on from the last checkpoint" in line
+    assert "run the same command to go on from the last checkpoint" in line
     assert "Traceback" not in err and "torch" not in err
     starts = flag.with_suffix(".starts")
     step, *pids = map(int, starts.read_text().split())

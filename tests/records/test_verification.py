@@ -65,12 +65,15 @@ def _shift(content: Content) -> None:
 
 
 FIGURES: dict[str, tuple[Callable[[Content], Any], str]] = {
-    "average": (lambda c: c.update(average=0.99), "average is 0.99, that of its tasks 0.5"),
+    "average": (lambda c: c.update(average=0.99), "average is 0.99, but its tasks give 0.5"),
     "huge": (lambda c: c.update(average=1e308), "average is 1e+308"),
     "rounded": (lambda c: c.update(average_of_rounded=0.99), "average_of_rounded is 0.99"),
     "no number": (lambda c: c.update(average=math.nan), "not a record: average"),
     "main": (_shift, "main is 0.99, outside of all its replicates"),
-    "range": (lambda c: c["tasks"]["pairs"].update(main=1.5), "main is 1.5, which no Spearman"),
+    "range": (
+        lambda c: c["tasks"]["pairs"].update(main=1.5),
+        "main is 1.5, which is out of range for Spearman",
+    ),
     "metrics": (lambda c: c["tasks"]["pairs"].update(metrics={"x": 0.1}), "none of its metrics"),
     "interval": (lambda c: c["tasks"]["pairs"].update(ci95=[0.5, 0.6]), "ci95 is 0.5 to 0.6"),
     "no interval": (lambda c: c["tasks"]["pairs"].update(ci95=None), "ci95 is missing"),
@@ -78,14 +81,17 @@ FIGURES: dict[str, tuple[Callable[[Content], Any], str]] = {
     "no average interval": (lambda c: c.update(average_ci95=None), "average_ci95 is missing"),
     "nothing averaged": (lambda c: c.update(averaged_tasks=[]), "averaged_tasks are []"),
     "another averaged": (lambda c: c.update(averaged_tasks=["x"]), "averaged_tasks are ['x']"),
-    "fewer items": (lambda c: c["tasks"]["pairs"].update(items=39), "which 39 items have not"),
+    "fewer items": (lambda c: c["tasks"]["pairs"].update(items=39), "which does not fit 39 items"),
     "training": (lambda c: c.update(training={"seconds": [math.inf]}), "training holds NaN or inf"),
-    "no float": (lambda c: c.update(training={"seconds": 10**400}), "a number that no float"),
+    "no float": (
+        lambda c: c.update(training={"seconds": 10**400}),
+        "a number too large for a float",
+    ),
     "no size": (lambda c: c.update(peak_memory_bytes=10**400), "not a record: peak_memory_bytes"),
     "no time": (lambda c: c["timings"].update(encode=-1), "not a record: timings.encode"),
     "no items": (
         lambda c: c["tasks"]["pairs"].update(phenomena={"x": {"value": 0.5, "items": 41}}),
-        "a phenomenon counts other items than there are",
+        "a phenomenon counts no items, or more than there are",
     ),
     "no value": (
         lambda c: c["tasks"]["pairs"].update(phenomena={"x": {"value": 7, "items": 1}}),
@@ -148,15 +154,18 @@ ARRAYS: dict[str, tuple[Callable[[Items], Any], str]] = {
     "halves": (_cast(VALUE, "float16"), "value is float16"),
     "coarse replicates": (_cast(REPLICATES, "float32"), "replicates are float32"),
     "bytes as replicates": (_cast(AVERAGE, "int8"), "average/replicates are missing"),
-    "shorter": (lambda items: items.update({VALUE: items[VALUE][:9]}), "which 40 items have not"),
+    "shorter": (
+        lambda items: items.update({VALUE: items[VALUE][:9]}),
+        "which does not fit 40 items",
+    ),
     "one replicate": (lambda items: items.update({REPLICATES: np.ones(1)}), "not several"),
     "a table": (lambda items: items.update({VALUE: items[VALUE][:, None]}), "not one float32"),
     "NaN": (_set(VALUE, math.nan), "value holds NaN or infinity"),
     "beyond 1": (_set(VALUE, 1.5), "value is not between 0 and 1"),
     "infinite": (_set(REPLICATES, math.inf), "replicates are infinite"),
     "another average": (_set(AVERAGE, 0.9), "average/replicates are not those of its tasks"),
-    "other replicates": (_set(REPLICATES, 1e308), "that of the replicates"),
-    "unknown": (lambda items: items.update({"x/value": np.ones(3)}), "'x' is no task"),
+    "other replicates": (_set(REPLICATES, 1e308), "but the replicates give"),
+    "unknown": (lambda items: items.update({"x/value": np.ones(3)}), "'x' is not a task"),
     "empty": (lambda items: items.update({"pairs/x": np.ones(0, np.float32)}), "x is float32 of"),
 }
 
@@ -260,7 +269,7 @@ def test_a_score_is_that_of_its_items(kind: str, change: Fields, bench: Bench) -
     content["average_of_rounded"] = round(100 * score, 2) / 100
     write_edited(path, content)
     code, _, err = bench("table", "one")
-    assert (code, "that of the items" in err or "outside of all" in err) == (4, True), err
+    assert (code, "but the items give" in err or "outside of all" in err) == (4, True), err
     command = ("run", "--suite", "suite.toml", "--methods", "good", "--output", "one")
     assert bench(*command)[0] == 0
     assert read_verified(path).average != score

@@ -71,7 +71,7 @@ def test_hub(
     path.write_text(HEAD + TASK + f"data = {data}\n" + COLUMNS)
     code, out, err = bench("run", "--suite", path, "--methods", "good")
     assert (code, out) == (4, "")
-    assert "org/mine@abc:test (1 from the hub): not here, and offline" in err
+    assert "org/mine@abc:test (1 from the hub): not here, and cannot be fetched offline" in err
     monkeypatch.delenv("HF_HUB_OFFLINE")
     run(bench, tmp_path, data)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -103,7 +103,7 @@ def test_predictions_are_scored(bench: Bench, suite: Path, tmp_path: Path) -> No
 def test_a_label_that_is_none(bench: Bench, suite: Path) -> None:
     code, _, err = bench("run", "--suite", suite, "--methods", "liar")
     assert code == 3
-    assert "which is no label there" in err
+    assert "which is not a label there" in err
     assert "Traceback" not in err
 
 
@@ -240,11 +240,11 @@ def test_a_floor_in_folds_ranks_nothing() -> None:
 @pytest.mark.parametrize(
     ("labels", "values", "message"),
     [
-        (["a", "b"], [0.5, 0.4], "are no probabilities"),
-        (["a", "b"], [1.5, -0.5], "are no probabilities"),
-        (["a", "b"], [float("nan"), 1], "are no probabilities"),
+        (["a", "b"], [0.5, 0.4], "are not probabilities"),
+        (["a", "b"], [1.5, -0.5], "are not probabilities"),
+        (["a", "b"], [float("nan"), 1], "are not probabilities"),
         (["a"], [0.5, 0.5], r"shape \(1, 2\) for 1 rows and 1 labels"),
-        (["a", "z"], [0.1, 0.9], "returned 'z', which is no label there"),
+        (["a", "z"], [0.1, 0.9], "returned 'z', which is not a label there"),
     ],
 )
 def test_probabilities_that_are_none(labels: list[str], values: list[float], message: str) -> None:

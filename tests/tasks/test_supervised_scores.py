@@ -136,10 +136,10 @@ def test_an_affine_map_of_predictions_changes_no_correlation(
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ([*PREDICTED[:5], float("nan")], "returned nan, which is no finite number"),
-        ([*PREDICTED[:5], float("-inf")], "returned -inf, which is no finite number"),
-        ([*PREDICTED[:5], "2.5"], "returned '2.5', which is no finite number"),
-        ([*PREDICTED[:5], None], "returned None, which is no finite number"),
+        ([*PREDICTED[:5], float("nan")], "returned nan, not a finite number"),
+        ([*PREDICTED[:5], float("-inf")], "returned -inf, not a finite number"),
+        ([*PREDICTED[:5], "2.5"], "returned '2.5', not a finite number"),
+        ([*PREDICTED[:5], None], "returned None, not a finite number"),
         (PREDICTED[:5], "returned 5 labels for 6 rows"),
         ([2.5] * 6, "the method predicts one score for every pair"),
     ],

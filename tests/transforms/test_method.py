@@ -238,7 +238,7 @@ def test_a_base_that_is_fitted_to_each_task(
             "whitening is fitted with fit=test, and whitening is fitted to each task with fit=tr",
         ),
         ("whitening@folder", r"whitening has no checkpoints; write whitening\[of=folder\]"),
-        ("truncate[dim=4,fraction=0.5]", "dim and fraction are two ways"),
+        ("truncate[dim=4,fraction=0.5]", "dim and fraction both set"),
         ("random-dims[fraction=1.5]", "fraction: input should be less than or equal to 1"),
         ("pca-dims[dim=0]", "dim: input should be greater than 0"),
     ],

@@ -205,7 +205,7 @@ def test_damaged_items() -> None:
         ({"suite": "none"}, "suite 'none' is not built yet"),
         ({"suite": " , "}, "' , ' names no suite; bench list suites shows what there is"),
         ({"suite": "none.toml"}, "suite file none.toml does not exist"),
-        ({"suite": "two.toml"}, "'two.toml' stands for several suites: sts7, sts-mini"),
+        ({"suite": "two.toml"}, "'two.toml' is a group of several suites: sts7, sts-mini"),
         ({"suite": "mteb:[STS12]"}, "mteb:[STS12] is scored by mteb"),
         ({"a": "sct[queue=5]"}, "no option 'queue'; did you mean 'queue_size'"),
         ({"a": "sct[lr=x]"}, "sct[lr=x]: lr: "),

@@ -116,7 +116,7 @@ def test_votes_that_are_none_are_refused(bench: Bench) -> None:
         content["tasks"]["T"]["evidence"] = "votes"
         write_edited(path, content)
     code, _, err = bench("compare", "good", "good2", "--runs", "two")
-    assert (code, "evidence is votes, and the score is not the share" in err) == (4, True)
+    assert (code, "evidence is votes, but the score is not the share" in err) == (4, True)
 
 
 def test_a_record_without_evidence_is_written_without() -> None:

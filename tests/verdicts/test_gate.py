@@ -217,7 +217,7 @@ def test_a_cell_whose_last_run_failed_is_not_judged(bench: Bench, baseline: Path
     assert bench("gate", "now", "--baseline", baseline)[0] == 2
     code, _, err = bench("gate", "now", "--baseline", baseline, "--bisect")
     assert code == 125
-    assert "is of an earlier run than the last one, which failed" in err
+    assert "is older than the last run of its cell, which failed" in err
 
 
 def test_what_judges_nothing_does_not_pass(bench: Bench, baseline: Path) -> None:

@@ -184,7 +184,7 @@ def test_task_and_field_of_another_protocol_are_named(field: str, bench: Bench) 
     out = bench("table", "one", "other")[1]
     assert next(line for line in out.splitlines() if "good2" in line).count("≢") == 1
     note = "≢ scored by another protocol than most here (T: "
-    assert f"{note}{field} {values}); run all again by the same suite." in " ".join(out.split())
+    assert f"{note}{field} {values}); run all again on the same suite." in " ".join(out.split())
     assert r"$\not\equiv$" in bench("table", "one", "other", "--format", "latex")[1]
     rows = json.loads(bench("table", "one", "other", "--format", "json")[1])[0]["rows"]
     assert {row["spec"]: row["other_protocol"] for row in rows} == {

@@ -74,7 +74,7 @@ def protocol_note(records: Sequence[Record], *, style: Style, width: int | None)
         return []
     text = (
         f"{OTHER_PROTOCOL} scored by another protocol than most here: "
-        f"{'; '.join(sorted(others))}; run all again by the same suite."
+        f"{'; '.join(sorted(others))}; run all again on the same suite."
     )
     return [note(shown_text(text, style), width)]
 

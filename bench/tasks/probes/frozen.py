@@ -39,7 +39,7 @@ class FrozenClassifier:
         """Label rows as the training rows are; seed and pool are not used.
 
         Raises:
-            CellError: The rows do not suffice for the folds, or are of one label.
+            CellError: The rows are too few for the folds, or are of one label.
         """
         train, dev = question.train, question.dev
         parts = [question.texts, train.texts, *([] if dev is None else [dev.texts])]

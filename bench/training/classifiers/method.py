@@ -139,7 +139,7 @@ class ClassifierMethod(Method):
         """Model that the first training starts from.
 
         Raises:
-            UsageError: The base is no transformer.
+            UsageError: The base is not a transformer.
         """
         model = ctx.models.load(self.config.base, pooling=self.config.pooling)
         if getattr(model[0], "auto_model", None) is None:

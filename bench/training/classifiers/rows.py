@@ -89,7 +89,7 @@ def single_texts(texts: Sequence[tuple[str, ...]]) -> list[str]:
     """
     if several := [row for row in texts if len(row) != 1]:
         raise CellError(
-            f"rows hold {len(several[0])} texts, and this method labels single texts; "
+            f"rows hold {len(several[0])} texts, but this method labels single texts; "
             "leave it out of suites with pairs"
         )
     return [text for (text,) in texts]
