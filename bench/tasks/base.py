@@ -19,7 +19,7 @@ from bench.tasks.probes.mapped import Map
 
 Vectors = Mapping[str, NDArray[np.float32]]
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-Entry = TypeVar("Entry")
+AnySpec = TypeVar("AnySpec")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Predictions:
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
 
 
-class BaseTask(ABC, Generic[Entry]):
+class BaseTask(ABC, Generic[AnySpec]):
     """A task on given rows, whatever it scores.
 
     Args:
@@ -82,7 +82,7 @@ class BaseTask(ABC, Generic[Entry]):
     kind: ClassVar[str]
 
     def __init__(
-        self, spec: Entry, parts: Mapping[str, Sequence[Row]], convention: Convention
+        self, spec: AnySpec, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         self.spec = spec
         self.parts = parts
@@ -114,7 +114,7 @@ class BaseTask(ABC, Generic[Entry]):
         return self.rows
 
 
-class VectorTask(BaseTask[Entry]):
+class VectorTask(BaseTask[AnySpec]):
     """A task that scores vectors of its texts."""
 
     scored_as: ClassVar[Literal["vectors"]] = "vectors"
@@ -132,7 +132,7 @@ class VectorTask(BaseTask[Entry]):
         """
 
 
-class PredictionTask(BaseTask[Entry]):
+class PredictionTask(BaseTask[AnySpec]):
     """A task that scores what a method itself answers; there are no texts to encode."""
 
     scored_as: ClassVar[Literal["predictions"]] = "predictions"
@@ -174,7 +174,7 @@ class PredictionTask(BaseTask[Entry]):
         """
 
 
-Task = VectorTask[Entry] | PredictionTask[Entry]
+Task = VectorTask[AnySpec] | PredictionTask[AnySpec]
 
 
 @runtime_checkable

@@ -15,9 +15,9 @@ from bench.encoding.encoder import Column
 from bench.suite import ClassificationSpec, Convention, NliSpec
 from bench.tasks.base import TaskScore, Vectors, VectorTask
 from bench.tasks.labelled import (
-    LabelledEntry,
+    LabelledOutcome,
+    LabelledSpec,
     LabelledTask,
-    Outcome,
     folded_outcome,
     shown,
     single_outcome,
@@ -30,7 +30,7 @@ from bench.tasks.probes.mapped import Map, MappedProbe
 UNREGULARISED = 1e-9
 
 
-class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
+class _ProbeTask(LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
     """A task whose vectors feed a probe; the convention and the parts decide the protocol.
 
     SentEval's: without training rows nested folds, with them folds of the training rows choose
@@ -129,7 +129,7 @@ class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
         return text_features(self._columns(part, vectors), self.spec.features)
 
-    def _predict(self, parts: Mapping[str, ProbeRows], probe: Probe) -> Outcome:
+    def _predict(self, parts: Mapping[str, ProbeRows], probe: Probe) -> LabelledOutcome:
         test = parts["test"]
         if "train" not in parts:
             return folded_outcome(*protocols.nested_folds(test, probe, self.spec.folds))
@@ -137,7 +137,7 @@ class _ProbeTask(LabelledTask[LabelledEntry], VectorTask[LabelledEntry]):
         if self.convention == "mteb":
             position = {row: i for i, row in enumerate(self._drawn())}
             rows = [[position[row] for row in drawn] for drawn in self._experiments()]
-            return Outcome(protocols.few_shot(train, test.x, rows))
+            return LabelledOutcome(protocols.few_shot(train, test.x, rows))
         if "dev" in parts:
             return single_outcome(protocols.dev_split(train, parts["dev"], test.x, probe))
         return single_outcome(protocols.cross_validated(train, test.x, probe, self.spec.folds))

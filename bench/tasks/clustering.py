@@ -55,10 +55,12 @@ class ClusteringTask(VectorTask[ClusteringSpec]):
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Cluster the vectors, and compare clusters with labels."""
-        clusters = self._clusters(vectors["text"])
+        clusterings = self._clusterings(vectors["text"])
         once = np.ones((1, len(self._labels)), dtype=np.int16)
-        shares = [homogeneity_completeness(self._labels, found, once) for found in clusters]
-        by_seed = [float(v_measures(self._labels, found, once)[0]) for found in clusters]
+        shares = [
+            homogeneity_completeness(self._labels, clusters, once) for clusters in clusterings
+        ]
+        by_seed = [float(v_measures(self._labels, clusters, once)[0]) for clusters in clusterings]
         homogeneity, completeness = np.mean(shares, axis=0)[:, 0].tolist()
         counts = resample_counts(len(self._labels), np.random.default_rng(seed))
         main = float(np.mean(by_seed))
@@ -72,26 +74,30 @@ class ClusteringTask(VectorTask[ClusteringSpec]):
                 **{f"v_measure_{i}": value for i, value in enumerate(by_seed)},
             },
             items={
-                "value": np.mean([bcubed_f1(self._labels, found) for found in clusters], axis=0),
-                "clusters": np.stack(clusters, axis=1).astype(np.int32),
+                "value": np.mean(
+                    [bcubed_f1(self._labels, clusters) for clusters in clusterings], axis=0
+                ),
+                "clusters": np.stack(clusterings, axis=1).astype(np.int32),
                 "gold": self._labels.astype(np.int32),
             },
             replicates=np.asarray(
-                np.mean([v_measures(self._labels, found, counts) for found in clusters], axis=0)
+                np.mean(
+                    [v_measures(self._labels, clusters, counts) for clusters in clusterings], axis=0
+                )
             ),
             evidence="replicates",
         )
 
-    def _clusters(self, vectors: NDArray[np.float32]) -> list[NDArray[np.intp]]:
+    def _clusterings(self, vectors: NDArray[np.float32]) -> list[NDArray[np.intp]]:
         """Clusters (n,) of each seed."""
         x = vectors.astype(np.float64)
         k = int(self._labels.max()) + 1
-        found = []
+        clusterings = []
         # Several threads would add up centres in the order in which they finish.
         with threadpool_limits(1), warnings.catch_warnings():
             # Fewer different vectors than labels make fewer clusters, which the score tells.
             warnings.simplefilter("ignore", ConvergenceWarning)
             for seed in range(SEEDS):
                 model = KMeans(k, n_init=1, random_state=seed).fit(x)
-                found.append(model.labels_.astype(np.intp))
-        return found
+                clusterings.append(model.labels_.astype(np.intp))
+        return clusterings

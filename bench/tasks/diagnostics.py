@@ -48,8 +48,8 @@ def diagnose(
         f"{first} / {second}": truth.compare(made_of.members[first], made_of.members[second])
         for first, second in combinations(made_of.members, 2)
     }
-    every = {**made_of.members, **made_of.combined, **made_of.baselines}
-    facts["scores"] = {name: truth.scores(outputs) for name, outputs in every.items()}
+    outputs_by_name = {**made_of.members, **made_of.combined, **made_of.baselines}
+    facts["scores"] = {name: truth.scores(outputs) for name, outputs in outputs_by_name.items()}
     facts["oracle"] = truth.oracle([*made_of.members.values()])
     facts["chosen"] = made_of.chosen
     facts["alarms"] = alarms(facts)
@@ -93,7 +93,7 @@ def audit(
     kept, hits = pseudo.kept, float((right & pseudo.kept).sum())
     precision = _ratio(hits, kept.sum())
     recall = None if kept.all() else _ratio(hits, right.sum())
-    both = (precision or 0) + (recall or 0) if recall is not None else 0
+    total = (precision or 0) + (recall or 0) if recall is not None else 0
     return shares | {
         "labelled": len(right),
         "kept": int(kept.sum()),
@@ -102,7 +102,7 @@ def audit(
         "accuracy_rejected": _ratio((right & ~kept).sum(), (~kept).sum()),
         "precision": precision,
         "recall": recall,
-        "f1": 2 * (precision or 0) * (recall or 0) / both if both else None,
+        "f1": 2 * (precision or 0) * (recall or 0) / total if total else None,
     }
 
 
@@ -134,20 +134,20 @@ class _Truth:
 
     def compare(self, first: Floats, second: Floats) -> dict[str, float | None]:
         """How alike the errors of two members are, and their outputs."""
-        linear, ranks = correlations(self.errors(first), self.errors(second))
+        linear, monotone = correlations(self.errors(first), self.errors(second))
         # Of two probabilities one says it all, and with both the correlation would be the same.
         outputs = (
             pearson(first[:, -1], second[:, -1])
             if first.shape[1] < 3
             else pearson(first.ravel(), second.ravel())
         )
-        alike = {"pearson": linear, "spearman": ranks, "outputs": outputs}
+        alike = {"pearson": linear, "spearman": monotone, "outputs": outputs}
         if self._classes:
-            both = self.right(first), self.right(second)
+            hits = self.right(first), self.right(second)
             alike |= {
-                "disagreement": disagreement(*both),
-                "q": q_statistic(*both),
-                "kappa": kappa(*both),
+                "disagreement": disagreement(*hits),
+                "q": q_statistic(*hits),
+                "kappa": kappa(*hits),
             }
         return {name: _finite(value) for name, value in alike.items()}
 

@@ -23,11 +23,11 @@ from bench.tasks.probes.base import ClassNumbers
 EMPTY = "."
 _SHOWN = 3
 METRICS = {"accuracy": "accuracy", "f1": "F1", "f1_macro": "macro F1"}
-LabelledEntry = TypeVar("LabelledEntry", bound=ClassificationSpec | NliSpec)
+LabelledSpec = TypeVar("LabelledSpec", bound=ClassificationSpec | NliSpec)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LabelledOutcome:
     """Predictions (E, n) of E experiments, and the fold of each row where there are folds."""
 
     predicted: NDArray[np.int64]
@@ -38,13 +38,13 @@ class Outcome:
         return None if self.fold is None else 1 / np.bincount(self.fold)[self.fold]
 
 
-class LabelledTask(BaseTask[LabelledEntry]):
+class LabelledTask(BaseTask[LabelledSpec]):
     """Rows of texts and ``label``, in SentEval's order unless the convention is MTEB's."""
 
     text_columns: tuple[str, ...]
 
     def __init__(
-        self, spec: LabelledEntry, parts: Mapping[str, Sequence[Row]], convention: Convention
+        self, spec: LabelledSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         for name, rows in parts.items():
             self._check_values(spec, name, rows)
@@ -55,7 +55,7 @@ class LabelledTask(BaseTask[LabelledEntry]):
         self._classes = {label: i for i, label in enumerate(sorted(labels, key=_label_key))}
         self._check()
 
-    def _check_values(self, spec: LabelledEntry, part: str, rows: Sequence[Row]) -> None:
+    def _check_values(self, spec: LabelledSpec, part: str, rows: Sequence[Row]) -> None:
         for number, row in enumerate(rows, 1):
             wrong = [column for column in self.text_columns if not isinstance(row[column], str)]
             wrong += ["label"] if row["label"] is None else []
@@ -107,7 +107,7 @@ class LabelledTask(BaseTask[LabelledEntry]):
     def _labels(self, rows: Sequence[Row]) -> ClassNumbers:
         return np.array([self._classes[row["label"]] for row in rows], dtype=np.int64)
 
-    def _task_score(self, outcome: Outcome, gold: ClassNumbers, seed: int) -> TaskScore:
+    def _task_score(self, outcome: LabelledOutcome, gold: ClassNumbers, seed: int) -> TaskScore:
         correct = outcome.predicted == gold
         value = correct.mean(axis=0)
         counts = resample_counts(len(gold), np.random.default_rng(seed))
@@ -141,17 +141,17 @@ class LabelledTask(BaseTask[LabelledEntry]):
         return label_replicates(predicted, gold, len(self._classes), counts)["f1_macro"]
 
 
-def single_outcome(predicted: ClassNumbers) -> Outcome:
+def single_outcome(predicted: ClassNumbers) -> LabelledOutcome:
     """Predictions (n,) of a single experiment."""
-    return Outcome(predicted[None, :])
+    return LabelledOutcome(predicted[None, :])
 
 
-def folded_outcome(predicted: ClassNumbers, fold: NDArray[np.intp]) -> Outcome:
+def folded_outcome(predicted: ClassNumbers, fold: NDArray[np.intp]) -> LabelledOutcome:
     """Predictions (n,) and the fold (n,) in which each was made."""
-    return Outcome(predicted[None, :], fold)
+    return LabelledOutcome(predicted[None, :], fold)
 
 
-def _metrics(outcome: Outcome, gold: ClassNumbers, classes: int) -> dict[str, float]:
+def _metrics(outcome: LabelledOutcome, gold: ClassNumbers, classes: int) -> dict[str, float]:
     experiments = outcome.predicted
     accuracy = [np.average(p == gold, weights=outcome.weights()) for p in experiments]
     metrics = {

@@ -74,7 +74,7 @@ def _with_fewer_folds(
     most = _rows_of_a_label(kept)
     if most < _ROWS_TO_FOLD:
         sizes = range(len(kept), len(rows) + 1)
-        enough = (one for one in sizes if _rows_of_a_label(spread(rows, one)) >= _ROWS_TO_FOLD)
+        enough = (size for size in sizes if _rows_of_a_label(spread(rows, size)) >= _ROWS_TO_FOLD)
         least = next(enough, None)
         raise UsageError(
             f"task {spec.name}: {len(kept)} rows are too few for its labels; "

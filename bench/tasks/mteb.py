@@ -119,10 +119,10 @@ class MtebTask(VectorTask[MtebSpec]):
             with warnings.catch_warnings():
                 # That a task has a newer version is known to who asked for this one.
                 warnings.simplefilter("ignore", UserWarning)
-                found = mteb.evaluate(encoder, self._task, cache=None, show_progress_bar=False)
+                evaluated = mteb.evaluate(encoder, self._task, cache=None, show_progress_bar=False)
         except Exception as error:
             raise CellError(f"mteb failed on {self.spec.name}: {first_line(error)}") from error
-        return found.task_results[0]
+        return evaluated.task_results[0]
 
 
 def _noise(text: str) -> NDArray[np.float32]:

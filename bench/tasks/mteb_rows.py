@@ -29,11 +29,11 @@ def load_rows(name: str, revision: str, split: str) -> list[Row]:
         task = mteb.get_task(name)
     except KeyError:
         raise UsageError(f"unknown task of mteb {name!r}; mteb.get_tasks() lists them") from None
-    found = task.metadata.dataset["revision"]
-    if found != revision:
+    installed = task.metadata.dataset["revision"]
+    if installed != revision:
         raise DataError(
             f"{name}: the suite pins revision {revision[:12]}, the installed mteb names "
-            f"{found[:12]}; install the mteb of constraints.txt"
+            f"{installed[:12]}; install the mteb of constraints.txt"
         )
     convert = _CONVERT.get(task.metadata.type)
     if convert is None:

@@ -77,7 +77,9 @@ class RerankingTask(VectorTask[RerankingSpec]):
         if self.convention == "mteb":
             return labelled
         # Listed positives first, a stable sort would favour them; a hash favours nobody.
-        return sorted(labelled, key=lambda one: hashlib.sha256(one[0].encode()).digest())
+        return sorted(
+            labelled, key=lambda candidate: hashlib.sha256(candidate[0].encode()).digest()
+        )
 
     def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
         """Each query with each of its positive candidates."""
@@ -117,9 +119,9 @@ class RerankingTask(VectorTask[RerankingSpec]):
         )
 
     def _similarity(self, block: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:
-        found = (block @ query).astype(np.float64)
+        cosines = (block @ query).astype(np.float64)
         # MTEB's own rounding decides its ties.
-        return found if self.convention == "mteb" else settled(found)
+        return cosines if self.convention == "mteb" else settled(cosines)
 
     def _metrics(self) -> dict[str, _Metric]:
         return {
@@ -131,8 +133,8 @@ class RerankingTask(VectorTask[RerankingSpec]):
 
     def _ordered(self, scores: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
         return [
-            _settled(found, self._candidates(row))
-            for found, row in zip(scores, self._kept, strict=True)
+            _settled(cosines, self._candidates(row))
+            for cosines, row in zip(scores, self._kept, strict=True)
         ]
 
     def _by_convention(self, metric: Callable[..., float]) -> _Metric:
@@ -152,9 +154,14 @@ def _settled(
     as irrelevant: its two places are one.
     """
     relevant = {text for text, flag in candidates if flag}
-    both = relevant & {text for text, flag in candidates if not flag}
-    first = {text: place for place, (text, _) in reversed(list(enumerate(candidates)))}
-    place = np.array([first[text] if text in both else i for i, (text, _) in enumerate(candidates)])
+    contradicted = relevant & {text for text, flag in candidates if not flag}
+    first_places = {text: place for place, (text, _) in reversed(list(enumerate(candidates)))}
+    place = np.array(
+        [
+            first_places[text] if text in contradicted else i
+            for i, (text, _) in enumerate(candidates)
+        ]
+    )
     order = np.lexsort((place, -scores[place]))
     settled = np.empty(len(scores))
     settled[order] = -np.cumsum(np.diff(place[order], prepend=-1) != 0)

@@ -98,8 +98,10 @@ def _table_sha256(
     access: DataAccess,
 ) -> str:
     path = _path(data, folder, task, access)
-    found = access.table_sha256(path, task.row_columns(), task.columns, task.optional_columns(part))
-    count, _, sha256 = found.partition(":")
+    count_and_sha256 = access.table_sha256(
+        path, task.row_columns(), task.columns, task.optional_columns(part)
+    )
+    count, _, sha256 = count_and_sha256.partition(":")
     if isinstance(data, FileData):
         if data.rows is not None and data.rows != int(count):
             raise DataError(f"{path} has {count} rows, the suite expects {data.rows}")

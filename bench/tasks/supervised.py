@@ -40,10 +40,10 @@ from bench.tasks.probes.frozen import FrozenClassifier, FrozenScorer
 from bench.tasks.relatedness import ScoredPairsTask
 
 POOL = "pool"
-PredictedEntry = TypeVar("PredictedEntry", bound=ClassificationSpec | RelatednessSpec)
+PredictedSpec = TypeVar("PredictedSpec", bound=ClassificationSpec | RelatednessSpec)
 
 
-class SupervisedTask(PredictionTask[PredictedEntry]):
+class SupervisedTask(PredictionTask[PredictedSpec]):
     """Rows of one or two texts and what is to be predicted, which a method learns by itself.
 
     It stands before the class that knows the rows of its kind and scores what is predicted.
@@ -52,7 +52,7 @@ class SupervisedTask(PredictionTask[PredictedEntry]):
     text_columns: tuple[str, ...]
 
     def __init__(
-        self, spec: PredictedEntry, parts: Mapping[str, Sequence[Row]], convention: Convention
+        self, spec: PredictedSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         # Not among the parts, whose labels are shown to methods.
         self._pool = parts.get(POOL, ())
@@ -108,8 +108,8 @@ class SupervisedTask(PredictionTask[PredictedEntry]):
             raise self._wrong(f"the method returned {labels} labels for {rows} rows")
         return answer
 
-    def _wrong(self, what: str) -> CellError:
-        return CellError(f"task {self.spec.name}: {what}")
+    def _wrong(self, reason: str) -> CellError:
+        return CellError(f"task {self.spec.name}: {reason}")
 
     def _labelled(self, part: str) -> LabelledTexts:
         rows = self.parts[part]
