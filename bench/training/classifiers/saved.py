@@ -95,21 +95,6 @@ def read_labels(folder: Path) -> tuple[Label, ...]:
     return tuple(labels)
 
 
-def load_classifier(folder: Path, device: str = "cpu") -> Classifier:
-    """Load a classifier from its folder.
-
-    Args:
-        folder: The folder.
-        device: Torch device.
-
-    Raises:
-        DataError: It holds no classifier, or a damaged one.
-    """
-    from bench.models.checkpoints import load_folder
-
-    return make_classifier(load_folder(folder, device), folder)
-
-
 def make_classifier(model: SentenceTransformer, folder: Path) -> Classifier:
     """Make a classifier of a network that is loaded, and the labels in its folder.
 

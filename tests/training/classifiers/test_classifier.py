@@ -25,7 +25,7 @@ from bench.method import LabelledTexts
 from bench.models.checkpoints import load_folder
 from bench.training.checkpoints import LossCheckpoints
 from bench.training.classifiers.rows import make_rows, stratified_split
-from bench.training.classifiers.saved import load_classifier
+from bench.training.classifiers.saved import make_classifier
 from bench.training.classifiers.trainer import (
     ClassifierLoss,
     add_head,
@@ -124,8 +124,11 @@ def test_classes_are_learned_and_the_classifier_is_one_folder(base: Path, tmp_pa
     moved = folder.rename(tmp_path / "moved")
     code = (
         "import sys, json; from pathlib import Path\n"
-        "from bench.training.classifiers.saved import load_classifier\n"
-        "found = load_classifier(Path(sys.argv[1])).probabilities(json.loads(sys.argv[2]))\n"
+        "from bench.models.checkpoints import load_folder\n"
+        "from bench.training.classifiers.saved import make_classifier\n"
+        "folder = Path(sys.argv[1])\n"
+        "classifier = make_classifier(load_folder(folder, 'cpu'), folder)\n"
+        "found = classifier.probabilities(json.loads(sys.argv[2]))\n"
         "print(json.dumps([list(found.labels), found.values.tolist()]))"
     )
     texts = json.dumps([text for (text,) in train.texts])
@@ -145,7 +148,7 @@ def test_classes_are_learned_and_the_classifier_is_one_folder(base: Path, tmp_pa
     assert vectors.encoder.encode(["aa kk"]).shape == (1, 16)
     (moved / "labels.json").write_text('["one"]')
     with pytest.raises(DataError, match="1 labels for 5 logits"):
-        load_classifier(moved)
+        make_classifier(load_folder(moved, "cpu"), moved)
     with pytest.raises(DataError, match=r"holds no classifier.*labels\.json"):
         predictor(f"ft@{base}")
 
@@ -192,7 +195,8 @@ def test_the_best_evaluation_is_kept(base: Path, monkeypatch: pytest.MonkeyPatch
     dev = {one["step"]: one["loss"] for one in report["dev"]}
     assert report["best_step"] == min(dev, key=lambda step: dev[step])
     rows = make_rows(made(60), None, seed=0)
-    given = load_classifier(folder).probabilities(rows.dev.texts).values
+    classifier = make_classifier(load_folder(folder, "cpu"), folder)
+    given = classifier.probabilities(rows.dev.texts).values
     loss = -np.log(given[range(len(rows.dev)), rows.dev.classes]).mean()
     assert loss == pytest.approx(min(dev.values()), rel=1e-3)
 
