@@ -20,7 +20,7 @@ from bench.method import Built, Encoder, Method, named_method
 from bench.models.build import build_encoder, model_fingerprint
 from bench.models.checkpoint_files import adapted
 from bench.models.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
-from bench.models.processes import describe
+from bench.models.processes import dump_method
 from bench.models.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -179,9 +179,9 @@ class Models:
         """The same with another seed of trained bases; None keeps the one that it has."""
         if seed is None:
             return self
-        other = copy(self)
-        other._seed = seed
-        return other
+        models = copy(self)
+        models._seed = seed
+        return models
 
     def fingerprint(self, name: str, *, seed: int | None = None) -> str:
         """Identify a model, as ``load`` makes it with the same seed, without loading it.
@@ -213,7 +213,7 @@ class Models:
             DataError: Data or a model that it needs is missing.
         """
         seed = self._seed_of(method)
-        key = canonical_json({**describe(method), "seed": seed})
+        key = canonical_json({**dump_method(method), "seed": seed})
         if key not in self._identities:
             self._identities[key] = model_fingerprint(method, self._runtime.data, self, seed)
         return self._identities[key]
