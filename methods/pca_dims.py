@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-from bench.encoding.maps import Fitted, Floats, Link, Source
+from bench.encoding.maps import FitSource, Fitted, Floats, Link
 from bench.method import BuildContext, MethodInfo
 from bench.transforms.covariance import fit_components
 from bench.transforms.method import SOURCES, FittedConfig, SizedConfig, Transform, size
@@ -42,7 +42,7 @@ class PcaDims(Transform):
     }
 
     @property
-    def source(self) -> Source:
+    def source(self) -> FitSource:
         """The corpus."""
         return "corpus"
 

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.encoding.maps import Link, Source
+from bench.encoding.maps import FitSource, Link
 from bench.method import BuildContext, MethodInfo
-from bench.transforms.covariance import Kind, fit_whitening
+from bench.transforms.covariance import WhiteningKind, fit_whitening
 from bench.transforms.method import SOURCES, FittedConfig, Transform, TransformConfig
 
 
@@ -53,7 +53,7 @@ class Whitening(Transform):
                 row counts.
         """
 
-        kind: Kind = "pca"
+        kind: WhiteningKind = "pca"
         dim: int | None = Field(None, gt=0)
         fit: Literal["train", "test", "corpus"] = "train"
         ridge: float = Field(0.0, ge=0)
@@ -74,7 +74,7 @@ class Whitening(Transform):
     }
 
     @property
-    def source(self) -> Source:
+    def source(self) -> FitSource:
         """What the settings say."""
         return self.config.fit
 

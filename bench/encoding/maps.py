@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 Floats: TypeAlias = NDArray[np.float64]
-Source = Literal["known", "corpus", "train", "test"]
+FitSource = Literal["known", "corpus", "train", "test"]
 _Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
@@ -71,7 +71,7 @@ class Link:
 
     name: str
     fit: Fit
-    source: Source = "known"
+    source: FitSource = "known"
     texts: Callable[[], list[str]] | None = None
 
     @property
@@ -120,7 +120,7 @@ class Mapped:
         return replace(self, done=(*self.done, fitted.affine), fits=(*self.fits, *entries))
 
     @property
-    def fitted_on(self) -> Source | None:
+    def fitted_on(self) -> FitSource | None:
         """What the maps in ``rest`` are fitted on, ``train`` or ``test``; None where all are."""
         return next((link.source for link in self.rest if link.per_task), None)
 
@@ -191,12 +191,12 @@ def fit_all(links: Sequence[Link], vectors: NDArray[Any]) -> list[Fitted]:
         UsageError: A map does not fit vectors of this size.
         CellError: A map cannot be fitted on these vectors.
     """
-    rows, found = np.asarray(vectors, dtype=np.float64), []
+    rows, fits = np.asarray(vectors, dtype=np.float64), []
     for link in links:
         fitted = link.fit(rows)
         rows = fitted.affine(rows)
-        found.append(fitted)
-    return found
+        fits.append(fitted)
+    return fits
 
 
 def fit_entries(
@@ -208,9 +208,9 @@ def fit_entries(
             method=link.name,
             source=source,
             vectors=vectors,
-            rank=one.rank,
-            dimension=one.affine.matrix.shape[0],
+            rank=fit.rank,
+            dimension=fit.affine.matrix.shape[0],
         )
-        for link, one in zip(links, fitted, strict=True)
-        if one.rank is not None
+        for link, fit in zip(links, fitted, strict=True)
+        if fit.rank is not None
     )

@@ -34,10 +34,10 @@ class MethodEncoder(FunctionEncoder):
         )
 
     def _planned(self, texts: Sequence[str], role: str | None) -> NDArray[np.float32]:
-        found = encode(self._built, {("mteb", "text"): Column(texts, role)}, self._settings)
-        self.texts += found.texts
-        self.encoded += found.encoded
-        return found.vectors["mteb", "text"]
+        encoded = encode(self._built, {("mteb", "text"): Column(texts, role)}, self._settings)
+        self.texts += encoded.texts
+        self.encoded += encoded.encoded
+        return encoded.vectors["mteb", "text"]
 
 
 def as_mteb_encoder(method: str, **options: Any) -> MethodEncoder:

@@ -100,8 +100,8 @@ def _result(name: str, entry: TaskEntry) -> TaskResult:
 def _by_subset(entry: TaskEntry) -> dict[tuple[str, str], dict[str, float]]:
     if entry.kind != "mteb":
         return {("test", "default"): {"main_score": entry.main, **entry.metrics}}
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    scores: dict[tuple[str, str], dict[str, float]] = {}
     for key, value in entry.metrics.items():
         split, subset, metric = key.split("/", 2)
-        found.setdefault((split, subset), {})[metric] = value
-    return found
+        scores.setdefault((split, subset), {})[metric] = value
+    return scores

@@ -40,8 +40,8 @@ def adapter(method: str, **options: Any) -> tuple[Prepare, Batcher]:
     def prepare(params: Any, samples: Sequence[Tokens]) -> None:
         texts = list({text: None for text in map(_text, samples) if text not in known})
         if texts:
-            found = encode(built, {("senteval", "text"): Column(texts)}, settings)
-            known.update(zip(texts, found.vectors["senteval", "text"], strict=True))
+            encoded = encode(built, {("senteval", "text"): Column(texts)}, settings)
+            known.update(zip(texts, encoded.vectors["senteval", "text"], strict=True))
 
     def batcher(params: Any, batch: Sequence[Tokens]) -> NDArray[np.float32]:
         # Tasks whose engine calls no prepare, or with other sentences, are encoded here.

@@ -238,12 +238,12 @@ class Method(ABC):
 
         By default those of the checkpoint or the base, and of what the build ``reads``.
         """
-        found: dict[str, Any] = {}
+        inputs: dict[str, Any] = {}
         if self.checkpoint is not None:
-            found["checkpoint"] = models.fingerprint(self.checkpoint)
+            inputs["checkpoint"] = models.fingerprint(self.checkpoint)
         elif self.base is not None:
-            found["base"] = models.fingerprint(self.base)
-        return found | fingerprints(self.reads(), data)
+            inputs["base"] = models.fingerprint(self.base)
+        return inputs | fingerprints(self.reads(), data)
 
     def training_texts(self, data: DataAccess) -> Iterable[str]:
         """Texts that the build itself learns from, to be compared with those of test sets.
@@ -269,4 +269,5 @@ class Method(ABC):
         }
 
     def _training_sets(self) -> list[TrainingSet]:
-        return [part for part in self.reads().values() if isinstance(part, TrainingSet)]
+        inputs = self.reads().values()
+        return [build_input for build_input in inputs if isinstance(build_input, TrainingSet)]

@@ -95,12 +95,12 @@ def lineage(method: Method) -> list[Method]:
     Raises:
         UsageError: A model's name starts with the name of a method and is not a spec of it.
     """
-    found: dict[str, Method] = {}
+    ancestors: dict[str, Method] = {}
     waiting = [*method.parents]
     while waiting:
         name = waiting.pop()
-        parent = None if name in found else named_method(name, method.profile)
+        parent = None if name in ancestors else named_method(name, method.profile)
         if parent is not None:
-            found[name] = parent
+            ancestors[name] = parent
             waiting += parent.parents
-    return [method, *found.values()]
+    return [method, *ancestors.values()]

@@ -180,9 +180,9 @@ class Models:
         """The same with another seed of trained bases; None keeps the one that it has."""
         if seed is None:
             return self
-        other = copy(self)
-        other._seed = seed
-        return other
+        models = copy(self)
+        models._seed = seed
+        return models
 
     def fingerprint(self, name: str, *, seed: int | None = None) -> str:
         """Identify a model, as ``load`` makes it with the same seed, without loading it.

@@ -61,12 +61,14 @@ def code_modules(method: Method) -> list[str]:
     package = module.partition(".")[0]
     within = (*_PARTS, *((package,) if package != "bench" else ()))
     try:
-        found = [one for start in (module, _LOADING) for one in (start, *imported(start, within))]
+        modules = [
+            name for start in (module, _LOADING) for name in (start, *imported(start, within))
+        ]
         for named in method.info.sources:
             source_file(named)
     except ModuleNotFoundError as error:
         raise UsageError(f"method {method.info.name!r}: {error}; correct its sources") from None
-    return list(dict.fromkeys([*found, *method.info.sources]))
+    return list(dict.fromkeys([*modules, *method.info.sources]))
 
 
 def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, seed: int) -> str:

@@ -51,7 +51,7 @@ _WITH_WEIGHTS = frozenset(
 
 
 @dataclass(frozen=True)
-class Part:
+class SavedModule:
     """One module of a checkpoint.
 
     Attributes:
@@ -63,7 +63,7 @@ class Part:
     kind: str
 
 
-def parts(folder: Path) -> list[Part]:
+def saved_modules(folder: Path) -> list[SavedModule]:
     """The modules of a checkpoint, those within a router too; a bare transformer is one.
 
     Raises:
@@ -71,15 +71,15 @@ def parts(folder: Path) -> list[Part]:
     """
     listed = folder / "modules.json"
     if not listed.is_file():
-        return [Part(folder, "Transformer")]
-    found = []
+        return [SavedModule(folder, "Transformer")]
+    modules = []
     for entry in _read(listed, list):
         try:
-            part = Part(folder / entry["path"], _kind(entry["type"]))
+            module = SavedModule(folder / entry["path"], _kind(entry["type"]))
         except (KeyError, TypeError):
             raise DataError(f"{listed} is damaged: a module has no path or type") from None
-        found += [part, *_routed(part)]
-    return found
+        modules += [module, *_routed(module)]
+    return modules
 
 
 def refuse_damaged(folder: Path) -> None:
@@ -88,26 +88,26 @@ def refuse_damaged(folder: Path) -> None:
     Raises:
         DataError: One is missing, damaged, a pointer to a file kept elsewhere, or holds a program.
     """
-    for part in parts(folder):
-        for path in _files(part.folder):
+    for module in saved_modules(folder):
+        for path in _files(module.folder):
             if _is_pointer(path):
                 raise DataError(
                     f"{path} is a pointer of Git LFS and not the file itself; run git lfs pull "
                     "where it was cloned, or download it again"
                 )
-        _check_settings(part)
-        if part.kind in _WITH_WEIGHTS:
-            _check_weights(part.folder)
-        if part.kind == "StaticEmbedding" and not (part.folder / "tokenizer.json").is_file():
-            raise DataError(f"{part.folder / 'tokenizer.json'} is missing")
+        _check_settings(module)
+        if module.kind in _WITH_WEIGHTS:
+            _check_weights(module.folder)
+        if module.kind == "StaticEmbedding" and not (module.folder / "tokenizer.json").is_file():
+            raise DataError(f"{module.folder / 'tokenizer.json'} is missing")
     for base in filter(is_folder, adapted(folder)):
         refuse_damaged(Path(base))
 
 
 def without_vocabulary(folder: Path) -> Path | None:
     """Folder of the first transformer of a checkpoint beside which no vocabulary lies, or None."""
-    folders = [part.folder for part in parts(folder) if part.kind == "Transformer"]
-    return next((one for one in folders if not _has_vocabulary(one)), None)
+    folders = [module.folder for module in saved_modules(folder) if module.kind == "Transformer"]
+    return next((path for path in folders if not _has_vocabulary(path)), None)
 
 
 def adapted(folder: Path) -> list[str]:
@@ -116,16 +116,17 @@ def adapted(folder: Path) -> list[str]:
     Raises:
         DataError: A file that names them is damaged.
     """
-    found = [part.folder / _ADAPTER for part in parts(folder)]
+    settings = [module.folder / _ADAPTER for module in saved_modules(folder)]
     return [
-        str(_read(path, dict).get("base_model_name_or_path")) for path in found if path.is_file()
+        str(_read(path, dict).get("base_model_name_or_path")) for path in settings if path.is_file()
     ]
 
 
 def damaged_json(folder: Path) -> Path | None:
     """The first JSON file of a checkpoint that cannot be read, or None."""
-    paths = [folder, *(part.folder for part in parts(folder))]
-    for path in dict.fromkeys(one for folder in paths for one in sorted(folder.glob("*.json"))):
+    folders = [folder, *(module.folder for module in saved_modules(folder))]
+    paths = (path for folder in folders for path in sorted(folder.glob("*.json")))
+    for path in dict.fromkeys(paths):
         try:
             json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -190,19 +191,21 @@ def weight_files(folder: Path) -> list[Path]:
     raise DataError(f"{folder / _WEIGHTS} is missing; download or save the model again")
 
 
-def _routed(part: Part) -> Iterator[Part]:
+def _routed(module: SavedModule) -> Iterator[SavedModule]:
     """The modules within a router; none for others."""
-    if part.kind not in ("Router", "Asym"):
+    if module.kind not in ("Router", "Asym"):
         return
     names = ("router_config.json", _CONFIG)
-    listed = next((part.folder / name for name in names if (part.folder / name).is_file()), None)
+    listed = next(
+        (module.folder / name for name in names if (module.folder / name).is_file()), None
+    )
     if listed is None:
-        raise DataError(f"{part.folder / names[0]} is missing")
+        raise DataError(f"{module.folder / names[0]} is missing")
     types = _read(listed, dict).get("types")
     if not isinstance(types, dict):
         raise DataError(f"{listed} is damaged: it names no modules")
     for name, kind in types.items():
-        yield Part(part.folder / name, _kind(kind))
+        yield SavedModule(module.folder / name, _kind(kind))
 
 
 def _has_vocabulary(folder: Path) -> bool:
@@ -230,20 +233,20 @@ def _is_pointer(path: Path) -> bool:
     return path.read_bytes().startswith(_POINTER)
 
 
-def _check_settings(part: Part) -> None:
-    name = _SETTINGS.get(part.kind)
+def _check_settings(module: SavedModule) -> None:
+    name = _SETTINGS.get(module.kind)
     if name is None:
         return
-    path = part.folder / name
-    if part.kind == "Transformer" and (part.folder / _ADAPTER).is_file():
+    path = module.folder / name
+    if module.kind == "Transformer" and (module.folder / _ADAPTER).is_file():
         return
     if not path.is_file():
-        raise DataError(f"{path} is missing; it has the settings of {part.kind}")
+        raise DataError(f"{path} is missing; it has the settings of {module.kind}")
     settings = _read(path, dict)
-    if part.kind == "Pooling" and not any(key.startswith("pooling_mode") for key in settings):
+    if module.kind == "Pooling" and not any(key.startswith("pooling_mode") for key in settings):
         raise DataError(f"{path} is damaged: it names no pooling_mode")
     activation = str(settings.get("activation_function") or "torch.")
-    if part.kind == "Dense" and not activation.startswith("torch."):
+    if module.kind == "Dense" and not activation.startswith("torch."):
         raise DataError(
             f"{path} names the activation {activation}, which is code that is not run; save "
             "the model with an activation of torch"
@@ -269,23 +272,23 @@ def _check_pickled(path: Path) -> None:
     import torch
 
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:
         raise DataError(
             f"{path} is pickled and holds more than tensors, or is damaged; loading it could run a "
             "program, so it is not read: if you trust it, save the model as safetensors"
         ) from None
-    if not found:
+    if not weights:
         raise DataError(f"{path} holds no weights; download or save it again")
 
 
 def _read(path: Path, kind: type) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}") from None
-    if not isinstance(found, kind):
+    if not isinstance(content, kind):
         raise DataError(
             f"{path} is damaged: it is not a JSON {'list' if kind is list else 'object'}"
         )
-    return found
+    return content

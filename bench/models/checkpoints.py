@@ -150,14 +150,14 @@ def load_folder(
             f"{folder} is a folder of model2vec without modules.json; convert it by "
             "sentence_transformers' StaticEmbedding.from_model2vec, and save that"
         )
-    with told_by_name(folder), reports() as found:
+    with told_by_name(folder), reports() as load_reports:
         if saved:
             model = SentenceTransformer(
                 str(folder), device=device, trust_remote_code=False, local_files_only=True
             )
         else:
             model = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
-    refuse_random(folder, found, progress)
+    refuse_random(folder, load_reports, progress)
     inner = [module for module in model.modules() if isinstance(module, Transformer)]
     refuse_without_vocabulary(folder, inner)
     kind = model_type(folder)
@@ -206,12 +206,12 @@ def load_masked_lm(folder: Path, name: str, device: str) -> tuple[Any, Any]:
 
     quiet_libraries()
     refuse_damaged(folder)
-    with told_by_name(folder), reports() as found:
+    with told_by_name(folder), reports() as load_reports:
         model = transformers.AutoModelForMaskedLM.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    missing = [key for report in found for key in (*report.missing, *report.mismatched)]
+    missing = [key for report in load_reports for key in (*report.missing, *report.mismatched)]
     below = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
     if below:
         raise DataError(f"{folder}: the weights lack {shown(below)}; download or save it again")

@@ -27,11 +27,11 @@ def is_causal(backbone: Any) -> bool:
 
     backbone.eval()
     with torch.no_grad():
-        one, two = (
+        before_one, before_two = (
             backbone(input_ids=torch.tensor([[0, second]], device=backbone.device))
             for second in (1, 2)
         )
-    return torch.equal(one.last_hidden_state[:, 0], two.last_hidden_state[:, 0])
+    return torch.equal(before_one.last_hidden_state[:, 0], before_two.last_hidden_state[:, 0])
 
 
 def find_blocks(backbone: Any) -> tuple[tuple[Any, str], nn.ModuleList]:
@@ -130,5 +130,5 @@ def _transformer(model: SentenceTransformer) -> Any:
 
 def _final_norm(transformer: Any) -> nn.Module | None:
     holders = (transformer, getattr(transformer, "decoder", None))
-    found = (getattr(holder, name, None) for holder in holders for name in _FINAL_NORMS)
-    return next((norm for norm in found if norm is not None), None)
+    norms = (getattr(holder, name, None) for holder in holders for name in _FINAL_NORMS)
+    return next((norm for norm in norms if norm is not None), None)

@@ -41,7 +41,7 @@ def reports() -> Iterator[list[Report]]:
     from transformers import PreTrainedModel
 
     own: Any = PreTrainedModel.__dict__["from_pretrained"]
-    found: list[Report] = []
+    load_reports: list[Report] = []
 
     def from_pretrained(cls: Any, *args: Any, **options: Any) -> Any:
         told = options.pop("output_loading_info", False)
@@ -55,13 +55,13 @@ def reports() -> Iterator[list[Report]]:
         mismatched = [name for name, *_ in info["mismatched_keys"]]
         missing = set(info["missing_keys"]) - set(mismatched)
         names = (missing, info["unexpected_keys"], mismatched)
-        found.append(Report(model, *(tuple(sorted(one)) for one in names)))
+        load_reports.append(Report(model, *(tuple(sorted(keys)) for keys in names)))
         return (model, info) if told else model
 
     with _LOCK:
         type.__setattr__(PreTrainedModel, "from_pretrained", classmethod(from_pretrained))
         try:
-            yield found
+            yield load_reports
         finally:
             type.__setattr__(PreTrainedModel, "from_pretrained", own)
 
@@ -89,7 +89,7 @@ def told_by_name(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def refuse_random(folder: Path, found: Sequence[Report], progress: Progress) -> None:
+def refuse_random(folder: Path, load_reports: Sequence[Report], progress: Progress) -> None:
     """Check that all of a model is of its checkpoint, and tell what of that was left out.
 
     A pooler that is missing and that nothing reads is taken off the model, so that no later use
@@ -98,7 +98,7 @@ def refuse_random(folder: Path, found: Sequence[Report], progress: Progress) -> 
     Raises:
         DataError: Weights are missing, or of another shape.
     """
-    for report in found:
+    for report in load_reports:
         missing = _but_for_pooler(report)
         if missing:
             raise DataError(
@@ -129,7 +129,9 @@ def refuse_without_vocabulary(folder: Path, transformers: Collection[Any]) -> No
     bare = without_vocabulary(folder)
     # Those that read bytes or characters have no files.
     needing = [
-        one for one in transformers if getattr(one.tokenizer, "vocab_files_names", None) != {}
+        module
+        for module in transformers
+        if getattr(module.tokenizer, "vocab_files_names", None) != {}
     ]
     if bare is not None and len(needing) == len(transformers):
         raise _no_vocabulary(bare)
@@ -150,16 +152,16 @@ def _no_vocabulary(folder: Path) -> DataError:
 
 def _but_for_pooler(report: Report) -> tuple[str, ...]:
     """Names that are missing, after a pooler that is has been taken off."""
-    others = tuple(name for name in report.missing if not name.startswith("pooler."))
-    if len(others) < len(report.missing) and not others:
+    missing = tuple(name for name in report.missing if not name.startswith("pooler."))
+    if len(missing) < len(report.missing) and not missing:
         report.model.pooler = None
-    return others
+    return missing
 
 
 def _advice(missing: Sequence[str], report: Report) -> str:
     """What may have gone wrong: all names may have something in front that a wrapper put there."""
     for name in report.unexpected:
         prefix = name.removesuffix(missing[0])
-        if prefix not in ("", name) and all(one.startswith(prefix) for one in report.unexpected):
+        if prefix not in ("", name) and all(key.startswith(prefix) for key in report.unexpected):
             return f"all names begin with {prefix!r} there: save the model that the wrapper holds"
     return "download or save it again"

@@ -43,7 +43,7 @@ class Job:
     """A training, as a file tells the processes about it.
 
     Attributes:
-        method: What ``describe`` makes of the method.
+        method: What ``dump_method`` makes of the method.
         seed: Seed of the build.
         profile: Name of the profile.
         device: ``cpu`` or ``cuda``.
@@ -77,7 +77,7 @@ class Job:
         """
         folder = runtime.data.folder
         return cls(
-            method=describe(method),
+            method=dump_method(method),
             seed=seed,
             profile=runtime.profile,
             device=runtime.device,
@@ -158,8 +158,8 @@ def can_share(method: Method) -> bool:
     return method.trains and method.gathers
 
 
-def describe(method: Method) -> dict[str, Any]:
-    """Write down a method so that ``recall`` makes it again in another process."""
+def dump_method(method: Method) -> dict[str, Any]:
+    """Write down a method so that ``restore_method`` makes it again in another process."""
     return {
         "class": [type(method).__module__, type(method).__qualname__],
         "config": method.config.model_dump(mode="json"),
@@ -168,14 +168,14 @@ def describe(method: Method) -> dict[str, Any]:
     }
 
 
-def recall(described: dict[str, Any]) -> Method:
-    """Make the method that ``describe`` has written down."""
+def restore_method(dumped: dict[str, Any]) -> Method:
+    """Make the method that ``dump_method`` has written down."""
     import importlib
 
-    module, name = described["class"]
+    module, name = dumped["class"]
     cls = attrgetter(name)(importlib.import_module(module))
-    config = cls.Config.model_validate(described["config"])
-    method: Method = cls(config, described["checkpoint"], described["profile"])
+    config = cls.Config.model_validate(dumped["config"])
+    method: Method = cls(config, dumped["checkpoint"], dumped["profile"])
     return method
 
 
@@ -203,7 +203,7 @@ def train_in_processes(job: Job, processes: int, progress: Progress) -> NeedsMod
     if not job.need.is_file():
         return None
     need = json.loads(job.need.read_bytes())
-    return NeedsModel(recall(need["method"]), need["seed"])
+    return NeedsModel(restore_method(need["method"]), need["seed"])
 
 
 def _command(job: Job, processes: int) -> list[str]:
@@ -271,7 +271,7 @@ def _failure(job: Job, code: int, log: Path) -> BenchError:
     text = log.read_text(encoding="utf-8", errors="replace")
     ended = [(rank, int(number)) for rank, number in _ENDED.findall(text)]
     # The launcher itself terminates the others once one has failed.
-    killed = [one for one in ended if one[1] != signal.SIGTERM]
+    killed = [(rank, number) for rank, number in ended if number != signal.SIGTERM]
     if not killed and job.error.is_file():
         return _raised(json.loads(job.error.read_bytes()), log)
     if not ended:
@@ -284,12 +284,12 @@ def _failure(job: Job, code: int, log: Path) -> BenchError:
     )
 
 
-def _raised(found: dict[str, str], log: Path) -> BenchError:
+def _raised(failure: dict[str, str], log: Path) -> BenchError:
     """The error of the user that a process has raised, or one that tells of any other."""
-    kind = getattr(errors, found["type"], None)
+    kind = getattr(errors, failure["type"], None)
     if isinstance(kind, type) and issubclass(kind, BenchError):
-        return kind(found["text"])
-    return CellError(f"{found['type']}: {found['text']}; {_GO_ON}; details are in {log}")
+        return kind(failure["text"])
+    return CellError(f"{failure['type']}: {failure['text']}; {_GO_ON}; details are in {log}")
 
 
 def _signal_name(number: int) -> str:

@@ -27,7 +27,7 @@ from bench.data.access import DataAccess
 from bench.method import BuildContext, Built, Method
 from bench.models.access import Models
 from bench.models.build import keep, lacks_model
-from bench.models.processes import Job, NeedsModel, describe, recall
+from bench.models.processes import Job, NeedsModel, dump_method, restore_method
 from bench.models.runtime import Runtime
 
 # The others wait for what the first process does alone, such as an evaluation or an encoding.
@@ -61,7 +61,7 @@ class Reporter:
 
 
 @dataclass(frozen=True)
-class _OwnWork(Cache):
+class _OwnWorkCache(Cache):
     """The cache, with a folder for unfinished work that no other process uses."""
 
     folder: Path
@@ -82,10 +82,10 @@ class SharedModels(Models):
         first = dist.get_rank() == 0
         if not first:
             dist.barrier()
-        found = super().vectors(name, texts)
+        vectors = super().vectors(name, texts)
         if first:
             dist.barrier()
-        return found
+        return vectors
 
     def build(self, method: Method, *, seed: int | None = None) -> Built:
         """Load a model that is there.
@@ -120,7 +120,7 @@ def main(path: Path) -> None:
     try:
         _build(job, reports)
     except NeedsModel as need:
-        content = {"method": describe(need.method), "seed": need.seed}
+        content = {"method": dump_method(need.method), "seed": need.seed}
         write_atomic(job.need, json.dumps(content).encode())
     except BaseException as error:
         traceback.print_exc()
@@ -134,8 +134,8 @@ def _build(job: Job, reports: int) -> None:
     device = _join(job.device)
     first = dist.get_rank() == 0
     progress: Progress = Reporter(reports) if first else Silent()
-    method, workdir = recall(job.method), Path(job.workdir)
-    cache = _OwnWork(Path(job.cache), workdir / f"process-{dist.get_rank()}")
+    method, workdir = restore_method(job.method), Path(job.workdir)
+    cache = _OwnWorkCache(Path(job.cache), workdir / f"process-{dist.get_rank()}")
     folder = Path(job.data) if job.data else None
     data = DataAccess(folder, cache.data, cache.hashes(), offline=job.offline)
     runtime = Runtime(profile=job.profile, device=device, cache=cache, data=data, progress=progress)
@@ -183,10 +183,10 @@ def _end_with_input() -> None:
 def _tell(job: Job, error: BaseException) -> None:
     """Say why the job has failed, unless another process has said so."""
     text = first_line(error) if isinstance(error, Exception) else type(error).__name__
-    found = {"type": type(error).__name__, "text": text}
+    failure = {"type": type(error).__name__, "text": text}
     if full := out_of_room(error):
-        found = {"type": CellError.__name__, "text": full}
-    content = json.dumps(found)
+        failure = {"type": CellError.__name__, "text": full}
+    content = json.dumps(failure)
     partial = job.error.with_suffix(f".{os.getpid()}")
     partial.write_text(content, encoding="utf-8")
     try:

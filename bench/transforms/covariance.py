@@ -14,12 +14,12 @@ import numpy as np
 from bench.core.errors import CellError
 from bench.encoding.maps import Affine, Fitted, Floats
 
-Kind = Literal["pca", "zca", "pca-cor", "zca-cor", "cholesky"]
+WhiteningKind = Literal["pca", "zca", "pca-cor", "zca-cor", "cholesky"]
 # Eigenvalues below this share of the largest are rounding: vectors are kept in float32.
 RTOL = 1e-10
 
 
-def fit_whitening(vectors: Floats, *, kind: Kind, dim: int | None, ridge: float) -> Fitted:
+def fit_whitening(vectors: Floats, *, kind: WhiteningKind, dim: int | None, ridge: float) -> Fitted:
     """Fit a whitening: mapped, these vectors have the identity as their covariance.
 
     ``pca`` is W = Λ^-1/2 Uᵀ, ``zca`` U Λ^-1/2 Uᵀ, ``pca-cor`` Θ^-1/2 Gᵀ V^-1/2, ``zca-cor``

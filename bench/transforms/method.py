@@ -15,7 +15,7 @@ from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput, fingerprints
 from bench.data.corpora import NamedCorpus
-from bench.encoding.maps import Affine, Fitted, Floats, Link, Mapped, Source
+from bench.encoding.maps import Affine, FitSource, Fitted, Floats, Link, Mapped
 from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess, named_method
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Transform(Method):
         """The map, or how it is fitted."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> FitSource:
         """What the map is fitted on."""
         return "known"
 
@@ -169,7 +169,7 @@ class Transform(Method):
         return mapped if mapped.rest else replace(mapped, model=_as_model(mapped))
 
 
-def _fitted_to_tasks(method: Method | None) -> Source | None:
+def _fitted_to_tasks(method: Method | None) -> FitSource | None:
     """What the maps of a method and of those it wraps are fitted on in each task, if any are."""
     while isinstance(method, Transform) and method.wraps is not None:
         if method.source in ("train", "test"):

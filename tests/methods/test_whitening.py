@@ -23,10 +23,10 @@ from bench.records.files import find_records, read_record
 from bench.tasks.probes import protocols
 from bench.tasks.probes.mapped import MappedProbe
 from bench.transforms import covariance
-from bench.transforms.covariance import Kind, fit_whitening
+from bench.transforms.covariance import WhiteningKind, fit_whitening
 from tests.support.suites import Bench
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[WhiteningKind, ...] = get_args(WhiteningKind)
 
 
 # What is fitted on what: every text has a vector of its own, so that a vector tells its text.

@@ -25,7 +25,7 @@ from bench.method import BuildContext
 from bench.methods.codiemb import CoDiEmb
 from bench.methods.sct import SCT
 from bench.methods.simcse import SimCSE
-from bench.models.processes import can_share, check_processes, describe, recall
+from bench.models.processes import can_share, check_processes, dump_method, restore_method
 from bench.training import trainer
 from bench.training.batches import EpochSampler, GivenBatches
 from bench.training.ranks import check_shares, is_first
@@ -246,7 +246,7 @@ def test_the_smallest_batch_is_the_last_one_if_the_training_gets_there(
 
 def test_a_method_is_made_anew_with_its_settings() -> None:
     method = SimCSE(SimCSE.Config(lr=0.5, head=False), None, "smoke")
-    again = recall(json.loads(json.dumps(describe(method))))
+    again = restore_method(json.loads(json.dumps(dump_method(method))))
     assert type(again) is SimCSE
     assert (again.config, again.checkpoint, again.profile) == (method.config, None, "smoke")
 

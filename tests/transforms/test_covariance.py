@@ -15,19 +15,19 @@ from bench.encoding.maps import Floats
 from bench.method import resolve
 from bench.methods import whitening
 from bench.metrics.isotropy import isoscore
-from bench.transforms.covariance import Kind, fit_whitening
+from bench.transforms.covariance import WhiteningKind, fit_whitening
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[WhiteningKind, ...] = get_args(WhiteningKind)
 COR = ("pca-cor", "zca-cor")
 D = 6
 
 
-def fit(vectors: Floats, kind: Kind, dim: int | None = None, ridge: float = 0.0) -> Floats:
+def fit(vectors: Floats, kind: WhiteningKind, dim: int | None = None, ridge: float = 0.0) -> Floats:
     """Matrix of a whitening, (d, k)."""
     return fit_whitening(vectors, kind=kind, dim=dim, ridge=ridge).affine.matrix
 
 
-def whiten(vectors: Floats, kind: Kind, dim: int | None = None) -> Floats:
+def whiten(vectors: Floats, kind: WhiteningKind, dim: int | None = None) -> Floats:
     return fit_whitening(vectors, kind=kind, dim=dim, ridge=0.0).affine(vectors)
 
 
@@ -51,7 +51,7 @@ many = settings(max_examples=10, deadline=None)
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=seeds)
 @many
-def test_the_covariance_is_the_identity(kind: Kind, seed: int) -> None:
+def test_the_covariance_is_the_identity(kind: WhiteningKind, seed: int) -> None:
     z = whiten(sample(seed), kind)
     assert np.abs(np.cov(z.T) - np.eye(D)).max() < 1e-6
     assert np.abs(z.mean(axis=0)).max() < 1e-7
@@ -98,7 +98,7 @@ def test_all_kinds_differ_by_a_rotation(seed: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=seeds)
 @many
-def test_inverse_and_again(kind: Kind, seed: int) -> None:
+def test_inverse_and_again(kind: WhiteningKind, seed: int) -> None:
     x = sample(seed)
     matrix, z = fit(x, kind), whiten(x, kind)
     back = z @ np.linalg.pinv(matrix) + x.mean(axis=0)
@@ -112,7 +112,7 @@ def test_inverse_and_again(kind: Kind, seed: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=seeds, scale=st.floats(0.1, 10))
 @many
-def test_shift_and_scale(kind: Kind, seed: int, scale: float) -> None:
+def test_shift_and_scale(kind: WhiteningKind, seed: int, scale: float) -> None:
     x = sample(seed)
     z = whiten(x, kind)
     np.testing.assert_allclose(whiten(scale * x + 3, kind), z, atol=1e-6)
@@ -125,7 +125,7 @@ def test_shift_and_scale(kind: Kind, seed: int, scale: float) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "cholesky"])
-def test_directions_without_variance_are_dropped(kind: Kind) -> None:
+def test_directions_without_variance_are_dropped(kind: WhiteningKind) -> None:
     x = np.random.default_rng(0).standard_normal((20, 32))
     found = fit_whitening(x, kind=kind, dim=None, ridge=0.0)
     z = found.affine(x)
@@ -163,7 +163,7 @@ def test_it_is_the_whitening_of_scikit_learn() -> None:
 
 
 @pytest.mark.parametrize("kind", COR)
-def test_a_constant_column_counts_as_one_of_deviation_one(kind: Kind) -> None:
+def test_a_constant_column_counts_as_one_of_deviation_one(kind: WhiteningKind) -> None:
     x = sample(0)
     x[:, 2] = 0.1
     rest = np.delete(x, 2, axis=1)
