@@ -1,4 +1,4 @@
-"""Conan-embedding: hard negatives mined anew during training, two tasks in every step."""
+"""Conan-embedding: hard negatives mined again during training, two tasks in every step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small decoder trained from nothing on local text, where no published one is at hand."""
+"""A small decoder trained from nothing on local text, where no published one is available."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class DefSent(TrainedMethod):
     class Config(TrainedConfig):
         """Settings; the defaults are those of the authors' code for BERT-base and mean pooling.
 
-        Three things differ from that code: its Oxford definitions are not at hand; after the
+        Three points differ from that code: its Oxford definitions are not available; after the
         warm-up of a tenth of the steps the learning rate falls linearly to zero, where theirs
         stays as it is; and definitions are shuffled, where theirs keep the order of the file.
 

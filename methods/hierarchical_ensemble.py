@@ -100,7 +100,7 @@ class HierarchicalEnsemble(Method):
         """Identify all models, and the word net of synonyms.
 
         Raises:
-            UsageError: There is a checkpoint; the method learns on each task anew.
+            UsageError: There is a checkpoint; the method learns on each task separately.
         """
         if self.checkpoint is not None:
             own = MethodSpec(self.info.name, None, (("models", f"({self.checkpoint})"),))

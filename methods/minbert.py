@@ -1,7 +1,7 @@
 """minBERT: one encoder with heads for sentiment, paraphrase and similarity.
 
 The baselines of the 2-Tier SimCSE report, and its transfer of SimCSE encoders to the other tasks.
-The full text of the report was not at hand: the heads, the sampling of several tasks and the
+The full text of the report was not available: the heads, the sampling of several tasks and the
 dropout schemes are a reading of our own, see ``bench.methods.losses.task_heads``.
 """
 

@@ -46,7 +46,7 @@ class SCT(CorpusMethod):
 
         Attributes:
             views: ``pairs`` of the corpus (the paper: two back-translations), the same sentence
-                under two ``dropout`` masks, with 15% of its tokens guessed anew (``mlm15``), or
+                under two ``dropout`` masks, with 15% of its tokens guessed (``mlm15``), or
                 with one word replaced by a synonym (``synonym1``).
             mlm: Masked language model of the views ``mlm15``.
             queue_size: Rows of each queue; at most a quarter of ``sentences``.

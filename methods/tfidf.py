@@ -57,7 +57,7 @@ class TfidfEncoder:
         try:
             model.fit([" ".join(row) for row in train.texts], numbers)
         except ValueError as error:
-            raise CellError(f"tfidf cannot learn these rows: {error}") from error
+            raise CellError(f"tfidf cannot learn from these rows: {error}") from error
         values = model.predict_proba([" ".join(row) for row in question.texts])
         return Answer.most_probable(Probabilities(labels, values))
 

@@ -113,7 +113,9 @@ class ThreePhase(ClassifierMethod):
             if self.min_ratio > self.max_ratio:
                 raise ValueError("min_ratio is above max_ratio, so that nothing would be corrected")
             if self.keep_encoder and self.phases == "dae+ft":
-                raise ValueError("keep_encoder keeps what pairs have trained; dae+ft has no pairs")
+                raise ValueError(
+                    "keep_encoder keeps what pairs have trained, but phases=dae+ft has no pairs"
+                )
             return self
 
         @property

@@ -129,7 +129,7 @@ class TokenPrepending(Method):
 
         Raises:
             DataError: There is no such model.
-            UsageError: It is no decoder, has fewer layers than the settings name, or cannot be
+            UsageError: It is not a decoder, has fewer layers than the settings name, or cannot be
                 quantised here.
         """
         from bench.methods.parts.prepending import PrependingEncoder, refuse_others
@@ -142,7 +142,7 @@ class TokenPrepending(Method):
             first: Any = ctx.models.load(source)[0]
             backbone, tokenizer = getattr(first, "auto_model", None), first.tokenizer
             if backbone is None:
-                raise UsageError(f"{_NAME}: {source} is a {type(first).__name__}, no decoder")
+                raise UsageError(f"{_NAME}: {source} is a {type(first).__name__}, not a decoder")
             # Published weights are often of half precision, in which Gemma overflows.
             backbone = backbone.float()
         refuse_others(backbone, source)

@@ -34,7 +34,7 @@ class Truncate(Transform):
         """Settings.
 
         Attributes:
-            layers: Layers that stay, or None for all. With fewer of them texts are encoded anew.
+            layers: Layers that stay, or None for all. With fewer of them texts are encoded again.
         """
 
         layers: int | None = Field(None, gt=0)
@@ -54,7 +54,8 @@ class Truncate(Transform):
         """Cut the vectors, or the model.
 
         Raises:
-            UsageError: There are fewer layers or dimensions, or what has layers is no transformer.
+            UsageError: There are fewer layers or dimensions, or what is to be cut to layers
+                is not a transformer.
         """
         if self.config.layers is None:
             return super().build(ctx)

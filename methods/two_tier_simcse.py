@@ -1,6 +1,6 @@
 """2-Tier SimCSE: unsupervised SimCSE, then supervised SimCSE from the encoder that it left.
 
-The full text of the paper was not at hand; a summary by others gives the two tiers, the names of
+The full text of the paper was not available; a summary by others gives the two tiers, the names of
 the dropout schemes and the scores. What else is here is a reading of our own.
 """
 
@@ -45,8 +45,8 @@ class TwoTierSimCSE(CorpusMethod):
 
         Attributes:
             tier: ``1`` is unsupervised, ``2`` supervised, ``both`` one after the other.
-            dropout: ``standard`` is what the base has; ``curriculum`` raises it from ``p_min`` in
-                each tier anew; ``adaptive`` adds a gate with weights of its own behind the pooling.
+            dropout: ``standard`` is what the base has; ``curriculum`` raises it from ``p_min``,
+                in each tier; ``adaptive`` adds a gate with weights of its own behind the pooling.
             p_min: Probability that the curriculum starts with.
             pooling: Pooling in training and at inference; ``pooler`` is the base's own.
             temperature: Temperature of the softmax.

@@ -62,7 +62,7 @@ class Whitening(Transform):
         def _columns_are_ordered(self) -> Whitening.Config:
             if self.dim is not None and not self.kind.startswith("pca"):
                 raise ValueError(
-                    f"the columns of kind={self.kind} are in no order to cut them by; "
+                    f"the columns of kind={self.kind} have no order to cut them by; "
                     "dim goes with kind=pca or pca-cor"
                 )
             return self

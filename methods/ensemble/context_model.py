@@ -1,8 +1,8 @@
 """A transformer that looks at retrieved texts, and what refines and pools its tokens.
 
-After Liu, Zhang and Gao (arXiv 2501.15876), eq. 1 to 5, of which a summary by others was at hand.
+After Liu, Zhang and Gao (arXiv 2501.15876), eq. 1 to 5, of which a summary by others was available.
 It names cross-attention, "convolution for n-gram dependencies" and "attention aggregation"; their
-shapes, what stands for a retrieved text, and the number of heads are our own reading.
+shapes, what represents a retrieved text, and the number of heads are our own reading.
 """
 
 from __future__ import annotations

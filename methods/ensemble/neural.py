@@ -98,7 +98,7 @@ class NeuralMember:
 
         Raises:
             CellError: The loss became NaN or infinite.
-            UsageError: The base is no transformer.
+            UsageError: The base is not a transformer.
         """
         quiet_libraries()
         keep_freed_memory()

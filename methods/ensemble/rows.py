@@ -68,7 +68,7 @@ class EnsembleRows:
         if len(set(labels)) < 2:
             raise CellError("all gold rows have the same label; there is nothing to learn")
         if len(labels) < config.folds * INNER_FOLDS:
-            raise CellError(f"{len(labels)} gold rows do not suffice for folds={config.folds}")
+            raise CellError(f"{len(labels)} gold rows are too few for folds={config.folds}")
         if scores and config.loss == "ce":
             raise CellError("loss=ce is for classes, and this task has scores; use loss=mse")
         if scores and config.ensemble == "logistic":

@@ -44,8 +44,8 @@ _OF_MEMBERS = (
 class EnsembleConfig(MethodConfig):
     """Settings; the defaults are the paper's, and where it says nothing those of a public solution.
 
-    The paper (arXiv 2501.15876) was at hand as a summary by others only. Its steps are those of
-    the winning entry of the CommonLit prize, whose settings stand in for what the summary leaves
+    The paper (arXiv 2501.15876) was available only as a summary by others. Its steps are those of
+    the winning entry of the CommonLit prize, whose settings fill in what the summary leaves
     open; that the paper used the same is not known. Tolerances of single gold labels, which that
     data has, no task here has: the filter takes one tolerance for all.
 
@@ -135,11 +135,11 @@ class EnsembleConfig(MethodConfig):
     @model_validator(mode="after")
     def _fits(self) -> EnsembleConfig:
         if not self.models or len(set(self.models)) != len(self.models):
-            raise ValueError("models: name one at least, and none twice")
+            raise ValueError("models: name at least one, and none twice")
         if taken := [name for name in self.models if name in RESERVED]:
             raise ValueError(f"models: {taken[0]} names a part of the report; write ./{taken[0]}")
         if len(set(self.augment)) != len(self.augment):
-            raise ValueError("augment: name no arm twice")
+            raise ValueError("augment: name each arm once")
         if len(self.translators) not in (0, 2):
             raise ValueError("translators: name two models, there and back")
         return self

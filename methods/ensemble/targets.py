@@ -53,7 +53,7 @@ class Targets:
 
 
 def find_targets(labels: Sequence[Label]) -> Targets:
-    """Tell what is predicted: scores where all labels are floats, else classes."""
+    """Decide what is predicted: scores where all labels are floats, else classes."""
     if all(isinstance(label, float) for label in labels):
         return Targets(())
     return Targets(tuple(sorted(set(labels), key=_key)))

@@ -1,4 +1,4 @@
-"""Denoising: a text is to be told again from the vector of what was left of it (TSDAE).
+"""Denoising: a text is to be rebuilt from the vector of what was left of it (TSDAE).
 
 The loss is sentence-transformers' own, the noise is drawn here.
 """

@@ -2,7 +2,7 @@
 
 Sources: Kusupati et al., 2022 (arXiv 2205.13147); Li et al., 2024 (arXiv 2402.14776, whose first
 and third version are 2D Matryoshka and whose second is Espresso); the losses of
-sentence-transformers, from which the first 2D one here is told apart below.
+sentence-transformers, from which the first 2D one here is distinguished below.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Matryoshka2dLoss(MatryoshkaLoss):
 
     With M the sum over prefixes, S some of the layers 1 to L - 1, and ω a weight of the layer:
     M(e_L) + Σ_{l∈S} [ω_l M(e_l) / |S| + T KL(softmax(e_L/T) ‖ softmax(e_l/T))]. Prefixes are drawn
-    anew for each M; the divergence is of whole vectors.
+    again for each M; the divergence is of whole vectors.
 
     The library's class counts the embedding output as a layer since 5.2.0, which this one leaves
     out. ``linear`` with ``detached=False`` is the library up to 5.1.2, which the reproduction

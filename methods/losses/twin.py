@@ -39,7 +39,7 @@ def partners(rows: int) -> Tensor:
         ValueError: The number of rows is odd.
     """
     if rows % 2:
-        raise ValueError(f"{rows} rows are no pairs")
+        raise ValueError(f"{rows} rows are not pairs")
     return torch.arange(rows) ^ 1
 
 

@@ -104,7 +104,7 @@ def full_rows(ids: Sequence[int], length: int) -> list[list[int]]:
     rows = [list(ids[end - length : end]) for end in range(length, len(ids) + 1, length)]
     if not rows:
         raise DataError(
-            f"the corpus has {len(ids)} tokens, less than the {length} of one row; name more text"
+            f"the corpus has {len(ids)} tokens, fewer than the {length} of one row; name more text"
         )
     return rows
 

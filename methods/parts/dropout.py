@@ -188,7 +188,7 @@ def freeze_adaptive(model: SentenceTransformer) -> None:
     """
     gate = model[-1]
     if not isinstance(gate, AdaptiveDropout):
-        raise TypeError(f"the last module is a {type(gate).__name__}, no AdaptiveDropout")
+        raise TypeError(f"the last module is a {type(gate).__name__}, not an AdaptiveDropout")
     weight, bias = gate.linear.weight.detach(), gate.linear.bias.detach()
     unit = torch.eye(gate.width).to(weight)
     # A gated linear unit multiplies the first half of its input by the sigmoid of the second.

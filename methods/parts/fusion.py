@@ -1,7 +1,7 @@
 """Several checkpoints of one start, merged into one: soups and delta-guided fusion.
 
 Model Soups: Wortsman et al., ICML 2022, arXiv 2203.05482. Fusion guided by how far each parameter
-has moved: CoDiEmb, arXiv 2508.11442, whose formula was not at hand; the rule here is our own.
+has moved: CoDiEmb, arXiv 2508.11442, whose formula was not available; the rule here is our own.
 Tensors of whole numbers, such as positions, are not merged but those of the first checkpoint.
 """
 
@@ -70,7 +70,7 @@ def kept_checkpoints(folder: Path) -> list[State]:
     """
     paths = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: int(path.stem))
     if not paths:
-        raise DataError(f"{folder} has no checkpoints to merge; delete the model, to train it anew")
+        raise DataError(f"{folder} has no checkpoints to merge; delete the model to train it again")
     return [safetensors.torch.load_file(path) for path in paths]
 
 

@@ -92,7 +92,7 @@ def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
     fewest = int((ranked != ABSENT).sum(axis=1).min())
     if fewest < SKIPPED:
         raise DataError(
-            f"a query has {fewest} candidates for hard negatives, {SKIPPED} are needed; "
+            f"a query has {fewest} candidates for hard negatives, but {SKIPPED} are needed; "
             "raise limit, or name more sets in retrieval"
         )
     owners = [number for number, query in enumerate(queries) for _ in query.positives]

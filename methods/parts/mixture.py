@@ -100,7 +100,7 @@ class Mixture:
 
 
 def _drawn(texts: Texts, count: int, generator: np.random.Generator) -> Iterator[str]:
-    """Draw from texts, which are repeated until they suffice; empty ones where there are none."""
+    """Draw from texts, which are repeated as needed; empty ones where there are none."""
     if not texts:
         return iter([""] * count)
     repeated = texts * math.ceil(count / len(texts))

@@ -76,7 +76,7 @@ def refuse_others(backbone: Any, name: str) -> None:
     kind = type(backbone).__name__
     if backbone.config.is_encoder_decoder or not is_causal(backbone):
         raise UsageError(
-            f"token-prepending: {name} is a {kind}, which is no decoder; its tokens attend to "
+            f"token-prepending: {name} is a {kind}, which is not a decoder; its tokens attend to "
             "later ones anyway; name a causal language model such as Llama or GPT-2"
         )
     find_blocks(backbone)

@@ -89,7 +89,7 @@ def towers(twin: SentenceTransformer) -> tuple[SentenceTransformer, SentenceTran
 
 
 class TwinPass:
-    """Runs a twin and tells what its towers make on the way, cross-attention included.
+    """Runs a twin and returns what its towers make on the way, cross-attention included.
 
     Only the last layers attend across: the main path stays as it is, so that what earlier layers
     would attend to could change nothing.
@@ -99,7 +99,7 @@ class TwinPass:
         cross_attention: Whether to compute it.
 
     Raises:
-        TypeError: The model is no twin.
+        TypeError: The model is not a twin.
         UsageError: A tower is not of the BERT family.
     """
 
@@ -200,7 +200,7 @@ def _parts(twin: SentenceTransformer) -> _Parts:
             Dense(),
         ]:
             return _Parts((first, second), pooling)
-    raise TypeError("the model is no twin")
+    raise TypeError("the model is not a twin")
 
 
 def _refuse_misfits(first: SentenceTransformer, second: SentenceTransformer) -> None:
@@ -229,7 +229,7 @@ def _last_layer(transformer: Any) -> Any:
     )
     if layers is None or not alike:
         kind = type(transformer if model is None else model).__name__
-        raise UsageError(f"a twin takes bases of the BERT family, and {kind} is none of it")
+        raise UsageError(f"a twin takes bases of the BERT family, but {kind} is not in it")
     return layers[-1]
 
 

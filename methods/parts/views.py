@@ -1,4 +1,4 @@
-"""Second views of a sentence where no paraphrases are at hand (SCT paper, ablation of views).
+"""Second views of a sentence where no paraphrases are available (SCT paper, ablation of views).
 
 Each maker gives one list of views for a list of sentences, in order. Two calls with different
 seeds give the two views of a pair.

@@ -157,7 +157,7 @@ def test_tfidf_labels_and_says_what_it_cannot(tmp_path: Path) -> None:
     for rows, labels, message in (
         (texts, [1.0, 2.5, 3.0, 1.0], "the labels are scores"),
         (texts, ["a"] * 4, "all 4 training rows have the label 'a'"),
-        ([("",)] * 4, ["a", "a", "b", "b"], "tfidf cannot learn these rows: empty vocabulary"),
+        ([("",)] * 4, ["a", "a", "b", "b"], "tfidf cannot learn from these rows: empty vocabulary"),
     ):
         with pytest.raises(CellError, match=message):
             asked(tfidf, texts, LabelledTexts(rows, labels))

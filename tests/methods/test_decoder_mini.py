@@ -113,7 +113,7 @@ def test_rows_are_joined_sentences() -> None:
     assert ids[-1] == last
     assert tokenizer.decode(ids, skip_special_tokens=True) == "abc"
     assert causal.full_rows(range(7), 3) == [[0, 1, 2], [3, 4, 5]]
-    with pytest.raises(DataError, match="has 2 tokens, less than the 3 of one row"):
+    with pytest.raises(DataError, match="has 2 tokens, fewer than the 3 of one row"):
         causal.full_rows([0, 1], 3)
 
 
@@ -170,7 +170,7 @@ def test_settings_that_do_not_fit(corpus: Path) -> None:
     with pytest.raises(UsageError, match="multiple of twice the heads, 8"):
         train(corpus, hidden=12, heads=4)
     corpus.write_text("one\ntwo\nthree\n")
-    with pytest.raises(DataError, match="less than the 32 of one row; name more text"):
+    with pytest.raises(DataError, match="fewer than the 32 of one row; name more text"):
         train(corpus)
 
 

@@ -127,7 +127,7 @@ def test_checkpoints_are_decoders_too(folders: Callable[[str], Path]) -> None:
 
 
 def test_models_that_are_no_decoders(tmp_path: Path, folders: Callable[[str], Path]) -> None:
-    with pytest.raises(UsageError, match="is a BertModel, which is no decoder"):
+    with pytest.raises(UsageError, match="is a BertModel, which is not a decoder"):
         encoder(tiny_bert(tmp_path / "bert"))
     with pytest.raises(UsageError, match="'random' is not a transformer"):
         encoder("random")
@@ -136,7 +136,7 @@ def test_models_that_are_no_decoders(tmp_path: Path, folders: Callable[[str], Pa
         transformers.T5Config(vocab_size=99, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
     ).save_pretrained(both)
     transformers.AutoTokenizer.from_pretrained(folders("gpt2")).save_pretrained(both)
-    with pytest.raises(UsageError, match="T5EncoderModel, which is no decoder"):
+    with pytest.raises(UsageError, match="T5EncoderModel, which is not a decoder"):
         encoder(both)
 
 

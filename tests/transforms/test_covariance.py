@@ -197,5 +197,5 @@ def test_a_ridge_is_a_share_of_the_mean_variance() -> None:
 
 def test_dim_goes_with_ordered_columns() -> None:
     spec = parse_method_spec("whitening[dim=3,kind=zca]")
-    with pytest.raises(UsageError, match=r"kind=zca are in no order .* dim goes with kind=pca"):
+    with pytest.raises(UsageError, match=r"kind=zca have no order .* dim goes with kind=pca"):
         resolve(whitening.Whitening, spec, "local")

@@ -93,8 +93,8 @@ def test_a_single_model_and_any_way_to_combine(base: Path, fits: list[list[Item]
         ({"loss": "ce"}, "loss=ce is for classes"),
         ({"ensemble": "logistic"}, "ensemble=logistic is for classes"),
         ({"filter": "agree"}, "filter=agree is for classes"),
-        ({"folds": 11}, "20 gold rows do not suffice for folds=11"),
-        ({"gold": 3}, "3 gold rows do not suffice for folds=2"),
+        ({"folds": 11}, "20 gold rows are too few for folds=11"),
+        ({"gold": 3}, "3 gold rows are too few for folds=2"),
     ],
 )
 def test_settings_that_do_not_fit_scores(base: Path, options: Any, message: str) -> None:
@@ -113,7 +113,7 @@ def test_rows_of_one_label(base: Path) -> None:
     [
         ("hierarchical-ensemble@some/model", UsageError, r"write hierarchical-ensemble\[models="),
         ("hierarchical-ensemble[models=(a,a)]", UsageError, "none twice"),
-        ("hierarchical-ensemble[models=()]", UsageError, "name one at least"),
+        ("hierarchical-ensemble[models=()]", UsageError, "name at least one"),
         ("hierarchical-ensemble[models=(mean,tfidf)]", UsageError, r"write \./mean"),
         ("hierarchical-ensemble[translators=one]", UsageError, "there and back"),
         ("hierarchical-ensemble[augment=(syn,xyz)]", UsageError, "augment"),

@@ -41,7 +41,7 @@ def test_partners_are_mutual_and_never_masked() -> None:
     first, second = rows(0, 3), rows(1, 3)
     mixed = interleave(first, second)
     torch.testing.assert_close(mixed[partners(6)], interleave(second, first))
-    with pytest.raises(ValueError, match="3 rows are no pairs"):
+    with pytest.raises(ValueError, match="3 rows are not pairs"):
         partners(3)
 
 

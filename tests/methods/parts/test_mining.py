@@ -284,7 +284,9 @@ def test_known_answers_are_told_apart() -> None:
 
 
 def test_too_few_texts() -> None:
-    with pytest.raises(DataError, match=r"9 candidates .*, 10 are needed; raise limit, or name"):
+    with pytest.raises(
+        DataError, match=r"9 candidates .*, but 10 are needed; raise limit, or name"
+    ):
         mine(queries(2, 4), vectors)
     with pytest.raises(DataError, match="no queries to train on; name a set"):
         mine([], vectors)

@@ -106,10 +106,10 @@ def test_towers_that_do_not_fit(tmp_path: Path) -> None:
         join_towers(first, tower(tmp_path, "cls", 1, hidden=32))
     with pytest.raises(ValueError, match="the same pooling"):
         join_towers(first, tower(tmp_path, "mean", 2))
-    with pytest.raises(TypeError, match="no twin"):
+    with pytest.raises(TypeError, match="not a twin"):
         towers(first)
     decoder = Transformer(str(tiny_decoder(tmp_path / "gpt2", "gpt2")))
-    with pytest.raises(UsageError, match="GPT2Model is none of it"):
+    with pytest.raises(UsageError, match="GPT2Model is not in it"):
         join_towers(first, SentenceTransformer(modules=[decoder, Pooling(16, "cls")], device="cpu"))
     second.tokenizer.add_tokens(["kettle"])
     with pytest.raises(UsageError, match="different vocabularies"):
@@ -192,7 +192,7 @@ def test_what_goes_across_is_the_input_of_the_last_layers(tmp_path: Path) -> Non
 
 def test_folders_of_other_models_are_no_twins(tmp_path: Path) -> None:
     plain = tiny_sentence_transformer(tmp_path / "tiny")
-    with pytest.raises(TypeError, match="no twin"):
+    with pytest.raises(TypeError, match="not a twin"):
         TwinPass(plain, cross_attention=False)
     twin = join_towers(*pair(tmp_path, "mean"))
     twin.save_pretrained(str(tmp_path / "saved"))
