@@ -57,8 +57,9 @@ class CoDiEmb(TrainedMethod):
         """Settings; the defaults are those of the authors' scripts for E5-large-instruct.
 
         The authors put an instruction before queries, and before both texts of a pair; here there
-        is none, as these encoders were trained without. Their sets are Chinese, those here English. The formula of their fusion was not available: ``delta`` is a rule of our own,
-        and it merges checkpoints of one training where theirs come from several.
+        is none, as these encoders were trained without. Their sets are Chinese, those here English.
+        The formula of their fusion was not available: ``delta`` is a rule of our own, and it
+        merges checkpoints of one training where theirs come from several.
 
         Attributes:
             pooling: Pooling of the base.
@@ -161,16 +162,16 @@ class CoDiEmb(TrainedMethod):
 
     def reads(self) -> Mapping[str, BuildInput]:
         """Those of every training, with pairs and queries; or what a fusion chooses by."""
-        found = dict(super().reads())
+        build_inputs = dict(super().reads())
         if self._merges:
             if self.config.fusion == "greedy":
-                found["dev"] = SplitInput(DEV)
+                build_inputs["dev"] = SplitInput(DEV)
         elif self.trains:
             if self._learns_sts:
-                found["graded"] = self._graded
+                build_inputs["graded"] = self._graded
             if self._learns_retrieval:
-                found["retrieval"] = self._retrieval
-        return found
+                build_inputs["retrieval"] = self._retrieval
+        return build_inputs
 
     @property
     def _graded(self) -> GradedPairs:
@@ -183,10 +184,10 @@ class CoDiEmb(TrainedMethod):
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of what is read, and of the training that a fusion merges."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self._merges:
-            found["trained"] = models.fingerprint(self._trained)
-        return found
+            inputs["trained"] = models.fingerprint(self._trained)
+        return inputs
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -263,14 +264,16 @@ class CoDiEmb(TrainedMethod):
         queries, pairs = self._queries(ctx.data), self._pairs(ctx.data)
         if config.naive:
             joined = [*chain.from_iterable(queries.values())]
-            joined += [Query(one, (two,), ()) for found in pairs for one, two in found.pairs]
+            joined += [
+                Query(text, (positive,), ()) for graded in pairs for text, positive in graded.pairs
+            ]
             queries, pairs = {"all sets": joined}, []
         mixture = Mixture(config.positives, config.negatives)
         for graded in pairs:
             mixture.add_pairs(graded, config.sts_batch_size)
-        for name, found in queries.items():
+        for name, retrieval in queries.items():
             mixture.add_queries(
-                name, found, config.batch_size, epochs=math.ceil(config.epochs), seed=ctx.seed
+                name, retrieval, config.batch_size, epochs=math.ceil(config.epochs), seed=ctx.seed
             )
         return mixture
 

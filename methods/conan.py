@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from bench.methods.parts.mining import Candidates, HardNegatives
+    from bench.methods.parts.mining import HardNegatives, NegativeCandidates
     from bench.training.batches import Batches
     from bench.training.trainer import TrainSettings
 
@@ -132,18 +132,18 @@ class Conan(TrainedMethod):
 
     def reads(self) -> Mapping[str, BuildInput]:
         """Those of every training, and the rows of both tasks."""
-        found = dict(super().reads())
+        build_inputs = dict(super().reads())
         if self.trains:
-            found["retrieval"] = self._queries
-            found["graded"] = GradedPairs()
-        return found
+            build_inputs["retrieval"] = self._queries
+            build_inputs["graded"] = GradedPairs()
+        return build_inputs
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of what is read, and of the model of the first stage."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.trains:
-            found["stage1"] = models.fingerprint(self._tuned)
-        return found
+            inputs["stage1"] = models.fingerprint(self._tuned)
+        return inputs
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -233,7 +233,7 @@ class Conan(TrainedMethod):
     def _queries(self) -> Queries:
         return Queries(self.config.retrieval, self.config.limit)
 
-    def _hard_negatives(self, mined: Candidates, ctx: BuildContext) -> HardNegatives:
+    def _hard_negatives(self, mined: NegativeCandidates, ctx: BuildContext) -> HardNegatives:
         from bench.methods.parts.mining import CheckLog, HardNegatives, Rule
 
         config = self.config
@@ -265,15 +265,15 @@ def task_batches(
     """
     size, graded_size = sizes
     order = chance.sample(range(retrieval), retrieval)
-    first = [order[start : start + size] for start in range(0, retrieval, size)]
-    passes = math.ceil(len(first) * graded_size / graded)
+    of_retrieval = [order[start : start + size] for start in range(0, retrieval, size)]
+    passes = math.ceil(len(of_retrieval) * graded_size / graded)
     drawn = [
         retrieval + number for _ in range(passes) for number in chance.sample(range(graded), graded)
     ]
-    second = [drawn[i * graded_size : (i + 1) * graded_size] for i in range(len(first))]
+    of_graded = [drawn[i * graded_size : (i + 1) * graded_size] for i in range(len(of_retrieval))]
     if balance:
-        return [[*one, *other] for one, other in zip(first, second, strict=True)]
-    alone = [*first, *second]
+        return [[*queries, *pairs] for queries, pairs in zip(of_retrieval, of_graded, strict=True)]
+    alone = [*of_retrieval, *of_graded]
     chance.shuffle(alone)
     return alone
 

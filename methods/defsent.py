@@ -94,10 +94,10 @@ class DefSent(TrainedMethod):
 
         Which of them are learnt from, those of words of one token, only a tokenizer can tell.
         """
-        found = dict(super().reads())
+        build_inputs = dict(super().reads())
         if self.trains:
-            found["definitions"] = Definitions(self.config.data, part="train")
-        return found
+            build_inputs["definitions"] = Definitions(self.config.data, part="train")
+        return build_inputs
 
     def examples(self, part: str, ctx: BuildContext) -> list[tuple[str, int]]:
         """Definitions of the words of a part, each with the token of its word."""
@@ -166,10 +166,10 @@ class DefSent(TrainedMethod):
         logits = self._logits(model, ctx)
         # Synonyms share definitions, so that those of a new word need not be new.
         seen = {text for text, _ in self._trained(ctx)}
-        found = {}
+        measures = {}
         for part in HELD_OUT:
             new = [(text, token) for text, token in self.examples(part, ctx) if text not in seen]
             if new:
-                found[part] = def_to_word(model, logits, *zip(*new, strict=True))
-        content = json.dumps(found, indent=2).encode()
+                measures[part] = def_to_word(model, logits, *zip(*new, strict=True))
+        content = json.dumps(measures, indent=2).encode()
         write_atomic(ctx.extra / MEASURES, content)

@@ -123,20 +123,20 @@ class DefSentPlus(TrainedMethod):
 
     def reads(self) -> Mapping[str, BuildInput]:
         """Those of every training, and the definitions."""
-        found = dict(super().reads())
+        build_inputs = dict(super().reads())
         if self.trains:
-            found["definitions"] = self._definitions
-        return found
+            build_inputs["definitions"] = self._definitions
+        return build_inputs
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of what is read, and of the models before this stage."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.trains:
-            found["of"] = models.fingerprint(self._original)
-            found["before"] = models.fingerprint(self._encoder_before)
+            inputs["of"] = models.fingerprint(self._original)
+            inputs["before"] = models.fingerprint(self._encoder_before)
             if self.config.ica:
-                found |= versions(["scikit-learn"])
-        return found
+                inputs |= versions(["scikit-learn"])
+        return inputs
 
     @property
     def parents(self) -> tuple[str, ...]:

@@ -109,13 +109,16 @@ class HierarchicalEnsemble(Method):
                 f"each task; to name the members, write {own}"
             )
         config = self.config
-        found: dict[str, Any] = {name: models.fingerprint(name) for name in self.parents}
+        inputs: dict[str, Any] = {name: models.fingerprint(name) for name in self.parents}
         if "bt" in config.arms:
             from bench.methods.ensemble.translate import translation_folder
 
-            folders = [translation_folder(one, offline=data.offline) for one in config.translators]
-            found["translators"] = [models.fingerprint(str(folder)) for folder in folders]
-        return found | fingerprints(self.reads(), data)
+            folders = [
+                translation_folder(translator, offline=data.offline)
+                for translator in config.translators
+            ]
+            inputs["translators"] = [models.fingerprint(str(folder)) for folder in folders]
+        return inputs | fingerprints(self.reads(), data)
 
     def build(self, ctx: BuildContext) -> EnsembleEncoder:
         """Make the encoder, which trains when a task asks it to predict."""

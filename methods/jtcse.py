@@ -138,11 +138,11 @@ class JTCSE(CorpusMethod):
         """Those of a training where there is one, and the models that the build is made of."""
         if not self.trains:
             return super().inputs(data, models)
-        found = dict(super().inputs(data, models)) if self._learns else {}
+        inputs = dict(super().inputs(data, models)) if self._learns else {}
         if self.config.output != "twin":
-            return found | {"twin": models.fingerprint(self._twin)}
+            return inputs | {"twin": models.fingerprint(self._twin)}
         # The seed of the second tower follows from the build's, which every fingerprint has.
-        return found | {"stage1": [models.fingerprint(stage) for stage in self._stages]}
+        return inputs | {"stage1": [models.fingerprint(stage) for stage in self._stages]}
 
     @property
     def parents(self) -> tuple[str, ...]:

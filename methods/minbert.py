@@ -113,7 +113,7 @@ SIMILARITY = TrainedTask("similarity", "sts/stsb:train", PAIR, "score")
 
 
 @dataclass(frozen=True)
-class Trained:
+class TaskModel:
     """An encoder with the head of a task, on one device."""
 
     model: SentenceTransformer
@@ -144,7 +144,7 @@ class MinBertEncoder:
         trained: Those of each task by its name.
     """
 
-    def __init__(self, trained: Mapping[str, Trained]) -> None:
+    def __init__(self, trained: Mapping[str, TaskModel]) -> None:
         self._trained = trained
 
     def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
@@ -283,13 +283,13 @@ class MinBert(Method):
         """Train every encoder with its heads."""
         tasks = self.trained_tasks
         groups = [tasks] if self.config.tasks == "multi" else [[task] for task in tasks]
-        trained: dict[str, Trained] = {}
+        trained: dict[str, TaskModel] = {}
         for group in groups:
             trained |= self._train(group, ctx)
         if self.config.sts == "cosine":
             from bench.methods.losses.task_heads import CosineScore
 
-            trained[SIMILARITY.name] = Trained(self._start(ctx).eval(), CosineScore())
+            trained[SIMILARITY.name] = TaskModel(self._start(ctx).eval(), CosineScore())
         return MinBertEncoder(trained)
 
     def _start(self, ctx: BuildContext) -> SentenceTransformer:
@@ -298,7 +298,7 @@ class MinBert(Method):
             return ctx.models.load(self.config.base, pooling="pooler")
         return ctx.models.load(self.config.base, pooling=pooling)
 
-    def _train(self, tasks: Sequence[TrainedTask], ctx: BuildContext) -> dict[str, Trained]:
+    def _train(self, tasks: Sequence[TrainedTask], ctx: BuildContext) -> dict[str, TaskModel]:
         """Train one encoder with a head for each of some tasks."""
         from bench.methods.losses.task_heads import MultiTaskLoss, TaskLoss
         from bench.training.trainer import train
@@ -325,7 +325,7 @@ class MinBert(Method):
         numbers = [float(number) for number in range(count)]
         own = replace(ctx, workdir=folder)
         train(model, loss, _joined(tasks, sets), settings, own, labels=numbers)
-        return {name: Trained(model, head) for name, head in heads.items()}
+        return {name: TaskModel(model, head) for name, head in heads.items()}
 
     def _drawn(self, tasks: Sequence[TrainedTask], ctx: BuildContext) -> list[list[Row]]:
         """As many rows of every task as the first one has."""

@@ -80,7 +80,7 @@ class MiniLML2Mlm(Method):
         train_language_model(
             mlm,
             self._rows(model.tokenizer, ctx),
-            _Masking(model.tokenizer, config.mask, ctx.seed),
+            _SeededMasking(model.tokenizer, config.mask, ctx.seed),
             LanguageSettings(config.max_steps, config.batch_size, config.lr),
             ctx,
             "train masked language model",
@@ -111,7 +111,7 @@ class MiniLML2Mlm(Method):
         ]
 
 
-class _Masking:
+class _SeededMasking:
     """Masks a batch by its first row and the seed alone, so that resuming masks the same tokens."""
 
     def __init__(self, tokenizer: Any, share: float, seed: int) -> None:

@@ -103,19 +103,19 @@ class PccTuning(TrainedMethod):
 
     def reads(self) -> Mapping[str, BuildInput]:
         """Those of every training, and the graded pairs."""
-        found = dict(super().reads())
+        build_inputs = dict(super().reads())
         if self.trains:
-            found["graded"] = GradedPairs()
-        return found
+            build_inputs["graded"] = GradedPairs()
+        return build_inputs
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of what is read, of the model of the first stage, and of what adapts it."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.trains:
-            found["stage1"] = models.fingerprint(self._tuned)
+            inputs["stage1"] = models.fingerprint(self._tuned)
             if self.config.lora_rank:
-                found |= versions(["peft"])
-        return found
+                inputs |= versions(["peft"])
+        return inputs
 
     @property
     def parents(self) -> tuple[str, ...]:

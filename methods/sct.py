@@ -124,17 +124,17 @@ class SCT(CorpusMethod):
 
     def reads(self) -> Mapping[str, BuildInput]:
         """Those of every training on a corpus, and the synonyms that views are made with."""
-        found = dict(super().reads())
+        build_inputs = dict(super().reads())
         if self.trains and self.config.views == "synonym1":
-            found["synsets"] = SYNSETS
-        return found
+            build_inputs["synsets"] = SYNSETS
+        return build_inputs
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of what is read, and of the model that views are made with."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.trains and self.config.views == "mlm15":
-            found["mlm"] = models.fingerprint(self.config.mlm)
-        return found
+            inputs["mlm"] = models.fingerprint(self.config.mlm)
+        return inputs
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Two views of every sentence."""

@@ -63,11 +63,11 @@ class SCTDistill(SCT):
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of SCT, the teacher and the student's own training."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.trains:
-            found["teacher"] = models.fingerprint(self.config.teacher)
-            found["student"] = models.fingerprint(self._student)
-        return found
+            inputs["teacher"] = models.fingerprint(self.config.teacher)
+            inputs["student"] = models.fingerprint(self._student)
+        return inputs
 
     @property
     def parents(self) -> tuple[str, ...]:

@@ -88,10 +88,10 @@ class SupSimCSE(CorpusMethod):
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of every training on a corpus, and the library of adapters where it is used."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.trains and self.config.lora_rank:
-            found |= versions(["peft"])
-        return found
+            inputs |= versions(["peft"])
+        return inputs
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Premise, entailed and, where they count, contradicting sentence."""

@@ -238,7 +238,7 @@ class ThreePhase(ClassifierMethod):
     ) -> None:
         """Phase 1."""
         texts = self.noisy(rows, ctx.seed)
-        schedule = _Schedule(self.config.lr_dae, WARMUP_DAE, self.config.dae_evaluations)
+        schedule = _PhaseSchedule(self.config.lr_dae, WARMUP_DAE, self.config.dae_evaluations)
         loss = denoising_loss(model, folder, ctx.seed)
         self._learn(model, loss, [*texts], None, schedule, rows, ctx)
 
@@ -269,8 +269,8 @@ class ThreePhase(ClassifierMethod):
         self._learn(model, loss, [*texts], cosines, self._cl_schedule, rows, ctx)
 
     @property
-    def _cl_schedule(self) -> _Schedule:
-        return _Schedule(self.config.lr_cl, WARMUP_CL, self.config.cl_evaluations)
+    def _cl_schedule(self) -> _PhaseSchedule:
+        return _PhaseSchedule(self.config.lr_cl, WARMUP_CL, self.config.cl_evaluations)
 
     def _learn(
         self,
@@ -278,7 +278,7 @@ class ThreePhase(ClassifierMethod):
         loss: torch.nn.Module,
         texts: list[tuple[str, ...]],
         cosines: list[float] | None,
-        schedule: _Schedule,
+        schedule: _PhaseSchedule,
         rows: ClassifierRows,
         ctx: BuildContext,
     ) -> None:
@@ -298,7 +298,7 @@ class ThreePhase(ClassifierMethod):
 
 
 @dataclass(frozen=True)
-class _Schedule:
+class _PhaseSchedule:
     """Peak learning rate, share of the steps up to it, and evaluations of a phase."""
 
     lr: float

@@ -36,7 +36,7 @@ PromptName = Annotated[
 
 
 @dataclass(frozen=True)
-class _Published:
+class _PublishedLayers:
     """First layer without an edit and layer to read, -2 for the last but one."""
 
     stop: int
@@ -44,12 +44,12 @@ class _Published:
 
 
 # config.yaml of github.com/fuyuchenIfyw/token_prepending, commit cc41b58.
-PUBLISHED: Mapping[str, _Published] = {
-    "meta-llama/Llama-2-7b-hf": _Published(7, 27),
-    "meta-llama/Llama-2-13b-hf": _Published(7, -2),
-    "meta-llama/Meta-Llama-3-8B": _Published(3, -2),
-    "Qwen/Qwen2-7B": _Published(6, -2),
-    "google/gemma-2-9b": _Published(6, -2),
+PUBLISHED: Mapping[str, _PublishedLayers] = {
+    "meta-llama/Llama-2-7b-hf": _PublishedLayers(7, 27),
+    "meta-llama/Llama-2-13b-hf": _PublishedLayers(7, -2),
+    "meta-llama/Meta-Llama-3-8B": _PublishedLayers(3, -2),
+    "Qwen/Qwen2-7B": _PublishedLayers(6, -2),
+    "google/gemma-2-9b": _PublishedLayers(6, -2),
 }
 # Shares of the layers that the published settings of Llama-2-7b come to, 7 and 27 of 32.
 _STOP, _LAYER = 0.22, 0.84
@@ -119,10 +119,10 @@ class TokenPrepending(Method):
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Identify the decoder, and what quantises it."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.config.load_in_4bit:
-            found |= versions(["bitsandbytes"])
-        return found
+            inputs |= versions(["bitsandbytes"])
+        return inputs
 
     def build(self, ctx: BuildContext) -> Encoder:
         """Load the decoder.

@@ -41,13 +41,13 @@ class GivenBatches(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
         self._count = len(batches(self.seed, 0))
 
     def __iter__(self) -> Iterator[list[int]]:
-        found = self._batches(self.seed, self.epoch)
-        if len(found) != self._count:
+        batches = self._batches(self.seed, self.epoch)
+        if len(batches) != self._count:
             # Resuming counts the epochs behind it by the length of one.
             raise ValueError(
-                f"epoch {self.epoch} has {len(found)} batches, the first one {self._count}"
+                f"epoch {self.epoch} has {len(batches)} batches, the first one {self._count}"
             )
-        yield from map(share, found)
+        yield from map(share, batches)
 
     def __len__(self) -> int:
         return self._count

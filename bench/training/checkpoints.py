@@ -64,7 +64,7 @@ def go_on(trainer: Trainer, point: Path | None) -> None:
         return
     state = TrainerState.load_from_json(str(point / STATE_FILE))
     callbacks = trainer.callback_handler.callbacks
-    stopped = any(one.ended(state) for one in callbacks if isinstance(one, StopWhen))
+    stopped = any(callback.ended(state) for callback in callbacks if isinstance(callback, StopWhen))
     if not stopped and state.global_step < trainer.args.max_steps:
         trainer.train(resume_from_checkpoint=str(point))
         return
@@ -103,17 +103,17 @@ class SealCheckpoints(TrainerCallback):
         wait_for_all()
 
 
-def _copy(one: Path, other: Path) -> None:
-    shutil.rmtree(other, ignore_errors=True)
-    copy_folder(one, other, _link)
+def _copy(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    copy_folder(source, target, _link)
 
 
-def _link(one: str, other: str) -> None:
+def _link(source: str, target: str) -> None:
     """Link a file, which is replaced and never written into; copy it where there are no links."""
     try:
-        Path(other).hardlink_to(one)
+        Path(target).hardlink_to(source)
     except OSError:
-        shutil.copy2(one, other)
+        shutil.copy2(source, target)
 
 
 class LossCheckpoints(TrainerCallback):

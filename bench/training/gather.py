@@ -30,11 +30,11 @@ def gather_rows(rows: Tensor) -> Tensor:
     """
     if not (dist.is_available() and dist.is_initialized()):
         return rows
-    joined: Tensor = _Gather.apply(rows)  # type: ignore[no-untyped-call, unused-ignore]
+    joined: Tensor = _GatherRows.apply(rows)  # type: ignore[no-untyped-call, unused-ignore]
     return joined
 
 
-class _Gather(torch.autograd.Function):
+class _GatherRows(torch.autograd.Function):
     """Sums of what is zero outside a process's own rows: shards of unequal size need no padding."""
 
     @staticmethod
@@ -57,6 +57,6 @@ class _Gather(torch.autograd.Function):
 
 def _counts(rows: Tensor) -> list[int]:
     own = torch.tensor([len(rows)], device=rows.device)
-    found = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(found, own)
-    return [int(count) for count in found]
+    counts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, own)
+    return [int(count) for count in counts]

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from bench.core.errors import UsageError
 
 
-def ranks() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """Number of this process among those of the training, from 0, and how many there are."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
@@ -19,12 +19,12 @@ def ranks() -> tuple[int, int]:
 
 def is_first() -> bool:
     """Whether this is the process that writes what all of them have."""
-    return ranks()[0] == 0
+    return rank_and_world_size()[0] == 0
 
 
 def wait_for_all() -> None:
     """Wait until every process of the training is here."""
-    if ranks()[1] > 1:
+    if rank_and_world_size()[1] > 1:
         dist.barrier()
 
 
@@ -37,7 +37,7 @@ def share(batch: list[int]) -> list[int]:
     Raises:
         UsageError: There are more processes than rows.
     """
-    rank, world = ranks()
+    rank, world = rank_and_world_size()
     if len(batch) < world:
         raise _too_small(len(batch), world)
     return batch[len(batch) * rank // world : len(batch) * (rank + 1) // world]
@@ -53,7 +53,7 @@ def check_shares(batch_size: int, fewest: int) -> None:
     Raises:
         UsageError: The processes do not divide a full batch, or are more than rows of the smallest.
     """
-    world = ranks()[1]
+    world = rank_and_world_size()[1]
     if batch_size % world:
         raise UsageError(
             f"batch_size {batch_size} does not divide into {world} processes; "
@@ -72,7 +72,7 @@ def _too_small(rows: int, world: int) -> UsageError:
 
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Replace gradients by their means over all processes; a parameter without one counts as 0."""
-    world = ranks()[1]
+    world = rank_and_world_size()[1]
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     if world == 1 or not trained:
         return

@@ -39,7 +39,13 @@ from bench.training.checkpoints import (
 )
 from bench.training.finite import FiniteTrainer
 from bench.training.memory import keep_freed_memory
-from bench.training.ranks import average_gradients, check_shares, is_first, ranks, wait_for_all
+from bench.training.ranks import (
+    average_gradients,
+    check_shares,
+    is_first,
+    rank_and_world_size,
+    wait_for_all,
+)
 from bench.training.watching import (
     SPEARMAN,
     DevEvaluator,
@@ -194,7 +200,7 @@ def _resumed(ctx: BuildContext, checkpoints: LossCheckpoints, seal: SealCheckpoi
         checkpoints.load(point)
         seal.restore(point)
     if not is_first():
-        torch.manual_seed(ctx.seed + _RANK_STRIDE * ranks()[0])
+        torch.manual_seed(ctx.seed + _RANK_STRIDE * rank_and_world_size()[0])
     return point
 
 
@@ -237,7 +243,7 @@ class _Trainer(FiniteTrainer):
         self._batches = batches
         super().__init__(**kwargs)
         self.remove_callback(PrinterCallback)
-        if ranks()[1] > 1:
+        if rank_and_world_size()[1] > 1:
             prepare_model = self.accelerator.prepare_model
             self.accelerator.prepare_model = partial(prepare_model, evaluation_mode=True)
             self.accelerator.prepare_data_loader = self._undivided

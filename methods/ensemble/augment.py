@@ -99,6 +99,6 @@ def augment(
 
 
 def _serves(item: Item, variant: Item, held_out: HeldOut) -> bool:
-    both = zip(item, variant, strict=True)
-    differs = any(normalise(text) != normalise(varied) for text, varied in both)
+    pairs = zip(item, variant, strict=True)
+    differs = any(normalise(text) != normalise(varied) for text, varied in pairs)
     return differs and all(text.strip() for text in variant) and variant not in held_out

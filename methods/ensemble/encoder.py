@@ -21,7 +21,7 @@ from bench.methods.ensemble.memory import Memory
 from bench.methods.ensemble.pipeline import Fold, Training, predicted, stack_of
 from bench.methods.ensemble.rows import EnsembleRows
 from bench.methods.ensemble.settings import LABELLER, EnsembleConfig
-from bench.methods.ensemble.stack import ways
+from bench.methods.ensemble.stack import combinations
 from bench.methods.ensemble.targets import Floats
 
 
@@ -65,7 +65,8 @@ class EnsembleEncoder(LabelsOnly):
         stack = stack_of(rows, folds)
         outputs = {name: predicted(folds, name) for name in config.models}
         combined: dict[str, Floats] = {
-            way: stack.combine(way, outputs) for way in ways(stack.classes)
+            combination: stack.combine(combination, outputs)
+            for combination in combinations(stack.classes)
         }
         chosen, classes = combined[config.ensemble], rows.targets.classes
         made_of = Composition(

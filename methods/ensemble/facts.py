@@ -38,7 +38,7 @@ def training_facts(rows: EnsembleRows, folds: Sequence[Fold], stack: Stack) -> d
             "kept": rows.augmented.kept,
             "left_out": sorted(set(config.augment) - set(config.arms)),
         },
-        "weights": stack.describe(),
+        "weights": stack.summary(),
         "out_of_fold_error": stack.losses(),
     }
     if rows.pool:
@@ -68,11 +68,11 @@ def _histogram(similarity: NDArray[np.float64]) -> list[int]:
 def _pseudo_labels(rows: EnsembleRows, folds: Sequence[Fold]) -> dict[str, Any]:
     chosen = [fold.selection for fold in folds if fold.selection is not None]
     # The filter only says how many texts are drawn at random.
-    way: Filter = "none" if rows.config.snippets == "random" else rows.config.filter
+    chosen_filter: Filter = "none" if rows.config.snippets == "random" else rows.config.filter
     facts: dict[str, Any] = {
         "snippets": rows.config.snippets,
-        "filter": way,
-        "definition": DEFINITIONS[way],
+        "filter": chosen_filter,
+        "definition": DEFINITIONS[chosen_filter],
         "tolerance": [fold.sigma for fold in folds],
         "pairs": sum(selection.pairs for selection in chosen),
         "kept_pairs": sum(selection.kept_pairs for selection in chosen),
@@ -108,8 +108,10 @@ def _attention(name: str, rows: EnsembleRows, folds: Sequence[Fold]) -> dict[str
     held = np.concatenate([fold.held for fold in folds])
     gold = rows.matrix[held]
     error = {
-        part: np.square(np.concatenate([fold.arrays[name][part] for fold in folds]) - gold).sum(1)
-        for part in ("held", "alone")
+        condition: np.square(
+            np.concatenate([fold.arrays[name][condition] for fold in folds]) - gold
+        ).sum(1)
+        for condition in ("held", "alone")
     }
     share = np.concatenate([fold.arrays[name]["share"] for fold in folds])
     gain = error["alone"] - error["held"]

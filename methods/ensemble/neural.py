@@ -123,7 +123,7 @@ class NeuralMember:
         steps = math.ceil(math.ceil(len(rows) / recipe.batch_size) * recipe.epochs)
         with TemporaryDirectory() as folder:
             trainer = transformers.Trainer(
-                model=_Learning(model, recipe.loss, classes=self._classes),
+                model=_ModelWithLoss(model, recipe.loss, classes=self._classes),
                 args=_arguments(recipe, steps, seed, folder, self._ctx.device),
                 train_dataset=rows,
                 data_collator=self._collate,
@@ -189,7 +189,7 @@ class NeuralMember:
         return MemberOutputs(outputs * self._scale + self._centre, shares)
 
 
-class _Learning(nn.Module):
+class _ModelWithLoss(nn.Module):
     """A model with its loss, as the trainer wants it."""
 
     def __init__(self, model: ContextModel, loss: Loss, *, classes: bool) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from bench.core.errors import CellError
 from bench.methods.ensemble.targets import Floats
 
-Way = Literal["ridge", "mean", "best_single", "logistic"]
+Combination = Literal["ridge", "mean", "best_single", "logistic"]
 GRID = (0.01, 0.1, 1.0, 10.0)
 LEAST = 1e-6
 
@@ -60,21 +60,21 @@ class Stack:
         model = RidgeCV(GRID) if penalty is None else Ridge(penalty)
         return model.fit(self.features(self.outputs), self._narrow(self.targets))
 
-    def combine(self, way: Way, outputs: Mapping[str, Floats]) -> Floats:
+    def combine(self, combination: Combination, outputs: Mapping[str, Floats]) -> Floats:
         """Combine outputs of m other rows to (m, o): probabilities of sum 1, or scores.
 
         Args:
-            way: How; ``best_single`` is the model of the least squared error out of fold.
+            combination: How; ``best_single`` is the model of the least squared error out of fold.
             outputs: Outputs of each model by name.
 
         Raises:
             CellError: ``logistic`` is asked for where there are no classes.
         """
-        if way == "best_single":
+        if combination == "best_single":
             return self._proper(outputs[self.best()])
-        if way == "mean":
+        if combination == "mean":
             return self._proper(np.mean([outputs[name] for name in self.outputs], axis=0))
-        if way == "logistic":
+        if combination == "logistic":
             return self._logistic(outputs)
         combined = self.ridge().predict(self.features(outputs)).reshape(-1, self._width)
         return self._proper(np.hstack([1 - combined, combined]) if self.binary else combined)
@@ -112,17 +112,17 @@ class Stack:
         losses = self.losses()
         return min(losses, key=lambda name: losses[name])
 
-    def describe(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Weights of the ridge regression, their shares, and how they depend on λ."""
         model = self.ridge()
         weights = self._weights(model)
         return {
             "lambda": float(model.alpha_ if self.penalty is None else self.penalty),
-            "weights": {name: own for name, (own, _) in weights.items()},
+            "weights": {name: weight for name, (weight, _) in weights.items()},
             "shares": _shares({name: size for name, (_, size) in weights.items()}),
             "path": {
                 str(penalty): {
-                    name: own for name, (own, _) in self._weights(self.ridge(penalty)).items()
+                    name: weight for name, (weight, _) in self._weights(self.ridge(penalty)).items()
                 }
                 for penalty in GRID
             },
@@ -142,7 +142,7 @@ def _shares(sizes: Mapping[str, float]) -> dict[str, float]:
     return {name: size / whole if whole else 0.0 for name, size in sizes.items()}
 
 
-def ways(classes: bool) -> Sequence[Way]:
+def combinations(classes: bool) -> Sequence[Combination]:
     """Ways to combine outputs that are defined for the kind of target."""
-    always: tuple[Way, ...] = ("ridge", "mean", "best_single")
+    always: tuple[Combination, ...] = ("ridge", "mean", "best_single")
     return (*always, "logistic") if classes else always

@@ -24,7 +24,7 @@ _QUERIES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
-class Numbers:
+class BatchNumbers:
     """What the rows of a batch are.
 
     Attributes:
@@ -39,10 +39,10 @@ class Numbers:
     negatives: Tensor
     grades: Tensor
 
-    def joined(self) -> Numbers:
+    def joined(self) -> BatchNumbers:
         """Those of all processes."""
         parts = (self.queries, self.positives, self.negatives, self.grades)
-        return Numbers(*(gather_rows(part) for part in parts))
+        return BatchNumbers(*(gather_rows(part) for part in parts))
 
 
 def retrieval_loss(
@@ -144,9 +144,9 @@ class BatchBalanceLoss(nn.Module):
         negatives = self._encode([self.negatives.texts[i] for i in chosen.tolist()], first)
         columns = [first[asked], second[asked], negatives, first[~asked], second[~asked]]
         grades = self.grades[rows[~asked] - len(self.pairs)]
-        return self.from_vectors(columns, Numbers(queries, positives, chosen, grades))
+        return self.from_vectors(columns, BatchNumbers(queries, positives, chosen, grades))
 
-    def from_vectors(self, columns: Sequence[Tensor], numbers: Numbers) -> Tensor:
+    def from_vectors(self, columns: Sequence[Tensor], numbers: BatchNumbers) -> Tensor:
         """Compute the loss over the rows of all processes.
 
         Args:
@@ -159,10 +159,10 @@ class BatchBalanceLoss(nn.Module):
             vectors = [gather_rows(column.float()) for column in columns]
             joined = numbers.joined()
             dims = self._dims or (vectors[0].shape[1],)
-            both = partial(self._both, self._left_out(joined))
-            return prefix_loss(both, vectors, joined.grades, dims) / len(dims)
+            loss = partial(self._both, self._left_out(joined))
+            return prefix_loss(loss, vectors, joined.grades, dims) / len(dims)
 
-    def _left_out(self, numbers: Numbers) -> Tensor:
+    def _left_out(self, numbers: BatchNumbers) -> Tensor:
         candidates = numbers.negatives
         if self._in_batch_positives:
             # A query's own positive is one that answers it, so that it counts once.
@@ -211,14 +211,14 @@ class BatchBalanceLoss(nn.Module):
 
     def _mean_cosines(self, queries: Tensor) -> Tensor:
         negatives = self.negatives.current(queries)
-        asked = [self.negatives.queries[i] for i in queries.tolist()]
-        found = [self.negatives.texts[i] for i in negatives.flatten().tolist()]
-        units = self._units([*asked, *found], queries.device)
-        own, others = (
-            units[: len(asked)],
-            units[len(asked) :].view(*negatives.shape, units.shape[1]),
+        query_texts = [self.negatives.queries[i] for i in queries.tolist()]
+        negative_texts = [self.negatives.texts[i] for i in negatives.flatten().tolist()]
+        units = self._units([*query_texts, *negative_texts], queries.device)
+        of_queries, of_negatives = (
+            units[: len(query_texts)],
+            units[len(query_texts) :].view(*negatives.shape, units.shape[1]),
         )
-        return (own[:, None] * others).sum(dim=2).mean(dim=1)
+        return (of_queries[:, None] * of_negatives).sum(dim=2).mean(dim=1)
 
     def _units(self, texts: list[str], device: torch.device) -> Tensor:
         """Unit vectors of texts, float32 (k, D); each distinct text is encoded once."""

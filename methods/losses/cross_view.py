@@ -16,8 +16,8 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-Kind = Literal["kl", "ce"]
-View = Literal["cross", "identical"]
+DivergenceKind = Literal["kl", "ce"]
+ViewPairing = Literal["cross", "identical"]
 WIDENING = 10
 BLOCKS = 3
 _NORM_TOLERANCE = 1e-3
@@ -89,8 +89,8 @@ def cross_view_loss(
     *,
     tau_ref: float,
     tau_on: float,
-    kind: Kind = "kl",
-    view: View = "cross",
+    kind: DivergenceKind = "kl",
+    view: ViewPairing = "cross",
     half: bool = False,
 ) -> Tensor:
     """Compute equation 2 from unit rows; a scalar.
@@ -130,7 +130,7 @@ def _log_similarities(vectors: Tensor, candidates: Tensor, tau: float) -> Tensor
         return functional.log_softmax(vectors.float() @ candidates.float().T / tau, dim=1)
 
 
-def _divergence(log_p: Tensor, log_q: Tensor, kind: Kind) -> Tensor:
+def _divergence(log_p: Tensor, log_q: Tensor, kind: DivergenceKind) -> Tensor:
     terms = log_p.exp() * (-log_q if kind == "ce" else log_p - log_q)
     return terms.sum(dim=1).mean()
 
@@ -163,8 +163,8 @@ class CrossViewLoss(nn.Module):
         tau_ref: float,
         tau_on: float,
         half: bool = False,
-        kind: Kind = "kl",
-        view: View = "cross",
+        kind: DivergenceKind = "kl",
+        view: ViewPairing = "cross",
         shared_queue: bool = False,
         frozen_queue: bool = False,
         projector: bool = True,

@@ -137,7 +137,7 @@ def def_to_word(
         code has it; ``mrr`` of all ranks; shares ``top1``, ``top3`` and ``top10``. And their
         number ``n``.
     """
-    found = []
+    ranks_by_batch = []
     for start in range(0, len(definitions), _BATCH):
         batch = slice(start, start + _BATCH)
         vectors = model.encode(
@@ -145,8 +145,8 @@ def def_to_word(
         )
         scores = logits(vectors)
         own = scores.gather(1, torch.tensor(words[batch], device=scores.device)[:, None])
-        found.append((scores >= own).sum(dim=1).cpu())
-    ranks = torch.cat(found).double()
+        ranks_by_batch.append((scores >= own).sum(dim=1).cpu())
+    ranks = torch.cat(ranks_by_batch).double()
     means = {
         f"mrr@{CUT}": torch.where(ranks <= CUT, 1 / ranks, 0),
         "mrr": 1 / ranks,

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.methods.losses.cross_view import Kind, RingQueue, cross_view_loss
+from bench.methods.losses.cross_view import DivergenceKind, RingQueue, cross_view_loss
 
 
 class DistilledViewLoss(nn.Module):
@@ -47,7 +47,7 @@ class DistilledViewLoss(nn.Module):
         tau_ref: float,
         tau_on: float,
         half: bool = False,
-        kind: Kind = "kl",
+        kind: DivergenceKind = "kl",
         joint: nn.Module | None = None,
     ) -> None:
         super().__init__()

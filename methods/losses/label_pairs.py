@@ -87,18 +87,18 @@ def corrected(
     Returns:
         Texts and classes, the given rows first.
     """
-    found, numbers = list(texts), list(classes)
+    taken, numbers = list(texts), list(classes)
     if correction.stop_words:
-        rare = {one for one, count in _repetitions(numbers, correction).items() if count > 1}
+        rare = {number for number, count in _repetitions(numbers, correction).items() if count > 1}
         for text, number in zip(texts, classes, strict=True):
             if number in rare and (short := without_stop_words(text)):
-                found.append(short)
+                taken.append(short)
                 numbers.append(number)
     counts = _repetitions(numbers, correction)
-    for text, number in list(zip(found, numbers, strict=True)):
-        found += [text] * (counts[number] - 1)
+    for text, number in list(zip(taken, numbers, strict=True)):
+        taken += [text] * (counts[number] - 1)
         numbers += [number] * (counts[number] - 1)
-    return found, numbers
+    return taken, numbers
 
 
 def without_stop_words(text: str) -> str | None:
@@ -123,22 +123,22 @@ def path_of(label: Label, separator: str) -> Levels:
     return tuple(label.split(separator)) if separator and isinstance(label, str) else (str(label),)
 
 
-def cosine_of(one: Levels, two: Levels, depth: int) -> float:
+def cosine_of(left: Levels, right: Levels, depth: int) -> float:
     """Cosine that texts of two labels should have: 1 for the same, else the share of equal levels.
 
     Levels are equal from the first one on: of two levels, a label that agrees with another in the
     second alone has nothing in common with it.
 
     Args:
-        one: Levels of a label.
-        two: Levels of the other.
+        left: Levels of a label.
+        right: Levels of the other.
         depth: Levels D of the deepest label.
     """
-    if one == two:
+    if left == right:
         return 1.0
     same = 0
-    for first, second in zip(one, two, strict=False):
-        if first != second:
+    for left_level, right_level in zip(left, right, strict=False):
+        if left_level != right_level:
             break
         same += 1
     return same / depth
@@ -181,16 +181,19 @@ def draw_pairs(
         np.concatenate([rng.permutation(len(texts)) for _ in range(times)]) for _ in range(2)
     )
     met = [*zip(left.tolist(), right.tolist(), strict=True)]
-    if all(texts[one] == texts[two] for one, two in met):
+    if all(texts[left_row] == texts[right_row] for left_row, right_row in met):
         # Few texts may have met none but themselves.
         met = [*combinations({text: row for row, text in enumerate(texts)}.values(), 2)]
     depth = max(map(len, paths))
-    found: dict[frozenset[str], tuple[tuple[str, str], float]] = {}
-    for one, two in met:
-        key = frozenset((texts[one], texts[two]))
-        if len(key) == 2 and key not in found:
-            found[key] = (texts[one], texts[two]), cosine_of(paths[one], paths[two], depth)
-    kept = _balanced([*found.values()], limit)
+    pairs: dict[frozenset[str], tuple[tuple[str, str], float]] = {}
+    for left_row, right_row in met:
+        key = frozenset((texts[left_row], texts[right_row]))
+        if len(key) == 2 and key not in pairs:
+            pairs[key] = (
+                (texts[left_row], texts[right_row]),
+                cosine_of(paths[left_row], paths[right_row], depth),
+            )
+    kept = _balanced([*pairs.values()], limit)
     order = rng.permutation(len(kept)).tolist()
     return Pairs([kept[i][0] for i in order], [kept[i][1] for i in order])
 
@@ -217,4 +220,4 @@ def _balanced(
 def _repetitions(classes: Sequence[int], correction: Correction) -> dict[int, int]:
     sizes = Counter(classes)
     largest = max(sizes.values())
-    return {one: repetitions(size, largest, correction) for one, size in sizes.items()}
+    return {number: repetitions(size, largest, correction) for number, size in sizes.items()}

@@ -29,8 +29,8 @@ def rank_kl_loss(scores: Tensor, labels: Tensor, *, temperature: float = 0.05) -
     last = len(scores) - 1
     targets = (last - ranks) / max(last, 1)
     wanted = (targets / temperature).log_softmax(dim=0)
-    found = (scores / temperature).log_softmax(dim=0)
-    return (wanted.exp() * (wanted - found)).mean()
+    predicted = (scores / temperature).log_softmax(dim=0)
+    return (wanted.exp() * (wanted - predicted)).mean()
 
 
 def pro_loss(scores: Tensor, labels: Tensor, *, temperature: float = 0.05) -> Tensor:

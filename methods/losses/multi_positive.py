@@ -122,9 +122,11 @@ class CoDiEmbLoss(nn.Module):
     def _retrieval(self, columns: Sequence[TokenFeatures]) -> Tensor:
         count = 1 + self._positives
         queries, *positives = (self._encode(column) for column in columns[:count])
-        found = [kept for kept in map(self._present, columns[count:]) if kept is not None]
+        negative_columns = [
+            kept for kept in map(self._present, columns[count:]) if kept is not None
+        ]
         # Without negatives these are no rows, but part of the graph like those of others.
-        negatives = torch.cat([queries[:0], *(self._encode(column) for column in found)])
+        negatives = torch.cat([queries[:0], *(self._encode(column) for column in negative_columns)])
         return self.retrieval_loss(queries, torch.stack(positives, dim=1), negatives)
 
     def retrieval_loss(self, queries: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
@@ -141,7 +143,7 @@ class CoDiEmbLoss(nn.Module):
     def _sts(self, columns: Sequence[TokenFeatures], labels: Tensor) -> Tensor:
         if self._middle:
             layers = [layer_vectors(self.model, column) for column in columns]
-            pairs = [[found[len(found) // 2], found[-1]] for found in layers]
+            pairs = [[vectors[len(vectors) // 2], vectors[-1]] for vectors in layers]
             middle, last = zip(*pairs, strict=True)
             return self.sts_loss(last, labels, middle)
         return self.sts_loss([self._encode(column) for column in columns], labels)
@@ -157,8 +159,8 @@ class CoDiEmbLoss(nn.Module):
             middle: The same of the middle layer, or None to leave its contrast out.
         """
         with torch.autocast(labels.device.type, enabled=False):
-            one, two = (vectors.float() for vectors in last)
-            cosines = torch.cosine_similarity(one, two)
+            first_last, second_last = (vectors.float() for vectors in last)
+            cosines = torch.cosine_similarity(first_last, second_last)
             scores, grades = self._joined(cosines), self._joined(labels.to(cosines))
             order = {"temperature": self._rank_temperature}
             total = (
@@ -168,8 +170,10 @@ class CoDiEmbLoss(nn.Module):
             )
             if middle is None:
                 return total
-            first, second = (self._joined(vectors.float()) for vectors in middle)
-            return total + paraphrase_loss(first, second, grades, temperature=self._temperature)
+            first_middle, second_middle = (self._joined(vectors.float()) for vectors in middle)
+            return total + paraphrase_loss(
+                first_middle, second_middle, grades, temperature=self._temperature
+            )
 
     def _joined(self, rows: Tensor) -> Tensor:
         return gather_rows(rows) if self._gather_sts else rows

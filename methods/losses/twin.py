@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn import functional
 
-from bench.methods.parts.twin import Pair, TwinPass, towers
+from bench.methods.parts.twin import TowerPair, TwinPass, towers
 from bench.training.gather import gather_rows
 from bench.training.heads import fresh_linear
 
@@ -170,24 +170,24 @@ class TwinLoss(nn.Module):
             self.step += 1
         return torch.stack([*terms.values()]).sum()
 
-    def terms(self, own: Pair, crossed: Pair | None) -> dict[str, Tensor]:
+    def terms(self, own: TowerPair, crossed: TowerPair | None) -> dict[str, Tensor]:
         """Compute the terms of the loss that are switched on: ``nce``, ``icnce``, ``ictm``.
 
         Args:
             own: Vectors of towers A and B, (2b, u) each, interleaved.
             crossed: Their cross-attention outputs, (2b, u) each, interleaved, or None.
         """
-        found = {"nce": self._summed([(tower, tower) for tower in own])}
+        losses = {"nce": self._summed([(tower, tower) for tower in own])}
         across = [pair for pair in (crossed, own if self._interaction else None) if pair]
         if across:
             swapped = coin(self._seed, int(self.step))
-            found["icnce"] = self._summed([(b, a) if swapped else (a, b) for a, b in across])
+            losses["icnce"] = self._summed([(b, a) if swapped else (a, b) for a, b in across])
         if len(self.poolers):
             p_a, p_b = (pool(tower) for pool, tower in zip(self.poolers, own, strict=True))
-            found["ictm"] = modulus_term(*own, p_a, p_b) + modulus_term(*own[::-1], p_b, p_a)
-        return found
+            losses["ictm"] = modulus_term(*own, p_a, p_b) + modulus_term(*own[::-1], p_b, p_a)
+        return losses
 
-    def _summed(self, pairs: list[Pair]) -> Tensor:
+    def _summed(self, pairs: list[TowerPair]) -> Tensor:
         return torch.stack([interaction_nce(u, v, self._temperature) for u, v in pairs]).sum()
 
 
@@ -234,10 +234,10 @@ def coin(seed: int, step: int) -> bool:
     return random.Random(f"{seed}/{step}").random() < 0.5
 
 
-def _interleaved(first: Pair, second: Pair) -> Pair:
+def _interleaved(first: TowerPair, second: TowerPair) -> TowerPair:
     a, b = (
-        interleave(gather_rows(one.float()), gather_rows(other.float()))
-        for one, other in zip(first, second, strict=True)
+        interleave(gather_rows(left.float()), gather_rows(right.float()))
+        for left, right in zip(first, second, strict=True)
     )
     return a, b
 

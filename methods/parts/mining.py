@@ -32,7 +32,7 @@ ScoreCandidates = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Candidates:
+class NegativeCandidates:
     """Queries and the texts that may be their hard negatives.
 
     Attributes:
@@ -58,7 +58,7 @@ def answered(queries: Sequence[Query]) -> list[tuple[str, str]]:
     return [(query.text, positive) for query in queries for positive in query.positives]
 
 
-def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
+def mine(queries: Sequence[Query], encode: EncodeTexts) -> NegativeCandidates:
     """Rank the positives and negatives of all queries for each of them, by cosine.
 
     The list of a query has the nearest 100 at most. What answers the query is left out, and so
@@ -66,7 +66,7 @@ def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
 
     Args:
         queries: The queries.
-        vectors: Encodes n texts to float32 (n, d).
+        encode: Encodes n texts to float32 (n, d).
 
     Raises:
         DataError: There are no queries, or too few texts for negatives of each.
@@ -80,7 +80,7 @@ def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
     numbers = {key: number for number, key in enumerate(texts)}
     known = _known(queries, numbers)
     asked = [query.text for query in queries]
-    encoded = vectors([*asked, *texts.values()])
+    encoded = encode([*asked, *texts.values()])
     units = float32_units(encoded)
     ranked = nearest(
         units[: len(asked)],
@@ -97,7 +97,7 @@ def mine(queries: Sequence[Query], vectors: EncodeTexts) -> Candidates:
         )
     owners = [number for number, query in enumerate(queries) for _ in query.positives]
     answers = [numbers[_key(text)] for _, text in answered(queries)]
-    return Candidates(
+    return NegativeCandidates(
         asked,
         list(texts.values()),
         ranked.astype(np.int64),
@@ -229,7 +229,7 @@ class HardNegatives(nn.Module):
 
     def __init__(
         self,
-        candidates: Candidates,
+        candidates: NegativeCandidates,
         *,
         count: int,
         rule: Rule | None,

@@ -38,8 +38,8 @@ class MixedSet:
         first = self.start + epoch * self.count * self.redrawn
         full = self.count // self.batch_size * self.batch_size
         order = first + generator.permutation(self.count)[:full]
-        found: list[list[int]] = order.reshape(-1, self.batch_size).tolist()
-        return found
+        batches: list[list[int]] = order.reshape(-1, self.batch_size).tolist()
+        return batches
 
 
 @dataclass(frozen=True)

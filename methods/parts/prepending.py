@@ -59,7 +59,7 @@ class Reading:
         return self.prepend and self.start < min(self.stop, self.layer)
 
 
-class _Reached(Exception):  # noqa: N818 - no error: the layer that is asked for is done
+class _LayerReached(Exception):  # noqa: N818 - no error: the layer that is asked for is done
     """Ends a forward pass."""
 
 
@@ -153,12 +153,12 @@ def states_at(backbone: Any, features: Mapping[str, Tensor], layer: int) -> Tens
 
     def leave(module: nn.Module, args: Any, kwargs: Any) -> None:
         reached.append(_states(args, kwargs))
-        raise _Reached
+        raise _LayerReached
 
     handle = layers[layer].register_forward_pre_hook(leave, with_kwargs=True)
     try:
         backbone(**features, use_cache=False)
-    except _Reached:
+    except _LayerReached:
         pass
     finally:
         handle.remove()

@@ -41,7 +41,7 @@ class Prompt:
         if self.after:
             sentence = prepared(sentence)
         if placeholder:
-            sentence = _PLACEHOLDER.sub(lambda found: " ".join(found[0]), sentence)
+            sentence = _PLACEHOLDER.sub(lambda match: " ".join(match[0]), sentence)
         return self.opening(placeholder) + sentence + self.after
 
 

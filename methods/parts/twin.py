@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bench.core.errors import UsageError
 
-Pair = tuple[Tensor, Tensor]
+TowerPair = tuple[Tensor, Tensor]
 POOLINGS = ("cls", "mean")
 # What the library's pooling takes for the vector of the first token where it is there.
 _WAITING = "cls_token_embeddings"
@@ -34,12 +34,12 @@ class TwinVectors:
         crossed: Pooled outputs of the cross-attention of both towers, (B, u) each, or None.
     """
 
-    own: Pair
-    crossed: Pair | None
+    own: TowerPair
+    crossed: TowerPair | None
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _TwinModules:
     transformers: tuple[Any, Any]
     pooling: Any
 
@@ -79,11 +79,11 @@ def towers(twin: SentenceTransformer) -> tuple[SentenceTransformer, SentenceTran
     Raises:
         TypeError: The model is not what ``join_towers`` makes.
     """
-    parts = _parts(twin)
-    width, mode = parts.pooling.embedding_dimension, parts.pooling.pooling_mode
+    modules = _twin_modules(twin)
+    width, mode = modules.pooling.embedding_dimension, modules.pooling.pooling_mode
     first, second = (
         SentenceTransformer(modules=[transformer, Pooling(width, mode)], device=str(twin.device))
-        for transformer in parts.transformers
+        for transformer in modules.transformers
     )
     return first, second
 
@@ -104,8 +104,8 @@ class TwinPass:
     """
 
     def __init__(self, twin: SentenceTransformer, *, cross_attention: bool) -> None:
-        self._pooling = _parts(twin).pooling
-        self._layers = tuple(_last_layer(tower) for tower in _parts(twin).transformers)
+        self._pooling = _twin_modules(twin).pooling
+        self._layers = tuple(_last_layer(tower) for tower in _twin_modules(twin).transformers)
         self._cross_attention = cross_attention
 
     def __call__(self, model: nn.Module, features: Mapping[str, Any]) -> TwinVectors:
@@ -130,8 +130,8 @@ class TwinPass:
         return TwinVectors(own, crossed)
 
     @contextmanager
-    def _listening(self) -> Iterator[list[Pair]]:
-        seen: list[Pair] = []
+    def _listening(self) -> Iterator[list[TowerPair]]:
+        seen: list[TowerPair] = []
 
         def listen(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
             seen.append((args[0], output))
@@ -189,7 +189,7 @@ def _heads(states: Tensor, attention: Any) -> Tensor:
     return split.transpose(1, 2)
 
 
-def _parts(twin: SentenceTransformer) -> _Parts:
+def _twin_modules(twin: SentenceTransformer) -> _TwinModules:
     match list(twin):
         case [
             Transformer() as first,
@@ -199,7 +199,7 @@ def _parts(twin: SentenceTransformer) -> _Parts:
             *_,
             Dense(),
         ]:
-            return _Parts((first, second), pooling)
+            return _TwinModules((first, second), pooling)
     raise TypeError("the model is not a twin")
 
 

@@ -33,11 +33,11 @@ def synonyms(data: DataAccess) -> Mapping[str, tuple[str, ...]]:
     for row in SYNSETS.load(data):
         if _WORD.fullmatch(row["word"]):
             members[row["synset"]].add(row["word"].lower())
-    found: dict[str, set[str]] = defaultdict(set)
+    by_word: dict[str, set[str]] = defaultdict(set)
     for words in members.values():
         for word in words:
-            found[word] |= words - {word}
-    return {word: tuple(sorted(others)) for word, others in found.items() if others}
+            by_word[word] |= words - {word}
+    return {word: tuple(sorted(others)) for word, others in by_word.items() if others}
 
 
 def replace_one_word(

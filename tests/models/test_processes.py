@@ -197,7 +197,7 @@ def test_batches_of_two_are_the_halves_of_those_of_one(
     rows = Dataset.from_dict({"text": [str(i) for i in range(21)]})
 
     def batches(rank: int, world: int) -> list[list[int]]:
-        monkeypatch.setattr("bench.training.ranks.ranks", lambda: (rank, world))
+        monkeypatch.setattr("bench.training.ranks.rank_and_world_size", lambda: (rank, world))
         settings: dict[str, Any] = {
             "batch_size": 8,
             "drop_last": False,
@@ -225,7 +225,7 @@ def test_batches_that_cannot_be_shared_are_refused(
     monkeypatch: pytest.MonkeyPatch, size: int, fewest: int, message: str
 ) -> None:
     check_shares(size, fewest)
-    monkeypatch.setattr("bench.training.ranks.ranks", lambda: (0, 2))
+    monkeypatch.setattr("bench.training.ranks.rank_and_world_size", lambda: (0, 2))
     with pytest.raises(UsageError, match=message):
         check_shares(size, fewest)
     check_shares(8, 2)

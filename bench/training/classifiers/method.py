@@ -104,16 +104,16 @@ class ClassifierMethod(Method):
 
     def on(self, rows: ClassifierRows) -> ClassifierMethod:
         """The same method, to be trained on some rows."""
-        other = copy(self)
-        other.rows = rows
-        return other
+        method = copy(self)
+        method.rows = rows
+        return method
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """The base or checkpoint, and the rows."""
-        found = dict(super().inputs(data, models))
+        inputs = dict(super().inputs(data, models))
         if self.rows is not None:
-            found["rows"] = self.rows.fingerprint()
-        return found
+            inputs["rows"] = self.rows.fingerprint()
+        return inputs
 
     def build(self, ctx: BuildContext) -> LabelsOnly | SentenceTransformer:
         """Train on the rows; without rows make what predicts.

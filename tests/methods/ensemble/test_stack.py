@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import CellError
-from bench.methods.ensemble.stack import GRID, Stack, ways
+from bench.methods.ensemble.stack import GRID, Stack, combinations
 from bench.methods.ensemble.targets import Targets, find_targets
 
 
@@ -65,7 +65,7 @@ def test_without_a_penalty_no_rescaled_member_is_better_on_the_same_rows() -> No
 def test_members_that_are_the_same_share_the_weight(make) -> None:  # type: ignore[no-untyped-def] # several stacks
     first = next(iter(make().outputs.values()))
     stack = Stack({"a": first, "b": first}, make().targets, make().classes)
-    told = stack.describe()
+    told = stack.summary()
     assert told["weights"]["a"] == pytest.approx(told["weights"]["b"])
     assert told["shares"] == pytest.approx({"a": 0.5, "b": 0.5})
     assert [*told["path"]] == [str(penalty) for penalty in GRID]
@@ -76,9 +76,9 @@ def test_probabilities_are_finite_and_sum_to_one(count: int) -> None:
     stack = classes(count)
     # Far from what the weights were learned on.
     wild = {name: 3 * outputs - 1 for name, outputs in stack.outputs.items()}
-    for way in ways(classes=True):
+    for combination in combinations(classes=True):
         for outputs in (stack.outputs, wild):
-            found = stack.combine(way, outputs)
+            found = stack.combine(combination, outputs)
             np.testing.assert_allclose(found.sum(axis=1), 1)
             assert (found > 0).all()
             assert np.isfinite(-np.log(found)).all()
@@ -93,7 +93,7 @@ def test_ways_to_combine() -> None:
     )
     with pytest.raises(CellError, match="ensemble=logistic is for classes"):
         stack.combine("logistic", stack.outputs)
-    assert "logistic" not in ways(classes=False)
+    assert "logistic" not in combinations(classes=False)
 
 
 @pytest.mark.parametrize("make", [scores, lambda: classes(2), lambda: classes(3)])
@@ -101,16 +101,16 @@ def test_the_regression_weighs_better_members_more(make) -> None:  # type: ignor
     stack = make()
     noise = np.random.default_rng(9).random(stack.targets.shape)
     noise /= noise.sum(axis=1, keepdims=True)
-    told = Stack({**stack.outputs, "noise": noise}, stack.targets, stack.classes).describe()
+    told = Stack({**stack.outputs, "noise": noise}, stack.targets, stack.classes).summary()
     assert min(told["shares"], key=told["shares"].get) == "noise"
     assert sum(told["shares"].values()) == pytest.approx(1)
 
 
 def test_the_penalty_can_be_chosen() -> None:
     stack = scores()
-    chosen = Stack(stack.outputs, stack.targets, classes=False, penalty=None).describe()
+    chosen = Stack(stack.outputs, stack.targets, classes=False, penalty=None).summary()
     assert chosen["lambda"] in GRID
-    assert stack.describe()["lambda"] == 1.0
+    assert stack.summary()["lambda"] == 1.0
 
 
 def test_targets() -> None:

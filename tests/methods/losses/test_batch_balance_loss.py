@@ -13,9 +13,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.methods.losses.batch_balance import BatchBalanceLoss, Numbers, retrieval_loss
+from bench.methods.losses.batch_balance import BatchBalanceLoss, BatchNumbers, retrieval_loss
 from bench.methods.losses.graded import cosent_loss
-from bench.methods.parts.mining import Candidates, HardNegatives, Rule, mine
+from bench.methods.parts.mining import HardNegatives, NegativeCandidates, Rule, mine
 from tests.support.models import tiny_sentence_transformer
 from tests.support.processes import in_two_processes
 from tests.support.rows import PAIRS, QUERIES, SCORES
@@ -29,10 +29,10 @@ def random_vectors(texts: list[str]) -> Any:
     return np.random.default_rng(0).normal(size=(len(texts), 8)).astype("f4")
 
 
-def candidates(known: list[list[int]] | None = None) -> Candidates:
+def candidates(known: list[list[int]] | None = None) -> NegativeCandidates:
     """Five queries with the candidates 0 to 99, and texts of which none answers one."""
     numbers = np.arange(B)
-    return Candidates(
+    return NegativeCandidates(
         queries=[f"query {i}" for i in numbers],
         texts=[f"text {i}" for i in range(100)],
         ranked=np.tile(np.arange(100), (B, 1)),
@@ -63,9 +63,9 @@ def columns(seed: int = 0, size: int = D) -> list[Tensor]:
     return [torch.randn(count, size, generator=generator) for count in rows]
 
 
-def numbers() -> Numbers:
+def numbers() -> BatchNumbers:
     """Each query once; the texts 0 to 9 are negatives, 90 to 94 positives."""
-    return Numbers(
+    return BatchNumbers(
         torch.arange(B),
         90 + torch.arange(B),
         torch.arange(B * PER_QUERY),
@@ -156,7 +156,7 @@ def test_the_graded_pairs_weigh_beta() -> None:
 
 def test_equal_grades_cost_nothing() -> None:
     batch, vectors = numbers(), columns()
-    same = Numbers(batch.queries, batch.positives, batch.negatives, torch.full((M,), 0.4))
+    same = BatchNumbers(batch.queries, batch.positives, batch.negatives, torch.full((M,), 0.4))
     alone = make(beta=0.0).from_vectors(vectors, batch)
     torch.testing.assert_close(make(beta=5.0).from_vectors(vectors, same), alone)
 
@@ -166,13 +166,13 @@ def test_a_batch_of_one_task(missing: str) -> None:
     vectors, batch = columns(), numbers()
     if missing == "retrieval":
         none = batch.queries[:0]
-        batch = Numbers(none, none, none, batch.grades)
+        batch = BatchNumbers(none, none, none, batch.grades)
         vectors = [*(column[:0] for column in vectors[:3]), *vectors[3:]]
         cosines = torch.cosine_similarity(vectors[3], vectors[4])
         expected = BETA * cosent_loss(cosines, batch.grades).item()
     else:
         expected = by_hand(vectors, set())
-        batch = Numbers(batch.queries, batch.positives, batch.negatives, batch.grades[:0])
+        batch = BatchNumbers(batch.queries, batch.positives, batch.negatives, batch.grades[:0])
         vectors = [*vectors[:3], *(column[:0] for column in vectors[3:])]
     leaves = [vector.clone().requires_grad_(True) for vector in vectors]
     loss = make().from_vectors(leaves, batch)
@@ -227,7 +227,7 @@ def test_rows_are_told_apart_and_negatives_looked_up(model: SentenceTransformer)
     asked += [[PAIRS[1][0], PAIRS[6][0]], [PAIRS[1][1], PAIRS[6][1]]]
     encoded = [torch.from_numpy(model.encode(column)) for column in asked]
     queries, positives = loss.pairs[[7, 0]].unbind(dim=1)
-    batch = Numbers(queries, positives, chosen, torch.tensor([SCORES[1], SCORES[6]]))
+    batch = BatchNumbers(queries, positives, chosen, torch.tensor([SCORES[1], SCORES[6]]))
     torch.testing.assert_close(found, loss.from_vectors(encoded, batch), atol=1e-4, rtol=1e-4)
     assert int(loss.negatives.step) == 0
 
@@ -300,7 +300,7 @@ def outcome(kind: str, encoder: nn.Module, shard: tuple[slice, slice]) -> dict[s
             [len(c[s]) for c, s in zip(columns(), slices, strict=True)]
         )
     )
-    own = Numbers(
+    own = BatchNumbers(
         batch.queries[rows], batch.positives[rows], batch.negatives[of_rows], batch.grades[pairs]
     )
     loss = make(known=KNOWN, **OPTIONS[kind]).from_vectors(encoded, own)

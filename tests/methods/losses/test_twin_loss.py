@@ -23,7 +23,7 @@ from bench.methods.losses.twin import (
     norm_ratio,
     partners,
 )
-from bench.methods.parts.twin import Pair, TwinPass, join_towers, towers
+from bench.methods.parts.twin import TowerPair, TwinPass, join_towers, towers
 from tests.support.models import tiny_bert, tiny_sentence_transformer
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -174,12 +174,12 @@ def test_the_loss_is_the_sum_of_the_terms(twin: SentenceTransformer) -> None:
     views = [twin.preprocess(TEXTS), twin.preprocess([text.upper() for text in TEXTS])]
     loss = make(twin)
     seen = [TwinPass(twin, cross_attention=True)(twin, view) for view in views]
-    own: Pair = (
+    own: TowerPair = (
         interleave(seen[0].own[0], seen[1].own[0]),
         interleave(seen[0].own[1], seen[1].own[1]),
     )
     assert seen[0].crossed and seen[1].crossed
-    crossed: Pair = (
+    crossed: TowerPair = (
         interleave(seen[0].crossed[0], seen[1].crossed[0]),
         interleave(seen[0].crossed[1], seen[1].crossed[1]),
     )

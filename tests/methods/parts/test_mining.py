@@ -17,7 +17,14 @@ from bench.core.errors import DataError
 from bench.data.contamination import normalise
 from bench.data.retrieval import Query
 from bench.methods.parts import mining
-from bench.methods.parts.mining import Candidates, CheckLog, HardNegatives, Rule, answered, mine
+from bench.methods.parts.mining import (
+    CheckLog,
+    HardNegatives,
+    NegativeCandidates,
+    Rule,
+    answered,
+    mine,
+)
 
 FIRES = Rule(factor=0.0, cap=2.0)
 LISTED = 30
@@ -37,12 +44,12 @@ def queries(count: int = 5, each: int = 4) -> list[Query]:
     ]
 
 
-def listed(lengths: tuple[int, ...] = (LISTED, LISTED)) -> Candidates:
+def listed(lengths: tuple[int, ...] = (LISTED, LISTED)) -> NegativeCandidates:
     """Lists of texts 0, 1, 2 … for each query."""
     rank = np.arange(max(lengths))
     ranked = np.stack([np.where(rank < length, rank, -1) for length in lengths])
     owners = np.arange(len(lengths))
-    return Candidates(
+    return NegativeCandidates(
         queries=[f"query {i}" for i in owners],
         texts=[f"text {i}" for i in range(max(lengths))],
         ranked=ranked.astype(np.int64),
@@ -52,7 +59,7 @@ def listed(lengths: tuple[int, ...] = (LISTED, LISTED)) -> Candidates:
 
 
 def make(
-    candidates: Candidates | None = None,
+    candidates: NegativeCandidates | None = None,
     rule: Rule | None = FIRES,
     *,
     count: int = 4,
