@@ -114,12 +114,12 @@ def fit_to_tasks(
         name = task.spec.name
         own = {column: encoded.vectors[name, column] for column in task.texts()}
         try:
-            found, fitting = _fit_one(mapped, task, own) if mapped.rest else (own, Fitting(()))
+            fitted, fitting = _fit_one(mapped, task, own) if mapped.rest else (own, Fitting(()))
         except CellError as error:
             raise CellError(f"task {name}: {error}") from None
         for entry in fitting.fits:
             progress.note(f"  {name}: {describe(entry)}")
-        vectors |= {(name, column): array for column, array in found.items()}
+        vectors |= {(name, column): array for column, array in fitted.items()}
         fittings[name] = replace(fitting, fits=(*mapped.fits, *fitting.fits))
     return replace(encoded, vectors=vectors), fittings
 
@@ -150,9 +150,9 @@ def _fit_one(mapped: Mapped, task: Task[Any], vectors: Vectors) -> tuple[Vectors
         return _fit_on(mapped.rest, vectors, [vectors[name] for name in columns], "train")
     if isinstance(task, FoldTask) and (rows := task.first_fold()) is not None:
         own = [vectors[name][rows] for name in task.test_columns()]
-        found, fitting = _fit_on(mapped.rest, vectors, own, "folds")
+        mapped_vectors, fitting = _fit_on(mapped.rest, vectors, own, "folds")
         links = tuple(replace(link, texts=None) for link in mapped.rest)
-        return found, replace(fitting, in_folds=InFolds(task, vectors, FitInFolds(links)))
+        return mapped_vectors, replace(fitting, in_folds=InFolds(task, vectors, FitInFolds(links)))
     affines, entries = mapped.on_corpus
     return _apply(affines, vectors), Fitting(entries)
 

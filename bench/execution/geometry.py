@@ -74,9 +74,9 @@ def _drawn(
             places.setdefault(text, (name, row))
     if not places:
         return None
-    found = list(places.values())
-    chosen = _sample(len(found), TEXTS, rng)
-    return np.stack([vectors[name][row] for name, row in (found[i] for i in chosen)])
+    firsts = list(places.values())
+    chosen = _sample(len(firsts), TEXTS, rng)
+    return np.stack([vectors[name][row] for name, row in (firsts[i] for i in chosen)])
 
 
 def _sample(n: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -88,13 +88,13 @@ def _different(
     vectors: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Rows that are neither zero nor repeat an earlier one, and their squared distances."""
-    found = vectors[vectors.any(axis=1)]
-    if len(found) < 2:
-        return found, np.zeros((len(found), len(found)))
-    squared = squared_distances(found)
-    same = SAME**2 * float(np.square(found, dtype=np.float64).sum(axis=1).mean())
+    nonzero = vectors[vectors.any(axis=1)]
+    if len(nonzero) < 2:
+        return nonzero, np.zeros((len(nonzero), len(nonzero)))
+    squared = squared_distances(nonzero)
+    same = SAME**2 * float(np.square(nonzero, dtype=np.float64).sum(axis=1).mean())
     repeats = np.tril(squared <= same, -1).any(axis=1)
-    return found[~repeats], squared[np.ix_(~repeats, ~repeats)]
+    return nonzero[~repeats], squared[np.ix_(~repeats, ~repeats)]
 
 
 def _positive_pairs(
@@ -136,7 +136,7 @@ def _dimensions(vectors: NDArray[np.float32], squared: NDArray[np.float64]) -> M
 
 def _defined(measure: Callable[..., _T], *arguments: Any) -> _T | None:
     try:
-        found = measure(*arguments)
+        value = measure(*arguments)
     except ValueError:
         return None
-    return found if np.isfinite(found).all() else None
+    return value if np.isfinite(value).all() else None

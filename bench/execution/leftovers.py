@@ -51,8 +51,8 @@ def _temporary_of_records(output: Path) -> Iterator[Path]:
 
 def _below(folder: Path, depth: int) -> list[Path]:
     """Folders below another, up to so many levels."""
-    found = [path for path in _in(folder) if path.is_dir() and not path.name.startswith(".")]
-    return found + [below for path in found if depth > 1 for below in _below(path, depth - 1)]
+    folders = [path for path in _in(folder) if path.is_dir() and not path.name.startswith(".")]
+    return folders + [below for path in folders if depth > 1 for below in _below(path, depth - 1)]
 
 
 def _in(folder: Path) -> Iterable[Path]:

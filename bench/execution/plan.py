@@ -86,12 +86,12 @@ def outline(suites: Sequence[Suite], specs: Sequence[MethodSpec], profile: str) 
 
 
 def _distinct(suites: Sequence[Suite]) -> list[Suite]:
-    found: dict[str, Suite] = {}
+    by_name: dict[str, Suite] = {}
     for suite in suites:
-        first = found.setdefault(suite.name, suite)
+        first = by_name.setdefault(suite.name, suite)
         if (first.path, first.definition()) != (suite.path, suite.definition()):
             raise UsageError(f"two suites are called {suite.name}; run one after the other")
-    return [*found.values()]
+    return [*by_name.values()]
 
 
 def _with_bases(
@@ -102,8 +102,10 @@ def _with_bases(
         for _, method in asked
         if method.trains and method.base in names(METHODS)
     ]
-    found = {str(spec): (spec, resolve(method_class(spec.name), spec, profile)) for spec in bases}
-    return list({**found, **{str(spec): (spec, method) for spec, method in asked}}.values())
+    untrained = {
+        str(spec): (spec, resolve(method_class(spec.name), spec, profile)) for spec in bases
+    }
+    return list({**untrained, **{str(spec): (spec, method) for spec, method in asked}}.values())
 
 
 def _with_variants(
@@ -113,16 +115,16 @@ def _with_variants(
     profile: str,
 ) -> list[tuple[MethodSpec, Method]]:
     named = {str(spec) for spec, _ in asked}
-    found = {}
+    methods = {}
     for spec, method in rows:
-        found[str(spec)] = spec, method
+        methods[str(spec)] = spec, method
         # A transform of a transform is run where it is asked for by name.
         if str(spec) not in named or method.info.kind == "transform":
             continue
         for variant in suite.variants:
             wrapped = wrapping(variant, spec)
-            found[str(wrapped)] = wrapped, resolve(method_class(wrapped.name), wrapped, profile)
-    return list(found.values())
+            methods[str(wrapped)] = wrapped, resolve(method_class(wrapped.name), wrapped, profile)
+    return list(methods.values())
 
 
 def _identity(loaded: LoadedSuite, settings: Settings) -> dict[str, Any]:

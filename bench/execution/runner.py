@@ -177,14 +177,14 @@ def _geometry(
     # Imported late, as it brings SciPy, which a run of complete cells never needs.
     from bench.execution.geometry import measure
 
-    found = {}
+    measured = {}
     for task in tasks:
         name = task.spec.name
         vectors = {column: encoded.vectors[name, column] for column in task.texts()}
         entry = measure(task, vectors, rows_seed(scores[name].data_sha256, settings.limit))
         if entry is not None:
-            found[name] = entry
-    return found
+            measured[name] = entry
+    return measured
 
 
 def _grid(
