@@ -58,8 +58,8 @@ class CoDiEmb(TrainedMethod):
 
         The authors put an instruction before queries, and before both texts of a pair; here there
         is none, as these encoders were trained without. Their sets are Chinese, those here English.
-        The formula of their fusion was not available: ``delta`` is a rule of our own, and it
-        merges checkpoints of one training where theirs come from several.
+        The formula of their fusion was not available: ``delta`` is a rule of our own, and it merges
+        checkpoints of one training where theirs come from several.
 
         Attributes:
             pooling: Pooling of the base.

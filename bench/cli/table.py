@@ -149,7 +149,7 @@ def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -
         say(f"bench: {note}", err=True)
     if models and all(table.convention != "mteb" for table in tables):
         raise UsageError(
-            "--mteb needs records of MTEB's convention to stand beside: "
+            "--mteb needs records of MTEB's convention to show them with: "
             "bench run --suite sts7-mteb, or --suite 'mteb:[...]'"
         )
     return [with_models(table, models) for table in tables]

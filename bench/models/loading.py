@@ -146,7 +146,7 @@ def shown(names: Sequence[str]) -> str:
 def _no_vocabulary(folder: Path) -> DataError:
     return DataError(
         f"{folder} has no tokenizer: neither tokenizer.json nor another vocabulary is there; save "
-        "the tokenizer beside the model, or download it again"
+        "the tokenizer with the model, or download it again"
     )
 
 
