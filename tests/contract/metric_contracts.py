@@ -196,7 +196,7 @@ CONTRACTS: Mapping[Callable[..., Any], Contract] = {
     homogeneity_completeness: CLUSTERED(of_items(homogeneity_completeness)),
     bcubed_f1: CLUSTERED(bcubed_f1, order="follows"),
     cosine_float64: Contract(
-        cosine_float64, two, -1, 1, (X, X), (X, -X), order="follows", moves=DIRECTION
+        cosine_float64, two, -1, 1, (X, X), (X, -X), order="follows", moves=DIRECTION, nan="nan"
     ),
     cosine_mteb: Contract(
         cosine_mteb, two, -1, 1, (X, X), (X, -X), order="follows", moves=DIRECTION

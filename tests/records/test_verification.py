@@ -280,7 +280,7 @@ def test_a_correlation_may_be_negative_whatever_the_kind(metric: str) -> None:
     task = task_of("new", -0.2, metric=metric, metrics={"main": -0.2})
     record = record_of("a", {"T": task})
     if metric == "MRR":
-        with pytest.raises(DataError, match=r"main is -0.2, which no MRR can be"):
+        with pytest.raises(DataError, match=r"main is -0.2, which is out of range for MRR"):
             check_figures(Path("a.json"), record)
     else:
         check_figures(Path("a.json"), record)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from bench.api import build_method
+from bench.api import build_method, make_settings
 from bench.core.cache import Cache
 from bench.core.errors import UsageError
 from bench.core.progress import Silent
@@ -289,9 +289,10 @@ def test_a_base_is_drawn_with_the_seed_of_what_is_trained_on_it(base: Path) -> N
 def test_what_is_learnt_from(corpus: Path) -> None:
     found = lineage(method(f"truncate[dim=2,of=pca-dims[corpus={corpus},of=sct]]"))
     assert {one.info.name for one in found} == {"truncate", "pca-dims", "sct", "minilm-l2"}
-    texts = {text for one in found[:2] for text in one.training_texts(Any)}
+    data = make_settings(profile="smoke").data
+    texts = {text for one in found[:2] for text in one.training_texts(data)}
     assert {"apple of apple 0", "no apple"} <= texts
-    assert not list(method("whitening[fit=test]").training_texts(Any))
+    assert not list(method("whitening[fit=test]").training_texts(data))
     assert method("whitening").training_datasets() == ("nli/triplets",)
     assert method("whitening[fit=test]").training_datasets() == ()
 
