@@ -60,8 +60,8 @@ def peak_memory_bytes() -> int:
     """Largest resident memory of this process since the last reset, else so far, in bytes."""
     with contextlib.suppress(OSError):
         status = Path("/proc/self/status").read_text(encoding="utf-8")
-        if peak := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
-            return int(peak[1]) * 1024
+        if line := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
+            return int(line[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

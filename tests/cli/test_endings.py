@@ -226,7 +226,14 @@ def test_without_a_home_there_is_a_cache_all_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kilobytes", [2, 20, 60])
+@pytest.mark.parametrize(
+    "kilobytes",
+    [
+        pytest.param(2, marks=pytest.mark.nightly),
+        20,
+        pytest.param(60, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_disk_that_gets_full_in_a_training(tmp_path: Path, kilobytes: int) -> None:
     from tests.support.models import tiny_bert
 
