@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from tabulate import tabulate
 
 from bench.core.escape import plain
 
@@ -28,6 +27,9 @@ def say(text: str | Path, *, err: bool = False) -> None:
 
 def listing(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     """Render a table of texts; on a terminal its widest columns are wrapped, between words."""
+    # Imported late, as every verb imports this file and few print a table.
+    from tabulate import tabulate
+
     return tabulate(
         rows,
         headers,
