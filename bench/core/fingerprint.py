@@ -120,11 +120,12 @@ class FileHashes:
             if _state(path) == state and time.time_ns() - path.stat().st_ctime_ns > _SETTLED:
                 self._known[key] = [state, digest]
                 self._save()
-        self._used[key] = _Used(path.absolute(), kind, compute, state, digest)
+        # The first answer counts: what was made of it is not of what the file holds later.
+        self._used.setdefault(key, _Used(path.absolute(), kind, compute, state, digest))
         return digest
 
     def changed(self, besides: Path) -> Iterator[Path]:
-        """Files whose hash was asked for here and would differ now.
+        """Files whose hash differs now from what was answered here first.
 
         Args:
             besides: Folder whose files may change.

@@ -84,27 +84,36 @@ def test_cells_that_are_complete_are_read_once(
     assert asked["_rows_of"] == {}
 
 
-@pytest.mark.parametrize("name", ["rows.jsonl", "corpus.txt"])
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("rows.jsonl", "remove_leftovers"),
+        ("corpus.txt", "remove_leftovers"),
+        ("corpus.txt", "_run_cell"),
+    ],
+)
 def test_files_that_change_after_they_were_identified_end_what_reads_them(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
     suite = write_suite(tmp_path)
     text = suite.read_text().split("data =")[0] + 'data = { file = "rows.jsonl" }\n'
     suite.write_text(text)
     (tmp_path / "corpus.txt").write_text("A text to learn from.\nAnother text.\n")
-    began = runner.remove_leftovers
+    began = getattr(runner, step)
 
     def change(*arguments: Any) -> None:
         path = tmp_path / name
         path.write_bytes(path.read_bytes().replace(b"a", b"u"))
         began(*arguments)
 
-    monkeypatch.setattr(runner, "remove_leftovers", change)
-    methods = "tfidf[corpus=corpus.txt]"
+    monkeypatch.setattr(runner, step, change)
+    # The first to notice must not make the second trust what the file holds now.
+    methods = "tfidf[corpus=corpus.txt],tfidf[corpus=corpus.txt,dim=3]"
     code, _, err = bench("run", "--suite", suite, "--methods", methods)
     assert code == EXIT_DATA
-    assert f"{tmp_path / name} has changed since the run began; run the same command again" in err
-    monkeypatch.undo()
+    message = f"{tmp_path / name} has changed since the run began; run the same command again"
+    assert err.count(f"bench: tfidf[corpus=corpus.txt] (seed 0) on small: {message}") == 1
+    assert err.count(f"bench: tfidf[corpus=corpus.txt,dim=3] (seed 0) on small: {message}") == 1
 
 
 def test_a_file_that_is_replaced_by_its_like_has_not_changed(
