@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +61,14 @@ def bench(
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def quick_collections() -> Iterator[None]:
+    """Every training collects garbage, which is half of its time with all modules loaded."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """A run: cells of suites, methods and seeds, each built, encoded, scored and recorded.
 
-What a run consists of (``plan``) and downloads (``provision``), the cells one after the other
-(``runner``), maps fitted to each task, scores and records (``fitting``, ``recording``), and what is
-measured besides (``grid``, ``geometry``, ``environment``). Imported are models, tasks, method,
-encoding, suite, data, records, metrics, stats and core. A new step of a cell is a file here that
-``runner`` calls.
+What a run consists of (``plan``, ``cells``, ``suites``) and downloads (``provision``), the cells
+one after the other (``runner``) with their models, vectors, maps, scores and records (``builds``,
+``vectors``, ``fitting``, ``scoring``, ``recording``), and what is measured besides (``grid``,
+``geometry``, ``environment``). Imported are models, tasks, method, encoding, suite, data, records,
+metrics, stats and core. A new step of a cell is a file here that ``runner`` calls.
 """

@@ -13,7 +13,6 @@ from bench.execution.provision import find_needs
 from bench.execution.settings import Settings
 from bench.models.build import lacks_model
 from bench.suite import Suite
-from bench.tasks.supervised import SupervisedTask
 
 # Nominal figures of two CPU cores: seconds of a training by profile, texts a second.
 _TRAINING_SECONDS = {"smoke": 20, "local": 150, "paper": 4 * 3600}
@@ -55,7 +54,7 @@ def _work(cells: Sequence[Cell], settings: Settings) -> str:
         tasks = suite.tasks()
         columns = [column for task in tasks for column in task.texts().values()]
         texts[name] = len({text for column in columns for text in column.texts})
-        supervised[name] = sum(isinstance(task, SupervisedTask) for task in tasks)
+        supervised[name] = sum(task.scored_as == "predictions" for task in tasks)
     trainings, encodings = dict[tuple[str, str], int](), dict[tuple[str, str], int]()
     for cell in waiting:
         identity, trains = encoder_of(cell, settings)

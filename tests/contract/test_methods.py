@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -58,15 +57,9 @@ NAMES = names(METHODS)
 OWN = [name for name in NAMES if owner(METHODS, name) == "sentence-bench"]
 PREDICTORS = ("majority", "ft", "three-phase", "hierarchical-ensemble", "minbert", "tfidf")
 OF_MINILM = ("minilm", "minilm-l2")
-# They refuse to encode, which bench.testing takes for a fault.
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collections() -> Iterator[None]:
-    """Every training collects garbage, which is half of its time with all modules loaded."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+pytestmark = pytest.mark.usefixtures("quick_collections")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,8 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_collections() -> Iterator[None]:
-    """Every training collects garbage, which is half of its time with all modules loaded."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
+def _quick(quick_collections: None) -> None:
+    """All of these tests train."""
 
 
 @pytest.fixture(scope="module")
