@@ -128,7 +128,17 @@ BESIDE = {
     "types",
 }
 # Tests of the tree as a whole, and of what is at the root of bench.
-WHOLE = {"api", "architecture", "bisect", "linters", "packaging", "rooms", "sizes", "workflows"}
+WHOLE = {
+    "api",
+    "architecture",
+    "bisect",
+    "linters",
+    "names",
+    "packaging",
+    "rooms",
+    "sizes",
+    "workflows",
+}
 
 
 def homeless(tests: Path, packages: Iterable[str]) -> list[str]:
