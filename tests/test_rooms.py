@@ -134,6 +134,7 @@ WHOLE = {
     "bisect",
     "contributing",
     "linters",
+    "names",
     "packaging",
     "rooms",
     "sizes",
