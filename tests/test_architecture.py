@@ -1,7 +1,8 @@
 """Rooms import downward only, and no file is part of a circle.
 
-Imports at the top of a file, inside functions and under ``TYPE_CHECKING`` count alike, and modules
-named in strings have to exist.
+Imports at the top of a file, inside functions and under ``TYPE_CHECKING`` count alike, relative
+ones and those through ``bench`` itself too. Modules named in strings have to exist, and those above
+are named for a reason.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,13 @@ ROOMS = {"__main__": "cli", "suites": "suite"}
 # A package of data.
 _DATA = "bench.suites"
 FACE = "bench"
-_STRING = re.compile(r"bench(?:\.[a-z_][a-z0-9_]*)+")
+_STRING = re.compile(r"(bench(?:\.[a-z_][a-z0-9_]*)+)(?::\w+)?")
+# Who names modules above without importing them, and why.
+NAMES: Mapping[str, str] = {
+    "bench.core.registry": "entry points of methods lie in the group bench.methods",
+    "bench.models.build": "a fingerprint reads the code that makes vectors",
+    "bench.transforms.method": "a fingerprint reads the code that maps vectors",
+}
 
 Imports = Mapping[str, frozenset[str]]
 
@@ -50,25 +58,50 @@ def modules(root: Path) -> dict[str, Path]:
     return found
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(files: Mapping[str, Path]) -> Imports:
     """What each file imports of the others, wherever in it."""
     # The face of the package hands out what others make, when it is asked for it.
-    return {
-        name: frozenset(_imported(path, files)) - {name, FACE}
-        for name, path in files.items()
-        if name != FACE
+    behind = {
+        f"{FACE}.{one.name}": node.module
+        for node in ast.walk(parsed(files[FACE]))
+        if isinstance(node, ast.ImportFrom) and node.module in files.keys() - {FACE}
+        for one in node.names
     }
+    found = {}
+    for name, path in files.items():
+        named = {*_imported(name, path, files)}
+        if FACE in named:
+            named |= {*behind.values()}
+        through = {behind.get(one, one) for one in named}
+        found[name] = frozenset(through & files.keys()) - {name, FACE}
+    del found[FACE]
+    return found
 
 
-def _imported(path: Path, files: Mapping[str, Path]) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def _imported(module: str, path: Path, files: Mapping[str, Path]) -> Iterator[str]:
+    """Modules that a file imports, and names that it imports from ``bench`` itself."""
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names if one.name in files)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            named = [f"{node.module}.{one.name}" for one in node.names]
-            yield from (one for one in named if one in files)
-            if node.module in files and not all(one in files for one in named):
-                yield node.module
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            source = _source(module, node, is_package=files[module].name == "__init__.py")
+            named = [f"{source}.{one.name}" for one in node.names]
+            yield from named
+            if source != FACE and not all(one in files for one in named):
+                yield source
+
+
+def _source(module: str, node: ast.ImportFrom, *, is_package: bool) -> str:
+    """Full name of what an import is from, which a relative one says in dots."""
+    parts = module.split(".")
+    above = parts[: len(parts) - node.level + is_package] if node.level else []
+    return ".".join([*above, *filter(None, [node.module])])
 
 
 def room(module: str) -> str:
@@ -115,25 +148,46 @@ def circles(arrows: Imports) -> list[set[str]]:
     return found
 
 
-def strings(files: Mapping[str, Path]) -> set[str]:
-    """Names of modules in strings that are neither docstrings nor there."""
+def strings(files: Mapping[str, Path]) -> Imports:
+    """Modules that each file names in strings of nothing else, whether they exist or not."""
     return {
-        f"{module}: {node.value}"
+        module: frozenset(
+            whole[1]
+            for node in ast.walk(parsed(path))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            if (whole := _STRING.fullmatch(node.value)) and whole[1] != _DATA
+        )
         for module, path in files.items()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and _STRING.fullmatch(node.value)
-        and not _is_known(node.value, files)
     }
 
 
+def unknown(named: Imports, files: Mapping[str, Path]) -> set[str]:
+    """Names in strings that are of no module."""
+    return {
+        f"{module} -> {name}"
+        for module, names in named.items()
+        for name in names
+        if not _is_known(name, files)
+    }
+
+
+def named_above(named: Imports, files: Mapping[str, Path]) -> set[str]:
+    """Modules of a room above, or beside, that strings name, except where ``NAMES`` says why."""
+    known = {
+        module: frozenset(name for name in names if _is_known(name, files))
+        for module, names in named.items()
+        if module not in NAMES
+    }
+    return upward(known)
+
+
 def _is_known(name: str, files: Mapping[str, Path]) -> bool:
-    return name == _DATA or any(name == one or one.startswith(f"{name}.") for one in files)
+    return any(name == one or one.startswith(f"{name}.") for one in files)
 
 
 FILES = modules(ROOT)
 ARROWS = imports(FILES)
+NAMED = strings(FILES)
 
 
 def test_rooms_import_downward_only() -> None:
@@ -156,7 +210,15 @@ def test_no_file_is_part_of_a_circle() -> None:
 
 
 def test_modules_named_in_strings_exist() -> None:
-    assert strings(FILES) == set()
+    assert unknown(NAMED, FILES) == set()
+
+
+def test_modules_above_are_not_named_in_strings() -> None:
+    assert named_above(NAMED, FILES) == set()
+
+
+def test_who_names_none_above_is_no_exception() -> None:
+    assert {module for module in NAMES if not upward({module: NAMED[module]})} == set()
 
 
 TYPING = (
@@ -166,7 +228,14 @@ TYPING = (
 
 @pytest.mark.parametrize(
     "planted",
-    ["from bench.cli import run", "def f():\n    import bench.cli.run", TYPING],
+    [
+        "from bench.cli import run",
+        "from bench.cli.run import *",
+        "from ..cli import run",
+        "from ..cli.run import command",
+        "def f():\n    import bench.cli.run",
+        TYPING,
+    ],
 )
 def test_a_planted_import_of_any_sort_is_found(planted: str, tmp_path: Path) -> None:
     path = tmp_path / "errors.py"
@@ -176,7 +245,33 @@ def test_a_planted_import_of_any_sort_is_found(planted: str, tmp_path: Path) -> 
     assert any("bench.core.errors" in circle for circle in circles(arrows))
 
 
+@pytest.mark.parametrize(
+    "planted",
+    ["from bench import run", "from .. import run", "from .. import api", "import bench"],
+)
+def test_a_planted_import_through_the_face_is_found(planted: str, tmp_path: Path) -> None:
+    path = tmp_path / "errors.py"
+    path.write_text(planted)
+    arrows = imports({**FILES, "bench.core.errors": path})
+    assert upward(arrows) == {"bench.core.errors -> bench.api"}
+
+
+def test_the_version_is_for_all(tmp_path: Path) -> None:
+    path = tmp_path / "errors.py"
+    path.write_text("from bench import __version__")
+    assert imports({**FILES, "bench.core.errors": path})["bench.core.errors"] == frozenset()
+
+
 def test_a_planted_name_of_no_module_is_found(tmp_path: Path) -> None:
     path = tmp_path / "errors.py"
     path.write_text('NAME = "bench.cli.no_such"')
-    assert strings({**FILES, "bench.core.errors": path}) == {"bench.core.errors: bench.cli.no_such"}
+    files = {**FILES, "bench.core.errors": path}
+    assert unknown(strings(files), files) == {"bench.core.errors -> bench.cli.no_such"}
+
+
+@pytest.mark.parametrize("planted", ["bench.cli.run", "bench.cli.run:command"])
+def test_a_planted_name_of_a_module_above_is_found(planted: str, tmp_path: Path) -> None:
+    path = tmp_path / "errors.py"
+    path.write_text(f'NAME = "{planted}"')
+    files = {**FILES, "bench.core.errors": path}
+    assert named_above(strings(files), files) == {"bench.core.errors -> bench.cli.run"}
