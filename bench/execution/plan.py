@@ -90,7 +90,10 @@ def _distinct(suites: Sequence[Suite]) -> list[Suite]:
     for suite in suites:
         first = by_name.setdefault(suite.name, suite)
         if (first.path, first.definition()) != (suite.path, suite.definition()):
-            raise UsageError(f"two suites are called {suite.name}; run one after the other")
+            raise UsageError(
+                f"two suites are called {suite.name}: {first.path} and {suite.path}; rename one,"
+                " as they would replace each other's records"
+            )
     return [*by_name.values()]
 
 

@@ -275,7 +275,8 @@ def test_a_suite_named_twice_is_run_once(bench: Bench, suite: Path, tmp_path: Pa
     other = write_suite(tmp_path / "other")
     code, _, err = bench("run", "--suite", f"{suite},{other}", "--methods", "good")
     assert code == 2
-    assert "two suites are called small" in err
+    # Run one after the other they would replace each other's records.
+    assert f"two suites are called small: {suite} and {other}; rename one" in err
 
 
 @pytest.mark.parametrize(
