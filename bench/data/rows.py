@@ -36,7 +36,15 @@ def read_rows(path: Path) -> list[Row]:
     try:
         return list(_lines(path))
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    if isinstance(error, UnicodeDecodeError):
+        return DataError(f"{path}: cannot be read as UTF-8: {error.reason} at byte {error.start}")
+    # What the system says ends in the path, in Python's own form.
+    reason = getattr(error, "strerror", None) or error
+    return DataError(f"{path}: cannot be read: {reason}")
 
 
 def _lines(path: Path) -> Iterator[Row]:
@@ -136,7 +144,7 @@ def read_table(path: Path) -> list[Row]:
     try:
         return reader(path)
     except (OSError, ValueError, EOFError, zlib.error, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise _unreadable(path, error) from None
 
 
 def _csv_rows(path: Path) -> list[Row]:

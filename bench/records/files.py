@@ -86,8 +86,8 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
-        place, message = first_problem(error)
-        raise DataError(f"{path}: not a record: {place} {message}") from None
+        problem = ": ".join(filter(None, first_problem(error)))
+        raise DataError(f"{path}: not a record: {problem}") from None
     check_figures(path, record)
     if record.record_sha256 not in (None, content_sha256(record)):
         raise DataError(f"{path}: was changed after it was written; run that cell again")
@@ -114,7 +114,10 @@ def read_items(path: Path, record: Record | None = None) -> dict[str, NDArray[An
         if record is not None and sha256(content) != record.items_sha256:
             raise DataError(f"{place}: not the items of {path.name}; run that cell again")
         items = dict(load(content))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{place}: cannot be read: {reason}; run that cell again") from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         # The library has no words of its own for types that NumPy lacks.
         raise DataError(f"{place}: cannot be read: {error}; run that cell again") from None
     if record is not None:

@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 from bench.core.fingerprint import FileHashes
 from bench.data.access import DataAccess, in_fixed_split
 from bench.data.corpora import NamedCorpus
-from bench.data.rows import read_rows, rows_sha256
+from bench.data.rows import read_rows, read_table, rows_sha256
 
 COLUMNS = ("sentence1", "score")
 
@@ -108,3 +108,15 @@ def test_the_triplets_of_simcse_come_from_its_csv(
     monkeypatch.setattr("bench.data.access.hub_file", lambda *_: path)
     corpus = NamedCorpus("nli").load(_access(tmp_path))
     assert corpus.triplets() == [("a, b", "c", "d"), ("e", " ", "f")]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+def test_what_cannot_be_read_is_told_in_words(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    with pytest.raises(DataError) as caught:
+        read_table(path)
+    assert str(caught.value) == f"{path}: cannot be read: No such file or directory"
+    path.write_bytes(b"a,b\n\xff,c\n")
+    with pytest.raises(DataError) as caught:
+        read_table(path)
+    assert str(caught.value) == f"{path}: cannot be read as UTF-8: invalid start byte at byte 4"

@@ -209,7 +209,7 @@ PLACES: dict[str, tuple[Callable[[Path], None], str]] = {
     "pipe": (_pipe, "not a regular file"),
     "device": (_link, "not a regular file"),
     "large": (_large, "larger than"),
-    "missing": (Path.unlink, "No such file"),
+    "missing": (Path.unlink, "cannot be read: No such file or directory; run that cell again"),
 }
 
 
