@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 EXIT_OK = 0
 EXIT_GATE = 1
@@ -29,10 +30,27 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
     """Where something does not fit its schema first, and how.
 
     Returns:
-        The place, keys joined by dots, empty for the whole; and the message, in lower case.
+        The place, keys joined by dots, empty for the whole; and the message, which begins in lower
+        case.
     """
     first = error.errors()[0]
-    return ".".join(str(part) for part in first["loc"]), first["msg"].lower()
+    return ".".join(str(part) for part in first["loc"]), _message(first)
+
+
+def _message(problem: ErrorDetails) -> str:
+    """Say a problem without words of the library's own, such as tags of unions."""
+    context = problem.get("ctx", {})
+    match problem["type"]:
+        case "extra_forbidden":
+            return "unknown; correct or remove it"
+        case "union_tag_invalid":
+            name = context["discriminator"].strip("'")
+            return f"unknown {name} {context['tag']!r}; choose {context['expected_tags']}"
+        case "union_tag_not_found":
+            return f"lacks {context['discriminator']}"
+        case "value_error":
+            return str(context["error"])
+    return problem["msg"][:1].lower() + problem["msg"][1:]
 
 
 class BenchError(Exception):

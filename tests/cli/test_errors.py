@@ -71,7 +71,10 @@ _TASK = '[[tasks]]\nname = "t"\nkind = "sts"\ndata = { file = "rows.jsonl" }\n'
         (f"folds = {'9' * 5000}\n", "Exceeds the limit"),
         (f"average = {'[' * 3000}{']' * 3000}\n", "nest too deeply"),
         (f"average = {'[' * 90}{']' * 90}\n" + _SUITE.partition("average")[0] + _TASK, "'average"),
-        (_SUITE + _TASK + f"{'a.' * 3000}b = 1\n", "key 'tasks.0.sts.a': extra inputs"),
+        (
+            _SUITE + _TASK + f"{'a.' * 3000}b = 1\n",
+            "key 'tasks.0.sts.a': unknown; correct or remove it",
+        ),
         (_SUITE + _TASK + f"{'columns.' * 3000}b = 1\n", "key 'tasks.0.sts.columns.columns'"),
         ("name = 'caf\udce9'\n", "not valid TOML, as it is not UTF-8"),
         (_SUITE.replace('["t"]', '["t", "t"]') + _TASK, "average names a task twice"),

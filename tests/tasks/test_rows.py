@@ -143,4 +143,4 @@ def test_public_files_that_changed(
     path.write_text(f'{HEAD}{TASK}data = {{ url = "http://x/mine.tsv", sha256 = "{"0" * 64}" }}\n')
     code, _, err = bench("run", "--suite", path, "--methods", "good")
     assert code == 2
-    assert "own.toml: key 'tasks.0.sts.data.files': value error, 'http://x/mine.tsv' is not" in err
+    assert "own.toml: key 'tasks.0.sts.data.files': 'http://x/mine.tsv' is not" in err

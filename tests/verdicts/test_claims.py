@@ -223,7 +223,7 @@ def test_what_is_unknown(changes: dict[str, str], expected: str) -> None:
         ({"claim": '""'}, "key 'claims.0.claim': "),
         ({"name": '"Not kebab"'}, "key 'claims.0.name': "),
         ({"a": None}, "key 'claims.0.a': field required"),
-        ({"a": '"sct[x"'}, "key 'claims.0.a': value error, bad method spec"),
+        ({"a": '"sct[x"'}, "key 'claims.0.a': bad method spec"),
         ({"seeds": "0"}, "key 'claims.0.seeds': "),
         ({"profile": '"huge"'}, "key 'claims.0.profile': "),
         ({"margin": "nan"}, "key 'claims.0.margin': "),
