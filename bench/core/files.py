@@ -28,6 +28,7 @@ _FULL_WORDS = (
     "PytorchStreamWriter failed writing",
     "unexpected pos",
 )
+_ATTEMPTS = 100
 _LONGEST = 255
 
 
@@ -79,14 +80,17 @@ def temporary_folder(parent: Path, name: str = "tmp") -> Iterator[Path]:
 
 def _reserve(parent: Path, name: str, *, folder: bool) -> tuple[Path, int]:
     """Make a temporary file or folder that this process holds; its path and file descriptor."""
+    attempts = 0
     while True:
+        attempts += 1
         end = f"{MARK}{secrets.token_hex(4)}"
         start = os.fsencode(f".{name}")[: _LONGEST - len(end)]
         path = parent / (os.fsdecode(start) + end)
         try:
             handle = _open_new(path, folder)
         except (FileExistsError, FileNotFoundError):
-            if not parent.is_dir():
+            # Some folders, such as /proc, take nothing for ever.
+            if attempts == _ATTEMPTS or not parent.is_dir():
                 raise
             continue
         # Another run may remove it before it is held.

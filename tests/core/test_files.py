@@ -13,6 +13,7 @@ import pytest
 
 from bench.core import files
 from bench.core.files import (
+    check_writable,
     is_abandoned,
     make_folder_atomic,
     out_of_room,
@@ -63,6 +64,20 @@ def test_a_file_that_is_removed_before_it_is_held_is_made_again(
     write_atomic(tmp_path / "one", b"content")
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
     assert (tmp_path / "one").read_bytes() == b"content"
+
+
+def test_a_folder_that_takes_nothing_is_not_asked_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter(range(1000))
+
+    def deny(path: Path, folder: bool) -> int:
+        assert next(asked, None) is not None, "it is asked for ever"
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    monkeypatch.setattr(files, "_open_new", deny)
+    with pytest.raises(FileNotFoundError):
+        check_writable(tmp_path)
 
 
 def test_where_there_are_no_locks_files_are_written_and_none_is_removed(
