@@ -29,11 +29,12 @@ def find_folder(given: str | Path | None) -> Path | None:
     """Data folder that is given, else that of ``BENCH_DATA``, else None.
 
     Raises:
-        UsageError: It does not exist.
+        UsageError: It is not an existing folder.
     """
     folder = given or os.environ.get("BENCH_DATA")
     if folder and not Path(folder).is_dir():
-        raise UsageError(f"data folder {folder} does not exist; correct --data or BENCH_DATA")
+        reason = "is not a folder" if Path(folder).exists() else "does not exist"
+        raise UsageError(f"data folder {folder} {reason}; correct --data or BENCH_DATA")
     return Path(folder) if folder else None
 
 

@@ -186,7 +186,11 @@ def test_list_says_where_data_is(bench: Bench, mirror: Served, tmp_path: Path) -
     assert lines["sts/own:test"][1:] == ["2", "0.1", "imported", "folder"]
     assert "no source" not in out
     assert max(map(len, out.splitlines())) <= 80
-    assert bench("data", "list", "--data", "nowhere")[0] == 2
+    Path("file").touch()
+    for name, reason in (("nowhere", "does not exist"), ("file", "is not a folder")):
+        code, _, err = bench("data", "list", "--data", name)
+        assert code == 2
+        assert err == f"bench: data folder {name} {reason}; correct --data or BENCH_DATA\n"
 
 
 def test_list_imports_nothing_heavy(tmp_path: Path) -> None:
