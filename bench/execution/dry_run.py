@@ -66,7 +66,8 @@ def _work(cells: Sequence[Cell], settings: Settings) -> str:
     seconds = trained * _TRAINING_SECONDS[settings.profile] + encoded / _TEXTS_PER_SECOND
     lines = [str(cell) for cell in waiting]
     lines.append(
-        f"{len(waiting)} of {len(cells)} cells to run, {trained} trainings, "
-        f"{encoded} texts to encode, about {seconds / 60:.0f} minutes on two CPU cores"
+        f"{len(waiting)} of {plural(len(cells), 'cell')} to run, {plural(trained, 'training')}, "
+        f"{plural(encoded, 'text')} to encode, "
+        f"about {plural(round(seconds / 60), 'minute')} on two CPU cores"
     )
     return "\n".join(lines)

@@ -12,10 +12,10 @@ from tests.support.suites import Bench
 @pytest.mark.parametrize(
     ("methods", "expected"),
     [
-        ("minilm-l2", "1 of 1 cells to run, 0 trainings, 1730 texts"),
-        ("simcse", "2 of 2 cells to run, 1 trainings, 3460 texts"),
-        ("simcse,truncate[dim=8,of=simcse]", "3 of 3 cells to run, 1 trainings, 3460 texts"),
-        ("truncate[dim=8,of=simcse]", "2 of 2 cells to run, 1 trainings, 3460 texts"),
+        ("minilm-l2", "1 of 1 cell to run, 0 trainings, 1730 texts"),
+        ("simcse", "2 of 2 cells to run, 1 training, 3460 texts"),
+        ("simcse,truncate[dim=8,of=simcse]", "3 of 3 cells to run, 1 training, 3460 texts"),
+        ("truncate[dim=8,of=simcse]", "2 of 2 cells to run, 1 training, 3460 texts"),
     ],
 )
 def test_what_is_shared_counts_once(
@@ -35,4 +35,4 @@ def test_a_method_that_learns_tasks_trains_for_each(
         *("--data", data_folder, "--methods", "ft", "--profile", "smoke"),
     )
     assert code == 0, err
-    assert "1 of 1 cells to run, 6 trainings, 0 texts" in out
+    assert "1 of 1 cell to run, 6 trainings, 0 texts" in out
