@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.compute import Compute
 from bench.core.errors import CellError
 from bench.core.fingerprint import fingerprint
 from bench.core.progress import Progress
@@ -35,6 +36,7 @@ class Encoded:
         distinct: Distinct texts.
         encoded: Texts that were not in the store.
         tokens: Tokens of the encoded texts, where the encoder counts them.
+        compute: What computed the vectors, where that is known.
     """
 
     vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Encoded:
     distinct: int = 0
     encoded: int = 0
     tokens: int | None = None
+    compute: Compute | None = None
 
 
 def encode_columns(
@@ -52,6 +55,7 @@ def encode_columns(
     folder: Path,
     progress: Progress,
     batch_size: int = TEXTS_PER_BATCH,
+    compute: Compute | None = None,
 ) -> Encoded:
     """Encode the texts of all columns, each distinct text once per role.
 
@@ -62,16 +66,18 @@ def encode_columns(
         folder: Folder of the vector store.
         progress: Where the work reports.
         batch_size: Most texts in a batch.
+        compute: What computes the vectors, where that is known.
 
     Raises:
         CellError: Vectors of a wrong shape or with NaN or infinity.
     """
-    result = Encoded(texts=sum(len(column.texts) for column in columns.values()))
+    texts_of_all = sum(len(column.texts) for column in columns.values())
+    result = Encoded(texts=texts_of_all, compute=compute)
     for role in sorted({column.role for column in columns.values()}, key=str):
         wanted = {key: column for key, column in columns.items() if column.role == role}
         texts = list(dict.fromkeys(t for column in wanted.values() for t in column.texts))
         planned = planned_for(encoder, role, batch_size)
-        space = fingerprint([model_fingerprint, planned.settings()])
+        space = fingerprint([model_fingerprint, planned.settings(), *_other_compute(compute)])
         store = VectorStore(folder / space)
         _fill(store, planned, texts, result, progress)
         if _all_equal([store.get(text) for text in texts]):
@@ -83,6 +89,15 @@ def encode_columns(
         for key, column in wanted.items():
             result.vectors[key] = np.stack([store.get(text) for text in column.texts])
     return result
+
+
+def _other_compute(compute: Compute | None) -> list[Any]:
+    """What tells vectors of another library apart, whose version is no part of the model's."""
+    if compute is None or compute.backend == "torch":
+        return []
+    from bench.encoding.exports import made_by
+
+    return [str(compute), dict(made_by(compute.backend))]
 
 
 def _fill(

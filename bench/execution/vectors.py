@@ -31,13 +31,15 @@ def encode_unfitted(built: Built, columns: Columns, settings: Settings) -> Encod
         CellError: Vectors of a wrong shape or with NaN or infinity.
     """
     inner = built if built.mapped is None else built.mapped
+    converted = settings.conversions.get(inner.encoder, inner.fingerprint)
     encoded = encode_columns(
-        inner.encoder,
+        converted.encoder,
         columns,
         model_fingerprint=inner.fingerprint,
         folder=settings.cache.vectors,
         progress=settings.progress,
         batch_size=settings.batch_size,
+        compute=converted.compute,
     )
     if built.mapped is not None:
         for key, vectors in encoded.vectors.items():
