@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,16 @@ from bench.core.progress import Progress
 from bench.encoding.batches import TEXTS_PER_BATCH, Planned, planned_for
 from bench.encoding.encoder import Columns, Encoder
 from bench.encoding.store import ABSENT, Places, VectorStore, text_keys
+from bench.encoding.stored import StoredColumn
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
 TEXTS_PER_SHARD = 4096
+# What a column that may be streamed takes in memory; a larger one stays on disk.
+MOST_BYTES = 2**30
+_BYTES = 4
 _ROUNDING = 1e-6
 
 
@@ -31,7 +36,8 @@ class Encoded:
     """Vectors of all columns, and what they cost.
 
     Attributes:
-        vectors: Float32 of shape (n, d) by (task, column).
+        vectors: Float32 of shape (n, d) by (task, column); of streamed columns that are too large
+            for memory ``bench.encoding.stored.StoredColumn``, which gives slices of them.
         texts: Texts in all columns.
         distinct: Distinct texts.
         encoded: Texts that were not in the store.
@@ -79,7 +85,7 @@ def encode_columns(
         for key, column in wanted.items():
             rows = map(numbers.__getitem__, column.texts)
             chosen = np.fromiter(rows, dtype=np.intp, count=len(column.texts))
-            result.vectors[key] = store.take(places[chosen])
+            result.vectors[key] = _column(store, places[chosen], streamed=column.streamed)
         if len(numbers) > 1 and _all_equal([result.vectors[key] for key in wanted]):
             progress.note(
                 f"  warning: all {len(numbers):,} different texts have the same vector, "
@@ -87,6 +93,15 @@ def encode_columns(
             )
         result.distinct += len(numbers)
     return result
+
+
+def _column(store: VectorStore, places: Places, *, streamed: bool) -> NDArray[np.float32]:
+    if streamed and len(places):
+        column = StoredColumn(store, places)
+        if _BYTES * math.prod(column.shape) > MOST_BYTES:
+            # To the task that takes slices of it, and to nobody else, it is an array.
+            return cast("NDArray[np.float32]", column)
+    return store.take(places)
 
 
 def _filled(
