@@ -12,7 +12,6 @@ from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
-from bench.encoding.batches import TEXTS_PER_BATCH
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome, run_cells
@@ -54,7 +53,7 @@ def make_settings(
     mirror: str | None = None,
     rerun: Rerun = "missing",
     limit: int | None = None,
-    batch_size: int = TEXTS_PER_BATCH,
+    batch_size: int | None = None,
     processes: int = 1,
     progress: Progress | None = None,
     **computing: Unpack[ComputeOptions],
@@ -174,7 +173,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     mirror: str | None = None,
     rerun: Rerun = "missing",
     limit: int | None = None,
-    batch_size: int = TEXTS_PER_BATCH,
+    batch_size: int | None = None,
     processes: int = 1,
     progress: Progress | None = None,
     **computing: Unpack[ComputeOptions],
@@ -194,7 +193,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         mirror: Address in place of scheme and host of public files; ``BENCH_MIRROR`` by default.
         rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
         limit: Rows of each task, or None for all.
-        batch_size: Most texts in a batch.
+        batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
         processes: Processes of each training, see ``bench.models.processes``.
         progress: Where the run reports.
         computing: ``device``, ``backend``, ``precision`` and ``train_precision``, see

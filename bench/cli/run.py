@@ -54,8 +54,7 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=256,
-    help="Largest number of texts in a batch.",
+    help="Largest number of texts in a batch [256 on a CPU, 4096 on a GPU].",
 )
 @click.option(
     "--processes", type=click.IntRange(min=1), default=1, help="Processes of each training [1]."
@@ -92,7 +91,7 @@ def command(
     methods: str | None,
     seeds: int,
     profile: str | None,
-    batch_size: int,
+    batch_size: int | None,
     processes: int,
     data: str | None,
     output: str,

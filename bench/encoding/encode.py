@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,8 @@ from bench.core.compute import Compute
 from bench.core.errors import CellError
 from bench.core.fingerprint import fingerprint
 from bench.core.progress import Progress
-from bench.encoding.batches import TEXTS_PER_BATCH, Planned, planned_for
+from bench.encoding.ahead import made_ahead
+from bench.encoding.batches import Planned, planned_for
 from bench.encoding.encoder import Columns, Encoder
 from bench.encoding.store import ABSENT, Places, VectorStore, text_keys
 from bench.encoding.stored import StoredColumn
@@ -61,7 +62,7 @@ def encode_columns(
     model_fingerprint: str,
     folder: Path,
     progress: Progress,
-    batch_size: int = TEXTS_PER_BATCH,
+    batch_size: int | None = None,
     compute: Compute | None = None,
 ) -> Encoded:
     """Encode the texts of all columns, each distinct text once per role.
@@ -72,7 +73,7 @@ def encode_columns(
         model_fingerprint: Identity of the encoder.
         folder: Folder of the vector store.
         progress: Where the work reports.
-        batch_size: Most texts in a batch.
+        batch_size: Most texts in a batch, by default those of the encoder's kind of device.
         compute: What computes the vectors, where that is known.
 
     Raises:
@@ -140,12 +141,8 @@ def _fill(
     store: VectorStore, planned: Planned, texts: list[str], missing: set[str], progress: Progress
 ) -> None:
     done, names, parts = 0, list[str](), list[NDArray[np.float32]]()
-    for batch in planned.batches(texts):
-        # The others keep the vectors that they had in earlier runs.
-        new = [row for row, text in enumerate(batch) if text in missing]
-        if not new:
-            continue
-        parts.append(_checked(planned.encode(batch), batch)[new])
+    for batch, new, prepared in made_ahead(_prepared(planned, texts, missing)):
+        parts.append(_checked(planned.encode(prepared), batch)[new])
         names += [batch[row] for row in new]
         done += len(new)
         progress.advance(done)
@@ -154,6 +151,17 @@ def _fill(
             names, parts = [], []
     if names:
         store.put(names, np.concatenate(parts))
+
+
+def _prepared(
+    planned: Planned, texts: list[str], missing: set[str]
+) -> Iterator[tuple[list[str], list[int], Any]]:
+    """Batches with a text that is missing: their texts, the rows of such, and what to encode."""
+    for batch in planned.batches(texts):
+        # The others keep the vectors that they had in earlier runs.
+        new = [row for row, text in enumerate(batch) if text in missing]
+        if new:
+            yield batch, new, planned.prepare(batch)
 
 
 def _checked(vectors: Any, batch: Sequence[str]) -> NDArray[np.float32]:

@@ -25,6 +25,8 @@ SCORING = (
     "bench.metrics",
     "bench.stats.bootstrap",
     "bench.encoding.batches",
+    "bench.encoding.compute",
+    "bench.encoding.exports",
     "bench.encoding.encode",
     "bench.execution.geometry",
 )

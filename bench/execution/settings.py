@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.core.compute import Backend, Precision
-from bench.encoding.batches import TEXTS_PER_BATCH
 from bench.models.access import Models
 from bench.models.runtime import Runtime
 
@@ -28,7 +27,7 @@ class Settings(Runtime):
         rerun: ``missing`` runs cells without a record, ``failed`` only those whose last attempt
             failed, ``all`` everything.
         limit: Rows of each task, or None for all; marks the records as partial.
-        batch_size: Most texts in a batch.
+        batch_size: Most texts in a batch, or None for those of the device's kind.
         backend: Library that runs transformers.
         precision: Numbers that they compute with, or None for what their weights are.
     """
@@ -36,7 +35,7 @@ class Settings(Runtime):
     output: Path
     rerun: Rerun = "missing"
     limit: int | None = None
-    batch_size: int = TEXTS_PER_BATCH
+    batch_size: int | None = None
     backend: Backend = "torch"
     precision: Precision | None = None
 
