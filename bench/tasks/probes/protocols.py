@@ -1,6 +1,6 @@
 """How probes are fitted and scored: SentEval's three protocols and MTEB's few-shot experiments.
 
-All are deterministic and independent of the number of processes.
+All are deterministic and independent of the number of threads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, Probe, ProbeRows
 
@@ -37,6 +38,8 @@ def nested_folds(
     Returns:
         Predictions of shape (n,) and the outer fold of each row, (n,).
     """
+    (x,) = _prepared(probe, [data.x])
+    data = ProbeRows(x, data.y)
     outer = list(_stratified(data, folds))
     by_fold = _parallel(_outer_fold, [(data, train, test, probe, folds) for train, test in outer])
     predicted = np.empty(len(data), dtype=np.int64)
@@ -44,6 +47,12 @@ def nested_folds(
     for number, ((_, test), labels) in enumerate(zip(outer, by_fold, strict=True)):
         predicted[test], fold[test] = labels, number
     return predicted, fold
+
+
+def _prepared(probe: Probe, parts: Sequence[FeatureMatrix]) -> Sequence[FeatureMatrix]:
+    # The last digits of a product depend on the number of threads.
+    with threadpool_limits(1):
+        return probe.prepared(parts)
 
 
 def _outer_fold(
@@ -69,6 +78,8 @@ def _fold_path(
 def cross_validated(train: ProbeRows, x: FeatureMatrix, probe: Probe, folds: int) -> ClassNumbers:
     """Choose the regularisation by folds of the training rows, and predict the test rows."""
     grid = probe.grid_cross_validated
+    prepared, x = _prepared(probe, [train.x, x])
+    train = ProbeRows(prepared, train.y)
     jobs = [(train, fit, check, probe, grid) for fit, check in _stratified(train, folds)]
     best = grid[int(np.argmax(np.mean(_parallel(_fold_path, jobs), axis=0)))]
     return probe.predict(train, None, best, x)
@@ -142,12 +153,14 @@ def _split(labels: ClassNumbers, folds: int) -> list[tuple[NDArray[np.intp], NDA
 
 
 def _parallel(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
-    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 8)
-    return list(Parallel(n_jobs=processes)(delayed(_quietly)(function, *job) for job in jobs))
+    """Run jobs in threads, each with one of its own for linear algebra.
 
-
-def _quietly(function: Callable[..., Any], *job: Any) -> Any:
-    with warnings.catch_warnings():
+    Processes would each spend seconds on imports and on copies of the rows; most of a fit is spent
+    in libraries that let other threads run.
+    """
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 8)
+    with threadpool_limits(1), warnings.catch_warnings():
         # MTEB's protocol stops at 100 iterations, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return function(*job)
+        parallel = Parallel(n_jobs=threads, backend="threading")
+        return list(parallel(delayed(function)(*job) for job in jobs))

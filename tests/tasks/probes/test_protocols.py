@@ -32,6 +32,9 @@ class Spy:
     def __init__(self) -> None:
         self.paths, self.fits = [], []
 
+    def prepared(self, parts):
+        return parts
+
     def path(self, train, dev, grid):
         self.paths.append((set(train.x[:, 0]), set(dev.x[:, 0]), tuple(grid)))
         return np.array([0.1, 0.9])
