@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def nested_folds(
     Returns:
         Predictions of shape (n,) and the outer fold of each row, (n,).
     """
-    (x,) = _prepared(probe, [data.x])
+    with one_thread():
+        (x,) = probe.prepared([data.x])
     data = ProbeRows(x, data.y)
     outer = list(_stratified(data, folds))
     by_fold = _parallel(_outer_fold, [(data, train, test, probe, folds) for train, test in outer])
@@ -47,12 +49,6 @@ def nested_folds(
     for number, ((_, test), labels) in enumerate(zip(outer, by_fold, strict=True)):
         predicted[test], fold[test] = labels, number
     return predicted, fold
-
-
-def _prepared(probe: Probe, parts: Sequence[FeatureMatrix]) -> Sequence[FeatureMatrix]:
-    # The last digits of a product depend on the number of threads.
-    with threadpool_limits(1):
-        return probe.prepared(parts)
 
 
 def _outer_fold(
@@ -78,19 +74,22 @@ def _fold_path(
 def cross_validated(train: ProbeRows, x: FeatureMatrix, probe: Probe, folds: int) -> ClassNumbers:
     """Choose the regularisation by folds of the training rows, and predict the test rows."""
     grid = probe.grid_cross_validated
-    prepared, x = _prepared(probe, [train.x, x])
+    with one_thread():
+        prepared, x = probe.prepared([train.x, x])
     train = ProbeRows(prepared, train.y)
     jobs = [(train, fit, check, probe, grid) for fit, check in _stratified(train, folds)]
     best = grid[int(np.argmax(np.mean(_parallel(_fold_path, jobs), axis=0)))]
-    return probe.predict(train, None, best, x)
+    with one_thread():
+        return probe.predict(train, None, best, x)
 
 
 def dev_split(train: ProbeRows, dev: ProbeRows, x: FeatureMatrix, probe: Probe) -> ClassNumbers:
     """Choose the regularisation on the dev rows, and predict the test rows."""
     best = probe.grid[0]
-    if len(probe.grid) > 1:
-        best = probe.grid[int(np.argmax(probe.path(train, dev, probe.grid)))]
-    return probe.predict(train, dev, best, x)
+    with one_thread():
+        if len(probe.grid) > 1:
+            best = probe.grid[int(np.argmax(probe.path(train, dev, probe.grid)))]
+        return probe.predict(train, dev, best, x)
 
 
 def few_shot_rows(labels: Sequence[Any], per_label: int, experiments: int) -> list[list[int]]:
@@ -152,14 +151,23 @@ def _split(labels: ClassNumbers, folds: int) -> list[tuple[NDArray[np.intp], NDA
         return list(splitter.split(np.zeros(len(labels)), labels))
 
 
+def one_thread() -> AbstractContextManager[object]:
+    """Leave linear algebra one thread.
+
+    The steps of probes are so small that threads wait for each other, and the last digits of a
+    product depend on their number.
+    """
+    return threadpool_limits(1)
+
+
 def _parallel(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Run jobs in threads, each with one of its own for linear algebra.
+    """Run jobs in threads.
 
     Processes would each spend seconds on imports and on copies of the rows; most of a fit is spent
     in libraries that let other threads run.
     """
     threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 8)
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_thread(), warnings.catch_warnings():
         # MTEB's protocol stops at 100 iterations, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
         parallel = Parallel(n_jobs=threads, backend="threading")
