@@ -12,7 +12,7 @@ from bench.method import Answer, Item, LabelledTexts, Probabilities, Question
 from bench.tasks.base import Embed
 from bench.tasks.probes import protocols
 from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, ProbeRows
-from bench.tasks.probes.logistic import Logistic, fit
+from bench.tasks.probes.logistic import Logistic, LogisticProblem
 
 # Of a list of columns of vectors, the features of its rows.
 Combine = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]]
@@ -42,11 +42,11 @@ class FrozenClassifier:
         """
         train, dev = question.train, question.dev
         parts = [question.texts, train.texts, *([] if dev is None else [dev.texts])]
-        x, learned_from, *chosen = features(parts, self._embed, self._combine)
+        x, fit, *chosen = features(parts, self._embed, self._combine)
         known = [*train.labels, *([] if dev is None else dev.labels)]
         labels = sorted(set(known), key=lambda label: (isinstance(label, str), label))
         number = {label: i for i, label in enumerate(labels)}
-        rows = ProbeRows(learned_from, np.array([number[label] for label in train.labels]))
+        rows = ProbeRows(fit, np.array([number[label] for label in train.labels]))
         probe = _Remembering()
         try:
             if dev is None:
@@ -70,7 +70,7 @@ class _Remembering(Logistic):
         self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
     ) -> ClassNumbers:
         """Fit on the training rows alone."""
-        model = fit(train, value)
+        model = LogisticProblem(train).fit(value)
         self.classes = model.classes
         self.values = model.probabilities(x)
         return model.predict(x)

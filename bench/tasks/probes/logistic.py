@@ -62,9 +62,9 @@ class Logistic:
     def path(self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float]) -> NDArray[np.float64]:
         """Fit from the strongest regularisation on, each fit starting at the one before."""
         accuracies = np.empty(len(grid))
-        model = None
+        problem, model = LogisticProblem(train), None
         for place in np.argsort(grid, kind="stable"):
-            model = fit(train, grid[place], model)
+            model = problem.fit(grid[place], model)
             accuracies[place] = np.mean(model.predict(dev.x) == dev.y)
         return accuracies
 
@@ -72,43 +72,48 @@ class Logistic:
         self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
     ) -> ClassNumbers:
         """Fit on the training rows alone; the optimum needs no stopping."""
-        return fit(train, value).predict(x)
+        return LogisticProblem(train).fit(value).predict(x)
 
 
-def fit(train: ProbeRows, c: float, start: LogisticModel | None = None) -> LogisticModel:
-    """Minimise the summed cross-entropy plus ``|w|² / 2 C``, the intercepts free of penalty.
-
-    Args:
-        train: Rows.
-        c: Inverse of the regularisation, C.
-        start: Model of the same rows to start from.
+class LogisticProblem:
+    """Rows to fit, and what all fits on them share.
 
     Raises:
         ValueError: The rows are of one class, or have features that are not finite.
     """
-    classes, y = np.unique(train.y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError("all rows that it is fitted on are of one class")
-    x = np.asarray(train.x, np.float64)
-    # A mean over all rows, so that one that is not finite shows.
-    variance = np.einsum("ij,ij->j", x, x) / len(x)
-    if not np.isfinite(variance).all():
-        raise ValueError("features that it is fitted on are not finite")
-    penalty = 1 / (c * len(x))
-    scale = np.append((CURVATURE * variance + penalty) ** -0.5, CURVATURE**-0.5)
-    shape = (1 if len(classes) == 2 else len(classes), len(scale))
-    begin = np.zeros(shape) if start is None else start.weights / scale
 
-    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weights = flat.reshape(shape) * scale
-        loss, gradient = _cross_entropy(weights, x, y)
-        gradient[:, :-1] += penalty * weights[:, :-1]
-        norm = np.vdot(weights[:, :-1], weights[:, :-1])
-        return loss + penalty / 2 * float(norm), (gradient * scale).ravel()
+    def __init__(self, rows: ProbeRows) -> None:
+        self._classes, self._y = np.unique(rows.y, return_inverse=True)
+        if len(self._classes) < 2:
+            raise ValueError("all rows that it is fitted on are of one class")
+        self._x = np.asarray(rows.x, np.float64)
+        # A mean over all rows, so that one that is not finite shows.
+        self._variance = np.einsum("ij,ij->j", self._x, self._x) / len(self._x)
+        if not np.isfinite(self._variance).all():
+            raise ValueError("features that it is fitted on are not finite")
 
-    options = {"maxiter": MAX_ITER, "gtol": TOLERANCE, "ftol": 0.0, "maxcor": MEMORY}
-    found = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return LogisticModel(classes, found.x.reshape(shape) * scale)
+    def fit(self, c: float, start: LogisticModel | None = None) -> LogisticModel:
+        """Minimise the summed cross-entropy plus ``|w|² / 2 C``, the intercepts free of penalty.
+
+        Args:
+            c: Inverse of the regularisation, C.
+            start: Model of the same rows to start from.
+        """
+        penalty = 1 / (c * len(self._x))
+        scale = np.append((CURVATURE * self._variance + penalty) ** -0.5, CURVATURE**-0.5)
+        shape = (1 if len(self._classes) == 2 else len(self._classes), len(scale))
+        begin = np.zeros(shape) if start is None else start.weights / scale
+
+        def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            weights = flat.reshape(shape) * scale
+            loss, gradient = _cross_entropy(weights, self._x, self._y)
+            gradient[:, :-1] += penalty * weights[:, :-1]
+            norm = np.vdot(weights[:, :-1], weights[:, :-1])
+            return loss + penalty / 2 * float(norm), (gradient * scale).ravel()
+
+        options = {"maxiter": MAX_ITER, "gtol": TOLERANCE, "ftol": 0.0, "maxcor": MEMORY}
+        found = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options)
+        return LogisticModel(self._classes, found.x.reshape(shape) * scale)
 
 
 def principal_axes(parts: Sequence[FeatureMatrix]) -> list[NDArray[np.float64]]:

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from bench.tasks.probes import protocols
 from bench.tasks.probes.base import ProbeRows
-from bench.tasks.probes.logistic import Logistic, fit, principal_axes
+from bench.tasks.probes.logistic import Logistic, LogisticProblem, principal_axes
 from tests.tasks.probes.test_protocols import blobs
 
 
@@ -31,7 +31,7 @@ def optimum(rows: ProbeRows, c: float) -> LogisticRegression:
 @pytest.mark.parametrize("c", [0.25, 8.0])
 def test_probabilities_are_those_of_scikit_learn(rows: ProbeRows, classes: int, c: float) -> None:
     rows = ProbeRows(rows.x, 7 + rows.y % classes)
-    found, expected = fit(rows, c), optimum(rows, c)
+    found, expected = LogisticProblem(rows).fit(c), optimum(rows, c)
     assert found.classes.tolist() == expected.classes_.tolist()
     exact = expected.predict_proba(rows.x.astype(np.float64))
     np.testing.assert_allclose(found.probabilities(rows.x), exact, atol=1e-3)
@@ -50,7 +50,7 @@ def test_principal_axes_leave_every_model_as_it_was(classes: int) -> None:
     covariance = turned.T @ turned
     np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-8)
     np.testing.assert_allclose(
-        fit(ProbeRows(turned, train.y), 2.0).probabilities(others),
+        LogisticProblem(ProbeRows(turned, train.y)).fit(2.0).probabilities(others),
         optimum(train, 2.0).predict_proba(other.x.astype(np.float64)),
         atol=1e-3,
     )
@@ -58,8 +58,9 @@ def test_principal_axes_leave_every_model_as_it_was(classes: int) -> None:
 
 def test_a_path_ends_where_a_fit_from_zero_does() -> None:
     rows = blobs(200, 3, 2.0)
-    weak = fit(rows, 8.0, fit(rows, 0.25))
-    np.testing.assert_allclose(weak.weights, fit(rows, 8.0).weights, atol=1e-3)
+    problem = LogisticProblem(rows)
+    weak = problem.fit(8.0, problem.fit(0.25))
+    np.testing.assert_allclose(weak.weights, problem.fit(8.0).weights, atol=1e-3)
 
 
 def test_nested_folds_predict_what_scikit_learn_predicts() -> None:
@@ -80,10 +81,10 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
     rows = blobs(30, 3, 1.0)
     rows.x[7, 2] = value
     with pytest.raises(ValueError, match="not finite"):
-        fit(rows, 1.0)
+        LogisticProblem(rows)
 
 
 def test_rows_of_one_class_are_refused() -> None:
     rows = blobs(30, 3, 1.0)
     with pytest.raises(ValueError, match="one class"):
-        fit(ProbeRows(rows.x, np.zeros_like(rows.y)), 1.0)
+        LogisticProblem(ProbeRows(rows.x, np.zeros_like(rows.y)))
