@@ -34,7 +34,7 @@ class LinearModels:
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Outputs (n, G, K) for features and a one (n, d + 1)."""
-        return (x @ self.weights.flatten(0, 1).T).unflatten(1, self.weights.shape[:2])
+        return (x @ self.weights.flatten(0, 1).T).view(len(x), *self.weights.shape[:2])
 
     def step(self, x: torch.Tensor, error: torch.Tensor) -> None:
         """Take a step.

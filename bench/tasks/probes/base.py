@@ -40,7 +40,7 @@ class Probe(Protocol):
         """Values to choose from by folds of the training rows."""
 
     def prepared(self, parts: Sequence[FeatureMatrix]) -> Sequence[FeatureMatrix]:
-        """Bring rows of several parts to a form in which many fits on the first are quick.
+        """Bring rows of several parts to a form in which fits on the first are quick.
 
         What the probe predicts for them stays the same.
         """

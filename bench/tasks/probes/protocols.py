@@ -87,6 +87,8 @@ def dev_split(train: ProbeRows, dev: ProbeRows, x: FeatureMatrix, probe: Probe) 
     """Choose the regularisation on the dev rows, and predict the test rows."""
     best = probe.grid[0]
     with one_thread():
+        *prepared, x = probe.prepared([train.x, dev.x, x])
+        train, dev = ProbeRows(prepared[0], train.y), ProbeRows(prepared[1], dev.y)
         if len(probe.grid) > 1:
             best = probe.grid[int(np.argmax(probe.path(train, dev, probe.grid)))]
         return probe.predict(train, dev, best, x)
@@ -157,7 +159,8 @@ def one_thread() -> AbstractContextManager[object]:
     The steps of probes are so small that threads wait for each other, and the last digits of a
     product depend on their number.
     """
-    return threadpool_limits(1)
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
 
 
 def _parallel(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -82,9 +82,10 @@ def _epoch(
     models: LinearModels, x: torch.Tensor, target: torch.Tensor, order: NDArray[np.intp]
 ) -> None:
     index = torch.from_numpy(order)
-    for features, gold in zip(
-        x[index].split(BATCH_SIZE), target[index].split(BATCH_SIZE), strict=True
-    ):
+    batches = zip(
+        torch.split(x[index], BATCH_SIZE), torch.split(target[index], BATCH_SIZE), strict=True
+    )
+    for features, gold in batches:
         shares = models.logits(features).softmax(-1)
         # Of the mean squared error by the shares, then by the logits.
         error = (shares - gold[:, None]).mul_(shares).mul_(2 / gold.numel())

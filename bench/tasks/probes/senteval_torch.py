@@ -67,7 +67,7 @@ class SentEvalTorch:
             held_out = int(DEV_SHARE * len(train))
             train, dev = train.take(order[held_out:]), train.take(order[:held_out])
         weights, _ = self._fit(train, dev, [value], rng)
-        return _predict(weights, _features(x))[0]
+        return np.asarray(_predict(weights, _features(x))[0])
 
     def _fit(
         self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float], rng: np.random.RandomState
@@ -97,10 +97,8 @@ class SentEvalTorch:
     def _epoch(
         self, models: LinearModels, x: torch.Tensor, y: torch.Tensor, order: NDArray[np.intp]
     ) -> None:
-        index = torch.from_numpy(order)
-        batches = zip(
-            x[index].split(self._batch_size), y[index].split(self._batch_size), strict=True
-        )
+        index, size = torch.from_numpy(order), self._batch_size
+        batches = zip(torch.split(x[index], size), torch.split(y[index], size), strict=True)
         for features, gold in batches:
             error = models.logits(features).softmax(-1).sub_(gold[:, None])
             models.step(features, error.div_(len(gold)))

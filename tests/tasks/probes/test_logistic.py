@@ -34,8 +34,8 @@ def test_probabilities_are_those_of_scikit_learn(rows: ProbeRows, classes: int, 
     found, expected = LogisticProblem(rows).fit(c), optimum(rows, c)
     assert found.classes.tolist() == expected.classes_.tolist()
     exact = expected.predict_proba(rows.x.astype(np.float64))
-    np.testing.assert_allclose(found.probabilities(rows.x), exact, atol=1e-3)
-    clear = np.ptp(np.sort(exact, axis=1)[:, -2:], axis=1) > 0.01
+    np.testing.assert_allclose(found.probabilities(rows.x), exact, atol=1e-2)
+    clear = np.ptp(np.sort(exact, axis=1)[:, -2:], axis=1) > 0.02
     assert clear.sum() > 20
     assert (found.predict(rows.x) == expected.predict(rows.x))[clear].all()
 
@@ -48,11 +48,12 @@ def test_principal_axes_leave_every_model_as_it_was(classes: int) -> None:
     assert turned.shape == (40, 40)
     assert others.shape == (20, 40)
     covariance = turned.T @ turned
-    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-8)
+    np.testing.assert_allclose(covariance, np.diag(np.diag(covariance)), atol=1e-2)
+    assert np.diag(covariance).max() > 100
     np.testing.assert_allclose(
         LogisticProblem(ProbeRows(turned, train.y)).fit(2.0).probabilities(others),
         optimum(train, 2.0).predict_proba(other.x.astype(np.float64)),
-        atol=1e-3,
+        atol=1e-2,
     )
 
 
@@ -60,7 +61,7 @@ def test_a_path_ends_where_a_fit_from_zero_does() -> None:
     rows = blobs(200, 3, 2.0)
     problem = LogisticProblem(rows)
     weak = problem.fit(8.0, problem.fit(0.25))
-    np.testing.assert_allclose(weak.weights, problem.fit(8.0).weights, atol=1e-3)
+    np.testing.assert_allclose(weak.weights, problem.fit(8.0).weights, atol=1e-2)
 
 
 def test_nested_folds_predict_what_scikit_learn_predicts() -> None:
