@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitInFolds:
-    """Fits maps on the rows that it is called with; it goes to other processes.
+    """Fits maps on the rows that it is called with.
 
     Attributes:
         links: The maps.

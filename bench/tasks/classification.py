@@ -106,7 +106,6 @@ class _ProbeTask(LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
         """
         columns = self._columns("test", vectors)
         parts = {"test": ProbeRows(np.hstack(columns), self._labels(self.rows))}
-        # It goes to other processes, without the task and all its rows.
         features = partial(text_features, features=self.spec.features)
         probe = MappedProbe(self._probe(), fit, len(columns), features)
         return self._scored(parts, probe, seed)

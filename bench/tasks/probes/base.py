@@ -39,6 +39,12 @@ class Probe(Protocol):
     def grid_cross_validated(self) -> Sequence[float]:
         """Values to choose from by folds of the training rows."""
 
+    def prepared(self, parts: Sequence[FeatureMatrix]) -> Sequence[FeatureMatrix]:
+        """Bring rows of several parts to a form in which fits on the first are quick.
+
+        What the probe predicts for them stays the same.
+        """
+
     def path(self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float]) -> NDArray[np.float64]:
         """Accuracy on the dev rows for each value of a grid."""
 

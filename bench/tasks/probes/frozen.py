@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from bench.core.errors import CellError
 from bench.method import Answer, Item, LabelledTexts, Probabilities, Question
 from bench.tasks.base import Embed
 from bench.tasks.probes import protocols
 from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, ProbeRows
-from bench.tasks.probes.logistic import MAX_ITER, Logistic
+from bench.tasks.probes.logistic import Logistic, LogisticProblem
 
 # Of a list of columns of vectors, the features of its rows.
 Combine = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]]
@@ -71,10 +70,10 @@ class _Remembering(Logistic):
         self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
     ) -> ClassNumbers:
         """Fit on the training rows alone."""
-        model = LogisticRegression(C=value, max_iter=MAX_ITER).fit(train.x, train.y)
-        self.classes = model.classes_
-        self.values = np.asarray(model.predict_proba(x), dtype=np.float64)
-        return np.asarray(model.predict(x), dtype=np.int64)
+        model = LogisticProblem(train).fit(value)
+        self.classes = model.classes
+        self.values = model.probabilities(x)
+        return model.predict(x)
 
 
 class FrozenScorer:

@@ -41,6 +41,10 @@ class MappedProbe:
         """Values of the probe."""
         return self.probe.grid_cross_validated
 
+    def prepared(self, parts: Sequence[FeatureMatrix]) -> Sequence[FeatureMatrix]:
+        """Leave rows as they are: maps are fitted on them."""
+        return parts
+
     def path(self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float]) -> NDArray[np.float64]:
         """Accuracy on the dev rows for each value of a grid, with maps of the training rows."""
         maps = self._fitted(train)

@@ -1,6 +1,6 @@
 """How probes are fitted and scored: SentEval's three protocols and MTEB's few-shot experiments.
 
-All are deterministic and independent of the number of processes.
+All are deterministic and independent of the number of threads.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, Probe, ProbeRows
 
@@ -37,6 +39,9 @@ def nested_folds(
     Returns:
         Predictions of shape (n,) and the outer fold of each row, (n,).
     """
+    with one_thread():
+        (x,) = probe.prepared([data.x])
+    data = ProbeRows(x, data.y)
     outer = list(_stratified(data, folds))
     by_fold = _parallel(_outer_fold, [(data, train, test, probe, folds) for train, test in outer])
     predicted = np.empty(len(data), dtype=np.int64)
@@ -69,17 +74,24 @@ def _fold_path(
 def cross_validated(train: ProbeRows, x: FeatureMatrix, probe: Probe, folds: int) -> ClassNumbers:
     """Choose the regularisation by folds of the training rows, and predict the test rows."""
     grid = probe.grid_cross_validated
+    with one_thread():
+        prepared, x = probe.prepared([train.x, x])
+    train = ProbeRows(prepared, train.y)
     jobs = [(train, fit, check, probe, grid) for fit, check in _stratified(train, folds)]
     best = grid[int(np.argmax(np.mean(_parallel(_fold_path, jobs), axis=0)))]
-    return probe.predict(train, None, best, x)
+    with one_thread():
+        return probe.predict(train, None, best, x)
 
 
 def dev_split(train: ProbeRows, dev: ProbeRows, x: FeatureMatrix, probe: Probe) -> ClassNumbers:
     """Choose the regularisation on the dev rows, and predict the test rows."""
     best = probe.grid[0]
-    if len(probe.grid) > 1:
-        best = probe.grid[int(np.argmax(probe.path(train, dev, probe.grid)))]
-    return probe.predict(train, dev, best, x)
+    with one_thread():
+        *prepared, x = probe.prepared([train.x, dev.x, x])
+        train, dev = ProbeRows(prepared[0], train.y), ProbeRows(prepared[1], dev.y)
+        if len(probe.grid) > 1:
+            best = probe.grid[int(np.argmax(probe.path(train, dev, probe.grid)))]
+        return probe.predict(train, dev, best, x)
 
 
 def few_shot_rows(labels: Sequence[Any], per_label: int, experiments: int) -> list[list[int]]:
@@ -141,13 +153,25 @@ def _split(labels: ClassNumbers, folds: int) -> list[tuple[NDArray[np.intp], NDA
         return list(splitter.split(np.zeros(len(labels)), labels))
 
 
+def one_thread() -> AbstractContextManager[object]:
+    """Leave linear algebra one thread.
+
+    The steps of probes are so small that threads wait for each other, and the last digits of a
+    product depend on their number.
+    """
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
+
+
 def _parallel(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
-    processes = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 8)
-    return list(Parallel(n_jobs=processes)(delayed(_quietly)(function, *job) for job in jobs))
+    """Run jobs in threads.
 
-
-def _quietly(function: Callable[..., Any], *job: Any) -> Any:
-    with warnings.catch_warnings():
+    Processes would each spend seconds on imports and on copies of the rows; most of a fit is spent
+    in libraries that let other threads run.
+    """
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, 8)
+    with one_thread(), warnings.catch_warnings():
         # MTEB's protocol stops at 100 iterations, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return function(*job)
+        parallel = Parallel(n_jobs=threads, backend="threading")
+        return list(parallel(delayed(function)(*job) for job in jobs))

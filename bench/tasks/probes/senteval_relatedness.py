@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from bench.metrics.pearson import pearson
+from bench.tasks.probes.adam import LinearModels, with_ones
+from bench.tasks.probes.protocols import one_thread
 
 SEED = 1111
 BATCH_SIZE = 64
@@ -54,42 +53,49 @@ def predict_scores(
     Returns:
         Scores of shape (m,).
     """
+    with one_thread():
+        return _predict_scores(train, dev, x, classes)
+
+
+def _predict_scores(
+    train: ScoredRows, dev: ScoredRows, x: NDArray[np.float32], classes: int
+) -> NDArray[np.float64]:
     rng = np.random.RandomState(SEED)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        model = nn.Sequential(nn.Linear(x.shape[1], classes), nn.Softmax(dim=-1))
-    optimizer = torch.optim.Adam(model.parameters())
-    features = torch.from_numpy(train[0])
+    models = LinearModels(x.shape[1], classes, torch.zeros(1), SEED)
+    features, dev_features = _features(train[0]), _features(dev[0])
     target = torch.from_numpy(split_scores(train[1], classes)).float()
-    best, best_model, failures = -1.0, deepcopy(model), 0
+    best, kept, failures = -1.0, models.weights.clone(), 0
     for _ in range(MAX_EPOCHS // EPOCHS_PER_CHECK):
         for _ in range(EPOCHS_PER_CHECK):
-            _epoch(model, optimizer, features, target, rng.permutation(len(features)))
-        score = pearson(_expected(model, dev[0], classes), dev[1])
+            _epoch(models, features, target, rng.permutation(len(features)))
+        score = pearson(_expected(models.weights, dev_features), dev[1])
         if score > best:
-            best, best_model = score, deepcopy(model)
+            best, kept = score, models.weights.clone()
             continue
         failures += 1
         if failures >= PATIENCE:
             break
-    return _expected(best_model, x, classes)
+    return _expected(kept, _features(x))
 
 
 def _epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    x: torch.Tensor,
-    target: torch.Tensor,
-    order: NDArray[np.intp],
+    models: LinearModels, x: torch.Tensor, target: torch.Tensor, order: NDArray[np.intp]
 ) -> None:
-    for batch in torch.split(torch.from_numpy(order), BATCH_SIZE):
-        loss = nn.functional.mse_loss(model(x[batch]), target[batch])
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        optimizer.step()
+    index = torch.from_numpy(order)
+    batches = zip(
+        torch.split(x[index], BATCH_SIZE), torch.split(target[index], BATCH_SIZE), strict=True
+    )
+    for features, gold in batches:
+        shares = models.logits(features).softmax(-1)
+        # Of the mean squared error by the shares, then by the logits.
+        error = (shares - gold[:, None]).mul_(shares).mul_(2 / gold.numel())
+        models.step(features, error - shares * error.sum(-1, keepdim=True))
 
 
-def _expected(model: nn.Module, x: NDArray[np.float32], classes: int) -> NDArray[np.float64]:
-    with torch.no_grad():
-        shares = model(torch.from_numpy(x)).double().numpy()
-    return np.asarray(shares @ np.arange(1, classes + 1))
+def _features(x: NDArray[np.float32]) -> torch.Tensor:
+    return with_ones(torch.from_numpy(x))
+
+
+def _expected(weights: torch.Tensor, x: torch.Tensor) -> NDArray[np.float64]:
+    shares = (x @ weights[0].T).softmax(-1).double().numpy()
+    return np.asarray(shares @ np.arange(1, shares.shape[1] + 1))

@@ -8,13 +8,12 @@ is kept (Conneau and Kiela, LREC 2018; setting "full" of SimCSE's evaluation).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from bench.tasks.probes.adam import LinearModels, with_ones
 from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, ProbeRows
 
 SEED = 1111
@@ -50,9 +49,13 @@ class SentEvalTorch:
         self._epoch_size = epoch_size
         self._max_epoch = max_epoch
 
+    def prepared(self, parts: Sequence[FeatureMatrix]) -> Sequence[FeatureMatrix]:
+        """Leave rows as they are: where its training stops depends on how they are turned."""
+        return parts
+
     def path(self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float]) -> NDArray[np.float64]:
         """Best dev accuracy for each weight decay."""
-        return np.array([self._fit(train, dev, value)[1] for value in grid])
+        return self._fit(train, dev, grid, np.random.RandomState(SEED))[1]
 
     def predict(
         self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
@@ -63,52 +66,48 @@ class SentEvalTorch:
             order = rng.permutation(len(train))
             held_out = int(DEV_SHARE * len(train))
             train, dev = train.take(order[held_out:]), train.take(order[:held_out])
-        model, _ = self._fit(train, dev, value, rng)
-        return _predict(model, x)
+        weights, _ = self._fit(train, dev, [value], rng)
+        return np.asarray(_predict(weights, _features(x))[0])
 
     def _fit(
-        self,
-        train: ProbeRows,
-        dev: ProbeRows,
-        weight_decay: float,
-        rng: np.random.RandomState | None = None,
-    ) -> tuple[nn.Module, float]:
-        rng = rng or np.random.RandomState(SEED)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
-            model = nn.Linear(train.x.shape[1], self._classes)
-        optimizer = torch.optim.Adam(model.parameters(), weight_decay=weight_decay)
-        x, y = torch.from_numpy(np.asarray(train.x, np.float32)), torch.from_numpy(train.y)
-        best, best_model, failures, epoch = -1.0, model, 0, 0
-        while epoch <= self._max_epoch:
+        self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float], rng: np.random.RandomState
+    ) -> tuple[torch.Tensor, NDArray[np.float64]]:
+        """Weights of the best copy for each weight decay, (G, K, d + 1), and its accuracy (G,)."""
+        models = LinearModels(train.x.shape[1], self._classes, torch.tensor(grid), SEED)
+        x, dev_x = _features(train.x), _features(dev.x)
+        y = torch.nn.functional.one_hot(torch.from_numpy(train.y), self._classes).float()
+        kept, best = models.weights.clone(), np.full(len(grid), -1.0)
+        failures, running, epoch = np.zeros(len(grid), int), np.arange(len(grid)), 0
+        while epoch <= self._max_epoch and len(running):
             for _ in range(self._epoch_size):
-                self._epoch(model, optimizer, x, y, rng.permutation(len(train)))
+                self._epoch(models, x, y, rng.permutation(len(train)))
             epoch += self._epoch_size
-            accuracy = float(np.mean(_predict(model, dev.x) == dev.y))
-            if accuracy > best:
-                best, best_model = accuracy, deepcopy(model)
-                continue
-            if failures >= self._tenacity:
-                break
-            failures += 1
-        return best_model, best
+            accuracy = np.mean(_predict(models.weights, dev_x) == dev.y, axis=1)
+            better = accuracy > best[running]
+            # Without dev rows no copy is ever better, and the last one stays.
+            copied = better | (best[running] < 0)
+            kept[running[copied]] = models.weights[copied]
+            best[running[better]] = accuracy[better]
+            goes_on = better | (failures[running] < self._tenacity)
+            failures[running[~better]] += 1
+            running = running[goes_on]
+            models.keep(torch.from_numpy(goes_on))
+        return kept, best
 
     def _epoch(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        x: torch.Tensor,
-        y: torch.Tensor,
-        order: NDArray[np.intp],
+        self, models: LinearModels, x: torch.Tensor, y: torch.Tensor, order: NDArray[np.intp]
     ) -> None:
-        for batch in torch.split(torch.from_numpy(order), self._batch_size):
-            loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-            optimizer.step()
+        index, size = torch.from_numpy(order), self._batch_size
+        batches = zip(torch.split(x[index], size), torch.split(y[index], size), strict=True)
+        for features, gold in batches:
+            error = models.logits(features).softmax(-1).sub_(gold[:, None])
+            models.step(features, error.div_(len(gold)))
 
 
-def _predict(model: nn.Module, x: FeatureMatrix) -> ClassNumbers:
-    with torch.no_grad():
-        logits = model(torch.from_numpy(np.asarray(x, np.float32)))
-    return np.asarray(logits.argmax(1).numpy(), dtype=np.int64)
+def _features(x: FeatureMatrix) -> torch.Tensor:
+    return with_ones(torch.from_numpy(np.asarray(x, np.float32)))
+
+
+def _predict(weights: torch.Tensor, x: torch.Tensor) -> ClassNumbers:
+    """Classes (G, n) that models (G, K, d + 1) give to rows with a one (n, d + 1)."""
+    return np.asarray((weights @ x.T).argmax(1).numpy(), dtype=np.int64)

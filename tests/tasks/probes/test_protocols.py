@@ -32,6 +32,9 @@ class Spy:
     def __init__(self) -> None:
         self.paths, self.fits = [], []
 
+    def prepared(self, parts):
+        return parts
+
     def path(self, train, dev, grid):
         self.paths.append((set(train.x[:, 0]), set(dev.x[:, 0]), tuple(grid)))
         return np.array([0.1, 0.9])
@@ -127,10 +130,10 @@ def test_torch_probe_counts_failures_in_total_and_not_in_a_row(monkeypatch) -> N
     data = blobs(8, 2, 1.0)
     checks = []
 
-    def predict(model, x):
+    def predict(weights, x):
         right = round(next(scores) * 10)
         checks.append(right)
-        return np.where(np.arange(10) < right, 0, 1)
+        return np.where(np.arange(10) < right, 0, 1)[None]
 
     monkeypatch.setattr("bench.tasks.probes.senteval_torch._predict", predict)
     dev = ProbeRows(np.zeros((10, 8), np.float32), np.zeros(10, np.int64))
