@@ -24,6 +24,7 @@ from bench.records.entries import (
     GridEntry,
     Interval,
     MethodEntry,
+    PeakMemory,
     Record,
     TaskEntry,
     Timings,
@@ -42,6 +43,7 @@ class Scored:
     encoded: Encoded
     tasks: Mapping[str, ScoredTask]
     timings: Timings
+    memory: environment.PhaseMemory
     grid: tuple[GridEntry, ...] = ()
     geometry: Mapping[str, GeometryEntry] = field(default_factory=dict)
 
@@ -76,6 +78,7 @@ def make_record(
     """
     scores, suite = scored.tasks, cell.suite
     packed = pack_items(_all_items(suite, scores))
+    by_phase = scored.memory.by_phase
     mains = [scores[name].score.main for name in suite.average]
     record = Record(
         suite=suite.name,
@@ -103,7 +106,8 @@ def make_record(
         },
         encoding=_encoding_entry(scored.encoded),
         timings=scored.timings,
-        peak_memory_bytes=environment.peak_memory_bytes(),
+        peak_memory_bytes=scored.memory.most,
+        peak_memory=None if by_phase is None else PeakMemory(**by_phase),
         training=built.training,
         revisions=dict(learnt.revisions),
         versions=environment.package_versions(),
