@@ -50,10 +50,36 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def reset_peak_memory() -> None:
-    """Forget the largest resident memory so far, where the system allows it (Linux)."""
-    with contextlib.suppress(OSError):
+def reset_peak_memory() -> bool:
+    """Forget the largest resident memory so far; False where the system cannot (not Linux)."""
+    try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+class PhaseMemory:
+    """Largest resident memory of each of several phases; the first begins at once."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[str, int] = {}
+        self._told_apart = reset_peak_memory()
+
+    def end(self, phase: str) -> None:
+        """End a phase; the next one begins."""
+        self._peaks[phase] = peak_memory_bytes()
+        reset_peak_memory()
+
+    @property
+    def most(self) -> int:
+        """That of all phases together, in bytes."""
+        return max(self._peaks.values())
+
+    @property
+    def by_phase(self) -> dict[str, int] | None:
+        """Bytes by phase, or None where the system does not tell phases apart."""
+        return dict(self._peaks) if self._told_apart else None
 
 
 def peak_memory_bytes() -> int:

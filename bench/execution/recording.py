@@ -25,6 +25,7 @@ from bench.records.entries import (
     GridEntry,
     Interval,
     MethodEntry,
+    PeakMemory,
     Record,
     TaskEntry,
     Timings,
@@ -43,6 +44,7 @@ class Scored:
     encoded: Encoded
     tasks: Mapping[str, ScoredTask]
     timings: Timings
+    memory: environment.PhaseMemory
     grid: tuple[GridEntry, ...] = ()
     geometry: Mapping[str, GeometryEntry] = field(default_factory=dict)
 
@@ -77,6 +79,7 @@ def make_record(
     """
     scores, suite = scored.tasks, cell.suite
     packed = pack_items(_all_items(suite, scores))
+    by_phase = scored.memory.by_phase
     mains = [scores[name].score.main for name in suite.average]
     record = Record(
         suite=suite.name,
@@ -105,7 +108,8 @@ def make_record(
         encoding=_encoding_entry(scored.encoded),
         compute=_compute_entry(cell, scored.encoded, settings),
         timings=scored.timings,
-        peak_memory_bytes=environment.peak_memory_bytes(),
+        peak_memory_bytes=scored.memory.most,
+        peak_memory=None if by_phase is None else PeakMemory(**by_phase),
         training=built.training,
         revisions=dict(learnt.revisions),
         versions=environment.package_versions(),

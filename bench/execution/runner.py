@@ -146,12 +146,14 @@ def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -
 
 def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
     tasks = cell.loaded.tasks()
-    environment.reset_peak_memory()
+    memory = environment.PhaseMemory()
     built, learnt = builds.get(cell)
+    memory.end("build")
     started = time.perf_counter()
     columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
     encoded = encode_unfitted(built, columns, settings)
     encoded_at = time.perf_counter()
+    memory.end("encode")
     settings.progress.note(
         f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"
     )
@@ -163,7 +165,9 @@ def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
         score=time.perf_counter() - encoded_at,
     )
     grid = _grid(cell, built, tasks, columns, settings)
-    scored = Scored(encoded, scores, timings, grid, _geometry(tasks, encoded, scores, settings))
+    geometry = _geometry(tasks, encoded, scores, settings)
+    memory.end("score")
+    scored = Scored(encoded, scores, timings, memory, grid, geometry)
     record, packed_items = make_record(cell, built, learnt, scored, settings)
     write_record(cell.path, record, packed_items)
 

@@ -192,15 +192,24 @@ class Timings(RecordEntry):
     score: Seconds
 
 
+class PeakMemory(RecordEntry):
+    """Largest resident memory of the process in each phase, in bytes."""
+
+    build: Whole
+    encode: Whole
+    score: Whole
+
+
 class Record(RecordEntry):
     """One finished cell.
 
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
-    where the system can tell (Linux), else of the process so far. ``diagnostics`` has what a method
-    that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``. ``revisions`` has
-    the commit of each data set on the hub that was trained on, by its id. ``compute`` is None in
-    records from before it was kept. ``record_sha256`` is that
-    of all other fields, see ``content_sha256``; records from before it was kept have none.
+    where the system can tell (Linux), else of the process so far; ``peak_memory`` is that of each
+    phase, None where the system cannot tell and in records before it. ``diagnostics`` has what a
+    method that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``.
+    ``revisions`` has the commit of each data set on the hub that was trained on, by its id.
+    ``compute`` is None in records from before it was kept. ``record_sha256`` is that of all other
+    fields, see ``content_sha256``; records from before it was kept have none.
     """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
@@ -228,6 +237,7 @@ class Record(RecordEntry):
     compute: ComputeEntry | None = None
     timings: Timings
     peak_memory_bytes: Whole
+    peak_memory: PeakMemory | None = None
     training: dict[str, Any] | None
     revisions: dict[str, str] = {}
     versions: dict[str, str]
@@ -239,9 +249,10 @@ class Record(RecordEntry):
     @model_serializer(mode="wrap")
     def _as_written(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = fields_of(self)
-        # The checksum of a record from before it was kept is over the fields of that time.
-        if self.compute is None:
-            fields.pop("compute", None)
+        # The checksum of a record from before these were kept is over the fields of that time.
+        for name in ("compute", "peak_memory"):
+            if fields[name] is None:
+                fields.pop(name)
         return fields
 
     @property

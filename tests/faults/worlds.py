@@ -11,7 +11,7 @@ from typing import Any
 from tests.support.suites import write_suite
 
 # What differs between runs that measure the same.
-_TIMES = ("timings", "peak_memory_bytes", "created", "machine", "record_sha256")
+_TIMES = ("timings", "peak_memory_bytes", "peak_memory", "created", "machine", "record_sha256")
 _CLAIM = """
 paper = "A Paper"
 arxiv = "2401.00001"

@@ -11,8 +11,10 @@ sides of pairs. The models are ``random`` and a static one of 16 dimensions, whi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,9 +32,10 @@ import resource, sys
 from bench.cli.main import main
 code = main(sys.argv[1:])
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)
+print(used.ru_utime + used.ru_stime)
 sys.exit(code)
 """
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 def texts(n: int) -> Iterator[str]:
@@ -103,28 +106,40 @@ def suite(folder: Path, name: str, kind: str, rows: Iterator[dict[str, Any]]) ->
     return path
 
 
+def watched(run: subprocess.Popen[bytes]) -> int:
+    """Wait for a process; its largest resident memory in kilobytes."""
+    # Runs forget their own peak at every phase, so that it has to be asked for all the time.
+    peak = 0
+    while run.poll() is None:
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{run.pid}/status").read_text(encoding="ascii")
+            peak = max([peak, *map(int, _PEAK.findall(status))])
+        time.sleep(0.02)
+    return peak
+
+
 def timed(folder: Path, path: Path, method: str, label: str) -> float:
     """Run a method on a suite; print what it took, and return its processor seconds."""
     output = folder / "out" / label.replace(" ", "-")
     given = ["run", "--suite", str(path), "--methods", method, "--output", str(output)]
     started = time.perf_counter()
-    run = subprocess.run(
+    run = subprocess.Popen(
         [sys.executable, "-c", _RUN, *given, "--rerun", "all"],
         cwd=folder,
         env={**os.environ, "BENCH_CACHE": str(folder / "cache"), "BENCH_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
+        stdout=(folder / "stdout").open("w"),
+        stderr=(folder / "stderr").open("w"),
     )
+    peak = watched(run)
     seconds = time.perf_counter() - started
     if run.returncode:
-        sys.exit(run.stderr)
+        sys.exit((folder / "stderr").read_text())
+    processor = float((folder / "stdout").read_text().split()[-1])
     (record,) = (json.loads(one.read_text()) for one in output.rglob("*-seed0.json"))
-    processor, kilobytes = map(float, run.stderr.split()[-2:])
     phases = " ".join(f"{name} {spent:.1f}" for name, spent in record["timings"].items())
     print(
         f"{label:<32} {seconds:7.1f} s  processor {processor:6.1f} s  "
-        f"peak {kilobytes / 1e6:5.2f} GB  ({phases})  "
+        f"peak {peak / 1e6:5.2f} GB  ({phases})  "
         f"encoded {record['encoding']['encoded']:,}",
         flush=True,
     )
