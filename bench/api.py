@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.cache import Cache, writable_root
+from bench.core.compute import FULL
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
@@ -18,7 +19,8 @@ from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome, run_cells
 from bench.execution.settings import Rerun, Settings
 from bench.method import PROFILES, Built, method_class, resolve
-from bench.models.processes import check_device, check_processes
+from bench.models.devices import AskedPrecision, choose_device, choose_precision
+from bench.models.processes import check_processes
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.table import Table, tables_of
@@ -56,22 +58,22 @@ def make_settings(
     limit: int | None = None,
     batch_size: int = TEXTS_PER_BATCH,
     processes: int = 1,
+    train_precision: AskedPrecision = FULL,
     progress: Progress | None = None,
 ) -> Settings:
     """Fill in what the caller left open from the environment.
 
     Raises:
-        UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
-            address, a cache that cannot be written, a device that is not there, or processes that
-            it does not allow.
+        UsageError: Unknown profile or precision, a data folder that does not exist, a mirror that
+            is no address, a cache that cannot be written, a device that is not there, or processes
+            that it does not allow.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
-    device = "cpu" if device is None else device
-    check_processes(processes, device)
-    check_device(device)
-    cache = Cache(writable_root())
     progress = progress or Silent()
+    device = choose_device(device)
+    check_processes(processes, device)
+    cache = Cache(writable_root())
     access = DataAccess(
         find_folder(data),
         cache.data,
@@ -91,6 +93,7 @@ def make_settings(
         limit=limit,
         batch_size=batch_size,
         processes=processes,
+        train_precision=choose_precision(train_precision, device, progress.note),
     )
 
 
@@ -174,6 +177,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     limit: int | None = None,
     batch_size: int = TEXTS_PER_BATCH,
     processes: int = 1,
+    train_precision: AskedPrecision = FULL,
     progress: Progress | None = None,
 ) -> RunResult:
     """Train or load methods, evaluate them on suites, write records.
@@ -185,16 +189,16 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         methods: Method specs, e.g. ``["sct", "simcse[lr=1e-4]"]`` or ``"sct,simcse"``.
         seeds: Number of seeds of each trained method: 0, 1, ...
         profile: ``smoke``, ``local`` or ``paper``.
-        device: Torch device; the CPU by default.
+        device: Torch device; by default the first there is of CUDA, MPS and the CPU.
         output: Folder of the records.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
-        mirror: Address to use in place of scheme and host of public files; ``BENCH_MIRROR`` by
-            default.
+        mirror: Address in place of scheme and host of public files; ``BENCH_MIRROR`` by default.
         rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch.
         processes: Processes of each training, see ``bench.models.processes``.
+        train_precision: What trainings multiply, see ``bench.models.devices.choose_precision``.
         progress: Where the run reports.
 
     Raises:
@@ -212,6 +216,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit=limit,
         batch_size=batch_size,
         processes=processes,
+        train_precision=train_precision,
         progress=progress,
     )
     wanted = [suite] if isinstance(suite, str) else suite
@@ -228,6 +233,7 @@ def build_method(
     data: str | Path | None = None,
     offline: bool = False,
     processes: int = 1,
+    train_precision: AskedPrecision = FULL,
 ) -> tuple[Built, Settings]:
     """Train or load one method, for use outside of a run.
 
@@ -235,10 +241,11 @@ def build_method(
         method: Method spec, e.g. ``sct`` or ``simcse[lr=1e-4]``.
         seed: Seed of the training.
         profile: ``smoke``, ``local`` or ``paper``.
-        device: Torch device; the CPU by default.
+        device: Torch device; by default the first there is of CUDA, MPS and the CPU.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
         processes: Processes of the training.
+        train_precision: What the training multiplies, see ``run``.
 
     Returns:
         The built encoder, and the settings it was built with.
@@ -248,7 +255,12 @@ def build_method(
         DataError: Data or a checkpoint is missing or changed.
     """
     settings = make_settings(
-        profile=profile, device=device, data=data, offline=offline, processes=processes
+        profile=profile,
+        device=device,
+        data=data,
+        offline=offline,
+        processes=processes,
+        train_precision=train_precision,
     )
     spec = parse_method_spec(method)
     provide([], [spec], settings, fetch_command([], [method], profile))

@@ -33,7 +33,13 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     "--seeds", type=click.IntRange(min=1), default=1, help="Seeds of each training: 0, 1, …"
 )
 @click.option("--profile", help="smoke, local or paper [local; smoke without --suite].")
-@click.option("--device", help="Torch device [cpu].")
+@click.option("--device", help="Torch device: auto, cpu, cuda, cuda:1, mps, … [auto].")
+@click.option(
+    "--train-precision",
+    type=click.Choice(["fp32", "bf16", "fp16", "auto"]),
+    default="fp32",
+    help="What trainings multiply; auto: the fastest that the device has [fp32].",
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -76,6 +82,7 @@ def command(
     seeds: int,
     profile: str | None,
     device: str | None,
+    train_precision: str,
     batch_size: int,
     processes: int,
     data: str | None,
@@ -113,6 +120,7 @@ def command(
             limit=limit,
             batch_size=batch_size,
             processes=processes,
+            train_precision=train_precision,  # type: ignore[arg-type]  # likewise
             progress=bar,
         )
         run = api.prepare(wanted, named, seeds, settings)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from bench.core.compute import FULL, Precision
 from bench.data.build_inputs import BuildInput, TrainingSet, fingerprints
 from bench.encoding.encoder import Encoder
 from bench.encoding.maps import Mapped
@@ -82,6 +83,7 @@ class BuildContext:
         data: Rows, texts and their checksums.
         models: Bases and checkpoints, by name, folder or hub id.
         progress: Where long work reports.
+        precision: Numbers that a training multiplies; weights and losses stay fp32.
     """
 
     seed: int
@@ -91,6 +93,7 @@ class BuildContext:
     data: DataAccess
     models: ModelAccess
     progress: Progress
+    precision: Precision = FULL
 
     @property
     def extra(self) -> Path:

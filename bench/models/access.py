@@ -217,7 +217,9 @@ class Models:
         seed = self._seed_of(method)
         known, identity = self._identities.get((id(method), seed), (None, ""))
         if known is None or known() is not method:
-            identity = model_fingerprint(method, self._runtime.data, self, seed)
+            identity = model_fingerprint(
+                method, self._runtime.data, self, seed, self._runtime.train_precision
+            )
             self._identities[id(method), seed] = ref(method), identity
         return identity
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.compute import FULL, Precision
 from bench.core.errors import UsageError
 from bench.core.files import copy_folder, remove_folder, temporary_folder
 from bench.core.fingerprint import fingerprint, source_fingerprint, versions
@@ -71,8 +72,17 @@ def code_modules(method: Method) -> list[str]:
     return list(dict.fromkeys([*modules, *method.info.sources]))
 
 
-def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, seed: int) -> str:
+def model_fingerprint(
+    method: Method, data: DataAccess, models: ModelAccess, seed: int, precision: Precision = FULL
+) -> str:
     """Identify the model that a method makes, without making it.
+
+    Args:
+        method: The method.
+        data: Access to what it reads.
+        models: Access to what it starts from.
+        seed: Seed of the build.
+        precision: Numbers that its training multiplies.
 
     Raises:
         DataError: Data or a model that it needs is missing.
@@ -88,6 +98,7 @@ def model_fingerprint(method: Method, data: DataAccess, models: ModelAccess, see
             "seed": seed if method.seeded else None,
             "code": [source_fingerprint(module) for module in code_modules(method)],
             "versions": dict(versions(info.requires)),
+            **({"precision": precision} if method.trains and precision != FULL else {}),
         }
     )
 
@@ -144,6 +155,7 @@ def _context(runtime: Runtime, models: ModelAccess, seed: int, workdir: Path) ->
         data=runtime.data,
         models=models,
         progress=runtime.progress,
+        precision=runtime.train_precision,
     )
 
 

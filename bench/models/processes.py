@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.core import errors
-from bench.core.errors import BenchError, CellError, UsageError, first_line
+from bench.core.compute import Precision
+from bench.core.errors import BenchError, CellError, UsageError
 from bench.core.files import write_atomic
 from bench.core.progress import Progress
 from bench.method import Method
@@ -47,6 +48,7 @@ class Job:
         seed: Seed of the build.
         profile: Name of the profile.
         device: ``cpu`` or ``cuda``.
+        precision: Numbers that the training multiplies.
         cache: Root of the cache.
         data: Data folder, or None.
         offline: Never ask the hub.
@@ -58,6 +60,7 @@ class Job:
     seed: int
     profile: str
     device: str
+    precision: Precision
     cache: str
     data: str | None
     offline: bool
@@ -81,6 +84,7 @@ class Job:
             seed=seed,
             profile=runtime.profile,
             device=runtime.device,
+            precision=runtime.train_precision,
             cache=str(runtime.cache.root.absolute()),
             data=str(folder.absolute()) if folder else None,
             offline=runtime.data.offline,
@@ -130,27 +134,6 @@ def check_processes(processes: int, device: str) -> None:
         raise UsageError(
             f"device {device} is for one process; with --processes {processes} it is cpu or cuda"
         )
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that this machine has not, before anything is built or encoded for it.
-
-    Raises:
-        UsageError: torch knows no such device, or cannot use it.
-    """
-    if device == "cpu":
-        return
-    # Imported late, as a run on the CPU whose cells are complete never needs it.
-    import torch
-
-    try:
-        if torch.device(device).type == "meta":
-            raise ValueError("it computes nothing")
-        torch.zeros(1, device=device)
-    except (AssertionError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise UsageError(
-            f"device {device!r} cannot be used: {first_line(error)}; leave --device out for the CPU"
-        ) from None
 
 
 def can_share(method: Method) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.core.cache import Cache
+from bench.core.compute import FULL, Precision
 from bench.core.errors import DataError
 from bench.core.progress import Progress
 from bench.data.access import DataAccess
@@ -17,6 +18,7 @@ class Runtime:
     Attributes:
         profile: Scale of the trainings.
         device: Torch device.
+        train_precision: Numbers that trainings multiply; weights stay fp32.
         cache: Trained models, unfinished trainings and vectors.
         data: Access to rows and texts; it says whether the network may be used.
         progress: Where long work reports.
@@ -30,6 +32,7 @@ class Runtime:
     data: DataAccess
     progress: Progress
     processes: int = 1
+    train_precision: Precision = FULL
 
     def refuse_changed(self) -> None:
         """Refuse files that changed after they were identified: what is made of them now differs.

@@ -138,9 +138,18 @@ def _build(job: Job, reports: int) -> None:
     cache = _OwnWorkCache(Path(job.cache), workdir / f"process-{dist.get_rank()}")
     folder = Path(job.data) if job.data else None
     data = DataAccess(folder, cache.data, cache.hashes(), offline=job.offline)
-    runtime = Runtime(profile=job.profile, device=device, cache=cache, data=data, progress=progress)
+    runtime = Runtime(
+        profile=job.profile,
+        device=device,
+        train_precision=job.precision,
+        cache=cache,
+        data=data,
+        progress=progress,
+    )
     models = SharedModels(runtime, job.seed)
-    ctx = BuildContext(job.seed, job.profile, device, workdir, data, models, progress)
+    ctx = BuildContext(
+        job.seed, job.profile, device, workdir, data, models, progress, job.precision
+    )
     encoder = method.build(ctx)
     if first and not keep(encoder, workdir, Path(job.model)):
         raise UsageError(
