@@ -147,7 +147,7 @@ def train(
         loss: Torch module called with the features of each column and the labels.
         pairs: Rows of equally many texts, one column a position.
         settings: Hyperparameters.
-        ctx: Seed, device, folder and progress of this build.
+        ctx: Seed, device, precision, folder and progress of this build.
         dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
         labels: A number for each row, which the loss gets, or None.
         batches: The batches of an epoch, as lists of row numbers, from the seed and the epoch
@@ -157,7 +157,8 @@ def train(
     Raises:
         CellError: The loss became NaN or infinite.
         UsageError: There are more processes than rows in a batch, or they do not divide it. Or
-            batches are to be encoded in parts, and the loss is not of vectors alone.
+            batches are to be encoded in parts, and the loss is not of vectors alone. Or the library
+            cannot train in this precision on this device.
     """
     quiet_libraries()
     keep_freed_memory()
