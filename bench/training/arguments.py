@@ -14,7 +14,7 @@ def checkpoints_folder(ctx: BuildContext) -> Path:
     return ctx.workdir.absolute() / "checkpoints"
 
 
-def precision_arguments(ctx: BuildContext) -> dict[str, bool]:
+def precision_arguments(ctx: BuildContext) -> dict[str, Any]:
     """Arguments by name: what the transformer multiplies; weights stay fp32.
 
     TF32 is never switched on: in fp32 numbers are to be those of other devices, and otherwise
