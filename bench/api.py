@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from bench.core.cache import Cache, writable_root
-from bench.core.compute import FULL
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
-from bench.encoding.batches import TEXTS_PER_BATCH
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome, run_cells
 from bench.execution.settings import Rerun, Settings
 from bench.method import PROFILES, Built, method_class, resolve
-from bench.models.devices import AskedPrecision, choose_device, choose_precision
+from bench.models.devices import ComputeOptions, choose_compute
 from bench.models.processes import check_processes
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
@@ -49,30 +47,29 @@ class RunResult(Outcome):
 def make_settings(
     *,
     profile: str,
-    device: str | None = None,
     output: str | Path = DEFAULT_OUTPUT,
     data: str | Path | None = None,
     offline: bool = False,
     mirror: str | None = None,
     rerun: Rerun = "missing",
     limit: int | None = None,
-    batch_size: int = TEXTS_PER_BATCH,
+    batch_size: int | None = None,
     processes: int = 1,
-    train_precision: AskedPrecision = FULL,
     progress: Progress | None = None,
+    **computing: Unpack[ComputeOptions],
 ) -> Settings:
     """Fill in what the caller left open from the environment.
 
     Raises:
-        UsageError: Unknown profile or precision, a data folder that does not exist, a mirror that
-            is no address, a cache that cannot be written, a device that is not there, or processes
-            that it does not allow.
+        UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
+            address, a cache that cannot be written, processes that the device does not allow, and
+            what ``choose_compute`` raises.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
     progress = progress or Silent()
-    device = choose_device(device)
-    check_processes(processes, device)
+    chosen = choose_compute(computing, progress.note)
+    check_processes(processes, chosen.device)
     cache = Cache(writable_root())
     access = DataAccess(
         find_folder(data),
@@ -84,7 +81,10 @@ def make_settings(
     )
     return Settings(
         profile=profile,
-        device=device,
+        device=chosen.device,
+        backend=chosen.backend,
+        precision=chosen.precision,
+        train_precision=chosen.train_precision,
         output=Path(output),
         cache=cache,
         data=access,
@@ -93,7 +93,6 @@ def make_settings(
         limit=limit,
         batch_size=batch_size,
         processes=processes,
-        train_precision=choose_precision(train_precision, device, progress.note),
     )
 
 
@@ -168,17 +167,16 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     *,
     seeds: int = 1,
     profile: str = "local",
-    device: str | None = None,
     output: str | Path = DEFAULT_OUTPUT,
     data: str | Path | None = None,
     offline: bool = False,
     mirror: str | None = None,
     rerun: Rerun = "missing",
     limit: int | None = None,
-    batch_size: int = TEXTS_PER_BATCH,
+    batch_size: int | None = None,
     processes: int = 1,
-    train_precision: AskedPrecision = FULL,
     progress: Progress | None = None,
+    **computing: Unpack[ComputeOptions],
 ) -> RunResult:
     """Train or load methods, evaluate them on suites, write records.
 
@@ -189,17 +187,17 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         methods: Method specs, e.g. ``["sct", "simcse[lr=1e-4]"]`` or ``"sct,simcse"``.
         seeds: Number of seeds of each trained method: 0, 1, ...
         profile: ``smoke``, ``local`` or ``paper``.
-        device: Torch device; by default the first there is of CUDA, MPS and the CPU.
         output: Folder of the records.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
         mirror: Address in place of scheme and host of public files; ``BENCH_MIRROR`` by default.
         rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
         limit: Rows of each task, or None for all.
-        batch_size: Most texts in a batch.
+        batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
         processes: Processes of each training, see ``bench.models.processes``.
-        train_precision: What trainings multiply, see ``bench.models.devices.choose_precision``.
         progress: Where the run reports.
+        computing: ``device``, ``backend``, ``precision`` and ``train_precision``, see
+            ``bench.models.devices.ComputeOptions``.
 
     Raises:
         UsageError: Unknown names or bad options.
@@ -207,7 +205,6 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     """
     settings = make_settings(
         profile=profile,
-        device=device,
         output=output,
         data=data,
         offline=offline,
@@ -216,8 +213,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit=limit,
         batch_size=batch_size,
         processes=processes,
-        train_precision=train_precision,
         progress=progress,
+        **computing,
     )
     wanted = [suite] if isinstance(suite, str) else suite
     named = split_list(methods) if isinstance(methods, str) else methods
@@ -229,11 +226,10 @@ def build_method(
     *,
     seed: int = 0,
     profile: str = "local",
-    device: str | None = None,
     data: str | Path | None = None,
     offline: bool = False,
     processes: int = 1,
-    train_precision: AskedPrecision = FULL,
+    **computing: Unpack[ComputeOptions],
 ) -> tuple[Built, Settings]:
     """Train or load one method, for use outside of a run.
 
@@ -241,11 +237,10 @@ def build_method(
         method: Method spec, e.g. ``sct`` or ``simcse[lr=1e-4]``.
         seed: Seed of the training.
         profile: ``smoke``, ``local`` or ``paper``.
-        device: Torch device; by default the first there is of CUDA, MPS and the CPU.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
         processes: Processes of the training.
-        train_precision: What the training multiplies, see ``run``.
+        computing: ``device`` and ``train_precision``, see ``run``.
 
     Returns:
         The built encoder, and the settings it was built with.
@@ -256,11 +251,10 @@ def build_method(
     """
     settings = make_settings(
         profile=profile,
-        device=device,
         data=data,
         offline=offline,
         processes=processes,
-        train_precision=train_precision,
+        **computing,
     )
     spec = parse_method_spec(method)
     provide([], [spec], settings, fetch_command([], [method], profile))

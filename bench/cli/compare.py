@@ -91,8 +91,9 @@ def _sides(
     return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
 
 
-def _called(spec: str, profile: str, limit: int | None) -> str:
-    return f"{spec} {profile}" + (f" --limit {limit}" if limit is not None else "")
+def _called(spec: str, profile: str, limit: int | None, setup: str) -> str:
+    named = f"{spec} {profile}" + (f" --limit {limit}" if limit is not None else "")
+    return f"{named} ({setup})" if setup else named
 
 
 def _registered(name: str) -> Suite:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,6 +35,17 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option("--profile", help="smoke, local or paper [local; smoke without --suite].")
 @click.option("--device", help="Torch device: auto, cpu, cuda, cuda:1, mps, … [auto].")
 @click.option(
+    "--backend",
+    type=click.Choice(["torch", "onnx", "openvino"]),
+    default="torch",
+    help="What runs transformers [torch].",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16", "auto"]),
+    help="What they compute in; auto: the fastest that the device has [as their weights].",
+)
+@click.option(
     "--train-precision",
     type=click.Choice(["fp32", "bf16", "fp16", "auto"]),
     default="fp32",
@@ -43,8 +54,7 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=256,
-    help="Largest number of texts in a batch.",
+    help="Largest number of texts in a batch [256 on a CPU, 4096 on a GPU].",
 )
 @click.option(
     "--processes", type=click.IntRange(min=1), default=1, help="Processes of each training [1]."
@@ -81,9 +91,7 @@ def command(
     methods: str | None,
     seeds: int,
     profile: str | None,
-    device: str | None,
-    train_precision: str,
-    batch_size: int,
+    batch_size: int | None,
     processes: int,
     data: str | None,
     output: str,
@@ -94,6 +102,7 @@ def command(
     baseline: Path | None,
     bounds: str,
     dry_run: bool,
+    **computing: Any,
 ) -> int:
     """Train or load methods, evaluate them on a suite, print the table."""
     if offline:
@@ -111,7 +120,6 @@ def command(
     with Bar() as bar:
         settings = api.make_settings(
             profile=profile or ("local" if suite else "smoke"),
-            device=device,
             output=output,
             data=data,
             offline=offline,
@@ -120,8 +128,8 @@ def command(
             limit=limit,
             batch_size=batch_size,
             processes=processes,
-            train_precision=train_precision,  # type: ignore[arg-type]  # likewise
             progress=bar,
+            **computing,
         )
         run = api.prepare(wanted, named, seeds, settings)
         if dry_run:

@@ -61,12 +61,17 @@ class Cache:
 
     root: Path
 
-    PARTS = ("models", "vectors", "work", "data")
+    PARTS = ("models", "exports", "vectors", "work", "data")
 
     @property
     def models(self) -> Path:
         """Trained models, one folder a fingerprint."""
         return self.root / "models"
+
+    @property
+    def exports(self) -> Path:
+        """Models as other libraries than torch read them, one folder a model and library."""
+        return self.root / "exports"
 
     @property
     def vectors(self) -> Path:
@@ -103,7 +108,7 @@ class Cache:
         return held(self.lock(identity))
 
     def entries(self, part: str) -> list[CacheEntry]:
-        """What a part holds: models, spaces of vectors, trainings, or files of rows."""
+        """What a part holds: models, exports, spaces of vectors, trainings, or files of rows."""
         folder = self.root / part
         if part == "data":
             paths = [path for path in folder.rglob("*") if path.is_file()]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 Backend = Literal["torch", "onnx", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16"]
 FULL: Precision = "fp32"
+# Packages that export to and run a backend, which its extra installs.
+PACKAGES: Mapping[Backend, tuple[str, ...]] = {
+    "torch": (),
+    "onnx": ("onnxruntime", "onnx", "onnxscript"),
+    "openvino": ("openvino",),
+}
 
 
 @dataclass(frozen=True)

@@ -110,14 +110,13 @@ class FileHashes:
         """
         if self._known is None:
             self._known = self._read(self._note) if self._trusted else {}
-        key, state = f"{kind}:{path.resolve()}", _state(path)
+        key, state = f"{kind}:{path.resolve()}", file_state(path)
         kept = self._known.get(key)
         if kept is not None and kept[0] == state:
             digest = kept[1]
         else:
             digest = compute(path)
-            # What was just written may be written again within the same tick of the clock.
-            if _state(path) == state and time.time_ns() - path.stat().st_ctime_ns > _SETTLED:
+            if is_settled(path, state):
                 self._known[key] = [state, digest]
                 self._save()
         # The first answer counts: what was made of it is not of what the file holds later.
@@ -138,7 +137,7 @@ class FileHashes:
         try:
             # Its like may have taken its place, as where another run downloads it too.
             return (
-                _state(used.path) == used.state
+                file_state(used.path) == used.state
                 or self.sha256(used.path, used.kind, used.compute) == used.digest
             )
         except (OSError, BenchError):
@@ -172,7 +171,13 @@ class FileHashes:
             write_atomic(self._path, content.encode())
 
 
-def _state(path: Path) -> str:
+def file_state(path: Path) -> str:
     """What the system says of a file that differs once its content does."""
     stat = path.stat()
     return f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
+
+
+def is_settled(path: Path, state: str) -> bool:
+    """Whether a file has the state that it had, and no write could still leave it that."""
+    # What was just written may be written again within the same tick of the clock.
+    return file_state(path) == state and time.time_ns() - path.stat().st_ctime_ns > _SETTLED

@@ -9,15 +9,30 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-TOKENS_PER_BATCH = 2048
-TEXTS_PER_BATCH = 256
+# Texts whose ids are held at a time; those of fewer texts are sorted as a whole.
+TEXTS_PER_WINDOW = 32_768
 # Names of a document's prompt, in the order in which the library looks for them.
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most texts, and most tokens with padding, of a batch."""
+
+    texts: int
+    tokens: int
+
+
+# The same for all machines of a kind, as a batch decides how its sums are rounded. A processor is
+# fastest where a layer's states stay in its cache, a GPU where there is enough to do.
+CPU_LIMITS = Limits(texts=256, tokens=2048)
+GPU_LIMITS = Limits(texts=4096, tokens=65_536)
 
 
 class Planned:
@@ -26,7 +41,7 @@ class Planned:
     Args:
         encoder: The encoder.
         role: ``query``, ``document`` or None.
-        batch_size: Most texts in a batch.
+        limits: Limits of a batch.
 
     Attributes:
         tokens: Tokens of the batches that were encoded, where the encoder counts them.
@@ -34,8 +49,8 @@ class Planned:
 
     tokens: int | None = None
 
-    def __init__(self, encoder: Any, role: str | None, batch_size: int) -> None:
-        self._encoder, self._role, self._batch_size = encoder, role, batch_size
+    def __init__(self, encoder: Any, role: str | None, limits: Limits) -> None:
+        self._encoder, self._role, self._limits = encoder, role, limits
 
     def settings(self) -> dict[str, Any]:
         """What vectors follow from besides the model and the text."""
@@ -43,13 +58,17 @@ class Planned:
 
     def batches(self, texts: list[str]) -> Iterator[list[str]]:
         """Cut distinct texts into batches."""
-        ordered = sorted(texts, key=lambda text: (len(text), text))
-        for start in range(0, len(ordered), self._batch_size):
-            yield ordered[start : start + self._batch_size]
+        ordered = _by_length(texts)
+        for start in range(0, len(ordered), self._limits.texts):
+            yield ordered[start : start + self._limits.texts]
 
-    def encode(self, batch: list[str]) -> Any:
-        """Vectors (n, d) of a batch of n texts, one of ``batches``."""
-        return self._encoder.encode(batch, role=self._role)
+    def prepare(self, batch: list[str]) -> Any:
+        """What ``encode`` takes of a batch, the last one that ``batches`` gave."""
+        return batch
+
+    def encode(self, prepared: Any) -> Any:
+        """Vectors (n, d) of a batch of n texts."""
+        return self._encoder.encode(prepared, role=self._role)
 
 
 class _PlannedModules(Planned):
@@ -65,11 +84,15 @@ class _PlannedModules(Planned):
             "max_length": length if isinstance(length, int) else None,
         }
 
-    def encode(self, batch: list[str]) -> Any:
+    def encode(self, prepared: Any) -> Any:
         # Told only where there is one: modules of a checkpoint may know of no tasks.
         task = {} if self._role is None else {"task": self._role}
         return self._encoder.encode(
-            batch, prompt=self._prompt(), batch_size=len(batch), show_progress_bar=False, **task
+            prepared,
+            prompt=self._prompt(),
+            batch_size=len(prepared),
+            show_progress_bar=False,
+            **task,
         )
 
     def _prompt(self) -> str:
@@ -84,6 +107,13 @@ class _PlannedTransformer(_PlannedModules):
     """A transformer: tokenised once, batches by token budget with next to no padding."""
 
     def batches(self, texts: list[str]) -> Iterator[list[str]]:
+        self.tokens = 0
+        ordered = _by_length(texts)
+        for start in range(0, len(ordered), TEXTS_PER_WINDOW):
+            yield from self._window(ordered[start : start + TEXTS_PER_WINDOW])
+
+    def _window(self, texts: list[str]) -> Iterator[list[str]]:
+        """Tokenise some texts and cut them into batches."""
         tokenised = self._encoder.tokenizer(
             [self._prompt() + text for text in texts],
             truncation=True,
@@ -94,42 +124,58 @@ class _PlannedTransformer(_PlannedModules):
         }
         ids = self._features["input_ids"]
         start, ordered = 0, sorted(texts, key=lambda text: (len(ids[text]), text))
-        self.tokens = 0
+        most = self._limits
         for end, text in enumerate([*ordered[1:], None], 1):
-            full = end - start == self._batch_size
-            if text is None or full or len(ids[text]) * (end - start + 1) > TOKENS_PER_BATCH:
+            full = end - start == most.texts
+            if text is None or full or len(ids[text]) * (end - start + 1) > most.tokens:
                 yield ordered[start:end]
                 start = end
 
-    def encode(self, batch: list[str]) -> Any:
-        import torch
-
+    def prepare(self, batch: list[str]) -> Any:
         features = self._encoder.tokenizer.pad(
             {name: [rows[text] for text in batch] for name, rows in self._features.items()},
             return_tensors="pt",
         )
         self.tokens = (self.tokens or 0) + int(features["attention_mask"].sum())
+        cuda = self._encoder.device.type == "cuda"
+        return {name: rows.pin_memory() if cuda else rows for name, rows in features.items()}
+
+    def encode(self, prepared: Any) -> Any:
+        import torch
+
         self._encoder.eval()
+        device = self._encoder.device
         with torch.inference_mode():
-            moved = {name: value.to(self._encoder.device) for name, value in features.items()}
+            moved = {name: rows.to(device, non_blocking=True) for name, rows in prepared.items()}
             return self._encoder(moved)["sentence_embedding"].float().cpu().numpy()
 
 
-def planned_for(encoder: Any, role: str | None, batch_size: int) -> Planned:
+def _by_length(texts: list[str]) -> list[str]:
+    return sorted(texts, key=lambda text: (len(text), text))
+
+
+def planned_for(encoder: Any, role: str | None, batch_size: int | None = None) -> Planned:
     """Choose how an encoder is given its texts.
 
     Args:
         encoder: The encoder.
         role: ``query``, ``document`` or None.
-        batch_size: Most texts in a batch.
+        batch_size: Most texts in a batch; by default those of the encoder's kind of device.
     """
+    limits = _limits(encoder, batch_size)
     # Who made a model with the library has imported it; others need not wait seconds for it.
     library = sys.modules.get("sentence_transformers")
     if library is None or not isinstance(encoder, library.SentenceTransformer):
-        return Planned(encoder, role, batch_size)
+        return Planned(encoder, role, limits)
     if _plain_text_transformer(encoder):
-        return _PlannedTransformer(encoder, role, batch_size)
-    return _PlannedModules(encoder, role, batch_size)
+        return _PlannedTransformer(encoder, role, limits)
+    return _PlannedModules(encoder, role, limits)
+
+
+def _limits(encoder: Any, batch_size: int | None) -> Limits:
+    kind = getattr(getattr(encoder, "device", None), "type", "cpu")
+    usual = CPU_LIMITS if kind == "cpu" else GPU_LIMITS
+    return usual if batch_size is None else replace(usual, texts=batch_size)
 
 
 def _plain_text_transformer(model: SentenceTransformer) -> bool:

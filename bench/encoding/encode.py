@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.compute import Compute
 from bench.core.errors import CellError
 from bench.core.fingerprint import fingerprint
 from bench.core.progress import Progress
-from bench.encoding.batches import TEXTS_PER_BATCH, Planned, planned_for
+from bench.encoding.ahead import made_ahead
+from bench.encoding.batches import Planned, planned_for
 from bench.encoding.encoder import Columns, Encoder
-from bench.encoding.store import VectorStore
+from bench.encoding.store import ABSENT, Places, VectorStore, text_keys
+from bench.encoding.stored import StoredColumn
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
 TEXTS_PER_SHARD = 4096
+# What a column that may be streamed takes in memory; a larger one stays on disk.
+MOST_BYTES = 2**30
+_BYTES = 4
 _ROUNDING = 1e-6
 
 
@@ -30,11 +38,13 @@ class Encoded:
     """Vectors of all columns, and what they cost.
 
     Attributes:
-        vectors: Float32 of shape (n, d) by (task, column).
+        vectors: Float32 of shape (n, d) by (task, column); of streamed columns that are too large
+            for memory ``bench.encoding.stored.StoredColumn``, which gives slices of them.
         texts: Texts in all columns.
         distinct: Distinct texts.
         encoded: Texts that were not in the store.
         tokens: Tokens of the encoded texts, where the encoder counts them.
+        compute: What computed the vectors, where that is known.
     """
 
     vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
@@ -42,6 +52,7 @@ class Encoded:
     distinct: int = 0
     encoded: int = 0
     tokens: int | None = None
+    compute: Compute | None = None
 
 
 def encode_columns(
@@ -51,7 +62,8 @@ def encode_columns(
     model_fingerprint: str,
     folder: Path,
     progress: Progress,
-    batch_size: int = TEXTS_PER_BATCH,
+    batch_size: int | None = None,
+    compute: Compute | None = None,
 ) -> Encoded:
     """Encode the texts of all columns, each distinct text once per role.
 
@@ -61,53 +73,95 @@ def encode_columns(
         model_fingerprint: Identity of the encoder.
         folder: Folder of the vector store.
         progress: Where the work reports.
-        batch_size: Most texts in a batch.
+        batch_size: Most texts in a batch, by default those of the encoder's kind of device.
+        compute: What computes the vectors, where that is known.
 
     Raises:
         CellError: Vectors of a wrong shape or with NaN or infinity.
     """
-    result = Encoded(texts=sum(len(column.texts) for column in columns.values()))
+    texts_of_all = sum(len(column.texts) for column in columns.values())
+    result = Encoded(texts=texts_of_all, compute=compute)
     for role in sorted({column.role for column in columns.values()}, key=str):
         wanted = {key: column for key, column in columns.items() if column.role == role}
-        texts = list(dict.fromkeys(t for column in wanted.values() for t in column.texts))
+        distinct = dict.fromkeys(chain.from_iterable(one.texts for one in wanted.values()))
+        numbers = {text: number for number, text in enumerate(distinct)}
         planned = planned_for(encoder, role, batch_size)
-        space = fingerprint([model_fingerprint, planned.settings()])
+        space = fingerprint([model_fingerprint, planned.settings(), *_other_compute(compute)])
         store = VectorStore(folder / space)
-        _fill(store, planned, texts, result, progress)
-        if _all_equal([store.get(text) for text in texts]):
+        places = _filled(store, planned, list(numbers), result, progress)
+        for key, column in wanted.items():
+            rows = map(numbers.__getitem__, column.texts)
+            chosen = np.fromiter(rows, dtype=np.intp, count=len(column.texts))
+            result.vectors[key] = _column(store, places[chosen], streamed=column.streamed)
+        if len(numbers) > 1 and _all_equal([result.vectors[key] for key in wanted]):
             progress.note(
-                f"  warning: all {len(texts):,} different texts have the same vector, "
+                f"  warning: all {len(numbers):,} different texts have the same vector, "
                 "so the scores mean nothing"
             )
-        result.distinct += len(texts)
-        for key, column in wanted.items():
-            result.vectors[key] = np.stack([store.get(text) for text in column.texts])
+        result.distinct += len(numbers)
     return result
 
 
-def _fill(
+def _other_compute(compute: Compute | None) -> list[Any]:
+    """What tells vectors of another library apart, whose version is no part of the model's."""
+    if compute is None or compute.backend == "torch":
+        return []
+    from bench.encoding.exports import made_by
+
+    return [str(compute), dict(made_by(compute.backend))]
+
+
+def _column(store: VectorStore, places: Places, *, streamed: bool) -> NDArray[np.float32]:
+    if streamed and len(places):
+        column = StoredColumn(store, places)
+        if _BYTES * math.prod(column.shape) > MOST_BYTES:
+            # To the task that takes slices of it, and to nobody else, it is an array.
+            return cast("NDArray[np.float32]", column)
+    return store.take(places)
+
+
+def _filled(
     store: VectorStore, planned: Planned, texts: list[str], result: Encoded, progress: Progress
-) -> None:
-    missing = {text for text in texts if text not in store}
+) -> Places:
+    """Encode what the store lacks of n distinct texts; where their vectors are, (n,)."""
+    keys = text_keys(texts)
+    places = store.find(keys)
+    missing = {texts[number] for number in np.flatnonzero(places == ABSENT)}
     if not missing:
-        return
+        return places
     progress.start("encode", len(missing))
+    _fill(store, planned, texts, missing, progress)
+    result.encoded += len(missing)
+    if planned.tokens is not None:
+        result.tokens = (result.tokens or 0) + planned.tokens
+    return store.find(keys)
+
+
+def _fill(
+    store: VectorStore, planned: Planned, texts: list[str], missing: set[str], progress: Progress
+) -> None:
     done, names, parts = 0, list[str](), list[NDArray[np.float32]]()
-    for batch in planned.batches(texts):
-        if not missing.intersection(batch):
-            continue
-        parts.append(_checked(planned.encode(batch), batch))
-        names += batch
-        done += len(missing.intersection(batch))
+    for batch, new, prepared in made_ahead(_prepared(planned, texts, missing)):
+        parts.append(_checked(planned.encode(prepared), batch)[new])
+        names += [batch[row] for row in new]
+        done += len(new)
         progress.advance(done)
         if len(names) >= TEXTS_PER_SHARD:
             store.put(names, np.concatenate(parts))
             names, parts = [], []
     if names:
         store.put(names, np.concatenate(parts))
-    result.encoded += len(missing)
-    if planned.tokens is not None:
-        result.tokens = (result.tokens or 0) + planned.tokens
+
+
+def _prepared(
+    planned: Planned, texts: list[str], missing: set[str]
+) -> Iterator[tuple[list[str], list[int], Any]]:
+    """Batches with a text that is missing: their texts, the rows of such, and what to encode."""
+    for batch in planned.batches(texts):
+        # The others keep the vectors that they had in earlier runs.
+        new = [row for row, text in enumerate(batch) if text in missing]
+        if new:
+            yield batch, new, planned.prepare(batch)
 
 
 def _checked(vectors: Any, batch: Sequence[str]) -> NDArray[np.float32]:
@@ -124,10 +178,12 @@ def _checked(vectors: Any, batch: Sequence[str]) -> NDArray[np.float32]:
     return array
 
 
-def _all_equal(vectors: Sequence[NDArray[np.float32]]) -> bool:
-    """Whether several vectors are one, but for what the order of a sum changes."""
-    first = vectors[0] if vectors else np.zeros(0, dtype=np.float32)
-    return len(vectors) > 1 and all(
-        np.allclose(first, vector, rtol=_ROUNDING, atol=_ROUNDING * np.abs(first).max(initial=0))
-        for vector in vectors
+def _all_equal(columns: Sequence[NDArray[np.float32]]) -> bool:
+    """Whether all rows of some columns are one vector, but for what the order of a sum changes."""
+    first = next(column[0] for column in columns if len(column))
+    tolerance = _ROUNDING * np.abs(first).max(initial=0)
+    return all(
+        np.allclose(first, column[start : start + TEXTS_PER_SHARD], rtol=_ROUNDING, atol=tolerance)
+        for column in columns
+        for start in range(0, len(column), TEXTS_PER_SHARD)
     )

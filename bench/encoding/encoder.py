@@ -29,10 +29,13 @@ class Column:
     Attributes:
         texts: The texts, in the order of the rows.
         role: ``query``, ``document`` or None, for encoders that tell them apart.
+        streamed: Whether the vectors are taken a few rows at a time, so that they may stay on disk
+            where they are many, see ``bench.encoding.stored``.
     """
 
     texts: Sequence[str]
     role: str | None = None
+    streamed: bool = False
 
 
 Columns: TypeAlias = Mapping[tuple[str, str], Column]

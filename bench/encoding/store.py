@@ -7,19 +7,22 @@ maximum length). Each space is a folder of append-only shards, written atomicall
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
-from bench.core.files import write_atomic
+from bench.core.errors import CellError
+from bench.encoding.shards import KEY_BYTES, Halves, Keys, Shard, halves, open_shards, write_shard
+
+ABSENT = -1
+_HASHED_AT_ONCE = 65_536
+Places = NDArray[np.int64]
 
 
 class VectorStore:
-    """The vectors of one space.
+    """The vectors of one space, in shards that stay on disk.
 
     Args:
         folder: Folder of the space.
@@ -27,41 +30,80 @@ class VectorStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[bytes, NDArray[np.float32]] = {}
-        for path in sorted(folder.glob("*.safetensors")):
-            self._read(path)
+        self._shards: list[Shard] = open_shards(folder)
 
-    def __contains__(self, text: str) -> bool:
-        return _key(text) in self._known
+    def find(self, keys: Keys) -> Places:
+        """Find texts by their keys.
 
-    def get(self, text: str) -> NDArray[np.float32]:
-        """Vector of a text that is in the store, shape (d,)."""
-        return self._known[_key(text)]
+        Args:
+            keys: Keys of n texts, see ``text_keys``.
+
+        Returns:
+            What ``take`` reads their vectors by, int64 of shape (n,); ``ABSENT`` for texts that are
+            not in the store.
+        """
+        known = np.concatenate([halves(keys[:0]), *(shard.halves for shard in self._shards)])
+        return _positions(halves(keys), known)
+
+    def take(self, places: Places) -> NDArray[np.float32]:
+        """Read vectors that ``find`` has found, float32 of shape (n, d).
+
+        Raises:
+            KeyError: One is ``ABSENT``.
+            CellError: A shard was deleted meanwhile, or the vectors have different sizes.
+        """
+        if (places == ABSENT).any():
+            raise KeyError("a text that is not in the store")
+        ends = np.cumsum([len(shard.halves) for shard in self._shards])
+        order = np.argsort(places, kind="stable")
+        cuts = np.searchsorted(places[order], ends)
+        chosen = list(zip(self._shards, ends, np.split(order, cuts), strict=False))
+        used = [(shard, end, rows) for shard, end, rows in chosen if len(rows)]
+        sizes = sorted({shard.dimension for shard, _, _ in used or chosen})
+        if len(sizes) > 1:
+            raise CellError(f"the encoder returned vectors of different sizes: {sizes}")
+        vectors = np.empty((len(places), *(sizes or [0])), dtype=np.float32)
+        for shard, end, rows in used:
+            try:
+                vectors[rows] = shard.take(places[rows] - (end - len(shard.halves)))
+            except FileNotFoundError:
+                raise CellError(
+                    f"{shard.path} was deleted while it was used; run the same command again"
+                ) from None
+        return vectors
 
     def put(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Write a shard of new vectors, shape (n, d)."""
-        keys = [_key(text) for text in texts]
-        packed = np.frombuffer(b"".join(keys), dtype=np.uint8).reshape(len(keys), -1)
-        content = save({"keys": packed, "vectors": np.ascontiguousarray(vectors)})
-        write_atomic(self._folder / _name(content), content)
-        self._known.update(zip(keys, vectors, strict=True))
-
-    def _read(self, path: Path) -> None:
-        try:
-            content = path.read_bytes()
-            if _name(content) != path.name:
-                raise ValueError("not the bytes that the shard is named by")
-            shard = load(content)
-            keys = [row.tobytes() for row in shard["keys"]]
-            self._known.update(zip(keys, shard["vectors"], strict=True))
-        except (SafetensorError, KeyError, ValueError):
-            # A damaged shard costs time, not correctness: its texts are encoded again.
-            path.unlink(missing_ok=True)
+        self._shards.append(write_shard(self._folder, text_keys(texts), vectors))
 
 
-def _name(content: bytes) -> str:
-    return f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+def text_keys(texts: Sequence[str]) -> Keys:
+    """SHA-256 of n texts, uint8 of shape (n, 32)."""
+    keys = np.empty((len(texts), KEY_BYTES), dtype=np.uint8)
+    for start in range(0, len(texts), _HASHED_AT_ONCE):
+        digests = b"".join(_digests(texts[start : start + _HASHED_AT_ONCE]))
+        rows = np.frombuffer(digests, dtype=np.uint8).reshape(-1, KEY_BYTES)
+        keys[start : start + len(rows)] = rows
+    return keys
 
 
-def _key(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+def _digests(texts: Sequence[str]) -> Iterator[bytes]:
+    for text in texts:
+        yield hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _positions(wanted: Halves, known: Halves) -> Places:
+    """First position of each of n wanted rows among m known ones, or ``ABSENT``."""
+    order = np.argsort(known[:, 0], kind="stable")
+    firsts = known[order, 0]
+    positions = np.full(len(wanted), ABSENT, dtype=np.int64)
+    pending, at = np.arange(len(wanted)), np.searchsorted(firsts, wanted[:, 0])
+    # Rows that share their first word follow each other.
+    while len(pending):
+        alike = at < len(order)
+        alike[alike] = firsts[at[alike]] == wanted[pending[alike], 0]
+        pending, at = pending[alike], at[alike]
+        same = (known[order[at]] == wanted[pending]).all(axis=1)
+        positions[pending[same]] = order[at[same]]
+        pending, at = pending[~same], at[~same] + 1
+    return positions

@@ -7,6 +7,7 @@ different tasks, or of different numbers of texts, do not compare.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -68,15 +69,20 @@ def measure(task: Task[Any], vectors: Vectors, seed: int) -> GeometryEntry | Non
 def _drawn(
     task: Task[Any], vectors: Vectors, rng: np.random.Generator
 ) -> NDArray[np.float32] | None:
-    places: dict[str, tuple[str, int]] = {}
-    for name, column in task.texts().items():
-        for row, text in enumerate(column.texts):
-            places.setdefault(text, (name, row))
-    if not places:
+    columns = task.texts()
+    firsts: dict[str, int] = {}
+    for place, text in enumerate(chain.from_iterable(one.texts for one in columns.values())):
+        firsts.setdefault(text, place)
+    if not firsts:
         return None
-    firsts = list(places.values())
     chosen = _sample(len(firsts), TEXTS, rng)
-    return np.stack([vectors[name][row] for name, row in (firsts[i] for i in chosen)])
+    places = np.fromiter(firsts.values(), dtype=np.intp, count=len(firsts))[chosen]
+    ends = np.cumsum([len(column.texts) for column in columns.values()])
+    # Texts come in the order of the columns, and so do the places of the first of each.
+    rows = np.split(places, np.searchsorted(places, ends[:-1]))
+    starts = (0, *ends[:-1])
+    named = zip(columns, rows, starts, strict=True)
+    return np.concatenate([vectors[name][own - start] for name, own, start in named])
 
 
 def _sample(n: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.core.compute import FULL
 from bench.core.errors import UsageError
 from bench.core.files import check_writable
 from bench.core.fingerprint import fingerprint, source_fingerprint, versions
@@ -15,7 +16,7 @@ from bench.core.spec import MethodSpec, parse_method_spec, wrapping
 from bench.execution.cells import Cell
 from bench.execution.settings import Settings
 from bench.execution.suites import LoadedSuite
-from bench.method import Method, method_class, resolve
+from bench.method import Method, learns, method_class, resolve
 from bench.records.files import record_path
 from bench.suite import MtebSpec, Suite
 
@@ -24,6 +25,8 @@ SCORING = (
     "bench.metrics",
     "bench.stats.bootstrap",
     "bench.encoding.batches",
+    "bench.encoding.compute",
+    "bench.encoding.exports",
     "bench.encoding.encode",
     "bench.execution.geometry",
 )
@@ -48,10 +51,9 @@ def plan(
     cells = []
     for suite, rows in outline(suites, specs, settings.profile):
         loaded = LoadedSuite(suite, settings)
-        identity = _identity(loaded, settings)
         for spec, method in rows:
             for seed in range(seeds if method.seeded else 1):
-                cells.append(_cell(loaded, identity, spec, method, seed, settings))
+                cells.append(_cell(loaded, spec, method, seed, settings))
     return cells
 
 
@@ -127,17 +129,29 @@ def _with_variants(
     return list(methods.values())
 
 
-def _identity(loaded: LoadedSuite, settings: Settings) -> dict[str, Any]:
-    """What the scores of a suite follow from, besides the model."""
+def _identity(loaded: LoadedSuite, method: Method, settings: Settings) -> dict[str, Any]:
+    """What the scores of a method on a suite follow from, besides its model."""
     suite = loaded.suite
     return {
         "suite": suite.definition(),
         "data": list(loaded.sha256.values()),
         "subsets": list(loaded.subsets.values()),
         "limit": settings.limit,
+        **_computed(method, settings),
         "code": [source_fingerprint(module) for module in SCORING],
         "mteb": dict(versions(["mteb"])) if _by_mteb(suite) else {},
     }
+
+
+def _computed(method: Method, settings: Settings) -> dict[str, str]:
+    """What is to compute the vectors, where it is another backend than torch or a precision.
+
+    A method without torch computes by itself, and maps no vectors of one that has it.
+    """
+    if "torch" not in method.info.requires and method.wraps is None:
+        return {}
+    asked: dict[str, str] = {"backend": settings.backend, "precision": settings.precision or ""}
+    return {} if asked == {"backend": "torch", "precision": ""} else asked
 
 
 def _is_supervised(suite: Suite) -> bool:
@@ -159,17 +173,20 @@ def _check_output(output: Path) -> None:
 
 def _cell(
     loaded: LoadedSuite,
-    identity: Mapping[str, Any],
     spec: MethodSpec,
     method: Method,
     seed: int,
     settings: Settings,
 ) -> Cell:
     model, suite = settings.models.seeded(seed).identity(method), loaded.suite.name
-    key = fingerprint([suite, str(spec), settings.profile, settings.limit])[:8]
+    precision = settings.train_precision
+    trained = [precision] if precision != FULL and learns(method) else []
+    computed = [*_computed(method, settings).values(), *trained]
+    key = fingerprint([suite, str(spec), settings.profile, settings.limit, *computed])[:8]
     name = f"{file_name(str(spec))}-{settings.profile}-{key}-seed{seed}"
     path = record_path(settings.output, file_name(suite), name)
-    return Cell(loaded, spec, method, seed, model, fingerprint([model, identity]), path)
+    cell = fingerprint([model, _identity(loaded, method, settings)])
+    return Cell(loaded, spec, method, seed, model, cell, path)
 
 
 def file_name(text: str) -> str:

@@ -17,8 +17,9 @@ from bench.execution.builds import Learnt
 from bench.execution.cells import Cell
 from bench.execution.scoring import ScoredTask
 from bench.execution.settings import Settings
-from bench.method import Built
+from bench.method import Built, learns
 from bench.records.entries import (
+    ComputeEntry,
     EncodingEntry,
     GeometryEntry,
     GridEntry,
@@ -102,6 +103,7 @@ def make_record(
             name: dict(one.diagnostics) for name, one in scores.items() if one.diagnostics
         },
         encoding=_encoding_entry(scored.encoded),
+        compute=_compute_entry(cell, scored.encoded, settings),
         timings=scored.timings,
         peak_memory_bytes=environment.peak_memory_bytes(),
         training=built.training,
@@ -142,6 +144,15 @@ def _encoding_entry(encoded: Encoded) -> EncodingEntry:
         distinct=encoded.distinct,
         encoded=encoded.encoded,
         tokens=encoded.tokens,
+    )
+
+
+def _compute_entry(cell: Cell, encoded: Encoded, settings: Settings) -> ComputeEntry:
+    compute = encoded.compute
+    return ComputeEntry(
+        backend=None if compute is None else compute.backend,
+        precision=None if compute is None else compute.precision,
+        train_precision=settings.train_precision if learns(cell.method) else None,
     )
 
 

@@ -133,6 +133,8 @@ def _phenomena(task: Task[Any], score: TaskScore) -> dict[str, GroupEntry]:
     values = score.items["value"]
     names = np.array([str(row.get(PHENOMENON, "")) for row in task.item_rows()])
     return {
-        name: GroupEntry(value=float(values[names == name].mean()), items=int(sum(names == name)))
+        name: GroupEntry(
+            value=float(values[names == name].mean()), items=int(np.count_nonzero(names == name))
+        )
         for name in sorted(set(names.tolist()) - {""})
     }

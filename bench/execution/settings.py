@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bench.encoding.batches import TEXTS_PER_BATCH
+from bench.core.compute import Backend, Precision
 from bench.models.access import Models
 from bench.models.runtime import Runtime
+
+if TYPE_CHECKING:
+    from bench.encoding.compute import Conversions
+
 
 Rerun = Literal["missing", "failed", "all"]
 
@@ -23,15 +27,27 @@ class Settings(Runtime):
         rerun: ``missing`` runs cells without a record, ``failed`` only those whose last attempt
             failed, ``all`` everything.
         limit: Rows of each task, or None for all; marks the records as partial.
-        batch_size: Most texts in a batch.
+        batch_size: Most texts in a batch, or None for those of the device's kind.
+        backend: Library that runs transformers.
+        precision: Numbers that they compute with, or None for what their weights are.
     """
 
     output: Path
     rerun: Rerun = "missing"
     limit: int | None = None
-    batch_size: int = TEXTS_PER_BATCH
+    batch_size: int | None = None
+    backend: Backend = "torch"
+    precision: Precision | None = None
 
     @cached_property
     def models(self) -> Models:
         """The models of the run, with seed 0 for bases that are trained."""
         return Models(self)
+
+    @cached_property
+    def conversions(self) -> Conversions:
+        """Encoders as the run wants them to compute."""
+        # Imported late, as it brings torch, which a run of complete cells never needs.
+        from bench.encoding.compute import Conversions
+
+        return Conversions(self.backend, self.precision, self.cache.exports, self.progress)

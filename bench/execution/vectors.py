@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.encoding.encode import Encoded, encode_columns
 from bench.encoding.encoder import Columns
+from bench.encoding.maps import Mapped
 from bench.execution.settings import Settings
 from bench.method import Built
+
+_ROWS = 65_536
 
 
 def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:
@@ -31,15 +35,27 @@ def encode_unfitted(built: Built, columns: Columns, settings: Settings) -> Encod
         CellError: Vectors of a wrong shape or with NaN or infinity.
     """
     inner = built if built.mapped is None else built.mapped
+    converted = settings.conversions.get(inner.encoder, inner.fingerprint)
     encoded = encode_columns(
-        inner.encoder,
+        converted.encoder,
         columns,
         model_fingerprint=inner.fingerprint,
         folder=settings.cache.vectors,
         progress=settings.progress,
         batch_size=settings.batch_size,
+        compute=converted.compute,
     )
     if built.mapped is not None:
         for key, vectors in encoded.vectors.items():
-            encoded.vectors[key] = built.mapped.apply_done(vectors).astype(np.float32)
+            encoded.vectors[key] = _map_rows(built.mapped, vectors)
     return encoded
+
+
+def _map_rows(mapped: Mapped, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Map vectors (n, d) to float32 (n, k), a few of them in float64 at a time."""
+    if not mapped.done:
+        return np.asarray(vectors)
+    rows = np.empty((len(vectors), mapped.done[-1].matrix.shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), _ROWS):
+        rows[start : start + _ROWS] = mapped.apply_done(vectors[start : start + _ROWS])
+    return rows

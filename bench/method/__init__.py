@@ -17,7 +17,7 @@ from bench.method.contract import (
     MethodInfo,
     ModelAccess,
 )
-from bench.method.named import lineage, method_class, method_spec, named_method, resolve
+from bench.method.named import learns, lineage, method_class, method_spec, named_method, resolve
 from bench.method.predictors import (
     Answer,
     Composition,
@@ -52,6 +52,7 @@ __all__ = [
     "Probabilities",
     "PseudoLabels",
     "Question",
+    "learns",
     "lineage",
     "method_class",
     "method_spec",

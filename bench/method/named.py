@@ -89,6 +89,11 @@ def named_method(name: str, profile: str) -> Method | None:
     return resolve(method_class(spec.name), spec, profile) if spec else None
 
 
+def learns(method: Method) -> bool:
+    """Whether a method is trained here, or made of one that is."""
+    return any(learner.trains for learner in lineage(method))
+
+
 def lineage(method: Method) -> list[Method]:
     """A method, the methods among the models that it learns from, and theirs, each once.
 

@@ -12,9 +12,13 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics.groups import Groups
+
 # The smallest probability that a logarithm is taken of, as scikit-learn does.
 SMALLEST = float(np.finfo(np.float64).eps)
 _CHUNK = 100
+# Numbers of a chunk in float64, of which several are held at a time: 32 MB each.
+_CELLS = 4_000_000
 
 
 def label_replicates(
@@ -31,11 +35,11 @@ def label_replicates(
     Returns:
         ``f1_macro``, ``precision_macro`` and ``recall_macro``, float64 of shape (R,) each.
     """
-    one_hot = np.eye(classes)
-    columns = [one_hot[predicted], one_hot[gold], one_hot[gold] * (predicted == gold)[:, None]]
-    stacked = np.hstack(columns)
-    sums = np.concatenate([chunk @ stacked for chunk in _chunks(counts)])
-    guessed, there, hits = np.split(sums, 3, axis=1)
+    right = np.flatnonzero(predicted == gold)
+    groups = Groups(predicted, classes), Groups(gold, classes), Groups(gold[right], classes, right)
+    guessed, there, hits = (
+        np.concatenate([one.sums(chunk) for chunk in _chunks(counts)]) for one in groups
+    )
     precision, recall = _divided(hits, guessed), _divided(hits, there)
     counted = guessed + there > 0
     return {
@@ -96,7 +100,7 @@ def _auroc(
     right = positive[order]
     areas = []
     for chunk in _chunks(counts):
-        drawn = chunk[:, order]
+        drawn = chunk[:, order].astype(np.float64)
         hits = np.add.reduceat(drawn * right, starts, axis=1)
         others = np.add.reduceat(drawn * ~right, starts, axis=1)
         below = others.cumsum(axis=1)
@@ -106,9 +110,11 @@ def _auroc(
     return np.concatenate(areas)
 
 
-def _chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.float64]]:
-    for i in range(0, len(counts), _CHUNK):
-        yield counts[i : i + _CHUNK].astype(np.float64)
+def _chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
+    """A few resamples at a time."""
+    step = max(1, min(_CHUNK, _CELLS // counts.shape[1]))
+    for start in range(0, len(counts), step):
+        yield counts[start : start + step]
 
 
 def _divided(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics.vectors import Matrix, by_rows
+
 
 def cosine_float64(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
     """Cosine of each row pair in float64; 0 where a vector is zero, NaN where one holds NaN.
@@ -13,6 +15,10 @@ def cosine_float64(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np
 
     It is rounded, see ``settled``.
     """
+    return by_rows(_cosine, a, b)
+
+
+def _cosine(a: Matrix, b: Matrix) -> NDArray[np.float64]:
     left, right = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     dots = np.einsum("nd,nd->n", left, right)
@@ -35,4 +41,4 @@ def cosine_mteb(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.fl
     """
     from sklearn.metrics.pairwise import paired_cosine_distances
 
-    return np.asarray(1 - paired_cosine_distances(a, b)).astype(np.float64)
+    return by_rows(lambda left, right: np.asarray(1 - paired_cosine_distances(left, right)), a, b)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.cosine import cosine_float64, cosine_mteb
+from bench.metrics.vectors import Matrix, by_rows
 
 
 def similarities(
@@ -29,13 +30,21 @@ def similarities(
         return {
             "cosine": cosine_mteb(a, b),
             "dot": np.array([np.dot(u, v) for u, v in zip(a, b, strict=True)], np.float64),
-            "euclidean": -np.asarray(paired_euclidean_distances(a, b), np.float64),
-            "manhattan": -np.asarray(paired_manhattan_distances(a, b), np.float64),
+            "euclidean": -by_rows(paired_euclidean_distances, a, b),
+            "manhattan": -by_rows(paired_manhattan_distances, a, b),
         }
-    u, v = a.astype(np.float64), b.astype(np.float64)
     return {
         "cosine": cosine_float64(a, b),
-        "dot": np.einsum("nd,nd->n", u, v),
-        "euclidean": -np.linalg.norm(u - v, axis=1),
-        "manhattan": -np.abs(u - v).sum(axis=1),
+        "dot": by_rows(lambda u, v: np.einsum("nd,nd->n", *_float64(u, v)), a, b),
+        "euclidean": -by_rows(lambda u, v: np.linalg.norm(_difference(u, v), axis=1), a, b),
+        "manhattan": -by_rows(lambda u, v: np.abs(_difference(u, v)).sum(axis=1), a, b),
     }
+
+
+def _float64(u: Matrix, v: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return u.astype(np.float64), v.astype(np.float64)
+
+
+def _difference(u: Matrix, v: Matrix) -> NDArray[np.float64]:
+    left, right = _float64(u, v)
+    return np.asarray(left - right)

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
-from bench.core.compute import FULL, Backend, Precision
+from bench.core.compute import FULL, PACKAGES, Backend, Precision
 from bench.core.errors import UsageError, first_line
 
 AskedPrecision = Literal["fp32", "bf16", "fp16", "auto"]
+
+
+class ComputeOptions(TypedDict, total=False):
+    """On what and how models are trained and encode; each may be left out.
+
+    Attributes:
+        device: Torch device; by default the first there is of CUDA, MPS and the CPU.
+        backend: What runs transformers: ``torch``, ``onnx`` or ``openvino``.
+        precision: What they compute in: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for the fastest
+            that the device has; by default what their weights are saved in.
+        train_precision: What trainings multiply, likewise, fp32 by default; weights stay fp32.
+    """
+
+    device: str | None
+    backend: Backend
+    precision: AskedPrecision | None
+    train_precision: AskedPrecision
+
+
+@dataclass(frozen=True)
+class ChosenCompute:
+    """What of ``ComputeOptions`` this machine has."""
+
+    device: str
+    backend: Backend
+    precision: Precision | None
+    train_precision: Precision
+
+
 # Drivers of NVIDIA, of AMD, and of Windows' subsystem for Linux make these.
 _GPU_NODES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # Names of the instructions of x86 and of ARM that multiply such numbers, as Linux lists them.
@@ -19,6 +50,30 @@ _INSTRUCTIONS = {
     "bf16": frozenset({"avx512_bf16", "amx_bf16", "bf16"}),
     "fp16": frozenset({"avx512_fp16", "amx_fp16", "asimdhp"}),
 }
+
+
+def choose_compute(options: ComputeOptions, note: Callable[[str], None]) -> ChosenCompute:
+    """Choose on what and how a run computes.
+
+    Args:
+        options: What was asked for.
+        note: Told what the device has not, and what is taken instead.
+
+    Raises:
+        UsageError: An unknown value, a device that cannot be used, or a backend that is not
+            installed or cannot do what is asked.
+    """
+    backend = options.get("backend", "torch")
+    if backend not in PACKAGES:
+        raise UsageError(f"unknown backend {backend!r}; choose {', '.join(PACKAGES)}")
+    device = choose_device(options.get("device"), backend)
+    asked = options.get("precision")
+    if asked == "auto" and backend == "onnx":
+        asked = FULL
+    precision = None if asked is None else choose_precision(asked, device, note)
+    check_backend(backend, precision, device)
+    train = choose_precision(options.get("train_precision", FULL), device, note)
+    return ChosenCompute(device, backend, precision, train)
 
 
 def choose_device(asked: str | None, backend: Backend = "torch") -> str:
@@ -72,6 +127,25 @@ def check_device(device: str) -> None:
         ) from None
 
 
+def check_backend(backend: Backend, precision: Precision | None, device: str) -> None:
+    """Refuse a backend that is not installed, or does not compute what is asked for.
+
+    Raises:
+        UsageError: A package is missing, or the device or the precision is not the backend's.
+    """
+    if backend == "torch":
+        return
+    if any(importlib.util.find_spec(package) is None for package in PACKAGES[backend]):
+        raise UsageError(
+            f"--backend {backend} needs the extra {backend}: "
+            f"pip install 'sentence-bench[{backend}]'"
+        )
+    if device != "cpu":
+        raise UsageError(f"--backend {backend} is for the CPU; add --device cpu")
+    if backend == "onnx" and precision not in (None, "fp32"):
+        raise UsageError(f"--backend onnx computes in fp32; for {precision} take torch or openvino")
+
+
 def choose_precision(asked: AskedPrecision, device: str, note: Callable[[str], None]) -> Precision:
     """Choose a precision that a device computes fast.
 
@@ -103,7 +177,7 @@ def _computes(device: str, precision: Precision) -> bool:
     if device.startswith("cuda") and precision == "bf16":
         import torch
 
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Apple's GPUs compute fp16 since the first, bf16 only since some version of their system.
     return device.startswith("cuda") or precision == "fp16"
 

@@ -6,8 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from bench.core.compute import FULL, Backend, Compute, Precision
+
 Interval = tuple[float, float]
-GroupKey = tuple[str, str, int | None]
+# Spec, profile, limit, and setup, see ``Record.setup``.
+GroupKey = tuple[str, str, int | None, str]
 # What a score rests on, which says by which statistic two of them are compared: the share of items
 # that are right, a mean over items, or resamples alone.
 Evidence = Literal["votes", "means", "replicates"]
@@ -155,6 +158,32 @@ class EncodingEntry(RecordEntry):
     tokens: Whole | None
 
 
+class ComputeEntry(RecordEntry):
+    """What computed the vectors, None for encoders of which that is not known, and the training.
+
+    ``train_precision`` is what the training multiplied, None where nothing was trained.
+    """
+
+    backend: Backend | None
+    precision: Precision | None
+    train_precision: Precision | None
+
+    @property
+    def encoding(self) -> str:
+        """What computed the vectors, such as ``openvino bf16``; empty for torch in fp32."""
+        if self.backend is None or self.precision is None:
+            return ""
+        compute = Compute(self.backend, self.precision)
+        return "" if compute == Compute() else str(compute)
+
+    @property
+    def setup(self) -> str:
+        """The same, and what the training multiplied where that is not fp32."""
+        half = self.train_precision not in (None, FULL)
+        trained = f"trained in {self.train_precision}" if half else ""
+        return ", ".join(filter(None, [self.encoding, trained]))
+
+
 class Timings(RecordEntry):
     """Seconds of each phase; building is 0 where a cached model was loaded."""
 
@@ -169,7 +198,8 @@ class Record(RecordEntry):
     ``peak_memory_bytes`` is the largest resident memory of the process while the cell was made,
     where the system can tell (Linux), else of the process so far. ``diagnostics`` has what a method
     that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``. ``revisions`` has
-    the commit of each data set on the hub that was trained on, by its id. ``record_sha256`` is that
+    the commit of each data set on the hub that was trained on, by its id. ``compute`` is None in
+    records from before it was kept. ``record_sha256`` is that
     of all other fields, see ``content_sha256``; records from before it was kept have none.
     """
 
@@ -195,6 +225,7 @@ class Record(RecordEntry):
     geometry: dict[str, GeometryEntry] = {}
     diagnostics: dict[str, dict[str, Any]] = {}
     encoding: EncodingEntry
+    compute: ComputeEntry | None = None
     timings: Timings
     peak_memory_bytes: Whole
     training: dict[str, Any] | None
@@ -205,10 +236,23 @@ class Record(RecordEntry):
     items_sha256: str
     record_sha256: str | None = None
 
+    @model_serializer(mode="wrap")
+    def _as_written(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = fields_of(self)
+        # The checksum of a record from before it was kept is over the fields of that time.
+        if self.compute is None:
+            fields.pop("compute", None)
+        return fields
+
     @property
     def group(self) -> GroupKey:
-        """What seeds of one method on one suite share: spec, profile and limit."""
-        return self.method.spec, self.profile, self.limit
+        """What seeds of one method on one suite share: spec, profile, limit and setup."""
+        return self.method.spec, self.profile, self.limit, self.setup
+
+    @property
+    def setup(self) -> str:
+        """What computed vectors and training, empty for torch in fp32 and where it is not known."""
+        return "" if self.compute is None else self.compute.setup
 
     @property
     def scored_rows(self) -> tuple[str, ...]:

@@ -120,6 +120,12 @@ def _rank_note(_: Table) -> str:
     )
 
 
+def _setup_note(table: Table) -> str:
+    if all(row.setup for row in table.rows):
+        return ""
+    return "The others were computed in fp32 by torch or by themselves."
+
+
 def _published_note(table: Table) -> str:
     specs: dict[str, list[str]] = {}
     for row in table.rows:
@@ -148,6 +154,25 @@ COLUMNS = [
     METHOD,
     TableColumn("Base", lambda row: row.base, str, "base", kind="fact", left=True, code=True),
     TableColumn("Profile", lambda row: row.profile, str, "profile", kind="fact", left=True),
+    TableColumn(
+        "Computed by",
+        lambda row: row.setup,
+        str,
+        "setup",
+        kind="fact",
+        optional=True,
+        left=True,
+        note=_setup_note,
+    ),
+    TableColumn(
+        "Device",
+        lambda row: row.device,
+        lambda device: "" if device == "cpu" else device,
+        "device",
+        kind="fact",
+        optional=True,
+        left=True,
+    ),
     TableColumn("Dim", lambda row: row.dimension, str, "dimension", kind="fact", expendable=6),
     TableColumn(
         "Params",

@@ -119,6 +119,8 @@ def _row(table: Table, model: ImportedModel, name: str) -> TableRow:
         trained=False,
         profile=None,
         limit=None,
+        setup="",
+        device=None,
         dimension=None,
         parameters=None,
         seeds=1,

@@ -46,6 +46,8 @@ class TableRow:
         trained: Whether it was trained here.
         profile: Scale of the training, or None where there was none.
         limit: Rows of each task, or None for all.
+        setup: What computed vectors and training, empty for torch in fp32.
+        device: Where they were computed; several are joined by commas.
         dimension: Size of the vectors, or None where it is unknown.
         parameters: Number of parameters, or None where there are none.
         seeds: Number of seeds.
@@ -72,6 +74,8 @@ class TableRow:
     trained: bool
     profile: str | None
     limit: int | None
+    setup: str
+    device: str | None
     dimension: int | None
     parameters: int | None
     seeds: int
@@ -218,7 +222,8 @@ def _is_below_base(
     group: Sequence[StoredRecord], groups: Mapping[GroupKey, Sequence[StoredRecord]]
 ) -> bool:
     first = group[0][1]
-    base = groups.get((first.method.base or "", first.profile, first.limit))
+    encoding = "" if first.compute is None else first.compute.encoding
+    base = groups.get((first.method.base or "", first.profile, first.limit, encoding))
     if not first.method.trained or base is None:
         return False
     base_record = base[0][1]
@@ -231,7 +236,7 @@ def _is_below_base(
 def _row(group: Sequence[StoredRecord], bases: set[str | None]) -> TableRow:
     records = [record for _, record in group]
     first = records[0]
-    spec, profile, limit = first.group
+    spec, profile, limit, setup = first.group
     scores = [record.average for record in records]
     return TableRow(
         spec=spec,
@@ -239,6 +244,8 @@ def _row(group: Sequence[StoredRecord], bases: set[str | None]) -> TableRow:
         trained=first.method.trained,
         profile=profile if first.method.trained else None,
         limit=limit,
+        setup=setup,
+        device=", ".join(sorted({record.machine.get("device", "cpu") for record in records})),
         dimension=first.dimension,
         parameters=first.parameters,
         seeds=len(records),

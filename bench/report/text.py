@@ -76,7 +76,8 @@ def _notes(table: Table, columns: Collection[TableColumn]) -> str:
     if DEVIATION in columns:
         average += "; ± is the standard deviation over seeds"
     notes = [column.note(table) for column in columns if column.note is not None]
-    return " ".join([f"{_units(table)} × 100; {average}.", *notes, *explain_marks(table)])
+    first = f"{_units(table)} × 100; {average}."
+    return " ".join(filter(None, [first, *notes, *explain_marks(table)]))
 
 
 def _units(table: Table) -> str:

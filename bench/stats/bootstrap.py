@@ -7,13 +7,20 @@ so nothing is sorted again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+Statistic: TypeAlias = Callable[[NDArray[np.int16]], NDArray[np.float64]]
 REPLICATES = 1000
+# Counts that are held at a time: 64 MB, all resamples of up to 32,000 items.
+_COUNTS = 32_000_000
 _CHUNK = 100
+# Numbers of a chunk in float64: 32 MB, a whole chunk of up to 40,000 items.
+_CELLS = 4_000_000
 _BLOCK = 200_000
 
 
@@ -25,6 +32,27 @@ def resample_counts(
     for row in counts:
         row[:] = np.bincount(rng.integers(0, n, size=n), minlength=n)
     return counts
+
+
+def resampled(
+    statistic: Statistic, n: int, rng: np.random.Generator, replicates: int = REPLICATES
+) -> NDArray[np.float64]:
+    """Score resamples of n items, of which few are held at a time however large n is.
+
+    They are those of ``resample_counts``, drawn in the same order.
+
+    Args:
+        statistic: Maps counts (r, n) to the scores of their resamples, (..., r).
+        n: Number of items.
+        rng: Source of the resamples.
+        replicates: Number of resamples R.
+
+    Returns:
+        Float64 of shape (..., R).
+    """
+    step = max(1, _COUNTS // n)
+    sizes = [min(step, replicates - start) for start in range(0, replicates, step)]
+    return np.concatenate([statistic(resample_counts(n, rng, size)) for size in sizes], axis=-1)
 
 
 def spearman_replicates(
@@ -162,8 +190,8 @@ def mean_replicates(
         Float64 of shape (R,).
     """
     weights = np.ones(len(values)) if weights is None else weights
-    chunks = [counts[i : i + _CHUNK].astype(np.float64) for i in range(0, len(counts), _CHUNK)]
-    return np.concatenate([chunk @ (values * weights) / (chunk @ weights) for chunk in chunks])
+    weighted = values * weights
+    return np.concatenate([chunk @ weighted / (chunk @ weights) for chunk in _floats(counts)])
 
 
 def f1_replicates(
@@ -177,8 +205,7 @@ def f1_replicates(
         counts: Resampling counts of shape (R, n).
     """
     hits, all_of_them = predicted & gold, predicted.astype(np.float64) + gold
-    chunks = [counts[i : i + _CHUNK].astype(np.float64) for i in range(0, len(counts), _CHUNK)]
-    parts = [(2 * (chunk @ hits), chunk @ all_of_them) for chunk in chunks]
+    parts = [(2 * (chunk @ hits), chunk @ all_of_them) for chunk in _floats(counts)]
     numerator, denominator = (np.concatenate(column) for column in zip(*parts, strict=True))
     return np.asarray(
         np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
@@ -200,8 +227,8 @@ def average_precision_replicates(
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
     positive = labels[order]
-    chunks = [counts[i : i + _CHUNK, order] for i in range(0, len(counts), _CHUNK)]
-    return np.concatenate([_average_precisions(chunk, positive, starts) for chunk in chunks])
+    parts = [_average_precisions(chunk[:, order], positive, starts) for chunk in _chunks(counts)]
+    return np.concatenate(parts)
 
 
 def _average_precisions(
@@ -226,12 +253,22 @@ def pearson_replicates(
         counts: Resampling counts of shape (R, n); a row may draw any number of items.
     """
     a, b = x - x.mean(), y - y.mean()
-    chunks = [counts[i : i + _CHUNK].astype(np.float64) for i in range(0, len(counts), _CHUNK)]
     moments = np.stack([a, b, a * a, b * b, a * b], axis=1)
-    sums = np.concatenate([chunk @ moments for chunk in chunks])
+    sums = np.concatenate([chunk @ moments for chunk in _floats(counts)])
     sums /= counts.sum(axis=1, keepdims=True)
     mean_a, mean_b, square_a, square_b, product = sums.T
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(
             (product - mean_a * mean_b) / np.sqrt((square_a - mean_a**2) * (square_b - mean_b**2))
         )
+
+
+def _chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
+    """A few resamples at a time."""
+    step = max(1, min(_CHUNK, _CELLS // counts.shape[1]))
+    for start in range(0, len(counts), step):
+        yield counts[start : start + step]
+
+
+def _floats(counts: NDArray[np.int16]) -> Iterator[NDArray[np.float64]]:
+    return (chunk.astype(np.float64) for chunk in _chunks(counts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from bench.core.errors import CellError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.metrics.clusters import bcubed_f1, homogeneity_completeness, v_measures
-from bench.stats.bootstrap import resample_counts
+from bench.stats.bootstrap import resampled
 from bench.suite import ClusteringSpec, Convention
 from bench.tasks.base import TaskScore, Vectors, VectorTask
 
@@ -62,7 +63,6 @@ class ClusteringTask(VectorTask[ClusteringSpec]):
         ]
         by_seed = [float(v_measures(self._labels, clusters, once)[0]) for clusters in clusterings]
         homogeneity, completeness = np.mean(shares, axis=0)[:, 0].tolist()
-        counts = resample_counts(len(self._labels), np.random.default_rng(seed))
         main = float(np.mean(by_seed))
         return TaskScore(
             metric="V-measure",
@@ -80,13 +80,20 @@ class ClusteringTask(VectorTask[ClusteringSpec]):
                 "clusters": np.stack(clusterings, axis=1).astype(np.int32),
                 "gold": self._labels.astype(np.int32),
             },
-            replicates=np.asarray(
-                np.mean(
-                    [v_measures(self._labels, clusters, counts) for clusters in clusterings], axis=0
-                )
+            replicates=resampled(
+                partial(self._mean_v_measures, clusterings),
+                len(self._labels),
+                np.random.default_rng(seed),
             ),
             evidence="replicates",
         )
+
+    def _mean_v_measures(
+        self, clusterings: Sequence[NDArray[np.intp]], counts: NDArray[np.int16]
+    ) -> NDArray[np.float64]:
+        """Mean over the seeds of the V-measures of resamples (r, n), (r,)."""
+        by_seed = [v_measures(self._labels, clusters, counts) for clusters in clusterings]
+        return np.asarray(np.mean(by_seed, axis=0))
 
     def _clusterings(self, vectors: NDArray[np.float32]) -> list[NDArray[np.intp]]:
         """Clusters (n,) of each seed."""

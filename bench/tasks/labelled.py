@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from bench.core.errors import CellError, DataError, UsageError
 from bench.data.rows import Row
 from bench.metrics.classification import label_replicates
-from bench.stats.bootstrap import f1_replicates, mean_replicates, resample_counts
+from bench.stats.bootstrap import Statistic, f1_replicates, mean_replicates, resampled
 from bench.stats.mcnemar import are_votes
 from bench.suite import ClassificationSpec, Convention, NliSpec
 from bench.tasks.base import BaseTask, TaskScore
@@ -110,13 +111,7 @@ class LabelledTask(BaseTask[LabelledSpec]):
     def _task_score(self, outcome: LabelledOutcome, gold: ClassNumbers, seed: int) -> TaskScore:
         correct = outcome.predicted == gold
         value = correct.mean(axis=0)
-        counts = resample_counts(len(gold), np.random.default_rng(seed))
         metrics = _metrics(outcome, gold, len(self._classes))
-        if self._metric == "accuracy":
-            replicates = mean_replicates(value, counts, outcome.weights())
-        else:
-            of_f1 = [self._f1_replicates(labels, gold, counts) for labels in outcome.predicted]
-            replicates = np.mean(of_f1, axis=0)
         items: dict[str, NDArray[Any]] = {
             "value": value,
             "predicted": outcome.predicted.T.astype(np.int32),
@@ -129,9 +124,23 @@ class LabelledTask(BaseTask[LabelledSpec]):
             main=main,
             metrics=metrics,
             items=items,
-            replicates=replicates,
+            replicates=resampled(
+                self._statistic(outcome, gold), len(gold), np.random.default_rng(seed)
+            ),
             evidence="votes" if votes else "replicates",
         )
+
+    def _statistic(self, outcome: LabelledOutcome, gold: ClassNumbers) -> Statistic:
+        """The main score of resamples."""
+        if self._metric == "accuracy":
+            value = (outcome.predicted == gold).mean(axis=0)
+            return partial(mean_replicates, value, weights=outcome.weights())
+
+        def mean_f1(counts: NDArray[np.int16]) -> NDArray[np.float64]:
+            of_f1 = [self._f1_replicates(labels, gold, counts) for labels in outcome.predicted]
+            return np.asarray(np.mean(of_f1, axis=0))
+
+        return mean_f1
 
     def _f1_replicates(
         self, predicted: ClassNumbers, gold: ClassNumbers, counts: NDArray[np.int16]

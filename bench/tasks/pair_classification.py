@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.metrics.similarity import similarities
 from bench.metrics.thresholds import best_thresholds
-from bench.stats.bootstrap import average_precision_replicates, resample_counts
+from bench.stats.bootstrap import average_precision_replicates, resampled
 from bench.suite import Convention, PairClassificationSpec
 from bench.tasks.base import TaskScore, Vectors, VectorTask
 
@@ -77,7 +78,7 @@ class PairClassificationTask(VectorTask[PairClassificationSpec]):
         best = "cosine"
         if self.convention == "mteb":
             best = max(scores, key=lambda name: metrics[f"{name}_ap"])
-        counts = resample_counts(len(gold), np.random.default_rng(seed))
+        statistic = partial(average_precision_replicates, scores[best], gold)
         return TaskScore(
             metric="AP",
             main=metrics[f"{best}_ap"],
@@ -87,7 +88,7 @@ class PairClassificationTask(VectorTask[PairClassificationSpec]):
                 "gold": gold,
                 "value": _right_side(scores[best], gold),
             },
-            replicates=average_precision_replicates(scores[best], gold, counts),
+            replicates=resampled(statistic, len(gold), np.random.default_rng(seed)),
             evidence="replicates",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
-from bench.stats.bootstrap import pearson_replicates, resample_counts
+from bench.stats.bootstrap import pearson_replicates, resampled
 from bench.suite import Convention, RelatednessSpec
 from bench.tasks.base import BaseTask, TaskScore, Vectors, VectorTask
 from bench.tasks.classification import pair_features
@@ -49,7 +50,7 @@ class ScoredPairsTask(BaseTask[RelatednessSpec]):
         main = pearson(predicted, gold)
         if not np.isfinite(main):
             raise CellError(f"task {self.spec.name}: {predictor} predicts one score for every pair")
-        counts = resample_counts(len(gold), np.random.default_rng(seed))
+        statistic = partial(pearson_replicates, predicted, gold)
         error = np.abs(predicted - gold)
         return TaskScore(
             metric="Pearson",
@@ -64,7 +65,7 @@ class ScoredPairsTask(BaseTask[RelatednessSpec]):
                 "gold": gold,
                 "value": 1 - np.minimum(error / self.spec.classes, 1),
             },
-            replicates=pearson_replicates(predicted, gold, counts),
+            replicates=resampled(statistic, len(gold), np.random.default_rng(seed)),
             evidence="replicates",
         )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,15 +17,25 @@ from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.metrics.cosine import settled
 from bench.metrics.ranking import Ties, average_precision, precision_at, reciprocal_rank
-from bench.stats.bootstrap import mean_replicates, resample_counts
+from bench.stats.bootstrap import mean_replicates, resampled
 from bench.suite import Convention, RerankingSpec
 from bench.tasks.base import TaskScore, Vectors, VectorTask
 
 TIES: tuple[Ties, ...] = ("optimistic", "realistic", "pessimistic")
+# Whose vectors are held at a time, unless one query has more.
+CANDIDATES = 65_536
 _Metric = Callable[[NDArray[np.float64], NDArray[np.bool_]], float]
 _BY_TIES: Mapping[str, _Metric] = {
     f"map_{ties}": partial(average_precision, ties=ties) for ties in TIES
 }
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Candidates of a query in the order of its list, and which of them are relevant."""
+
+    texts: Sequence[str]
+    relevant: NDArray[np.bool_]
 
 
 class RerankingTask(VectorTask[RerankingSpec]):
@@ -55,6 +67,7 @@ class RerankingTask(VectorTask[RerankingSpec]):
         self._kept = [row for row in self.rows if self._is_kept(row)]
         if not self._kept:
             raise CellError(f"task {spec.name}: no query has a positive and a negative")
+        self._listed = [self._candidates(row) for row in self._kept]
 
     def _is_kept(self, row: Row) -> bool:
         return bool(row["positive"]) and (self.convention == "mteb" or bool(row["negative"]))
@@ -65,58 +78,75 @@ class RerankingTask(VectorTask[RerankingSpec]):
 
     def texts(self) -> Mapping[str, Column]:
         """Queries, and the candidates of all queries one after the other."""
-        candidates = [text for row in self._kept for text, _ in self._candidates(row)]
+        candidates = list(chain.from_iterable(listed.texts for listed in self._listed))
         return {
             "query": Column([row["query"] for row in self._kept], "query"),
-            "candidates": Column(candidates, "document"),
+            "candidates": Column(candidates, "document", streamed=True),
         }
 
-    def _candidates(self, row: Row) -> list[tuple[str, bool]]:
-        labelled = [(text, True) for text in row["positive"]]
-        labelled += [(text, False) for text in row["negative"]]
+    def _candidates(self, row: Row) -> _Listed:
+        positive, negative = row["positive"], row["negative"]
+        texts = [*positive, *negative]
+        relevant = np.arange(len(texts)) < len(positive)
         if self.convention == "mteb":
-            return labelled
+            return _Listed(texts, relevant)
         # Listed positives first, a stable sort would favour them; a hash favours nobody.
-        return sorted(
-            labelled, key=lambda candidate: hashlib.sha256(candidate[0].encode()).digest()
-        )
+        digests = [hashlib.sha256(text.encode()).digest() for text in texts]
+        order = sorted(range(len(texts)), key=digests.__getitem__)
+        return _Listed([texts[place] for place in order], relevant[order])
 
     def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
         """Each query with each of its positive candidates."""
-        labelled = [self._candidates(row) for row in self._kept]
-        relevant = np.array([flag for block in labelled for _, flag in block])
-        query = np.repeat(np.arange(len(labelled)), [len(block) for block in labelled])
+        relevant = np.concatenate([listed.relevant for listed in self._listed])
+        sizes = [len(listed.texts) for listed in self._listed]
+        query = np.repeat(np.arange(len(sizes)), sizes)
         return {"query": query[relevant], "candidates": np.flatnonzero(relevant)}
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
-        """Score every query."""
-        relevant = [np.array([flag for _, flag in self._candidates(row)]) for row in self._kept]
-        ends = np.cumsum([len(flags) for flags in relevant])[:-1]
-        queries = _unit(vectors["query"], self.convention)
-        candidates = np.split(_unit(vectors["candidates"], self.convention), ends)
-        scores = [
-            self._similarity(block, query) for block, query in zip(candidates, queries, strict=True)
+        """Score every query, the vectors of the candidates of a few of them at a time."""
+        metrics = self._metrics()
+        scored = [
+            self._scored(listed, cosines, metrics)
+            for listed, cosines in zip(self._listed, self._cosines(vectors), strict=True)
         ]
-        judged = scores if self.convention != "useb" else self._ordered(scores)
-        values = {
-            name: np.array([metric(s, r) for s, r in zip(given, relevant, strict=True)])
-            for given, metrics in ((judged, self._metrics()), (scores, _BY_TIES))
-            for name, metric in metrics.items()
-        }
-        counts = resample_counts(len(relevant), np.random.default_rng(seed))
+        values = {name: np.array([one[name] for one in scored]) for name in scored[0]}
         return TaskScore(
             metric="MAP",
             main=float(values["map"].mean()),
             metrics={name: float(array.mean()) for name, array in values.items()}
-            | {"queries": float(len(relevant))},
+            | {"queries": float(len(scored))},
             items={
                 "value": values["map"],
                 "reciprocal_rank": values["mrr"],
                 "precision_at_1": values["precision_at_1"],
             },
-            replicates=mean_replicates(values["map"], counts),
+            replicates=resampled(
+                partial(mean_replicates, values["map"]), len(scored), np.random.default_rng(seed)
+            ),
             evidence="means",
         )
+
+    def _cosines(self, vectors: Vectors) -> Iterator[NDArray[np.float64]]:
+        """Similarities of the candidates of each query."""
+        queries = _unit(vectors["query"], self.convention)
+        ends = np.cumsum([len(listed.texts) for listed in self._listed])
+        for first, last in _blocks(ends):
+            start = ends[first - 1] if first else 0
+            block = _unit(vectors["candidates"][start : ends[last]], self.convention)
+            candidates = np.split(block, ends[first:last] - start)
+            for own, query in zip(candidates, queries[first : last + 1], strict=True):
+                yield self._similarity(own, query)
+
+    def _scored(
+        self, listed: _Listed, cosines: NDArray[np.float64], metrics: Mapping[str, _Metric]
+    ) -> Mapping[str, float]:
+        """Metrics of one query."""
+        judged = _settled(cosines, listed) if self.convention == "useb" else cosines
+        return {
+            name: metric(given, listed.relevant)
+            for given, named in ((judged, metrics), (cosines, _BY_TIES))
+            for name, metric in named.items()
+        }
 
     def _similarity(self, block: NDArray[Any], query: NDArray[Any]) -> NDArray[np.float64]:
         cosines = (block @ query).astype(np.float64)
@@ -131,12 +161,6 @@ class RerankingTask(VectorTask[RerankingSpec]):
             "precision_at_5": self._by_convention(partial(precision_at, cut=5)),
         }
 
-    def _ordered(self, scores: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-        return [
-            _settled(cosines, self._candidates(row))
-            for cosines, row in zip(scores, self._kept, strict=True)
-        ]
-
     def _by_convention(self, metric: Callable[..., float]) -> _Metric:
         if self.convention == "useb":
             return partial(_in_order, metric)
@@ -145,21 +169,29 @@ class RerankingTask(VectorTask[RerankingSpec]):
         return metric
 
 
-def _settled(
-    scores: NDArray[np.float64], candidates: Sequence[tuple[str, bool]]
-) -> NDArray[np.float64]:
+def _blocks(ends: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """First and last of queries that follow each other and have few candidates together."""
+    first = 0
+    for following in range(1, len(ends) + 1):
+        start = ends[first - 1] if first else 0
+        if following == len(ends) or ends[following] - start > CANDIDATES:
+            yield first, following - 1
+            first = following
+
+
+def _settled(scores: NDArray[np.float64], listed: _Listed) -> NDArray[np.float64]:
     """Scores (n,) of the same ranking whose only ties are those that no order settles.
 
     Equal scores keep the order of the candidates, but for a text that is listed as relevant and
     as irrelevant: its two places are one.
     """
-    relevant = {text for text, flag in candidates if flag}
-    contradicted = relevant & {text for text, flag in candidates if not flag}
-    first_places = {text: place for place, (text, _) in reversed(list(enumerate(candidates)))}
+    texts, flags = listed.texts, listed.relevant.tolist()
+    labelled = set(zip(texts, flags, strict=True))
+    first_places = {text: place for place, text in reversed(list(enumerate(texts)))}
     place = np.array(
         [
-            first_places[text] if text in contradicted else i
-            for i, (text, _) in enumerate(candidates)
+            first_places[text] if (text, not flag) in labelled else i
+            for i, (text, flag) in enumerate(zip(texts, flags, strict=True))
         ]
     )
     order = np.lexsort((place, -scores[place]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from bench.encoding.encoder import Column
 from bench.metrics.cosine import cosine_float64, cosine_mteb
 from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
-from bench.stats.bootstrap import resample_counts, spearman_replicates
+from bench.stats.bootstrap import resampled, spearman_replicates
 from bench.suite import Convention, StsSpec
 from bench.tasks.base import TaskScore, Vectors, VectorTask
 from bench.tasks.gold import check_spread
@@ -141,8 +142,8 @@ class StsTask(VectorTask[StsSpec]):
         rng = np.random.default_rng(seed)
         parts = np.ma.masked_invalid(
             [
-                spearman_replicates(
-                    similarity[group], gold[group], resample_counts(len(group), rng)
+                resampled(
+                    partial(spearman_replicates, similarity[group], gold[group]), len(group), rng
                 )
                 for group in self._groups.values()
             ]

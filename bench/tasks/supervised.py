@@ -31,7 +31,7 @@ from bench.method import (
     Question,
 )
 from bench.metrics.classification import auroc_replicates, label_replicates, log_losses
-from bench.stats.bootstrap import mean_replicates, percentile_interval, resample_counts
+from bench.stats.bootstrap import mean_replicates, percentile_interval, resampled
 from bench.suite import ClassificationSpec, Convention, RelatednessSpec
 from bench.tasks.base import Embed, Predictions, PredictionTask, TaskScore
 from bench.tasks.classification import text_features
@@ -243,36 +243,42 @@ class SupervisedClassificationTask(
         predicted, fold = predictions.values, predictions.fold
         outcome = single_outcome(predicted) if fold is None else folded_outcome(predicted, fold)
         score = self._task_score(outcome, self._gold, seed)
-        counts = resample_counts(len(self._gold), np.random.default_rng(seed))
-        correct = (predicted == self._gold).astype(np.float64)
-        values, intervals = dict(score.metrics), {}
-        intervals["accuracy"] = percentile_interval(
-            mean_replicates(correct, counts, outcome.weights())
+        measures = partial(self._measures, predictions, outcome.weights())
+        whole = measures(np.ones((1, len(self._gold)), dtype=np.int16))
+        # There is no area where no class has rows of it and of others.
+        names = [name for name, value in whole.items() if np.isfinite(value).all()]
+        replicates = resampled(
+            lambda counts: np.stack([*map(measures(counts).__getitem__, names)]),
+            len(self._gold),
+            np.random.default_rng(seed),
         )
-        for name, (value, replicates) in self._further(predictions, counts).items():
-            values[name] = value
-            intervals[name] = percentile_interval(replicates)
+        values = {**score.metrics, **{name: float(whole[name][0]) for name in names}}
+        # Means over all rows, as they are stated everywhere: a weighted sum rounds otherwise.
+        values["accuracy"] = score.metrics["accuracy"]
+        if predictions.probabilities is not None:
+            values["log_loss"] = float(log_losses(predictions.probabilities, self._gold).mean())
         if unseen := float(self._unseen().mean()):
             values["unseen"] = unseen
-        return replace(score, metrics=values, intervals=intervals)
+        pairs = zip(names, map(percentile_interval, replicates), strict=True)
+        return replace(score, metrics=values, intervals=dict(pairs))
 
-    def _further(
-        self, predictions: Predictions, counts: NDArray[np.int16]
-    ) -> dict[str, tuple[float, NDArray[np.float64]]]:
-        """Metrics of all rows, and of their resamples (R,)."""
-        gold, classes, fold = self._gold, len(self._classes), predictions.fold
-        once = np.ones((1, len(gold)), dtype=np.int16)
-        whole = label_replicates(predictions.values, gold, classes, once)
-        resampled = label_replicates(predictions.values, gold, classes, counts)
-        metrics = {name: (float(whole[name][0]), resampled[name]) for name in whole}
-        given = predictions.probabilities
+    def _measures(
+        self,
+        predictions: Predictions,
+        weights: NDArray[np.float64] | None,
+        counts: NDArray[np.int16],
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """Metrics of resamples (r, n) of the rows, (r,) each."""
+        predicted, gold, given = predictions.values, self._gold, predictions.probabilities
+        correct = (predicted == gold).astype(np.float64)
+        measures = {
+            "accuracy": mean_replicates(correct, counts, weights),
+            **label_replicates(predicted, gold, len(self._classes), counts),
+        }
         if given is not None:
-            losses = log_losses(given, gold)
-            metrics["log_loss"] = float(losses.mean()), mean_replicates(losses, counts)
-            area = float(auroc_replicates(given, gold, once, fold)[0])
-            if np.isfinite(area):
-                metrics["auroc"] = area, auroc_replicates(given, gold, counts, fold)
-        return metrics
+            measures["log_loss"] = mean_replicates(log_losses(given, gold), counts)
+            measures["auroc"] = auroc_replicates(given, gold, counts, predictions.fold)
+        return measures
 
 
 class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], ScoredPairsTask):

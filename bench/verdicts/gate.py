@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -15,6 +15,8 @@ from bench.verdicts.difference import LEVEL, Line, compare
 from bench.verdicts.side import Side
 
 TIME = "time"
+# Suite, and the group of its record, whose setup comes last.
+_Key = tuple[str, *GroupKey]
 SLOWER = 0.25
 
 
@@ -88,22 +90,25 @@ def check(
     new, old = _by_key(now), _by_key(baseline)
     if not old:
         raise UsageError("the baseline holds no records; point --baseline to a folder that does")
-    if not old.keys() & new.keys() and partial:
+    if partial and not any(_of_now(key, new) for key in old):
         raise UsageError("nothing of the baseline was run; name its suites and methods")
     _refuse_failed(now)
     checks: list[GateCheck] = []
     warnings: list[str] = []
     for key, baseline_records in old.items():
-        if key not in new and partial:
+        now_key = _of_now(key, new)
+        if now_key is None and partial:
             warnings.append(f"{key[1]} on {key[0]} ({key[2]}) was not run and is not judged")
             continue
-        if key not in new:
+        if now_key is None:
             raise UsageError(
                 f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and was not run; "
                 f"bench run --suite {quote(key[0])} --profile {quote(key[2])} "
                 f"--methods {quote(key[1])}"
             )
-        side, before = Side(new[key]), Side(baseline_records)
+        side, before = Side(new[now_key]), Side(baseline_records)
+        if now_key != key:
+            warnings.append(_other_setup(side, before))
         _refuse_other_base(side.first, before.first)
         lines = {line.task: line for line in compare(side, before).lines}
         checks += [
@@ -129,12 +134,36 @@ def _refuse_failed(now: Sequence[Path]) -> None:
             )
 
 
-def _by_key(paths: Sequence[Path]) -> dict[tuple[str, *GroupKey], list[StoredRecord]]:
-    by_key: dict[tuple[str, *GroupKey], list[StoredRecord]] = {}
+def _by_key(paths: Sequence[Path]) -> dict[_Key, list[StoredRecord]]:
+    by_key: dict[_Key, list[StoredRecord]] = {}
     for path in paths:
         record = read_record(path)
         by_key.setdefault((record.suite, *record.group), []).append((path, record))
     return by_key
+
+
+def _of_now(key: _Key, new: Collection[_Key]) -> _Key | None:
+    """The key of the same method now, perhaps by another setup; None where it was not run.
+
+    Raises:
+        UsageError: Several setups have, and none of them is the baseline's.
+    """
+    if key in new:
+        return key
+    alike = [other for other in new if other[:-1] == key[:-1]]
+    if len(alike) > 1:
+        setups = " and ".join(other[-1] or "torch fp32" for other in alike)
+        raise UsageError(
+            f"{key[1]} on {key[0]} was computed by {setups}, in the baseline by "
+            f"{key[-1] or 'torch fp32'}; keep one of them in the folder"
+        )
+    return alike[0] if alike else None
+
+
+def _other_setup(side: Side, before: Side) -> str:
+    now, then = (one.first.setup or "torch fp32" for one in (side, before))
+    named = f"{side.first.method.spec} on {side.first.suite}"
+    return f"{named}: computed by {now} now, by {then} in the baseline"
 
 
 def _refuse_other_base(now: Record, then: Record) -> None:

@@ -42,9 +42,11 @@ class Side:
 
     @property
     def name(self) -> str:
-        """Spec, and the profile where the method was trained."""
+        """Spec, the profile where the method was trained, and what else than fp32 computed it."""
         method = self.first.method
-        return f"{method.spec} ({self.first.profile})" if method.trained else method.spec
+        profile = self.first.profile if method.trained else ""
+        facts = ", ".join(filter(None, [profile, self.first.setup]))
+        return f"{method.spec} ({facts})" if facts else method.spec
 
     @property
     def seeds(self) -> tuple[int, ...]:

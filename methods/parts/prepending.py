@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
-from bench.encoding.batches import TOKENS_PER_BATCH
+from bench.encoding.batches import CPU_LIMITS
 from bench.methods.parts.prompts import PLACEHOLDER, Prompt
 from bench.models.layers import find_blocks, is_causal
 
@@ -298,7 +298,7 @@ def _batches(rows: list[list[int]]) -> Iterator[list[int]]:
     """Numbers of rows in batches of a number of tokens, shortest first."""
     batch: list[int] = []
     for number in sorted(range(len(rows)), key=lambda i: (len(rows[i]), i)):
-        if batch and len(rows[number]) * (len(batch) + 1) > TOKENS_PER_BATCH:
+        if batch and len(rows[number]) * (len(batch) + 1) > CPU_LIMITS.tokens:
             yield batch
             batch = []
         batch.append(number)

@@ -84,7 +84,7 @@ def test_under_useb_other_ties_keep_the_order_of_the_candidates() -> None:
         row = query(texts[:3], [*texts[3:], texts[4]])
         tied = score(RERANKING, {"test": [row]}, constant, "useb")
         task = KINDS["reranking"](RERANKING, {"test": [row]}, "useb")
-        flags = np.array([flag for _, flag in task._candidates(row)])
+        flags = task._candidates(row).relevant
         places = np.flatnonzero(flags) + 1
         assert tied.main == np.mean(np.arange(1, 4) / places)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, parse_method_spec
-from bench.records.entries import Record
+from bench.records.entries import GroupKey, Record
 from bench.report.columns import DASH
 from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
@@ -68,11 +68,11 @@ def find_curves(records: Sequence[Record]) -> list[Curves]:
         records: Records of one suite.
     """
     groups = by_group(records)
-    cuts: dict[tuple[str, str, int | None], list[list[Record]]] = {}
+    cuts: dict[GroupKey, list[list[Record]]] = {}
     for group in groups.values():
         wrapped = _wrapped(group[0])
         if wrapped is not None:
-            cuts.setdefault((wrapped, group[0].profile, group[0].limit), []).append(group)
+            cuts.setdefault((wrapped, *group[0].group[1:]), []).append(group)
     return [_curves(key[0], cut_groups, groups.get(key, [])) for key, cut_groups in cuts.items()]
 
 

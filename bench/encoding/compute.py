@@ -1,0 +1,135 @@
+"""Transformers that compute in another precision, or by another library than torch.
+
+The converted encoder is a sentence transformer like the one it is made of: its tokenizer, pooling
+and further modules are the same, and these compute in fp32. Only what stands between tokens and
+their vectors is another.
+"""
+
+from __future__ import annotations
+
+import sys
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.core.compute import FULL, Backend, Compute, Precision
+from bench.core.progress import Progress
+from bench.encoding.exports import ExportError, exported
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from torch import nn
+
+_STATES = ("token_embeddings", "sentence_embedding", "all_layer_embeddings")
+
+
+@dataclass(frozen=True)
+class Computing:
+    """An encoder, and what computes its vectors; None where the harness cannot know."""
+
+    encoder: Any
+    compute: Compute | None
+
+
+class Conversions:
+    """Encoders as a run wants them to compute, of which the last is held.
+
+    Args:
+        backend: Library that is to run transformers.
+        precision: What they are to compute with, or None for what their weights are.
+        folder: Folder of exported transformers.
+        progress: Told what cannot be done, with what is done instead.
+    """
+
+    def __init__(
+        self, backend: Backend, precision: Precision | None, folder: Path, progress: Progress
+    ) -> None:
+        self._backend, self._precision = backend, precision
+        self._folder, self._progress = folder, progress
+        self._last: tuple[Any, Computing] | None = None
+
+    def get(self, encoder: Any, identity: str) -> Computing:
+        """Convert an encoder, once while it is asked for again and again.
+
+        Args:
+            encoder: The encoder, which stays as it is.
+            identity: Fingerprint of its model.
+        """
+        if self._last is None or self._last[0] is not encoder:
+            self._last = None
+            self._last = encoder, self._convert(encoder, identity)
+        return self._last[1]
+
+    def _convert(self, encoder: Any, identity: str) -> Computing:
+        transformer = _transformer(encoder)
+        if transformer is None:
+            if (self._backend, self._precision or FULL) != ("torch", FULL):
+                self._note("no transformer to convert, so --backend and --precision do not apply")
+            return Computing(encoder, None)
+        if self._backend != "torch":
+            precision = self._precision or FULL
+            try:
+                model = exported(transformer, self._backend, precision, self._folder, identity)
+                return Computing(_with(encoder, model), Compute(self._backend, precision))
+            except ExportError as error:
+                self._note(f"{self._backend} cannot take it ({error}); torch computes instead")
+        return self._in_torch(encoder, transformer)
+
+    def _in_torch(self, encoder: SentenceTransformer, transformer: Any) -> Computing:
+        saved = _precision(transformer.model)
+        wanted = self._precision or saved
+        if wanted != saved:
+            model = deepcopy(transformer.model).to(_dtype(wanted))
+            encoder = _with(encoder, model)
+        return Computing(encoder, Compute("torch", wanted))
+
+    def _note(self, text: str) -> None:
+        self._progress.note(f"  {text}")
+
+
+def _transformer(encoder: Any) -> Any | None:
+    """The first module of an encoder where that is a transformer of the library, or None."""
+    # Who made a model with the library has imported it; others need not wait seconds for it.
+    library = sys.modules.get("sentence_transformers")
+    if library is None or not isinstance(encoder, library.SentenceTransformer):
+        return None
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    return encoder[0] if isinstance(encoder[0], Transformer) else None
+
+
+def _with(encoder: SentenceTransformer, model: nn.Module) -> SentenceTransformer:
+    """The same encoder around another model, whose states it takes in fp32."""
+    first: Any = encoder[0]
+    # What both may share is not copied: vocabularies are large, and never change.
+    shared = {id(first.model): model, id(first.tokenizer): first.tokenizer}
+    copied: SentenceTransformer = deepcopy(encoder, shared)
+    copied[0].register_forward_hook(_to_fp32)
+    return copied.eval()
+
+
+def _to_fp32(module: nn.Module, given: Any, output: dict[str, Any]) -> dict[str, Any]:
+    states = {name: output[name] for name in _STATES if name in output}
+    single = {
+        name: [state.float() for state in value]
+        if isinstance(value, (list, tuple))
+        else value.float()
+        for name, value in states.items()
+    }
+    return {**output, **single}
+
+
+def _dtype(precision: Precision) -> Any:
+    import torch
+
+    return {FULL: torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def _precision(model: nn.Module) -> Precision:
+    """What the weights of a model are, fp32 where they are neither bf16 nor fp16."""
+    import torch
+
+    names: dict[Any, Precision] = {torch.bfloat16: "bf16", torch.float16: "fp16"}
+    kinds = [names.get(weight.dtype, FULL) for weight in model.parameters()]
+    return kinds[0] if kinds else FULL
