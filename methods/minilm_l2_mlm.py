@@ -140,8 +140,11 @@ def _trainer_class() -> Any:
         def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
             labels = inputs.pop("labels")
             masked = labels != _NOT_MASKED
-            hidden = model.bert(**inputs).last_hidden_state[masked]
-            return cross_entropy(model.cls(hidden), labels[masked])
+            # The library does so with the model as a whole, which is not called here.
+            with self.accelerator.autocast():
+                hidden = model.bert(**inputs).last_hidden_state[masked]
+                logits = model.cls(hidden)
+            return cross_entropy(logits.float(), labels[masked])
 
     return MaskedOnly
 

@@ -103,7 +103,8 @@ class TwoTierSimCSE(CorpusMethod):
     def _last_tier(self) -> CorpusMethod:
         """SimCSE of the tier that this build trains; what is before it is its base."""
         config = self.config
-        same = ("pooling", "temperature", "max_steps", "max_seq_length", "dev", "dev_every")
+        training = ("max_steps", "max_seq_length", "dev", "dev_every", "micro_batch")
+        same = ("pooling", "temperature", *training)
         shared = {"head": False, **config.model_dump(include=set(same))}
         if config.tier == "1":
             return SimCSE(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from bench.core.errors import UsageError
 from bench.method import BuildContext
 
 
@@ -15,22 +14,39 @@ def checkpoints_folder(ctx: BuildContext) -> Path:
     return ctx.workdir.absolute() / "checkpoints"
 
 
+def precision_arguments(ctx: BuildContext) -> dict[str, Any]:
+    """Arguments by name: what the transformer multiplies; weights stay fp32.
+
+    TF32 is never switched on: in fp32 numbers are to be those of other devices, and otherwise
+    what is left in fp32 are the losses, whose logits it would round.
+
+    Args:
+        ctx: Precision and device of this build.
+
+    Raises:
+        UsageError: The library cannot train in this precision on this device.
+    """
+    if ctx.precision == "fp16" and ctx.device == "cpu":
+        raise UsageError("fp16 trains on GPUs only; use --train-precision bf16 or fp32")
+    return {"bf16": ctx.precision == "bf16", "fp16": ctx.precision == "fp16"}
+
+
 def shared_arguments(ctx: BuildContext, every: int) -> dict[str, Any]:
     """Arguments by name: where and in what precision it computes, seeds, checkpoints, silence.
 
     Args:
-        ctx: Seed, device and folder of this build.
+        ctx: Seed, device, precision and folder of this build.
         every: Steps between checkpoints, of which two are kept.
+
+    Raises:
+        UsageError: The library cannot train in this precision on this device.
     """
-    cuda = ctx.device.startswith("cuda")
-    bf16 = cuda and torch.cuda.is_bf16_supported()
     return {
+        **precision_arguments(ctx),
         "output_dir": str(checkpoints_folder(ctx)),
         "seed": ctx.seed,
         "data_seed": ctx.seed,
         "use_cpu": ctx.device == "cpu",
-        "bf16": bf16,
-        "fp16": cuda and not bf16,
         "optim": "adamw_torch_fused",
         "save_strategy": "steps",
         "save_steps": every,
@@ -40,5 +56,5 @@ def shared_arguments(ctx: BuildContext, every: int) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "dataloader_num_workers": 0,
-        "dataloader_pin_memory": cuda,
+        "dataloader_pin_memory": ctx.device.startswith("cuda"),
     }

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
+from accelerate.utils import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    convert_outputs_to_fp32,
+)
 from sentence_transformers import SentenceTransformerTrainer
+from sentence_transformers.sentence_transformer.modules import Transformer
 
 from bench.core.errors import CellError
 
 
 # To mypy the library's classes are Any where it is not installed, which strict mode refuses.
 class FiniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc, unused-ignore]
-    """Stops at a loss that is not finite, and collects nothing for a model card."""
+    """Stops at a loss that is not finite, and collects nothing for a model card.
+
+    Transformers compute in the precision of the arguments, evaluations too; what they return is
+    float32, and so is all that a loss makes of it. The model is afterwards as it was.
+    """
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train; the arguments are the library's."""
+        if not (self.args.bf16 or self.args.fp16):
+            return super().train(*args, **kwargs)
+        with self._autocast_transformers():
+            return super().train(*args, **kwargs)
+
+    @contextmanager
+    def _autocast_transformers(self) -> Iterator[None]:
+        # The library does so with the model as a whole, which losses that take it apart pass by.
+        model = cast("Any", self.model)
+        modules = [module for module in model.modules() if isinstance(module, Transformer)]
+        for module in modules:
+            forward = self.accelerator.autocast()(module.forward)
+            vars(module)["forward"] = convert_outputs_to_fp32(forward)
+        try:
+            yield
+        finally:
+            for module in modules:
+                del vars(module)["forward"]
+            self.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute the loss of a batch.

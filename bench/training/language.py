@@ -54,10 +54,13 @@ def train_language_model(
         rows: What it learns from.
         collate: Makes a batch of rows.
         settings: Hyperparameters.
-        ctx: Seed, device, folder and progress of this build.
+        ctx: Seed, device, precision, folder and progress of this build.
         label: What the steps are called where progress is shown.
         trainer_class: Computes the loss.
         evaluate: Called with the training done; what it returns is part of the summary.
+
+    Raises:
+        UsageError: The library cannot train in this precision on this device.
     """
     keep_freed_memory()
     started = time.perf_counter()
@@ -82,5 +85,7 @@ def train_language_model(
     )
     trainer.remove_callback(transformers.PrinterCallback)
     go_on(trainer, resume_point(checkpoints_folder(ctx), ctx.progress.note))
+    # What is evaluated and saved computes in the precision of its weights.
+    trainer.accelerator.unwrap_model(lm, keep_fp32_wrapper=False)
     seconds = time.perf_counter() - started
     write_summary(ctx.workdir, trainer.state, seconds, len(rows), **evaluate())

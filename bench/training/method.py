@@ -39,6 +39,9 @@ class TrainedConfig(MethodConfig):
         max_seq_length: Tokens of a sentence in training, those of a prompt around it not counted.
         dev: Evaluate on STS-B dev during training and keep the best checkpoint.
         dev_every: Steps between these evaluations.
+        micro_batch: Rows of a batch that are encoded at a time, or None for all. The memory is that
+            of so many rows, the time about a third more, and the gradients are those of the whole
+            batch, see ``bench.training.micro_batches``. For losses of vectors alone.
     """
 
     base: str
@@ -49,6 +52,7 @@ class TrainedConfig(MethodConfig):
     max_seq_length: int = Field(32, gt=0)
     dev: bool = True
     dev_every: int = Field(250, gt=0)
+    micro_batch: int | None = Field(None, gt=0)
 
 
 class TrainedMethod(Method):
@@ -104,6 +108,7 @@ class TrainedMethod(Method):
             max_seq_length=config.max_seq_length,
             max_steps=config.max_steps,
             dev_every=config.dev_every if config.dev else 0,
+            micro_batch=config.micro_batch,
         )
 
     def reads(self) -> Mapping[str, BuildInput]:

@@ -39,6 +39,7 @@ from bench.training.checkpoints import (
 )
 from bench.training.finite import FiniteTrainer
 from bench.training.memory import keep_freed_memory
+from bench.training.micro_batches import encoding_in_parts
 from bench.training.ranks import (
     average_gradients,
     check_shares,
@@ -79,6 +80,8 @@ class TrainSettings:
         dev_every: Steps between evaluations on the dev rows, or 0 for none.
         patience: Evaluations without a new best before training stops, or 0 for never.
         checkpoint_every: Steps between checkpoints where there are no evaluations.
+        micro_batch: Rows of a batch that are encoded at a time, or None for all, see
+            ``bench.training.micro_batches``.
     """
 
     lr: float
@@ -94,6 +97,7 @@ class TrainSettings:
     dev_every: int = 0
     patience: int = 0
     checkpoint_every: int = 100
+    micro_batch: int | None = None
 
     def total_steps(self, pairs: int) -> int:
         """Optimizer steps over a number of pairs."""
@@ -143,7 +147,7 @@ def train(
         loss: Torch module called with the features of each column and the labels.
         pairs: Rows of equally many texts, one column a position.
         settings: Hyperparameters.
-        ctx: Seed, device, folder and progress of this build.
+        ctx: Seed, device, precision, folder and progress of this build.
         dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
         labels: A number for each row, which the loss gets, or None.
         batches: The batches of an epoch, as lists of row numbers, from the seed and the epoch
@@ -152,7 +156,9 @@ def train(
 
     Raises:
         CellError: The loss became NaN or infinite.
-        UsageError: There are more processes than rows in a batch, or they do not divide it.
+        UsageError: There are more processes than rows in a batch, or they do not divide it. Or
+            batches are to be encoded in parts, and the loss is not of vectors alone. Or the library
+            cannot train in this precision on this device.
     """
     quiet_libraries()
     keep_freed_memory()
@@ -166,6 +172,7 @@ def train(
         model=model,
         loss=loss,
         batches=batches,
+        micro_batch=settings.micro_batch,
         args=_arguments(settings, ctx, steps, evaluated=evaluator is not None),
         train_dataset=_dataset(pairs, labels),
         evaluator=evaluator,
@@ -232,15 +239,16 @@ def _summarise(
 
 
 class _Trainer(FiniteTrainer):
-    """Trains in several processes too, with a method's own batches, and a partly frozen model.
+    """Trains in several processes and in parts of batches too, and a partly frozen model.
 
     In several processes the batches come divided, and gradients are averaged here. The library's
     wrapper would not do: it leaves out parameters of the loss, and what a loss does with parts of
     the model.
     """
 
-    def __init__(self, *, batches: Batches | None, **kwargs: Any) -> None:
+    def __init__(self, *, batches: Batches | None, micro_batch: int | None, **kwargs: Any) -> None:
         self._batches = batches
+        self._micro_batch = micro_batch
         super().__init__(**kwargs)
         self.remove_callback(PrinterCallback)
         if rank_and_world_size()[1] > 1:
@@ -257,6 +265,13 @@ class _Trainer(FiniteTrainer):
             put_on_device=True,
             non_blocking=self.accelerator.non_blocking,
         )
+
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Compute the loss of a batch, which is encoded in parts where the settings say so."""
+        if self._micro_batch is None:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        with encoding_in_parts(self.model, self._micro_batch):
+            return super().compute_loss(model, inputs, *args, **kwargs)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the gradients of model and loss, those of one process on the joined batch."""

@@ -25,6 +25,7 @@ from bench.methods.ensemble.context_model import (
 )
 from bench.methods.ensemble.members import MemberOutputs, MemberRows
 from bench.methods.parts.nearest import ABSENT, Embeddings
+from bench.training.arguments import precision_arguments
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 
@@ -124,7 +125,7 @@ class NeuralMember:
         with TemporaryDirectory() as folder:
             trainer = transformers.Trainer(
                 model=_ModelWithLoss(model, recipe.loss, classes=self._classes),
-                args=_arguments(recipe, steps, seed, folder, self._ctx.device),
+                args=_arguments(recipe, steps, seed, folder, self._ctx),
                 train_dataset=rows,
                 data_collator=self._collate,
                 optimizers=_optimizers(model, recipe, steps),
@@ -202,7 +203,7 @@ class _ModelWithLoss(nn.Module):
         self, tokens: dict[str, Any], context: Tensor, present: Tensor, targets: Tensor
     ) -> dict[str, Tensor]:
         outputs, _ = self.model(tokens, context, present)
-        loss = prediction_loss(outputs, targets, self._loss, classes=self._classes)
+        loss = prediction_loss(outputs.float(), targets, self._loss, classes=self._classes)
         if not torch.isfinite(loss):
             raise CellError(f"the loss became {loss.item()}; try a lower lr or head_lr")
         return {"loss": loss}
@@ -246,15 +247,14 @@ def _optimizers(model: ContextModel, recipe: Recipe, steps: int) -> Any:
 
 
 def _arguments(
-    recipe: Recipe, steps: int, seed: int, folder: str, device: str
+    recipe: Recipe, steps: int, seed: int, folder: str, ctx: BuildContext
 ) -> transformers.TrainingArguments:
-    cuda = device.startswith("cuda")
     return transformers.TrainingArguments(
         output_dir=folder,
         seed=seed,
         data_seed=seed,
-        use_cpu=device == "cpu",
-        bf16=cuda and torch.cuda.is_bf16_supported(),
+        use_cpu=ctx.device == "cpu",
+        **precision_arguments(ctx),
         per_device_train_batch_size=recipe.batch_size,
         max_steps=steps,
         # Batches of like length have little padding, which is half of them else.
@@ -264,5 +264,5 @@ def _arguments(
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
-        dataloader_pin_memory=cuda,
+        dataloader_pin_memory=ctx.device.startswith("cuda"),
     )

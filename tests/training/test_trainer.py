@@ -15,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import TrainerCallback
 
 from bench.core.cache import Cache
+from bench.core.compute import Precision
 from bench.core.errors import CellError
 from bench.core.progress import Silent
 from bench.data.access import DataAccess
@@ -79,23 +80,27 @@ class Steep(Contrast):
         return super().forward(features, labels) * 1e4
 
 
-def context(folder: Path, die_at: int | None = None, seed: int = 3) -> BuildContext:
+def context(
+    folder: Path, die_at: int | None = None, seed: int = 3, precision: Precision = "fp32"
+) -> BuildContext:
     """A context whose progress kills the training at a step."""
     cache, progress = Cache(folder / "cache"), Dies(die_at)
     data = DataAccess(None, cache.data, cache.hashes(), offline=True)
     models = local_models(folder, progress).seeded(seed)
     workdir = folder / "work"
     workdir.mkdir(exist_ok=True)
-    return BuildContext(seed, "smoke", "cpu", workdir, data, models, progress)
+    return BuildContext(seed, "smoke", "cpu", workdir, data, models, progress, precision)
 
 
-def run(folder, settings=SETTINGS, die_at=None, loss_class=Contrast, dev=None, seed=3):
+def run(
+    folder, settings=SETTINGS, die_at=None, loss_class=Contrast, dev=None, seed=3, precision="fp32"
+):
     """Train a tiny model; returns it, its loss and the summary."""
     folder.mkdir(exist_ok=True)
     model = tiny_sentence_transformer(folder / "tiny")
     seed_everything(seed)
     loss = loss_class(model)
-    ctx = context(folder, die_at, seed)
+    ctx = context(folder, die_at, seed, precision)
     train(model, loss, PAIRS, settings, ctx, dev)
     return model, loss, json.loads((ctx.workdir / "training.json").read_text())
 

@@ -140,10 +140,11 @@ def train_classifier(
         model: Encoder, which becomes the classifier.
         rows: Texts to learn from and to stop by.
         settings: Hyperparameters.
-        ctx: Seed, device, folder and progress of this build.
+        ctx: Seed, device, precision, folder and progress of this build.
 
     Raises:
         CellError: The loss became NaN or infinite.
+        UsageError: The library cannot train in this precision on this device.
     """
     quiet_libraries()
     keep_freed_memory()
