@@ -251,8 +251,8 @@ class Record(RecordEntry):
         fields: dict[str, Any] = fields_of(self)
         # The checksum of a record from before these were kept is over the fields of that time.
         for name in ("compute", "peak_memory"):
-            if fields[name] is None:
-                fields.pop(name)
+            if fields.get(name) is None:
+                fields.pop(name, None)
         return fields
 
     @property

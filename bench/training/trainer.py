@@ -136,7 +136,6 @@ def train(
 
     Parameters and persistent buffers of the loss, apart from the model's own, are part of every
     checkpoint; other state of a loss is not restored. With dev rows the best weights are kept.
-
     In several processes each has its ``share`` of every batch, the gradients of model and loss
     are averaged, and the first one writes. The steps are those of one process where the loss is
     of the rows of all processes; of a loss that is a mean over a process's own rows, this holds
@@ -156,9 +155,8 @@ def train(
 
     Raises:
         CellError: The loss became NaN or infinite.
-        UsageError: There are more processes than rows in a batch, or they do not divide it. Or
-            batches are to be encoded in parts, and the loss is not of vectors alone. Or the library
-            cannot train in this precision on this device.
+        UsageError: Processes do not divide a batch, the loss is not of vectors alone where batches
+            are encoded in parts, or the library cannot train in this precision on this device.
     """
     quiet_libraries()
     keep_freed_memory()
@@ -178,9 +176,8 @@ def train(
         evaluator=evaluator,
         callbacks=[progress, checkpoints, LogLastStep(), stop, *callbacks, seal],
     )
-    point = _resumed(ctx, checkpoints, seal)
     with _cut_to(settings.max_seq_length, model):
-        go_on(trainer, point)
+        go_on(trainer, _resumed(ctx, checkpoints, seal))
     _summarise(ctx, trainer, checkpoints, len(pairs))
     return model.eval()
 
