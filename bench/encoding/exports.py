@@ -34,7 +34,7 @@ _CHECKED = (["Word"], ["One more.", "Two of them differ in length, and one is pa
 _LEAST_COSINE = {"fp32": 0.9999, "bf16": 0.99, "fp16": 0.99}
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
-Run = Callable[[Mapping[str, Tensor]], Tensor]
+Forward = Callable[[Mapping[str, Tensor]], Tensor]
 
 
 class ExportError(Exception):
@@ -96,7 +96,7 @@ class ExportedModel(nn.Module):
         inputs: Names of the tokens' arrays, each (B, T).
     """
 
-    def __init__(self, config: Any, run: Run, inputs: list[str]) -> None:
+    def __init__(self, config: Any, run: Forward, inputs: list[str]) -> None:
         super().__init__()
         self.config = config
         self._run, self._inputs = run, inputs
@@ -147,7 +147,7 @@ def _write_onnx(model: nn.Module, example: dict[str, Tensor], path: Path) -> Non
     )
 
 
-def _run_onnx(path: Path, precision: Precision) -> Run:
+def _run_onnx(path: Path, precision: Precision) -> Forward:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -169,7 +169,7 @@ def _write_openvino(model: nn.Module, example: dict[str, Tensor], path: Path) ->
     library.save_model(graph, path, compress_to_fp16=False)
 
 
-def _run_openvino(path: Path, precision: Precision) -> Run:
+def _run_openvino(path: Path, precision: Precision) -> Forward:
     settings = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -196,7 +196,7 @@ def _openvino() -> Any:
 
 
 def _compare(
-    run: Run, model: nn.Module, checked: list[dict[str, Tensor]], precision: Precision
+    run: Forward, model: nn.Module, checked: list[dict[str, Tensor]], precision: Precision
 ) -> None:
     """Compare states with torch's.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.metrics.vectors import Matrix, unit_rows
+from bench.core.blocks import Matrix
+from bench.metrics.vectors import unit_rows
 
 
 def alignment(a: Matrix, b: Matrix) -> float:

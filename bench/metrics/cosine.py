@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.vectors import Matrix, by_rows
+from bench.core.blocks import Matrix, by_rows
 
 
 def cosine_float64(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.vectors import Matrix, as_float64
+from bench.core.blocks import Matrix
+from bench.metrics.vectors import as_float64
 
 NEIGHBOURS = 20
 DISCARDED = 0.1

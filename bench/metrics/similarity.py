@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.blocks import Matrix, by_rows
 from bench.metrics.cosine import cosine_float64, cosine_mteb
-from bench.metrics.vectors import Matrix, by_rows
 
 
 def similarities(

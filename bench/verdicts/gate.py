@@ -16,7 +16,7 @@ from bench.verdicts.side import Side
 
 TIME = "time"
 # Suite, and the group of its record, whose setup comes last.
-_Key = tuple[str, *GroupKey]
+_MethodKey = tuple[str, *GroupKey]
 SLOWER = 0.25
 
 
@@ -134,15 +134,15 @@ def _refuse_failed(now: Sequence[Path]) -> None:
             )
 
 
-def _by_key(paths: Sequence[Path]) -> dict[_Key, list[StoredRecord]]:
-    by_key: dict[_Key, list[StoredRecord]] = {}
+def _by_key(paths: Sequence[Path]) -> dict[_MethodKey, list[StoredRecord]]:
+    by_key: dict[_MethodKey, list[StoredRecord]] = {}
     for path in paths:
         record = read_record(path)
         by_key.setdefault((record.suite, *record.group), []).append((path, record))
     return by_key
 
 
-def _of_now(key: _Key, new: Collection[_Key]) -> _Key | None:
+def _of_now(key: _MethodKey, new: Collection[_MethodKey]) -> _MethodKey | None:
     """The key of the same method now, perhaps by another setup; None where it was not run.
 
     Raises:

@@ -91,6 +91,7 @@ def test_other_libraries_give_the_same_vectors(model, tmp_path, backend, precisi
     assert (place / exports._FILES[backend]).is_file()
 
 
+@pytest.mark.nightly
 def test_a_decoder_is_exported_too(tmp_path) -> None:
     pytest.importorskip("onnxruntime")
     model = _around(tiny_llama(tmp_path / "llama"))

@@ -51,7 +51,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter[str]]:
     return counts
 
 
-def _of_the_run(method: Any, data: Any, models: Any, seed: int) -> str | None:
+def _of_the_run(method: Any, data: Any, models: Any, *rest: Any) -> str | None:
     """Name of a method, unless it is planned only for what it would need."""
     return method.info.name if type(data).__name__ == "DataAccess" else None
 

@@ -94,7 +94,7 @@ def test_the_cache_is_shown_by_kind_and_age(bench: Bench, tmp_path: Path) -> Non
     code, out, _ = bench("cache", "size")
     assert code == 0
     lines = {line.split()[0]: line.split()[1:] for line in out.splitlines()[3:]}
-    assert list(lines) == ["models", "vectors", "work", "data", "leftovers"]
+    assert list(lines) == ["models", "exports", "vectors", "work", "data", "leftovers"]
     assert lines["leftovers"][0] == "11"
     old = tmp_path / "cache/work/4567/checkpoints/checkpoint-2/model.safetensors"
     os.utime(old, (time.time() - 9 * 86_400,) * 2)
