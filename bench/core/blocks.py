@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.floating[Any]]
 _ROWS = 65_536
+_CHUNK = 100
+# Numbers of a chunk in float64, of which several are held at a time: 32 MB each.
+_CELLS = 4_000_000
 
 
 def by_rows(
@@ -29,3 +32,10 @@ def by_rows(
         block = slice(start, start + _ROWS)
         values[block] = value(a[block], b[block])
     return values
+
+
+def chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
+    """Rows of counts (R, n), at most 100 at a time and fewer where they are long."""
+    step = max(1, min(_CHUNK, _CELLS // counts.shape[1]))
+    for start in range(0, len(counts), step):
+        yield counts[start : start + step]

@@ -7,18 +7,16 @@ as scikit-learn averages them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.blocks import chunks
 from bench.metrics.groups import Groups
 
 # The smallest probability that a logarithm is taken of, as scikit-learn does.
 SMALLEST = float(np.finfo(np.float64).eps)
-_CHUNK = 100
-# Numbers of a chunk in float64, of which several are held at a time: 32 MB each.
-_CELLS = 4_000_000
 
 
 def label_replicates(
@@ -38,7 +36,7 @@ def label_replicates(
     right = np.flatnonzero(predicted == gold)
     groups = Groups(predicted, classes), Groups(gold, classes), Groups(gold[right], classes, right)
     guessed, there, hits = (
-        np.concatenate([one.sums(chunk) for chunk in _chunks(counts)]) for one in groups
+        np.concatenate([one.sums(chunk) for chunk in chunks(counts)]) for one in groups
     )
     precision, recall = _divided(hits, guessed), _divided(hits, there)
     counted = guessed + there > 0
@@ -99,7 +97,7 @@ def _auroc(
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     right = positive[order]
     areas = []
-    for chunk in _chunks(counts):
+    for chunk in chunks(counts):
         drawn = chunk[:, order].astype(np.float64)
         hits = np.add.reduceat(drawn * right, starts, axis=1)
         others = np.add.reduceat(drawn * ~right, starts, axis=1)
@@ -108,13 +106,6 @@ def _auroc(
         pairs = hits.sum(axis=1) * below[:, -1]
         areas.append(np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0))
     return np.concatenate(areas)
-
-
-def _chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
-    """A few resamples at a time."""
-    step = max(1, min(_CHUNK, _CELLS // counts.shape[1]))
-    for start in range(0, len(counts), step):
-        yield counts[start : start + step]
 
 
 def _divided(

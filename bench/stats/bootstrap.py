@@ -14,13 +14,12 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.blocks import chunks
+
 Statistic: TypeAlias = Callable[[NDArray[np.int16]], NDArray[np.float64]]
 REPLICATES = 1000
 # Counts that are held at a time: 64 MB, all resamples of up to 32,000 items.
 _COUNTS = 32_000_000
-_CHUNK = 100
-# Numbers of a chunk in float64: 32 MB, a whole chunk of up to 40,000 items.
-_CELLS = 4_000_000
 _BLOCK = 200_000
 
 
@@ -227,7 +226,7 @@ def average_precision_replicates(
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=np.inf))
     positive = labels[order]
-    parts = [_average_precisions(chunk[:, order], positive, starts) for chunk in _chunks(counts)]
+    parts = [_average_precisions(chunk[:, order], positive, starts) for chunk in chunks(counts)]
     return np.concatenate(parts)
 
 
@@ -263,12 +262,5 @@ def pearson_replicates(
         )
 
 
-def _chunks(counts: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
-    """A few resamples at a time."""
-    step = max(1, min(_CHUNK, _CELLS // counts.shape[1]))
-    for start in range(0, len(counts), step):
-        yield counts[start : start + step]
-
-
 def _floats(counts: NDArray[np.int16]) -> Iterator[NDArray[np.float64]]:
-    return (chunk.astype(np.float64) for chunk in _chunks(counts))
+    return (chunk.astype(np.float64) for chunk in chunks(counts))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from bench.core import blocks
 from bench.stats import bootstrap
 from bench.stats.bootstrap import (
     percentile_interval,
@@ -96,7 +97,7 @@ def test_statistics_do_not_depend_on_the_size_of_a_chunk(n: int, cells: int, see
 
     expected = scores()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "_CELLS", cells)
+        patch.setattr(blocks, "_CELLS", cells)
         np.testing.assert_allclose(scores(), expected, rtol=1e-9, atol=1e-12)
 
 
