@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -26,6 +26,14 @@ class RecordEntry(BaseModel):
     """Base of all entries: frozen, finite, and unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Fields that records of some time lack, whose checksum is over the fields that they have.
+    kept_later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = fields_of(self)
+        absent = {name for name in self.kept_later if fields.get(name) is None}
+        return {name: value for name, value in fields.items() if name not in absent}
 
 
 class MethodEntry(RecordEntry):
@@ -88,6 +96,8 @@ class TaskEntry(RecordEntry):
     was kept have none, see ``bench.records.evidence``.
     """
 
+    kept_later: ClassVar[tuple[str, ...]] = ("evidence",)
+
     kind: str
     metric: str
     mteb: str | None
@@ -103,14 +113,6 @@ class TaskEntry(RecordEntry):
     fits: tuple[FitEntry, ...] = ()
     protocol: dict[str, Any] | None = None
     evidence: Evidence | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_written(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = fields_of(self)
-        # The checksum of a record from before it was kept is over the fields of that time.
-        if self.evidence is None:
-            fields.pop("evidence", None)
-        return fields
 
 
 class GridEntry(RecordEntry):
@@ -213,6 +215,7 @@ class Record(RecordEntry):
     """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
+    kept_later: ClassVar[tuple[str, ...]] = ("compute", "peak_memory")
 
     schema_version: Literal[1] = 1
     suite: str
@@ -245,15 +248,6 @@ class Record(RecordEntry):
     created: str
     items_sha256: str
     record_sha256: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_written(self, fields_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = fields_of(self)
-        # The checksum of a record from before these were kept is over the fields of that time.
-        for name in ("compute", "peak_memory"):
-            if fields.get(name) is None:
-                fields.pop(name, None)
-        return fields
 
     @property
     def group(self) -> GroupKey:
