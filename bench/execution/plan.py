@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,10 @@ def plan(
     cells = []
     for suite, rows in outline(suites, specs, settings.profile):
         loaded = LoadedSuite(suite, settings)
+        identity = _identity(loaded, settings)
         for spec, method in rows:
             for seed in range(seeds if method.seeded else 1):
-                cells.append(_cell(loaded, spec, method, seed, settings))
+                cells.append(_cell(loaded, identity, spec, method, seed, settings))
     return cells
 
 
@@ -132,15 +133,14 @@ def _with_variants(
     return list(methods.values())
 
 
-def _identity(loaded: LoadedSuite, method: Method, settings: Settings) -> dict[str, Any]:
-    """What the scores of a method on a suite follow from, besides its model."""
+def _identity(loaded: LoadedSuite, settings: Settings) -> dict[str, Any]:
+    """What the scores of a suite follow from, besides the model and what computes with it."""
     suite = loaded.suite
     return {
         "suite": suite.definition(),
         "data": list(loaded.sha256.values()),
         "subsets": list(loaded.subsets.values()),
         "limit": settings.limit,
-        **_computed(method, settings),
         "code": [source_fingerprint(module) for module in SCORING],
         "mteb": dict(versions(["mteb"])) if _by_mteb(suite) else {},
     }
@@ -176,6 +176,7 @@ def _check_output(output: Path) -> None:
 
 def _cell(
     loaded: LoadedSuite,
+    identity: Mapping[str, Any],
     spec: MethodSpec,
     method: Method,
     seed: int,
@@ -184,11 +185,12 @@ def _cell(
     model, suite = settings.models.seeded(seed).identity(method), loaded.suite.name
     precision = settings.train_precision
     trained = [precision] if precision != FULL and learns(method) else []
-    computed = [*_computed(method, settings).values(), *trained]
-    key = fingerprint([suite, str(spec), settings.profile, settings.limit, *computed])[:8]
+    computed = _computed(method, settings)
+    setup = [*computed.values(), *trained]
+    key = fingerprint([suite, str(spec), settings.profile, settings.limit, *setup])[:8]
     name = f"{file_name(str(spec))}-{settings.profile}-{key}-seed{seed}"
     path = record_path(settings.output, file_name(suite), name)
-    cell = fingerprint([model, _identity(loaded, method, settings)])
+    cell = fingerprint([model, {**identity, **computed}])
     return Cell(loaded, spec, method, seed, model, cell, path)
 
 
