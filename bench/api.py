@@ -240,7 +240,8 @@ def build_method(
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
         processes: Processes of the training.
-        computing: ``device`` and ``train_precision``, see ``run``.
+        computing: See ``run``. The encoder itself is as it was built: ``backend`` and
+            ``precision`` are for what is encoded with the settings.
 
     Returns:
         The built encoder, and the settings it was built with.

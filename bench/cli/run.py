@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
 from bench.cli.terminal import say, terminal_width
+from bench.core.compute import PACKAGES, AskedPrecision
 from bench.core.spec import split_list
 
 if TYPE_CHECKING:
@@ -36,18 +37,18 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 @click.option("--device", help="Torch device: auto, cpu, cuda, cuda:1, mps, … [auto].")
 @click.option(
     "--backend",
-    type=click.Choice(["torch", "onnx", "openvino"]),
+    type=click.Choice([*PACKAGES]),
     default="torch",
     help="What runs transformers [torch].",
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16", "auto"]),
+    type=click.Choice(get_args(AskedPrecision)),
     help="What they compute in; auto: the fastest that the device has [as their weights].",
 )
 @click.option(
     "--train-precision",
-    type=click.Choice(["fp32", "bf16", "fp16", "auto"]),
+    type=click.Choice(get_args(AskedPrecision)),
     default="fp32",
     help="What trainings multiply; auto: the fastest that the device has [fp32].",
 )

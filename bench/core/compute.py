@@ -8,6 +8,7 @@ from typing import Literal
 
 Backend = Literal["torch", "onnx", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16"]
+AskedPrecision = Literal["fp32", "bf16", "fp16", "auto"]
 FULL: Precision = "fp32"
 # Packages that export to and run a backend, which its extra installs.
 PACKAGES: Mapping[Backend, tuple[str, ...]] = {

@@ -8,10 +8,13 @@ their vectors is another.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from bench.core.compute import FULL, Backend, Compute, Precision
 from bench.core.progress import Progress
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import nn
 
+_DTYPES: Mapping[Precision, torch.dtype] = {
+    FULL: torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
 _STATES = ("token_embeddings", "sentence_embedding", "all_layer_embeddings")
 
 
@@ -80,7 +88,7 @@ class Conversions:
         saved = _precision(transformer.model)
         wanted = self._precision or saved
         if wanted != saved:
-            model = deepcopy(transformer.model).to(_dtype(wanted))
+            model = deepcopy(transformer.model).to(_DTYPES[wanted])
             encoder = _with(encoder, model)
         return Computing(encoder, Compute("torch", wanted))
 
@@ -120,16 +128,7 @@ def _to_fp32(module: nn.Module, given: Any, output: dict[str, Any]) -> dict[str,
     return {**output, **single}
 
 
-def _dtype(precision: Precision) -> Any:
-    import torch
-
-    return {FULL: torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-
-
 def _precision(model: nn.Module) -> Precision:
     """What the weights of a model are, fp32 where they are neither bf16 nor fp16."""
-    import torch
-
-    names: dict[Any, Precision] = {torch.bfloat16: "bf16", torch.float16: "fp16"}
-    kinds = [names.get(weight.dtype, FULL) for weight in model.parameters()]
-    return kinds[0] if kinds else FULL
+    names = {dtype: precision for precision, dtype in _DTYPES.items()}
+    return next((names.get(weight.dtype, FULL) for weight in model.parameters()), FULL)

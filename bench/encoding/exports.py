@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -72,9 +72,7 @@ def exported(
             run = _RUNNERS[backend](path, precision)
             checked = [_tokens(transformer, texts) for texts in _CHECKED]
             _compare(run, model, checked, precision)
-        except ExportError:
-            raise
-        except OSError:
+        except (ExportError, OSError):
             # A full disk is no fault of the model.
             raise
         except Exception as error:
@@ -189,7 +187,7 @@ _RUNNERS = {"onnx": _run_onnx, "openvino": _run_openvino}
 
 def _openvino() -> Any:
     # It reports its import to its makers over the network, unless this package cannot be imported.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
     import openvino
 
     return openvino
@@ -216,7 +214,7 @@ def _compare(
 
 
 @contextmanager
-def _silent() -> Any:
+def _silent() -> Iterator[None]:
     """Converters warn of what they trace and of packages that they do without."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -8,12 +8,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict, get_args
+from typing import TypedDict, get_args
 
-from bench.core.compute import FULL, PACKAGES, Backend, Precision
+from bench.core.compute import FULL, PACKAGES, AskedPrecision, Backend, Precision
 from bench.core.errors import UsageError, first_line
-
-AskedPrecision = Literal["fp32", "bf16", "fp16", "auto"]
 
 
 class ComputeOptions(TypedDict, total=False):

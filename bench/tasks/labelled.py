@@ -125,15 +125,16 @@ class LabelledTask(BaseTask[LabelledSpec]):
             metrics=metrics,
             items=items,
             replicates=resampled(
-                self._statistic(outcome, gold), len(gold), np.random.default_rng(seed)
+                self._statistic(outcome, gold, value), len(gold), np.random.default_rng(seed)
             ),
             evidence="votes" if votes else "replicates",
         )
 
-    def _statistic(self, outcome: LabelledOutcome, gold: ClassNumbers) -> Statistic:
-        """The main score of resamples."""
+    def _statistic(
+        self, outcome: LabelledOutcome, gold: ClassNumbers, value: NDArray[np.float64]
+    ) -> Statistic:
+        """The main score of resamples, of items of some value."""
         if self._metric == "accuracy":
-            value = (outcome.predicted == gold).mean(axis=0)
             return partial(mean_replicates, value, weights=outcome.weights())
 
         def mean_f1(counts: NDArray[np.int16]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from accelerate.utils import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+from accelerate.utils import (
     convert_outputs_to_fp32,
 )
 from sentence_transformers import SentenceTransformerTrainer

@@ -13,7 +13,7 @@ from typing import Any, cast
 import safetensors.torch
 import torch
 import transformers
-from accelerate.data_loader import (  # type: ignore[import-untyped, import-not-found, unused-ignore]
+from accelerate.data_loader import (
     prepare_data_loader,
 )
 from datasets import Dataset

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
+from bench.core.compute import Compute
 from bench.core.errors import UsageError
 from bench.records.entries import GroupKey, Record
 from bench.records.files import StoredRecord, has_failed, read_record
@@ -152,16 +153,20 @@ def _of_now(key: _MethodKey, new: Collection[_MethodKey]) -> _MethodKey | None:
         return key
     alike = [other for other in new if other[:-1] == key[:-1]]
     if len(alike) > 1:
-        setups = " and ".join(other[-1] or "torch fp32" for other in alike)
+        setups = " and ".join(_words(other[-1]) for other in alike)
         raise UsageError(
             f"{key[1]} on {key[0]} was computed by {setups}, in the baseline by "
-            f"{key[-1] or 'torch fp32'}; keep one of them in the folder"
+            f"{_words(key[-1])}; keep one of them in the folder"
         )
     return alike[0] if alike else None
 
 
+def _words(setup: str) -> str:
+    return setup or str(Compute())
+
+
 def _other_setup(side: Side, before: Side) -> str:
-    now, then = (one.first.setup or "torch fp32" for one in (side, before))
+    now, then = (_words(one.first.setup) for one in (side, before))
     named = f"{side.first.method.spec} on {side.first.suite}"
     return f"{named}: computed by {now} now, by {then} in the baseline"
 

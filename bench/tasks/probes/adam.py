@@ -5,7 +5,9 @@ A step of one such model takes less time than to call for it; the models of a gr
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 RATE, FIRST, SECOND, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
@@ -58,6 +60,7 @@ class LinearModels:
         self._first, self._second = self._first[models], self._second[models]
 
 
-def with_ones(x: torch.Tensor) -> torch.Tensor:
-    """Features (n, d) and a one for the intercept, (n, d + 1)."""
-    return torch.cat([x, x.new_ones(len(x), 1)], dim=1)
+def with_ones(x: NDArray[np.floating]) -> torch.Tensor:
+    """Features (n, d) and a one for the intercept, float32 of shape (n, d + 1)."""
+    features = torch.from_numpy(np.asarray(x, np.float32))
+    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)

@@ -62,7 +62,7 @@ def _predict_scores(
 ) -> NDArray[np.float64]:
     rng = np.random.RandomState(SEED)
     models = LinearModels(x.shape[1], classes, torch.zeros(1), SEED)
-    features, dev_features = _features(train[0]), _features(dev[0])
+    features, dev_features = with_ones(train[0]), with_ones(dev[0])
     target = torch.from_numpy(split_scores(train[1], classes)).float()
     best, kept, failures = -1.0, models.weights.clone(), 0
     for _ in range(MAX_EPOCHS // EPOCHS_PER_CHECK):
@@ -75,7 +75,7 @@ def _predict_scores(
         failures += 1
         if failures >= PATIENCE:
             break
-    return _expected(kept, _features(x))
+    return _expected(kept, with_ones(x))
 
 
 def _epoch(
@@ -90,10 +90,6 @@ def _epoch(
         # Of the mean squared error by the shares, then by the logits.
         error = (shares - gold[:, None]).mul_(shares).mul_(2 / gold.numel())
         models.step(features, error - shares * error.sum(-1, keepdim=True))
-
-
-def _features(x: NDArray[np.float32]) -> torch.Tensor:
-    return with_ones(torch.from_numpy(x))
 
 
 def _expected(weights: torch.Tensor, x: torch.Tensor) -> NDArray[np.float64]:

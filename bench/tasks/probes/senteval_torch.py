@@ -67,14 +67,14 @@ class SentEvalTorch:
             held_out = int(DEV_SHARE * len(train))
             train, dev = train.take(order[held_out:]), train.take(order[:held_out])
         weights, _ = self._fit(train, dev, [value], rng)
-        return np.asarray(_predict(weights, _features(x))[0])
+        return np.asarray(_predict(weights, with_ones(x))[0])
 
     def _fit(
         self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float], rng: np.random.RandomState
     ) -> tuple[torch.Tensor, NDArray[np.float64]]:
         """Weights of the best copy for each weight decay, (G, K, d + 1), and its accuracy (G,)."""
         models = LinearModels(train.x.shape[1], self._classes, torch.tensor(grid), SEED)
-        x, dev_x = _features(train.x), _features(dev.x)
+        x, dev_x = with_ones(train.x), with_ones(dev.x)
         y = torch.nn.functional.one_hot(torch.from_numpy(train.y), self._classes).float()
         kept, best = models.weights.clone(), np.full(len(grid), -1.0)
         failures, running, epoch = np.zeros(len(grid), int), np.arange(len(grid)), 0
@@ -102,10 +102,6 @@ class SentEvalTorch:
         for features, gold in batches:
             error = models.logits(features).softmax(-1).sub_(gold[:, None])
             models.step(features, error.div_(len(gold)))
-
-
-def _features(x: FeatureMatrix) -> torch.Tensor:
-    return with_ones(torch.from_numpy(np.asarray(x, np.float32)))
 
 
 def _predict(weights: torch.Tensor, x: torch.Tensor) -> ClassNumbers:
