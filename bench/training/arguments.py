@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
 
 from bench.core.errors import UsageError
 from bench.method import BuildContext
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+Arguments = TypeVar("Arguments", bound="TrainingArguments")
 
 
 def checkpoints_folder(ctx: BuildContext) -> Path:
@@ -58,3 +65,22 @@ def shared_arguments(ctx: BuildContext, every: int) -> dict[str, Any]:
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": ctx.device.startswith("cuda"),
     }
+
+
+def on_device(arguments: Arguments, device: str) -> Arguments:
+    """Let a trainer compute on the device of a build, and on no other.
+
+    Left alone, it takes the first GPU whatever was asked for, and all there are to make batches
+    that are as many times larger.
+
+    Args:
+        arguments: What the trainer is told, which is changed.
+        device: Torch device.
+    """
+    # Asked for, so that the library has chosen, and will not choose again.
+    count = arguments.n_gpu
+    if torch.device(device).index is not None:
+        torch.cuda.set_device(device)
+        vars(arguments)["_setup_devices"] = torch.device(device)
+    arguments._n_gpu = min(count, 1)
+    return arguments

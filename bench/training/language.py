@@ -10,7 +10,7 @@ from typing import Any
 import transformers
 
 from bench.method import BuildContext
-from bench.training.arguments import checkpoints_folder, shared_arguments
+from bench.training.arguments import checkpoints_folder, on_device, shared_arguments
 from bench.training.checkpoints import SealCheckpoints, go_on, resume_point
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import LogLastStep, ProgressCallback, write_summary
@@ -64,17 +64,18 @@ def train_language_model(
     """
     keep_freed_memory()
     started = time.perf_counter()
+    arguments = transformers.TrainingArguments(
+        **shared_arguments(ctx, _CHECKPOINT_EVERY),
+        per_device_train_batch_size=settings.batch_size,
+        max_steps=settings.max_steps,
+        learning_rate=settings.lr,
+        warmup_steps=settings.max_steps // _WARMUP_SHARE,
+        weight_decay=settings.weight_decay,
+        remove_unused_columns=False,
+    )
     trainer = trainer_class(
         model=lm,
-        args=transformers.TrainingArguments(
-            **shared_arguments(ctx, _CHECKPOINT_EVERY),
-            per_device_train_batch_size=settings.batch_size,
-            max_steps=settings.max_steps,
-            learning_rate=settings.lr,
-            warmup_steps=settings.max_steps // _WARMUP_SHARE,
-            weight_decay=settings.weight_decay,
-            remove_unused_columns=False,
-        ),
+        args=on_device(arguments, ctx.device),
         train_dataset=rows,
         data_collator=collate,
         callbacks=[

@@ -27,7 +27,7 @@ from bench.core.files import write_atomic
 from bench.core.libraries import quiet_libraries
 from bench.data.rows import Row
 from bench.method import BuildContext
-from bench.training.arguments import checkpoints_folder, shared_arguments
+from bench.training.arguments import checkpoints_folder, on_device, shared_arguments
 from bench.training.batches import Batches, EpochSampler, GivenBatches
 from bench.training.checkpoints import (
     LossCheckpoints,
@@ -352,4 +352,4 @@ def _arguments(
     )
     # The library switches it on for several processes, whose last batch is divided here.
     arguments.dataloader_drop_last = False
-    return arguments
+    return on_device(arguments, ctx.device)

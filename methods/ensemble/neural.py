@@ -25,7 +25,7 @@ from bench.methods.ensemble.context_model import (
 )
 from bench.methods.ensemble.members import MemberOutputs, MemberRows
 from bench.methods.parts.nearest import ABSENT, Embeddings
-from bench.training.arguments import precision_arguments
+from bench.training.arguments import on_device, precision_arguments
 from bench.training.memory import keep_freed_memory
 from bench.training.watching import ProgressCallback
 
@@ -249,7 +249,7 @@ def _optimizers(model: ContextModel, recipe: Recipe, steps: int) -> Any:
 def _arguments(
     recipe: Recipe, steps: int, seed: int, folder: str, ctx: BuildContext
 ) -> transformers.TrainingArguments:
-    return transformers.TrainingArguments(
+    arguments = transformers.TrainingArguments(
         output_dir=folder,
         seed=seed,
         data_seed=seed,
@@ -266,3 +266,4 @@ def _arguments(
         remove_unused_columns=False,
         dataloader_pin_memory=ctx.device.startswith("cuda"),
     )
+    return on_device(arguments, ctx.device)

@@ -22,7 +22,7 @@ from bench.core.files import write_atomic
 from bench.core.libraries import quiet_libraries
 from bench.method import BuildContext
 from bench.method.contract import SUMMARY_FILE
-from bench.training.arguments import checkpoints_folder, shared_arguments
+from bench.training.arguments import checkpoints_folder, on_device, shared_arguments
 from bench.training.batches import EpochSampler
 from bench.training.checkpoints import LossCheckpoints, SealCheckpoints, go_on, resume_point
 from bench.training.classifiers.rows import ClassifierRows, NumberedTexts
@@ -212,7 +212,7 @@ def _arguments(
         steps = min(steps, settings.max_steps)
     # Every epoch, but several times where the steps end before there are several epochs.
     every = min(epoch, math.ceil(steps / EVALUATIONS))
-    return SentenceTransformerTrainingArguments(
+    arguments = SentenceTransformerTrainingArguments(
         **shared_arguments(ctx, every),
         per_device_train_batch_size=settings.batch_size,
         per_device_eval_batch_size=settings.batch_size,
@@ -228,6 +228,7 @@ def _arguments(
         greater_is_better=False if evaluated else None,
         load_best_model_at_end=evaluated,
     )
+    return on_device(arguments, ctx.device)
 
 
 def _write_summary(ctx: BuildContext, state: TrainerState, seconds: float, rows: int) -> None:
