@@ -58,7 +58,10 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     help="Largest number of texts in a batch [256 on a CPU, 4096 on a GPU].",
 )
 @click.option(
-    "--processes", type=click.IntRange(min=1), default=1, help="Processes of each training [1]."
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Processes of each training, GPUs of each encoding [1].",
 )
 @click.option("--data", help="Data folder [$BENCH_DATA].")
 @click.option(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,10 @@ class Planned:
     def encode(self, prepared: Any) -> Any:
         """Vectors (n, d) of a batch of n texts."""
         return self._encoder.encode(prepared, role=self._role)
+
+    def sharing(self, copies: Sequence[Any]) -> list[Planned]:
+        """This, and the same of copies of the encoder, where these can share batches."""
+        return [self]
 
 
 class _PlannedModules(Planned):
@@ -139,6 +144,12 @@ class _PlannedTransformer(_PlannedModules):
         self.tokens = (self.tokens or 0) + int(features["attention_mask"].sum())
         cuda = self._encoder.device.type == "cuda"
         return {name: rows.pin_memory() if cuda else rows for name, rows in features.items()}
+
+    def sharing(self, copies: Sequence[Any]) -> list[Planned]:
+        others = [copy(self) for _ in copies]
+        for other, encoder in zip(others, copies, strict=True):
+            other._encoder = encoder
+        return [self, *others]
 
     def encode(self, prepared: Any) -> Any:
         import torch

@@ -8,7 +8,7 @@ their vectors is another.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +34,17 @@ _STATES = ("token_embeddings", "sentence_embedding", "all_layer_embeddings")
 
 @dataclass(frozen=True)
 class Computing:
-    """An encoder, and what computes its vectors; None where the harness cannot know."""
+    """An encoder as a run wants it to compute.
+
+    Attributes:
+        encoder: The encoder.
+        compute: What computes its vectors; None where the harness cannot know.
+        copies: The same encoder on the other devices of the run.
+    """
 
     encoder: Any
     compute: Compute | None
+    copies: Sequence[SentenceTransformer] = ()
 
 
 class Conversions:
@@ -48,12 +55,18 @@ class Conversions:
         precision: What they are to compute with, or None for what their weights are.
         folder: Folder of exported transformers.
         progress: Told what cannot be done, with what is done instead.
+        devices: The encoders' own device, and others that are to share batches with it.
     """
 
     def __init__(
-        self, backend: Backend, precision: Precision | None, folder: Path, progress: Progress
+        self,
+        backend: Backend,
+        precision: Precision | None,
+        folder: Path,
+        progress: Progress,
+        devices: Sequence[str] = (),
     ) -> None:
-        self._backend, self._precision = backend, precision
+        self._backend, self._precision, self._others = backend, precision, devices[1:]
         self._folder, self._progress = folder, progress
         self._last: tuple[Any, Computing] | None = None
 
@@ -90,7 +103,8 @@ class Conversions:
         if wanted != saved:
             model = deepcopy(transformer.model).to(_DTYPES[wanted])
             encoder = _with(encoder, model)
-        return Computing(encoder, Compute("torch", wanted))
+        copies = [_copied(encoder).to(device) for device in self._others]
+        return Computing(encoder, Compute("torch", wanted), copies)
 
     def _note(self, text: str) -> None:
         self._progress.note(f"  {text}")
@@ -110,10 +124,19 @@ def _transformer(encoder: Any) -> Any | None:
 def _with(encoder: SentenceTransformer, model: nn.Module) -> SentenceTransformer:
     """The same encoder around another model, whose states it takes in fp32."""
     first: Any = encoder[0]
-    # What both may share is not copied: vocabularies are large, and never change.
-    shared = {id(first.model): model, id(first.tokenizer): first.tokenizer}
-    copied: SentenceTransformer = deepcopy(encoder, shared)
+    copied = _copied(encoder, {id(first.model): model})
     copied[0].register_forward_hook(_to_fp32)
+    return copied
+
+
+def _copied(
+    encoder: SentenceTransformer, others: Mapping[int, Any] | None = None
+) -> SentenceTransformer:
+    """Copy an encoder, but for what its copies can share and what others stand for."""
+    first: Any = encoder[0]
+    # Vocabularies are large, and never change.
+    known = {id(first.tokenizer): first.tokenizer, **(others or {})}
+    copied: SentenceTransformer = deepcopy(encoder, known)
     return copied.eval()
 
 

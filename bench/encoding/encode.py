@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,7 @@ from bench.core.progress import Progress
 from bench.encoding.ahead import made_ahead
 from bench.encoding.batches import Planned, planned_for
 from bench.encoding.encoder import Columns, Encoder
+from bench.encoding.sharing import shared
 from bench.encoding.store import ABSENT, Places, VectorStore, text_keys
 from bench.encoding.stored import StoredColumn
 
@@ -31,6 +33,8 @@ TEXTS_PER_SHARD = 4096
 MOST_BYTES = 2**30
 _BYTES = 4
 _ROUNDING = 1e-6
+# The texts, which of them have no vectors yet, and what to encode.
+_Batch = tuple[list[str], list[int], Any]
 
 
 @dataclass
@@ -64,6 +68,7 @@ def encode_columns(
     progress: Progress,
     batch_size: int | None = None,
     compute: Compute | None = None,
+    copies: Sequence[SentenceTransformer] = (),
 ) -> Encoded:
     """Encode the texts of all columns, each distinct text once per role.
 
@@ -75,6 +80,7 @@ def encode_columns(
         progress: Where the work reports.
         batch_size: Most texts in a batch, by default those of the encoder's kind of device.
         compute: What computes the vectors, where that is known.
+        copies: The same encoder on other devices, which share its batches where that is possible.
 
     Raises:
         CellError: Vectors of a wrong shape or with NaN or infinity.
@@ -88,7 +94,8 @@ def encode_columns(
         planned = planned_for(encoder, role, batch_size)
         space = fingerprint([model_fingerprint, planned.settings(), *_other_compute(compute)])
         store = VectorStore(folder / space)
-        places = _filled(store, planned, list(numbers), result, progress)
+        workers = planned.sharing(copies)
+        places = _filled(store, workers, list(numbers), result, progress)
         for key, column in wanted.items():
             rows = map(numbers.__getitem__, column.texts)
             chosen = np.fromiter(rows, dtype=np.intp, count=len(column.texts))
@@ -121,7 +128,11 @@ def _column(store: VectorStore, places: Places, *, streamed: bool) -> NDArray[np
 
 
 def _filled(
-    store: VectorStore, planned: Planned, texts: list[str], result: Encoded, progress: Progress
+    store: VectorStore,
+    workers: Sequence[Planned],
+    texts: list[str],
+    result: Encoded,
+    progress: Progress,
 ) -> Places:
     """Encode what the store lacks of n distinct texts; where their vectors are, (n,)."""
     keys = text_keys(texts)
@@ -130,19 +141,26 @@ def _filled(
     if not missing:
         return places
     progress.start("encode", len(missing))
-    _fill(store, planned, texts, missing, progress)
+    _fill(store, workers, texts, missing, progress)
     result.encoded += len(missing)
-    if planned.tokens is not None:
-        result.tokens = (result.tokens or 0) + planned.tokens
+    # The first one prepares the batches of all.
+    if workers[0].tokens is not None:
+        result.tokens = (result.tokens or 0) + workers[0].tokens
     return store.find(keys)
 
 
 def _fill(
-    store: VectorStore, planned: Planned, texts: list[str], missing: set[str], progress: Progress
+    store: VectorStore,
+    workers: Sequence[Planned],
+    texts: list[str],
+    missing: set[str],
+    progress: Progress,
 ) -> None:
     done, names, parts = 0, list[str](), list[NDArray[np.float32]]()
-    for batch, new, prepared in made_ahead(_prepared(planned, texts, missing)):
-        parts.append(_checked(planned.encode(prepared), batch)[new])
+    prepared = made_ahead(_prepared(workers[0], texts, missing), ahead=len(workers) + 1)
+    encode = [partial(_encode, worker) for worker in workers]
+    for (batch, new, _), vectors in shared(prepared, encode):
+        parts.append(_checked(vectors, batch)[new])
         names += [batch[row] for row in new]
         done += len(new)
         progress.advance(done)
@@ -153,9 +171,11 @@ def _fill(
         store.put(names, np.concatenate(parts))
 
 
-def _prepared(
-    planned: Planned, texts: list[str], missing: set[str]
-) -> Iterator[tuple[list[str], list[int], Any]]:
+def _encode(planned: Planned, batch: _Batch) -> Any:
+    return planned.encode(batch[2])
+
+
+def _prepared(planned: Planned, texts: list[str], missing: set[str]) -> Iterator[_Batch]:
     """Batches with a text that is missing: their texts, the rows of such, and what to encode."""
     for batch in planned.batches(texts):
         # The others keep the vectors that they had in earlier runs.

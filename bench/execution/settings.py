@@ -50,4 +50,5 @@ class Settings(Runtime):
         # Imported late, as it brings torch, which a run of complete cells never needs.
         from bench.encoding.compute import Conversions
 
-        return Conversions(self.backend, self.precision, self.cache.exports, self.progress)
+        folder, progress = self.cache.exports, self.progress
+        return Conversions(self.backend, self.precision, folder, progress, self.devices)

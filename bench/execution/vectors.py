@@ -44,6 +44,7 @@ def encode_unfitted(built: Built, columns: Columns, settings: Settings) -> Encod
         progress=settings.progress,
         batch_size=settings.batch_size,
         compute=converted.compute,
+        copies=converted.copies,
     )
     if built.mapped is not None:
         for key, vectors in encoded.vectors.items():

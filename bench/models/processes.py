@@ -126,7 +126,8 @@ def check_processes(processes: int, device: str) -> None:
     """Refuse a number of processes that cannot be.
 
     Raises:
-        UsageError: There are none, or several for a device that is not ``cpu`` or ``cuda``.
+        UsageError: There are none, several for a device that is not ``cpu`` or ``cuda``, or more
+            than GPUs.
     """
     if processes < 1:
         raise UsageError(f"{processes} processes cannot train; ask for 1 or more")
@@ -134,6 +135,15 @@ def check_processes(processes: int, device: str) -> None:
         raise UsageError(
             f"device {device} is for one process; with --processes {processes} it is cpu or cuda"
         )
+    if processes > 1 and device == "cuda":
+        # Imported late, as a run on the CPU whose cells are complete never needs it.
+        import torch
+
+        if torch.cuda.device_count() < processes:
+            raise UsageError(
+                f"--processes {processes} needs as many GPUs, "
+                f"this machine has {torch.cuda.device_count()}"
+            )
 
 
 def can_share(method: Method) -> bool:

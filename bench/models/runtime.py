@@ -23,7 +23,7 @@ class Runtime:
         data: Access to rows and texts; it says whether the network may be used.
         progress: Where long work reports.
         processes: Processes of each training, where the method can share it, see
-            ``bench.models.processes``.
+            ``bench.models.processes``, and GPUs of each encoding.
     """
 
     profile: str
@@ -33,6 +33,13 @@ class Runtime:
     progress: Progress
     processes: int = 1
     train_precision: Precision = FULL
+
+    @property
+    def devices(self) -> list[str]:
+        """The device, or the GPUs that share each encoding."""
+        if self.processes == 1 or self.device != "cuda":
+            return [self.device]
+        return [f"cuda:{number}" for number in range(self.processes)]
 
     def refuse_changed(self) -> None:
         """Refuse files that changed after they were identified: what is made of them now differs.

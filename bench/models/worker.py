@@ -164,11 +164,7 @@ def _join(device: str) -> str:
     if device == "cpu":
         dist.init_process_group("gloo", timeout=_PATIENCE)
         return device
-    rank, world = int(os.environ["LOCAL_RANK"]), int(os.environ["WORLD_SIZE"])
-    if torch.cuda.device_count() < world:
-        raise UsageError(
-            f"--processes {world} needs as many GPUs, this machine has {torch.cuda.device_count()}"
-        )
+    rank = int(os.environ["LOCAL_RANK"])
     torch.cuda.set_device(rank)
     dist.init_process_group("nccl", timeout=_PATIENCE)
     return f"cuda:{rank}"

@@ -264,4 +264,3 @@ def test_numbers_of_processes_that_cannot_be(processes: int, device: str) -> Non
     with pytest.raises(UsageError, match="process"):
         check_processes(processes, device)
     check_processes(1, "mps")
-    check_processes(2, "cuda")

@@ -118,13 +118,13 @@ def watched(run: subprocess.Popen[bytes]) -> int:
     return peak
 
 
-def timed(folder: Path, path: Path, method: str, label: str) -> float:
+def timed(folder: Path, path: Path, method: str, label: str, *more: str) -> float:
     """Run a method on a suite; print what it took, and return its processor seconds."""
-    output = folder / "out" / label.replace(" ", "-")
-    given = ["run", "--suite", str(path), "--methods", method, "--output", str(output)]
+    output = folder / "out" / f"{path.stem}-{method.partition('@')[0]}"
+    given = ["run", "--suite", str(path), "--methods", method, "--output", str(output), *more]
     started = time.perf_counter()
     run = subprocess.Popen(
-        [sys.executable, "-c", _RUN, *given, "--rerun", "all"],
+        [sys.executable, "-c", _RUN, *given],
         cwd=folder,
         env={**os.environ, "BENCH_CACHE": str(folder / "cache"), "BENCH_OFFLINE": "1"},
         stdout=(folder / "stdout").open("w"),
@@ -155,7 +155,8 @@ def measure(folder: Path, given: argparse.Namespace) -> None:
         for name, method in models.items():
             first = timed(folder, path, method, f"{name} {size:,} texts")
             print(f"{'':<32} {1e6 * first / size:7.1f} µs of processor a text", flush=True)
-            timed(folder, path, method, f"{name} {size:,} texts again")
+            timed(folder, path, method, "  the same command again")
+            timed(folder, path, method, "  scored again", "--rerun", "all")
     path = suite(folder, "lists", "reranking", lists(given.queries, given.candidates))
     timed(folder, path, models["static"], f"{given.queries} queries x {given.candidates}")
     path = suite(folder, "classes", "classification", labelled(given.rows))
