@@ -16,9 +16,10 @@ NOTE = (
     "A claim says that A scores higher than B. It holds where the 95% interval of A − B lies "
     "wholly above the margin, which is 0 unless another one is given; it does not hold where the "
     "interval lies wholly at or below the margin, and is undecided where it contains it. "
-    "Differences are × 100. Intervals are bootstrapped over seeds and items: from three seeds "
-    "they are rather too narrow, and nothing is corrected for the number of claims. Published "
-    "figures were measured on another base and another corpus, so only the direction is tested."
+    "Differences are × 100. Intervals are Student's, over seeds and resampled items. A method that "
+    "was trained once leaves a claim undecided, whatever the interval. Nothing is corrected for "
+    "the number of claims. Published figures were measured on another base and another corpus, so "
+    "only the direction is tested."
 )
 _INDENT = 2
 _LABEL = 11

@@ -116,7 +116,7 @@ def _published(row: TableRow) -> float | None:
 def _rank_note(_: Table) -> str:
     return (
         "Rank is 1 + the number of rows of the same base whose average is significantly better "
-        "(paired bootstrap, false discovery rate 5%)."
+        "(paired over items and seeds, false discovery rate 5%)."
     )
 
 

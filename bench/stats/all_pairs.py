@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +14,7 @@ _ROUNDING = 1e-12
 Floats = NDArray[np.float64]
 
 
-def pair_p_values(
-    points: Floats,
-    first: Floats,
-    second: Mapping[int, Floats],
-    after: Sequence[int],
-    level: float,
-) -> Floats:
+def pair_p_values(points: Floats, scores: Floats, level: float) -> Floats:
     """P-values of ``bench.stats.paired.bootstrap_p`` of all pairs, as far as a level needs them.
 
     A p-value of at least the level counts as 1, which no step-up or step-down procedure at that
@@ -31,36 +23,34 @@ def pair_p_values(
 
     Args:
         points: Score of each method, (N,).
-        first: Scores on the resamples where a method is the first of a pair, (N, R).
-        second: The same where it is the second, (N, R), by what comes first.
-        after: Which of ``second`` stand against each method as the first, N of them.
+        scores: Scores on the same resamples, (N, R).
         level: The level.
 
     Returns:
         P-values (N, N), of the pair (i, j) where i < j; 1 elsewhere.
     """
     p_values = np.ones((len(points), len(points)))
+    if len(points) < 2:
+        return p_values
     # What all methods share cancels in a difference, and would only widen its bound.
-    shared = (first - points[:, None]).mean(axis=0)
-    reach = _reach(first, points, shared)
-    reach_of_second = {key: _reach(scores, points, shared) for key, scores in second.items()}
-    heads = {key: np.ascontiguousarray(scores[:, :_FEW]) for key, scores in second.items()}
+    reach = _reach(scores, points)
+    head = np.ascontiguousarray(scores[:, :_FEW])
     for i in range(len(points) - 1):
         delta = points[i] - points[i + 1 :]
-        bound = reach[i] + reach_of_second[after[i]][i + 1 :]
+        bound = reach[i] + reach[i + 1 :]
         near = np.flatnonzero(bound + _ROUNDING >= np.abs(delta) * (1 - _ROUNDING))
-        head, whole = heads[after[i]][i + 1 :], second[after[i]][i + 1 :]
         large = np.zeros(len(delta), dtype=np.intp)
-        large[near] = _count(first[i, :_FEW], head, delta, near)
-        rest = near[_p(large[near], first.shape[1]) < level]
-        large[rest] = _count(first[i], whole, delta, rest)
-        p = _p(large, first.shape[1])
+        large[near] = _count(head[i], head[i + 1 :], delta, near)
+        rest = near[_p(large[near], scores.shape[1]) < level]
+        large[rest] = _count(scores[i], scores[i + 1 :], delta, rest)
+        p = _p(large, scores.shape[1])
         p_values[i, i + 1 :] = np.where(p < level, p, 1.0)
     return p_values
 
 
-def _reach(scores: Floats, points: Floats, shared: Floats) -> Floats:
-    return np.asarray(np.abs(scores - points[:, None] - shared).max(axis=1))
+def _reach(scores: Floats, points: Floats) -> Floats:
+    own = scores - points[:, None]
+    return np.asarray(np.abs(own - own.mean(axis=0)).max(axis=1))
 
 
 def _p(large: NDArray[np.intp], replicates: int) -> Floats:

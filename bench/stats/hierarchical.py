@@ -1,47 +1,97 @@
-"""Bootstrap over seeds and items.
+"""Differences of methods over seeds and items.
 
-Replicates of all seeds resample the same items. Resampling S seeds spreads their mean by
-(S - 1) / S of its variance on average, so intervals from two or three seeds are too narrow
-(Davison and Hinkley 1997, section 3.8).
+The mean of S seeds varies with the seeds and with the items. Three seeds cannot show the whole
+spread of all, so that the interval is Student's: to the variance of the items' bootstrap comes
+s² / S of either method, and the degrees of freedom are those of Welch and Satterthwaite (Welch
+1947), of which the items have as good as infinitely many.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats.bootstrap import percentile_interval
 from bench.stats.checks import finite
-from bench.stats.paired import Difference, bootstrap_p
+from bench.stats.paired import Difference
+
+Floats = NDArray[np.float64]
+_LEVEL = 0.95
+_MOST = 1e9
 
 
-def seed_replicates(
-    replicates: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Mean over seeds drawn with replacement, again for each resample of the items.
+@dataclass(frozen=True)
+class SeedMeans:
+    """N methods, each the mean of its seeds.
 
-    Args:
-        replicates: Scores of each seed on the same resamples, (S, R).
-        rng: Source of the seeds drawn.
-
-    Returns:
-        Float64 of shape (R,).
-
-    Raises:
-        ValueError: A value is NaN or infinite, or there are none.
+    Attributes:
+        points: Mean scores, (N,).
+        replicates: Mean scores on the same resamples of the items, (N, R).
+        variances: Variances of the mean scores over seeds, (N,); 0 of a single seed.
+        seeds: Numbers of seeds, (N,).
     """
-    replicates = finite("replicates of the seeds", replicates)
-    seeds, count = replicates.shape
-    drawn = rng.integers(0, seeds, size=(seeds, count))
-    return np.asarray(np.take_along_axis(replicates, drawn, axis=0).mean(axis=0))
+
+    points: Floats
+    replicates: Floats
+    variances: Floats
+    seeds: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, methods: list[tuple[Floats, Floats]]) -> SeedMeans:
+        """Take the means of methods, each its scores (S,) and their replicates (S, R).
+
+        Raises:
+            ValueError: Scores and replicates do not match, or one is NaN or infinite.
+        """
+        for points, replicates in methods:
+            if len(points) != len(replicates):
+                raise ValueError("replicates of the seeds: one row per seed is needed")
+            finite("scores of the seeds", points)
+            finite("replicates of the seeds", replicates)
+        if len({replicates.shape[1] for _, replicates in methods}) > 1:
+            raise ValueError("replicates of the seeds: not paired, their numbers differ")
+        return cls(
+            points=np.array([points.mean() for points, _ in methods]),
+            replicates=np.stack([replicates.mean(axis=0) for _, replicates in methods]),
+            variances=np.array([_variance(points) for points, _ in methods]),
+            seeds=np.array([len(points) for points, _ in methods]),
+        )
+
+
+def _variance(points: Floats) -> float:
+    """Variance of the mean of S scores."""
+    return float(points.var(ddof=1)) / len(points) if len(points) > 1 else 0.0
+
+
+def _errors(means: SeedMeans) -> tuple[Floats, Floats]:
+    """Standard errors of the differences of all pairs, and their degrees of freedom, (N, N)."""
+    centred = means.replicates - means.replicates.mean(axis=1, keepdims=True)
+    products = centred @ centred.T / centred.shape[1]
+    own = products.diagonal()
+    of_items = np.maximum(own[:, None] + own - 2 * products, 0)
+    variance = of_items + means.variances[:, None] + means.variances
+    shares = means.variances**2 / np.maximum(means.seeds - 1, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = variance**2 / (shares[:, None] + shares)
+    # As good as infinite, which not every version of SciPy takes.
+    return np.sqrt(variance), np.where(freedom < _MOST, freedom, _MOST)
+
+
+def p_over_seeds(means: SeedMeans) -> Floats:
+    """Two-sided p-values of no difference of all pairs, (N, N), by Student's t."""
+    error, freedom = _errors(means)
+    delta = np.abs(means.points[:, None] - means.points)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(delta == 0, 0, delta / error)
+    # Imported late, as most who import this compare nothing.
+    from scipy.special import stdtr
+
+    return np.asarray(2 * stdtr(freedom, -t))
 
 
 def difference_over_seeds(
-    points: tuple[NDArray[np.float64], NDArray[np.float64]],
-    replicates: tuple[NDArray[np.float64], NDArray[np.float64]],
-    rng: np.random.Generator,
-    *,
-    paired: bool = False,
+    points: tuple[Floats, Floats], replicates: tuple[Floats, Floats], *, paired: bool = False
 ) -> Difference:
     """Compare two methods over their seeds and the same items.
 
@@ -51,28 +101,28 @@ def difference_over_seeds(
     Args:
         points: Scores of each method's seeds, (S,) and (T,).
         replicates: Scores on the same resamples, (S, R) and (T, R).
-        rng: Source of the seeds drawn.
         paired: Whether both have the same trainings, S = T, as where only the scoring differs.
 
     Raises:
         ValueError: The resamples or seeds do not match, or a value is NaN or infinite.
     """
-    if replicates[0].shape[1] != replicates[1].shape[1]:
-        raise ValueError("replicates of the seeds: not paired, their numbers differ")
-    if any(len(own) != len(rows) for own, rows in zip(points, replicates, strict=True)):
-        raise ValueError("replicates of the seeds: one row per seed is needed")
-    if paired and len(points[0]) != len(points[1]):
-        raise ValueError("replicates of the seeds: not paired, their numbers differ")
-    means = [float(finite("scores of the seeds", own).mean()) for own in points]
-    delta = means[0] - means[1]
+    methods = list(zip(points, replicates, strict=True))
+    means = SeedMeans.of(methods)
     if paired:
-        change = seed_replicates(np.subtract(*replicates), rng)
-    else:
-        change = np.subtract(*(seed_replicates(rows, rng) for rows in replicates))
+        if len(points[0]) != len(points[1]):
+            raise ValueError("replicates of the seeds: not paired, their numbers differ")
+        # As one method, the differences, against one that is always 0.
+        change = np.subtract(*points), np.subtract(*replicates)
+        means = SeedMeans.of([change, (np.zeros(1), np.zeros((1, change[1].shape[1])))])
+    from scipy.special import stdtrit
+
+    error, freedom = (float(values[0, 1]) for values in _errors(means))
+    delta = float(means.points[0] - means.points[1])
+    reach = error * float(stdtrit(freedom, (1 + _LEVEL) / 2))
     return Difference(
         delta=delta,
-        ci95=percentile_interval(change),
-        p=bootstrap_p(delta, change),
-        method="paired bootstrap over seeds and items, percentile interval",
+        ci95=(delta - reach, delta + reach),
+        p=float(p_over_seeds(means)[0, 1]),
+        method="Student's t over seeds and resampled items",
         effect=None,
     )

@@ -20,7 +20,9 @@ from bench.verdicts.protocol import ProtocolError
 if TYPE_CHECKING:
     from bench.stats.paired import Difference
 
-ClaimAnswer = Literal["holds", "does not hold", "undecided", "cannot be tested here"]
+ClaimAnswer = Literal[
+    "holds", "does not hold", "undecided", "undecided (one seed)", "cannot be tested here"
+]
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Measured:
         seeds: Number of seeds of either.
         profile: Profile of what was trained, or None where nothing was.
         bases: What the trainings started from.
+        one_seed: Whether a method, whose seed decides what it is, has a single one.
     """
 
     difference: Difference
     seeds: tuple[int, int]
     profile: str | None
     bases: tuple[str, ...]
+    one_seed: bool
 
 
 @dataclass(frozen=True)
@@ -102,10 +106,14 @@ def answer_claim(
         raise
     except BenchError as error:
         return Judgement(claim, "cannot be tested here", reason=first_line(error))
-    return Judgement(claim, _answer(measured.difference.ci95, claim.margin / 100), measured)
+    return Judgement(claim, _answer(measured, claim.margin / 100), measured)
 
 
-def _answer(interval: tuple[float, float], margin: float) -> ClaimAnswer:
+def _answer(measured: Measured, margin: float) -> ClaimAnswer:
+    # An interval from one training holds for that training, and for no method.
+    if measured.one_seed:
+        return "undecided (one seed)"
+    interval = measured.difference.ci95
     if interval[0] > margin:
         return "holds"
     return "does not hold" if interval[1] <= margin else "undecided"
@@ -203,7 +211,13 @@ def _measure(
         (len(parts[0].stored), len(parts[1].stored)),
         claim.profile if trained else None,
         tuple(dict.fromkeys(method.base for method in trained if method.base is not None)),
+        any(len(part.stored) == 1 for part in parts if _is_seeded(part.spec, claim.profile)),
     )
+
+
+def _is_seeded(spec: str, profile: str) -> bool:
+    parsed = parse_method_spec(spec)
+    return resolve(method_class(parsed.name), parsed, profile).seeded
 
 
 def _not_run(claim: Claim, parts: Sequence[MethodRecords], output: Path) -> str:

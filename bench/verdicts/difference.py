@@ -74,7 +74,7 @@ def compare(a: Side, b: Side) -> Comparison:
     """Compare two methods on all tasks of a suite, and on its average.
 
     Shares of items that are right (votes) are compared by McNemar's test, means over items by sign
-    flips, all other scores, and several seeds, by the paired bootstrap.
+    flips, all other scores by the paired bootstrap, and several seeds by Student's t.
 
     Raises:
         UsageError: They were not scored on the same rows by the same protocol, or average other
@@ -139,10 +139,10 @@ def difference(task: str, a: Side, b: Side) -> Difference:
         ValueError: There are too few items to resample.
     """
     points = (a.points(task), b.points(task))
-    rng = generator(a.first.suite, task)
     if len(points[0]) > 1 or len(points[1]) > 1:
         replicates = (a.replicates(task), b.replicates(task))
-        return difference_over_seeds(points, replicates, rng, paired=a.models == b.models)
+        return difference_over_seeds(points, replicates, paired=a.models == b.models)
+    rng = generator(a.first.suite, task)
     return _TESTS[_shared_evidence(task, a, b)](task, a, b, rng)
 
 
@@ -195,9 +195,8 @@ def difference_of_suites(sides: Sequence[tuple[Side, Side]]) -> Difference:
     points = (_mean_points(first), _mean_points(second))
     replicates = (_mean_replicates(first), _mean_replicates(second))
     if len(points[0]) > 1 or len(points[1]) > 1:
-        rng = generator(*(side.first.suite for side in first), AVERAGE)
         paired = all(a.models == b.models for a, b in sides)
-        return difference_over_seeds(points, replicates, rng, paired=paired)
+        return difference_over_seeds(points, replicates, paired=paired)
     return difference_of_replicates(
         (float(points[0][0]), float(points[1][0])), (replicates[0][0], replicates[1][0])
     )
@@ -211,10 +210,6 @@ def _mean_replicates(suites: Sequence[Side]) -> NDArray[np.float64]:
     return np.asarray(np.mean([side.replicates(AVERAGE) for side in suites], axis=0))
 
 
-def generator(*rows: str) -> np.random.Generator:
-    """Source of resamples that follows from the rows alone, not from the order of methods.
-
-    Args:
-        rows: Names of suites and task.
-    """
-    return np.random.default_rng(int(fingerprint(list(rows))[:8], 16))
+def generator(suite: str, task: str) -> np.random.Generator:
+    """Source of resamples that follows from the rows alone, not from the order of methods."""
+    return np.random.default_rng(int(fingerprint([suite, task])[:8], 16))

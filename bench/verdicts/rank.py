@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from bench.records.entries import Record
 from bench.stats.all_pairs import pair_p_values
-from bench.stats.hierarchical import seed_replicates
+from bench.stats.hierarchical import SeedMeans, p_over_seeds
 from bench.stats.multiple import benjamini_hochberg
 from bench.suite import AVERAGE
-from bench.verdicts.difference import LEVEL, difference, generator
+from bench.verdicts.difference import LEVEL, difference
 from bench.verdicts.protocol import differing_protocols, most_common
 from bench.verdicts.side import Side
 
@@ -22,8 +22,8 @@ from bench.verdicts.side import Side
 def ranks_by_average(sides: Sequence[Side]) -> list[int | None]:
     """Rank methods by their average: 1 + the number of those that are significantly better.
 
-    Methods that differ by chance alone share a rank. All pairs are compared by the paired
-    bootstrap, at a false discovery rate of 5% (Benjamini and Hochberg).
+    Methods that differ by chance alone share a rank. All pairs are compared as by
+    ``difference``, at a false discovery rate of 5% (Benjamini and Hochberg).
 
     Args:
         sides: Methods scored on the same suite.
@@ -67,32 +67,22 @@ def _members(sides: Sequence[Side]) -> list[int]:
 
 
 def _p_values(sides: Sequence[Side], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P-values (N, N) of the pairs above the diagonal, those of at least the level as 1.
+    """P-values (N, N) of the pairs above the diagonal, as those of ``difference``.
 
-    They are those of ``bench.verdicts.difference.difference``: each pair starts the same generator,
-    which draws the seeds of the first and then those of the second, so that N methods take but
-    a few draws each.
+    Those of two single seeds that are at least the level count as 1.
     """
     if len(sides) < 2:
         return np.ones((len(sides), len(sides)))
-    seeds = [len(side.records) for side in sides]
-    first = np.stack([_drawn(side, 0) for side in sides])
-    second = {count: np.stack([_drawn(side, count) for side in sides]) for count in set(seeds)}
-    p_values = pair_p_values(points, first, second, seeds, LEVEL)
+    scores = [(side.points(AVERAGE), side.replicates(AVERAGE)) for side in sides]
+    means = SeedMeans.of(scores)
+    p_values = np.triu(p_over_seeds(means), 1) + np.tri(len(sides))
+    single = np.flatnonzero(means.seeds == 1)
+    p_values[np.ix_(single, single)] = pair_p_values(
+        points[single], means.replicates[single], LEVEL
+    )
     for i, j in _of_the_same_models(sides):
         p_values[i, j] = difference(AVERAGE, sides[i], sides[j]).p
     return p_values
-
-
-def _drawn(side: Side, before: int) -> NDArray[np.float64]:
-    """Replicates of a method with its seeds drawn, (R,), after those of a method of some seeds."""
-    replicates = side.replicates(AVERAGE)
-    if len(replicates) == 1:
-        return np.asarray(replicates[0])
-    rng = generator(side.first.suite, AVERAGE)
-    if before:
-        rng.integers(0, before, size=(before, replicates.shape[1]))
-    return seed_replicates(replicates, rng)
 
 
 def _of_the_same_models(sides: Sequence[Side]) -> list[tuple[int, int]]:

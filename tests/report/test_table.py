@@ -73,14 +73,14 @@ small: senteval convention, dim 8
   Rank  Method    Base    Profile      Seeds       A      B    Avg     ±       95% CI
 ------  --------  ------  ---------  -------  ------  -----  -----  ----  -----------
      1  better    base    local            2  56.00‡  66.00  61.00  1.41  51.50–70.50
-     2  base      base    –                1   45.00  55.00  50.00        40.50–59.50
+     1  base      base    –                1   45.00  55.00  50.00        40.50–59.50
      3  worse ▼   base    local            1   35.00  45.00  40.00        30.50–49.50
      1  other     –       –                1   50.00  60.00  55.00        45.50–64.50
 
 Spearman (A), MAP (B) × 100; Avg is the mean of unrounded scores with its 95% bootstrap interval \
 over items; ± is the standard deviation over seeds. Rank is 1 + the number of rows of the same \
-base whose average is significantly better (paired bootstrap, false discovery rate 5%). ▼ below \
-its untrained base. ‡ training text holds up to 5.0% of the test texts."""
+base whose average is significantly better (paired over items and seeds, false discovery rate 5%). \
+▼ below its untrained base. ‡ training text holds up to 5.0% of the test texts."""
 
 
 def test_the_table_of_some_records(paths: list[Path]) -> None:

@@ -77,7 +77,7 @@ def test_a_p_value_below_the_level_is_the_bootstraps() -> None:
     rng = np.random.default_rng(0)
     points = rng.normal(0.5, 0.05, 40)
     scores = points[:, None] + rng.normal(0, 0.01, (40, 1000))
-    found = pair_p_values(points, scores, {1: scores}, [1] * 40, LEVEL)
+    found = pair_p_values(points, scores, LEVEL)
     kinds = set()
     for i, j in combinations(range(40), 2):
         exact = bootstrap_p(points[i] - points[j], scores[i] - scores[j])
