@@ -37,6 +37,7 @@ from bench.training.checkpoints import (
     resume_point,
     unfrozen,
 )
+from bench.training.collapse import CollapseGuard
 from bench.training.finite import FiniteTrainer
 from bench.training.memory import keep_freed_memory
 from bench.training.micro_batches import encoding_in_parts
@@ -154,7 +155,7 @@ def train(
         callbacks: What else is called during training; none may keep state of its own.
 
     Raises:
-        CellError: The loss became NaN or infinite.
+        CellError: The loss became NaN or infinite, or the model collapsed.
         UsageError: Processes do not divide a batch, the loss is not of vectors alone where batches
             are encoded in parts, or the library cannot train in this precision on this device.
     """
@@ -165,7 +166,7 @@ def train(
     evaluator = _evaluator(dev, settings, model.max_seq_length)
     progress, checkpoints = ProgressCallback(ctx.progress, "train"), LossCheckpoints(model, loss)
     stop = StopWhen(partial(out_of_patience, patience=settings.patience))
-    seal = SealCheckpoints(ctx.workdir)
+    seal, guard = SealCheckpoints(ctx.workdir), CollapseGuard(model, [pair[0] for pair in pairs])
     trainer = _Trainer(
         model=model,
         loss=loss,
@@ -174,10 +175,11 @@ def train(
         args=_arguments(settings, ctx, steps, evaluated=evaluator is not None),
         train_dataset=_dataset(pairs, labels),
         evaluator=evaluator,
-        callbacks=[progress, checkpoints, LogLastStep(), stop, *callbacks, seal],
+        callbacks=[progress, checkpoints, LogLastStep(), stop, *callbacks, guard, seal],
     )
     with _cut_to(settings.max_seq_length, model):
         go_on(trainer, _resumed(ctx, checkpoints, seal))
+    guard.check(trainer.state.global_step)
     _summarise(ctx, trainer, checkpoints, len(pairs))
     return model.eval()
 

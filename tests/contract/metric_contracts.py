@@ -25,7 +25,7 @@ from bench.metrics.intrinsic_dimension import (
     twonn,
     twonn_fit,
 )
-from bench.metrics.isotropy import isoscore, mean_cosine, partition_isotropy
+from bench.metrics.isotropy import effective_rank, isoscore, mean_cosine, partition_isotropy
 from bench.metrics.pearson import pearson
 from bench.metrics.ranking import average_precision, precision_at, ranking, reciprocal_rank
 from bench.metrics.similarity import similarities
@@ -223,6 +223,9 @@ CONTRACTS: Mapping[Callable[..., Any], Contract] = {
     pca_dimension: Contract(of_spectrum(pca_dimension), one, 1, D, (AXES,), (LINE,), moves=SHAPE),
     isoscore: Contract(isoscore, one, 0, 1, (AXES,), (LINE,), moves=SHAPE),
     mean_cosine: Contract(mean_cosine, one, -1, 1, worst=(LINE,), higher=False, moves=DIRECTION),
+    effective_rank: Contract(
+        effective_rank, one, 1, D, (AXES,), (LINE,), moves=("scale", "rotation")
+    ),
     partition_isotropy: Contract(partition_isotropy, one, 0, 1, (AXES,), moves=("rotation",)),
     average_precision: RANKED(average_precision),
     reciprocal_rank: RANKED(reciprocal_rank),
