@@ -34,6 +34,8 @@ WARMUP_RATIO = 0.03
 PARAPHRASE = 0.8
 _KEPT = "checkpoints"
 _OF_FUSION = ("fusion", "granularity", "power")
+_OF_RETRIEVAL = ("retrieval", "queries", "positives", "negatives")
+_OF_STS = ("sts_batch_size", "rank_temperature", "middle", "gather_sts")
 
 
 class CoDiEmb(TrainedMethod):
@@ -110,6 +112,18 @@ class CoDiEmb(TrainedMethod):
         granularity: Literal["model", "layer", "tensor", "element"] = "tensor"
         power: float = 1.0
 
+        def idle(self) -> Mapping[str, str]:
+            """What the losses and draws of one task, of the baseline and of checkpoints need."""
+            idle = dict(super().idle())
+            if self.tasks == "retrieval":
+                idle |= dict.fromkeys(_OF_STS, "it needs tasks=both or tasks=sts")
+            elif self.tasks == "sts":
+                own = _OF_RETRIEVAL if self.naive else (*_OF_RETRIEVAL, "batch_size")
+                idle |= dict.fromkeys(own, "it needs tasks=both or tasks=retrieval")
+            if self.naive:
+                idle |= dict.fromkeys(_OF_STS, "it needs naive=false")
+            return idle
+
         @model_validator(mode="after")
         def _weights_of_delta(self) -> CoDiEmb.Config:
             if self.fusion != "delta" and (self.granularity, self.power) != ("tensor", 1.0):
@@ -152,7 +166,7 @@ class CoDiEmb(TrainedMethod):
     @property
     def _trained(self) -> str:
         """Spec of the training whose checkpoints are merged."""
-        options = self.config.model_dump(exclude_none=True, exclude=set(_OF_FUSION))
+        options = self.config.options(*_OF_FUSION)
         options["fusion"] = "none"
         return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
 

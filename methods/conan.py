@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bench.training.trainer import TrainSettings
 
 LOG_FILE = "mining.json"
+_OF_MINING = ("check_every", "factor", "cap", "faithful")
 # Keeps the draws of (seed, epoch) and (seed + 1, epoch - 1) apart.
 _SEED_STRIDE = 1_000_003
 
@@ -106,6 +107,13 @@ class Conan(TrainedMethod):
         max_seq_length: int = Field(512, gt=0)
         warmup_ratio: float = Field(0.05, ge=0, le=1)
         weight_decay: float = Field(0.001, ge=0)
+
+        def idle(self) -> Mapping[str, str]:
+            """What replacing negatives needs."""
+            idle = dict(super().idle())
+            if self.mining == "static":
+                idle |= dict.fromkeys(_OF_MINING, "it needs mining=dynamic")
+            return idle
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {

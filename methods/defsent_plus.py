@@ -117,7 +117,7 @@ class DefSentPlus(TrainedMethod):
         """Model whose embeddings of entries are the targets: the stage before, or the original."""
         if self.config.stages == 1:
             return self._original
-        same = self.config.model_dump(exclude_none=True)
+        same = self.config.options()
         options = {**same, "stages": self.config.stages - 1, "ica": False}
         return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
 

@@ -26,6 +26,18 @@ SEED_STRIDE = 1_000
 # AdamW's default, which the authors' code keeps; it clips no gradients.
 WEIGHT_DECAY = 0.01
 _OF_OUTPUT = ("output", "distill_lr", "distill_sentences")
+_OF_JOINT = ("lr", "sentences", "cross_attention", "interaction", "modulus")
+_OF_TRAINING = (
+    "corpus",
+    "batch_size",
+    "epochs",
+    "max_steps",
+    "max_seq_length",
+    "dev",
+    "dev_every",
+    "micro_batch",
+    "temperature",
+)
 
 
 class JTCSE(CorpusMethod):
@@ -85,6 +97,17 @@ class JTCSE(CorpusMethod):
         distill_lr: float = Field(1e-5, gt=0)
         distill_sentences: int | None = Field(None, gt=0)
 
+        def idle(self) -> Mapping[str, str]:
+            """What the distillation and the joint training need."""
+            idle = dict(super().idle())
+            if self.output != "distilled":
+                distillation = ("distill_lr", "distill_sentences")
+                idle |= dict.fromkeys(distillation, "it needs output=distilled")
+            if not self.joint:
+                own = _OF_JOINT if self.output == "distilled" else (*_OF_JOINT, *_OF_TRAINING)
+                idle |= dict.fromkeys(own, "it needs joint=true")
+            return idle
+
     config: Config
     checkpoint_pooling = "cls"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -116,7 +139,7 @@ class JTCSE(CorpusMethod):
     @property
     def _twin(self) -> str:
         """Spec of the twin that another output is made of."""
-        options = self.config.model_dump(exclude_none=True, exclude=set(_OF_OUTPUT))
+        options = self.config.options(*_OF_OUTPUT)
         return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
 
     @property

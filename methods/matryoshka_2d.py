@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
+_OF_ST = ("dims", "dims_per_step", "layers_per_step", "layer_weighting", "detached")
+
 
 class Matryoshka2d(Matryoshka):
     """2D Matryoshka of sentence-transformers, or Espresso of the paper's second version."""
@@ -59,6 +61,13 @@ class Matryoshka2d(Matryoshka):
         size: int = Field(128, gt=0)
         embedding_layer: bool = False
         divergence_temperature: float | None = Field(None, gt=0)
+
+        def idle(self) -> Mapping[str, str]:
+            """What the other variant needs."""
+            idle = dict(super().idle())
+            if self.variant == "ese":
+                return idle | dict.fromkeys(_OF_ST, "it needs variant=st")
+            return idle | dict.fromkeys(("size", "embedding_layer"), "it needs variant=ese")
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {

@@ -41,6 +41,9 @@ ADAM_EPSILON = 1e-6
 WARMUP_DAE = 1 / 2
 WARMUP_CL = 1 / 3
 
+_OF_DAE = ("lr_dae", "copies", "dae_steps", "dae_evaluations", "del_ratio")
+_OF_CL = ("lr_cl", "cl_steps", "cl_evaluations", "max_ratio", "min_ratio", "stop_words")
+
 
 class ThreePhase(ClassifierMethod):
     """Trains an encoder and a classifier on the labelled rows of each task, in three phases."""
@@ -117,6 +120,14 @@ class ThreePhase(ClassifierMethod):
                     "keep_encoder keeps what pairs have trained, but phases=dae+ft has no pairs"
                 )
             return self
+
+        def idle(self) -> Mapping[str, str]:
+            """What the phases that are left out need."""
+            if self.phases == "cl+ft":
+                return dict.fromkeys(_OF_DAE, "it needs phases=dae+cl+ft")
+            if self.phases == "dae+ft":
+                return dict.fromkeys(_OF_CL, "it needs phases=dae+cl+ft")
+            return {}
 
         @property
         def correction(self) -> Correction:

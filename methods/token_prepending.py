@@ -101,6 +101,12 @@ class TokenPrepending(Method):
         max_seq_length: int = Field(500, gt=0)
         load_in_4bit: bool = False
 
+        def idle(self) -> Mapping[str, str]:
+            """What editing states needs."""
+            if self.prepend:
+                return {}
+            return dict.fromkeys(("start", "stop"), "it needs prepend=true")
+
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "smoke": {"base": "decoder-mini"},

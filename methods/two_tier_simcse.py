@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from bench.training.trainer import TrainSettings
 
+_OF_FIRST = ("tier1_corpus", "tier1_lr", "tier1_batch_size", "tier1_epochs")
+_OF_SECOND = ("corpus", "sentences", "lr", "batch_size", "epochs")
+
 
 class TwoTierSimCSE(CorpusMethod):
     """Both tiers, or one of them."""
@@ -73,6 +76,17 @@ class TwoTierSimCSE(CorpusMethod):
         tier1_batch_size: int = Field(64, gt=1)
         tier1_epochs: float = Field(1, gt=0)
 
+        def idle(self) -> Mapping[str, str]:
+            """What the other tier and the curriculum need."""
+            idle = dict(super().idle())
+            if self.tier == "1":
+                idle |= dict.fromkeys(_OF_SECOND, "it needs tier=2 or tier=both")
+            if self.tier == "2":
+                idle |= dict.fromkeys(_OF_FIRST, "it needs tier=1 or tier=both")
+            if self.dropout != "curriculum":
+                idle["p_min"] = "it needs dropout=curriculum"
+            return idle
+
     config: Config
     checkpoint_pooling = "pooler"
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -96,7 +110,7 @@ class TwoTierSimCSE(CorpusMethod):
     @property
     def _first_tier(self) -> str:
         """Spec of the first tier alone, with the settings of this method."""
-        options = {**self.config.model_dump(exclude_none=True), "tier": "1"}
+        options = self.config.model_copy(update={"tier": "1"}).options()
         return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
 
     @property
@@ -117,10 +131,9 @@ class TwoTierSimCSE(CorpusMethod):
                     **shared,
                 )
             )
-        second = ("corpus", "sentences", "lr", "batch_size", "epochs")
         base = self._first_tier if config.tier == "both" else config.base
         return SupSimCSE(
-            SupSimCSE.Config(base=base, **shared, **config.model_dump(include=set(second)))
+            SupSimCSE.Config(base=base, **shared, **config.model_dump(include=set(_OF_SECOND)))
         )
 
     def reads(self) -> Mapping[str, BuildInput]:

@@ -70,6 +70,22 @@ class MethodConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def idle(self) -> Mapping[str, str]:
+        """Options that do nothing beside the others, each with what would make it act.
+
+        Who asks for one of them gets an error, as the same model under another name would pass for
+        an experiment. What a profile sets is not asked for.
+        """
+        return {}
+
+    def options(self, *without: str) -> dict[str, Any]:
+        """Options by name as a spec of the same settings names them, but for some.
+
+        Args:
+            without: Names that are left out, as are those that are None or do nothing.
+        """
+        return self.model_dump(exclude_none=True, exclude={*without, *self.idle()})
+
 
 @dataclass(frozen=True)
 class BuildContext:

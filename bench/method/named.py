@@ -38,7 +38,8 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
     """Make the method of a spec: defaults, then the profile, then the spec's own options.
 
     Raises:
-        UsageError: The method has no such option or no checkpoints, or a value does not fit it.
+        UsageError: The method has no such option or no checkpoints, a value does not fit it, or an
+            option does nothing beside the others.
     """
     _refuse_ignored(cls.info, spec)
     values: dict[str, Any] = dict(cls.profiles.get(profile, {}))
@@ -49,10 +50,15 @@ def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
             raise UsageError(f"{spec}: method {spec.name!r} has no option {key!r}; {hint}")
         values[key] = value
     try:
-        return cls(cls.Config.model_validate(values), spec.checkpoint, profile)
+        config = cls.Config.model_validate(values)
     except ValidationError as error:
         place, message = first_problem(error)
         raise UsageError(f"{spec}: {place or 'options'}: {message}") from None
+    idle = config.idle()
+    for key, _ in spec.options:
+        if key in idle:
+            raise UsageError(f"{spec}: {key} does nothing here; {idle[key]}")
+    return cls(config, spec.checkpoint, profile)
 
 
 def _refuse_ignored(info: MethodInfo, spec: MethodSpec) -> None:

@@ -54,6 +54,10 @@ class TrainedConfig(MethodConfig):
     dev_every: int = Field(250, gt=0)
     micro_batch: int | None = Field(None, gt=0)
 
+    def idle(self) -> Mapping[str, str]:
+        """What evaluations need."""
+        return {} if self.dev else {"dev_every": "it needs dev=true"}
+
 
 class TrainedMethod(Method):
     """Trains ``config.base`` with the method's loss on the method's rows.

@@ -1,0 +1,40 @@
+"""What the smallest form of every method is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.models import tiny_bert, tiny_decoder
+from tests.support.sets import small_sets, write_sets
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What methods are made of, by the names in ``SETTINGS``."""
+    folder = tmp_path_factory.mktemp("made")
+    corpus, dictionary = folder / "corpus.tsv", folder / "dictionary.tsv"
+    corpus.write_text("".join(f"text {i}\tthe text {i}\tno text {i}\n" for i in range(40)))
+    # Words that are one token of a tiny BERT are letters.
+    other = folder / "other.tsv"
+    other.write_text("".join(f"one {i}\tthe one {i}\tnot {i}\n" for i in range(40)))
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    dictionary.write_text("".join(f"{one}\tthe letter that looks like {one}\n" for one in letters))
+    other_dictionary = folder / "other_dictionary.tsv"
+    other_dictionary.write_text("".join(f"{one}\tis written as {one}\n" for one in letters))
+    base = tiny_bert(folder / "base", layers=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(folder / "cache"))
+        patch.setenv("BENCH_DATA", str(write_sets(folder / "data", patch, small_sets())))
+        yield {
+            "corpus": corpus,
+            "other_corpus": other,
+            "other": tiny_bert(folder / "other", layers=2, hidden=32),
+            "dictionary": dictionary,
+            "other_dictionary": other_dictionary,
+            "base": base,
+            "model": f"sbert@{base}",
+            "decoder": tiny_decoder(folder / "decoder", "llama"),
+        }

@@ -1,0 +1,157 @@
+"""Every option of every method makes another model, or is refused; none is ignored.
+
+Each is built twice in profile smoke, with tiny models and data, with the option as it is and
+otherwise. What an option cannot show there is in ``SHOWN_ELSEWHERE``, with the test that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bench.api import build_method
+from bench.core.errors import BenchError
+from bench.core.registry import METHODS, names, owner
+from bench.core.spec import parse_method_spec
+from bench.method import Built, LabelledTexts, Predictor, method_class, resolve
+from tests.contract.small_methods import spec
+from tests.support.classifiers import asked
+
+TEXTS = ["text 1", "the text 2 that is somewhat longer than the others are", "no text", "z y x"]
+LABELS = [0, 1, 2, 3, 4] * 4
+OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
+# In place of one that follows from the type; names in braces are those of ``made``.
+VALUES: dict[str, str] = {
+    "base": "{other}",
+    "corpus": "{other_corpus}",
+    "sentences": "20",
+    "micro_batch": "3",
+    "max_seq_length": "4",
+    "defsent-plus.max_seq_length": "12",
+    "epochs": "2",
+    "mlm": "{base}",
+    "warmup": "0.9",
+    "teacher": "{other}",
+    "student": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
+    "tier1_corpus": "{other_corpus}",
+    "tier1_epochs": "2",
+    "retrieval": "quora",
+    "stage1": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
+    "codiemb.negatives": "1",
+    "conan.negatives": "1",
+    "conan.warmup_ratio": "0.9",
+    # Smaller ones are lost in rounding within so few steps.
+    "weight_decay": "0.9",
+    "vocabulary": "60",
+    "defsent.data": "{other_dictionary}",
+    "defsent-plus.data": "{other_dictionary}",
+    "defsent-plus.of": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
+}
+# What has to be said beside an option for it to act.
+_STEPS = "max_steps=-1"
+BESIDE: dict[str, str] = {
+    "epochs": f"{_STEPS},epochs=1",
+    "tier1_epochs": f"{_STEPS},tier1_epochs=1,epochs=1",
+    "dev": "dev=true,dev_every=1,max_steps=8,lr=0.05",
+    "dev_every": "dev=true,dev_every=1,max_steps=8,lr=0.05",
+    "momentum": "max_steps=4",
+    # Batches of both tasks, and checkpoints that differ.
+    "codiemb": "max_steps=8",
+    "conan": "max_steps=8",
+}
+SHOWN_ELSEWHERE: dict[str, str] = {
+    "codiemb.middle": "no pair of the small sets has the full grade, see test_codiemb.py",
+    "conan.check_every": "queries have to become easy, see test_mining.py",
+    "conan.factor": "queries have to become easy, see test_mining.py",
+    "conan.cap": "queries have to become easy, see test_mining.py",
+    "conan.faithful": "cosines have to be negative, see test_mining.py",
+    "gather_sts": "it needs several processes, see test_processes.py",
+    "kind": "its gradient is that of kl, see test_cross_view_loss.py",
+    "half": "Adam takes the same steps but where gradients are clipped, see test_sct.py",
+}
+
+
+def other_values(name: str, option: str, current: Any) -> Iterator[str]:
+    """Texts of other values than the current one."""
+    key = f"{name}.{option}"
+    if key in VALUES or option in VALUES:
+        yield VALUES.get(key, VALUES.get(option, ""))
+        return
+    kinds = list(_kinds(method_class(name).Config.model_fields[option].annotation))
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            yield from (str(one) for one in get_args(kind) if one != current)
+        elif kind is bool:
+            yield str(not current).lower()
+        elif kind is int:
+            yield str({None: 3, -1: 1}.get(current, 2 * (current or 1)))
+        elif kind is float:
+            yield str(current / 2 if current else 0.3)
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal or not inner:
+        yield annotation
+    else:
+        for one in inner:
+            yield from _kinds(one)
+
+
+def outcome(built: Built) -> NDArray[np.floating[Any]]:
+    """What a model makes of some texts: probabilities of labels, or vectors."""
+    if isinstance(built.encoder, Predictor):
+        rows = [(f"{'aekqz'[label] * 3} {i}",) for i, label in enumerate(LABELS)]
+        found = asked(built.encoder, rows[:5], LabelledTexts(rows, LABELS)).probabilities
+        if found is not None:
+            return np.asarray(found.values)
+    if built.mapped is not None:
+        return built.mapped.apply_done(built.mapped.embed(TEXTS))
+    return np.asarray(built.encoder.encode(TEXTS))
+
+
+def cases() -> list[tuple[str, str]]:
+    """All options of all methods."""
+    return [(name, option) for name in OWN for option in method_class(name).Config.model_fields]
+
+
+def plain(name: str, made: dict[str, Any], beside: str) -> str:
+    """The spec of a method with some further options."""
+    text = spec(name, made)
+    if not beside:
+        return text
+    parsed = parse_method_spec(text)
+    given = dict(parsed.options) | dict(parse_method_spec(f"x[{beside}]").options)
+    inner = ",".join(f"{key}={value}" for key, value in given.items())
+    return f"{text.partition('[')[0]}[{inner}]"
+
+
+def acts(name: str, option: str, made: dict[str, Any]) -> bool:
+    """Whether another value makes another model, or is refused."""
+    beside = next((BESIDE[key] for key in (f"{name}.{option}", option, name) if key in BESIDE), "")
+    usual = plain(name, made, beside.format(**made))
+    method = resolve(method_class(name), parse_method_spec(usual), "smoke")
+    current = getattr(method.config, option)
+    expected = outcome(build_method(usual, profile="smoke")[0])
+    for value in other_values(name, option, current):
+        given = dict(parse_method_spec(usual).options) | {option: value.format(**made)}
+        text = ",".join(f"{key}={one}" for key, one in given.items())
+        try:
+            found = outcome(build_method(f"{usual.partition('[')[0]}[{text}]", profile="smoke")[0])
+        except BenchError:
+            return True
+        if found.shape != expected.shape or not np.array_equal(found, expected):
+            return True
+    return False
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("name", "option"), cases())
+def test_no_option_is_ignored(name: str, option: str, made: dict[str, Any]) -> None:
+    if f"{name}.{option}" in SHOWN_ELSEWHERE or option in SHOWN_ELSEWHERE:
+        pytest.skip(SHOWN_ELSEWHERE.get(f"{name}.{option}") or SHOWN_ELSEWHERE[option])
+    assert acts(name, option, made)
