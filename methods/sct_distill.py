@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.core.spec import on_base
+from bench.core.spec import parse_method_spec, with_defaults
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
-from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.method import BuildContext, MethodInfo, ModelAccess, method_class, resolve
+from bench.methods.sct import PUBLISHED as WITHOUT_TEACHER
 from bench.methods.sct import SCT
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+
+# Of the authors' read-me, with the bases of Table 1.
+PUBLISHED: Mapping[str, tuple[str, float, int, float, float]] = {
+    size: (WITHOUT_TEACHER[size][0], *settings)
+    for size, settings in {
+        "tiny": (5e-4, 131_072, 0.03, 0.04),
+        "mini": (1e-4, 65_536, 0.04, 0.05),
+        "small": (1e-4, 131_072, 0.04, 0.05),
+        "base": (1e-4, 65_536, 0.04, 0.05),
+    }.items()
+}
 
 
 class SCTDistill(SCT):
@@ -36,12 +48,19 @@ class SCTDistill(SCT):
 
         Attributes:
             teacher: Method, folder or hub id whose vectors are learnt.
-            student: Method that makes the student from ``base``, unless it names a base of its
-                own; empty to start from ``base`` itself.
+            student: Method that makes the student, with the ``base``, ``corpus``, ``sentences``,
+                ``views`` and ``mlm`` of this one where it names none of its own; empty to start
+                from ``base`` itself. Its queue, projector and losses are its own.
             joint: The sum of equation 4 from ``base`` on, in place of the two stages of the
                 authors' code, which start from a student that SCT has trained.
+            projector: Of the student. By default there is none before the teacher's vectors, as in
+                the authors' code, and with ``joint`` the paper's in SCT's own loss.
+            momentum: With ``joint``, that of SCT's own references.
         """
 
+        published: ClassVar[Mapping[str, tuple[str, float, int, float, float]]] = PUBLISHED
+
+        size: Literal["tiny", "mini", "small", "base"] | None = None
         teacher: str = "princeton-nlp/unsup-simcse-bert-large-uncased"
         student: str = "sct"
         joint: bool = False
@@ -50,10 +69,20 @@ class SCTDistill(SCT):
         tau_on: float = Field(0.05, gt=0)
         lr: float = Field(1e-4, gt=0)
 
+        def idle(self) -> Mapping[str, str]:
+            """What SCT's own references and a student of its own need."""
+            idle = dict(super().idle())
+            if self.joint:
+                idle["student"] = "with joint=true training starts from base"
+            else:
+                idle["momentum"] = "it is of SCT's own references, which joint=true has"
+            return idle
+
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {
             **SCT.profiles["local"],
+            "projector": None,
             "teacher": "minilm",
             "tau_ref": 0.04,
             "tau_on": 0.05,
@@ -79,7 +108,26 @@ class SCTDistill(SCT):
         config = self.config
         if config.joint or not config.student:
             return config.base
-        return on_base(config.student, config.base)
+        return with_defaults(config.student, self._lent(config.student))
+
+    def _lent(self, student: str) -> dict[str, str]:
+        """Base and text for a student, where by default it has others."""
+        spec = parse_method_spec(student)
+        own = resolve(method_class(spec.name), spec, self.profile).config
+        wanted = self.config.options()
+        lent = {
+            name: str(wanted[name])
+            for name in ("corpus", "sentences", "views", "mlm")
+            if name in wanted and getattr(own, name, wanted[name]) != wanted[name]
+        }
+        if {"base", "size"} & dict(spec.options).keys():
+            return lent
+        base = self.config.base
+        size = next((size for size, (known, *_) in WITHOUT_TEACHER.items() if known == base), None)
+        # A published student has the published settings of its size, where no profile has others.
+        if size is not None and hasattr(own, "size") and not SCT.profiles.get(self.profile):
+            return {**lent, "size": size}
+        return {**lent, "base": base}
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The student, with a linear layer and tanh where the teacher's vectors are larger."""
@@ -109,14 +157,14 @@ class SCTDistill(SCT):
             torch.from_numpy(ctx.models.vectors(config.teacher, texts)).to(model.device)
             for texts in views
         )
-        return DistilledViewLoss(
+        loss = DistilledViewLoss(
             model,
             (first, second),
+            self.view_settings(config.projector or "none"),
             seed=ctx.seed,
-            queue_size=config.queue_size,
-            tau_ref=config.tau_ref,
-            tau_on=config.tau_on,
-            half=config.half,
-            kind=config.kind,
             joint=super().loss(model, rows, ctx) if config.joint else None,
         )
+        if config.queue_start == "vectors" and config.queue_size:
+            last = len(rows) - config.queue_size
+            loss.fill(first[last:], second[last:])
+        return loss

@@ -7,7 +7,7 @@ of it; commas and brackets within are its own, and ``""`` is one quotation mark.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.core.errors import UsageError
@@ -147,7 +147,16 @@ def on_base(text: str, base: str) -> str:
     Raises:
         UsageError: The text is not a spec.
     """
+    return with_defaults(text, {"base": base})
+
+
+def with_defaults(text: str, values: Mapping[str, str]) -> str:
+    """Add options that a spec without a checkpoint does not name itself.
+
+    Raises:
+        UsageError: The text is not a spec.
+    """
     spec = parse_method_spec(text)
-    if spec.checkpoint is not None or "base" in dict(spec.options):
+    if spec.checkpoint is not None or values.keys() <= dict(spec.options).keys():
         return text
-    return str(MethodSpec(spec.name, None, tuple(sorted([*spec.options, ("base", base)]))))
+    return str(MethodSpec(spec.name, None, tuple(sorted({**values, **dict(spec.options)}.items()))))

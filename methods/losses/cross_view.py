@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 DivergenceKind = Literal["kl", "ce"]
 ViewPairing = Literal["cross", "identical"]
+ProjectorKind = Literal["mlp", "residual", "none"]
 WIDENING = 10
 BLOCKS = 3
 _NORM_TOLERANCE = 1e-3
@@ -36,6 +38,40 @@ class Projector(nn.Sequential):
             layers += [nn.Linear(width, WIDENING * width), nn.ReLU()]
             layers += [nn.Linear(WIDENING * width, width)]
         super().__init__(*layers)
+
+
+class Residual(nn.Module):
+    """A vector with what a module makes of it added, which at first is little: x + P(x).
+
+    Args:
+        module: The module P, (B, u) in and out.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Add, (B, u) to (B, u)."""
+        added: Tensor = vectors + self.module(vectors)
+        return added
+
+
+def make_projector(kind: ProjectorKind, width: int, seed: int) -> nn.Module:
+    """Make what projects the online branch.
+
+    Args:
+        kind: ``mlp`` is the paper's, which begins far from the identity; ``residual`` adds it to
+            its input, and begins near; ``none`` is the identity (ablation).
+        width: Size u of the vectors.
+        seed: Seed of the weights.
+    """
+    if kind == "none":
+        return nn.Identity()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        projector = Projector(width)
+    return Residual(projector) if kind == "residual" else projector
 
 
 class RingQueue(nn.Module):
@@ -135,12 +171,11 @@ def _divergence(log_p: Tensor, log_q: Tensor, kind: DivergenceKind) -> Tensor:
     return terms.sum(dim=1).mean()
 
 
-class CrossViewLoss(nn.Module):
-    """The SCT loss over batches of two views, with projector and queues.
+@dataclass(frozen=True)
+class CrossViewSettings:
+    """Settings of both losses over views, with a teacher and without.
 
-    Args:
-        model: Sentence transformer with vectors of size u.
-        seed: Seed of projector and queues.
+    Attributes:
         queue_size: Rows K of each queue; 0 leaves the batch alone as candidates.
         tau_ref: Temperature of the references.
         tau_on: Temperature of the online branch.
@@ -149,7 +184,75 @@ class CrossViewLoss(nn.Module):
         view: ``cross``, or ``identical`` (ablation).
         shared_queue: One queue for both views (ablation).
         frozen_queue: Never enqueue (ablation).
-        projector: Project the online branch; without it z = f(x) (ablation).
+        projector: Kind of the projector of the online branch; without one z = f(x) (ablation).
+    """
+
+    queue_size: int
+    tau_ref: float
+    tau_on: float
+    half: bool = False
+    kind: DivergenceKind = "kl"
+    view: ViewPairing = "cross"
+    shared_queue: bool = False
+    frozen_queue: bool = False
+    projector: ProjectorKind = "mlp"
+
+
+class ViewsLoss(nn.Module):
+    """What both losses over views do: project, compare with references, and queue these.
+
+    Args:
+        model: Sentence transformer with vectors of size u.
+        settings: Settings.
+        seed: Seed of projector and queues.
+    """
+
+    def __init__(self, model: SentenceTransformer, settings: CrossViewSettings, seed: int) -> None:
+        super().__init__()
+        self.model = model
+        width, size = int(model.get_embedding_dimension() or 0), settings.queue_size
+        self.projector = make_projector(settings.projector, width, seed)
+        generator = torch.Generator().manual_seed(seed)
+        self.queue1 = RingQueue(size, width, generator)
+        self.queue2 = self.queue1 if settings.shared_queue else RingQueue(size, width, generator)
+        self._frozen_queue = settings.frozen_queue
+        self._loss = partial(
+            cross_view_loss,
+            tau_ref=settings.tau_ref,
+            tau_on=settings.tau_on,
+            kind=settings.kind,
+            view=settings.view,
+            half=settings.half,
+        )
+
+    def online(self, view: Mapping[str, Any]) -> Tensor:
+        """Unit rows z = h(f(x)) of shape (B, u), with gradient."""
+        vectors = self.model(dict(view))["sentence_embedding"]
+        return functional.normalize(self.projector(vectors).float(), dim=1)
+
+    def fill(self, r1: Tensor, r2: Tensor) -> None:
+        """Begin with some references (n, u) in the queues in place of random rows."""
+        self.queue1.enqueue(functional.normalize(r1.float(), dim=1))
+        if self.queue2 is not self.queue1:
+            self.queue2.enqueue(functional.normalize(r2.float(), dim=1))
+
+    def compare(self, z1: Tensor, z2: Tensor, r1: Tensor, r2: Tensor) -> Tensor:
+        """Compute the loss of unit rows (B, u), then enqueue the references in training."""
+        loss = self._loss(z1, z2, r1, r2, self.queue1.rows, self.queue2.rows)
+        # Trainers switch the model alone between training and evaluation.
+        if self.model.training and not self._frozen_queue:
+            self.queue1.enqueue(r1)
+            self.queue2.enqueue(r2)
+        return loss
+
+
+class CrossViewLoss(ViewsLoss):
+    """The SCT loss over batches of two views, with projector and queues.
+
+    Args:
+        model: Sentence transformer with vectors of size u.
+        settings: Settings.
+        seed: Seed of projector and queues.
         momentum: References come from a copy of the model that keeps this share of its own
             weights at every step, instead of from the model itself (ablation).
     """
@@ -157,34 +260,14 @@ class CrossViewLoss(nn.Module):
     def __init__(
         self,
         model: SentenceTransformer,
+        settings: CrossViewSettings,
         *,
         seed: int,
-        queue_size: int,
-        tau_ref: float,
-        tau_on: float,
-        half: bool = False,
-        kind: DivergenceKind = "kl",
-        view: ViewPairing = "cross",
-        shared_queue: bool = False,
-        frozen_queue: bool = False,
-        projector: bool = True,
         momentum: float | None = None,
     ) -> None:
-        super().__init__()
-        self.model = model
-        width = int(model.get_embedding_dimension() or 0)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.projector = Projector(width) if projector else nn.Identity()
-        generator = torch.Generator().manual_seed(seed)
-        self.queue1 = RingQueue(queue_size, width, generator)
-        self.queue2 = self.queue1 if shared_queue else RingQueue(queue_size, width, generator)
+        super().__init__(model, settings, seed)
         self.reference = None if momentum is None else deepcopy(model).requires_grad_(False)
         self._momentum = momentum
-        self._frozen_queue = frozen_queue
-        self._loss = partial(
-            cross_view_loss, tau_ref=tau_ref, tau_on=tau_on, kind=kind, view=view, half=half
-        )
 
     def forward(self, features: Iterable[Mapping[str, Any]], labels: Tensor | None) -> Tensor:
         """Encode both views twice, online and as references, and compute the loss.
@@ -197,21 +280,7 @@ class CrossViewLoss(nn.Module):
         z1, z2 = (self.online(view) for view in (first, second))
         self._update_reference()
         r1, r2 = (self.references(view) for view in (first, second))
-        return self.from_vectors(z1, z2, r1, r2)
-
-    def from_vectors(self, z1: Tensor, z2: Tensor, r1: Tensor, r2: Tensor) -> Tensor:
-        """Compute the loss of unit rows (B, u), then enqueue the references in training."""
-        loss = self._loss(z1, z2, r1, r2, self.queue1.rows, self.queue2.rows)
-        # Trainers switch the model alone between training and evaluation.
-        if self.model.training and not self._frozen_queue:
-            self.queue1.enqueue(r1)
-            self.queue2.enqueue(r2)
-        return loss
-
-    def online(self, view: Mapping[str, Any]) -> Tensor:
-        """Unit rows z = h(f(x)) of shape (B, u), with gradient."""
-        vectors = self.model(dict(view))["sentence_embedding"]
-        return functional.normalize(self.projector(vectors).float(), dim=1)
+        return self.compare(z1, z2, r1, r2)
 
     @torch.no_grad()
     def references(self, view: Mapping[str, Any]) -> Tensor:

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
-from bench.methods.losses.cross_view import CrossViewLoss, Projector, RingQueue, cross_view_loss
+from bench.methods.losses.cross_view import (
+    CrossViewLoss,
+    CrossViewSettings,
+    Projector,
+    RingQueue,
+    cross_view_loss,
+    make_projector,
+)
 from tests.support.models import tiny_sentence_transformer
 
 Array = NDArray[np.float64]
@@ -45,7 +52,9 @@ def model(tmp_path: Path) -> SentenceTransformer:
 
 def make(model: SentenceTransformer, **options: Any) -> CrossViewLoss:
     """A loss with a queue of 12 rows."""
-    return CrossViewLoss(model, **{"seed": 3, "queue_size": K, **TAUS, **options})
+    given = {"queue_size": K, **TAUS, **options}
+    outside = {name: given.pop(name) for name in ("seed", "momentum") if name in given}
+    return CrossViewLoss(model, CrossViewSettings(**given), **{"seed": 3, **outside})
 
 
 def batch(model: SentenceTransformer) -> list[dict[str, Any]]:
@@ -201,6 +210,25 @@ def test_projector_size(width: int) -> None:
     assert count == 60 * width**2 + 33 * width
 
 
+def test_a_residual_projector_begins_near_the_identity() -> None:
+    vectors = unit(B, 0, width=64)
+    projected = {kind: make_projector(kind, 64, 3)(vectors) for kind in ("mlp", "residual")}
+    cosine = torch.nn.functional.cosine_similarity
+    assert cosine(projected["residual"], vectors).min() > 0.9
+    assert cosine(projected["mlp"], vectors).abs().max() < 0.5
+    torch.testing.assert_close(projected["residual"], vectors + projected["mlp"])
+    assert torch.equal(make_projector("none", 64, 3)(vectors), vectors)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_queues_can_begin_with_references(model: SentenceTransformer, shared: bool) -> None:
+    loss = make(model, shared_queue=shared)
+    first, second = 3 * unit(K, 5), 2 * unit(K, 6)
+    loss.fill(first, second)
+    torch.testing.assert_close(loss.queue1.ordered(), first / 3)
+    torch.testing.assert_close(loss.queue2.ordered(), first / 3 if shared else second / 2)
+
+
 def test_projector_equals_numpy(model: SentenceTransformer) -> None:
     projector = make(model).projector
     state = {name: value.numpy() for name, value in projector.state_dict().items()}
@@ -232,7 +260,7 @@ def test_forward_equals_numpy_and_enqueues_afterwards(model: SentenceTransformer
 def test_partial_and_oversized_batches(model: SentenceTransformer) -> None:
     loss = make(model, queue_size=4)
     for rows in (3, 2, 7):
-        loss.from_vectors(*(unit(rows, seed) for seed in range(4)))
+        loss.compare(*(unit(rows, seed) for seed in range(4)))
         kept = min(rows, 4)
         torch.testing.assert_close(loss.queue1.ordered()[-kept:], unit(rows, 2)[-kept:])
         torch.testing.assert_close(loss.queue2.ordered()[-kept:], unit(rows, 3)[-kept:])
@@ -248,7 +276,7 @@ def test_references_are_frozen_and_unprojected(model: SentenceTransformer) -> No
         torch.nn.functional.normalize(copy(dict(view))["sentence_embedding"]) for view in features
     )
     z1, z2 = (twin.online(view) for view in features)
-    torch.autograd.backward(twin.from_vectors(z1, z2, r1, r2))
+    torch.autograd.backward(twin.compare(z1, z2, r1, r2))
     for own, other in zip(model.parameters(), twin.model.parameters(), strict=True):
         torch.testing.assert_close(own.grad, other.grad)
 
@@ -300,7 +328,8 @@ SWITCHES = [
     {"half": True},
     {"shared_queue": True},
     {"queue_size": 0},
-    {"projector": False},
+    {"projector": "none"},
+    {"projector": "residual"},
     {"tau_ref": 0.3},
     {"tau_on": 0.3},
 ]
@@ -325,7 +354,7 @@ def test_frozen_queue_keeps_its_rows(model: SentenceTransformer) -> None:
 def test_shared_queue_takes_both_views(model: SentenceTransformer) -> None:
     loss = make(model, shared_queue=True)
     r1, r2 = unit(B, 2), unit(B, 3)
-    loss.from_vectors(unit(B, 0), unit(B, 1), r1, r2)
+    loss.compare(unit(B, 0), unit(B, 1), r1, r2)
     torch.testing.assert_close(loss.queue2.ordered()[-2 * B :], torch.cat([r1, r2]))
 
 

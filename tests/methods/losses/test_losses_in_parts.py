@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
-from bench.methods.losses.cross_view import CrossViewLoss
+from bench.methods.losses.cross_view import CrossViewLoss, CrossViewSettings
 from bench.methods.losses.definitions import EntryLoss
 from bench.methods.losses.distilled_view import DistilledViewLoss
 from bench.methods.losses.graded import GradedLoss, cosent_loss, pearson_loss
@@ -44,16 +44,18 @@ def in_batch(model: SentenceTransformer, **options: Any) -> InBatchLoss:
     return InBatchLoss(model, **{"temperature": TAU, "head": False, "seed": 0, **options})
 
 
+VIEWS = CrossViewSettings(queue_size=12, tau_ref=0.1, tau_on=0.2)
+
+
 def cross_view(model: SentenceTransformer, **options: Any) -> CrossViewLoss:
     """The loss of SCT."""
-    return CrossViewLoss(model, seed=0, queue_size=12, tau_ref=0.1, tau_on=0.2, **options)
+    return CrossViewLoss(model, VIEWS, seed=0, **options)
 
 
 def distilled(model: SentenceTransformer) -> DistilledViewLoss:
     """The loss of SCT's distillation, and that of SCT."""
     first, second = TEACHER
-    taus = {"queue_size": 12, "tau_ref": 0.1, "tau_on": 0.2}
-    return DistilledViewLoss(model, (first, second), seed=0, **taus, joint=cross_view(model))
+    return DistilledViewLoss(model, (first, second), VIEWS, seed=0, joint=cross_view(model))
 
 
 def codiemb(model: SentenceTransformer) -> CoDiEmbLoss:
