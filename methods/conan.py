@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.core.errors import UsageError
-from bench.core.spec import on_base
+from bench.core.spec import has_base, on_base
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
@@ -111,6 +111,8 @@ class Conan(TrainedMethod):
         def idle(self) -> Mapping[str, str]:
             """What replacing negatives needs."""
             idle = dict(super().idle())
+            if self.stage1 and has_base(self.stage1):
+                idle["base"] = "stage1 names its own"
             if self.mining == "static":
                 idle |= dict.fromkeys(_OF_MINING, "it needs mining=dynamic")
             return idle

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bench.core.files import write_atomic
 from bench.core.fingerprint import versions
-from bench.core.spec import on_base
+from bench.core.spec import has_base, on_base
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
@@ -85,6 +85,13 @@ class DefSentPlus(TrainedMethod):
         lr: float = Field(2e-5, gt=0)
         batch_size: int = Field(32, gt=1)
         max_seq_length: int = Field(150, gt=0)
+
+        def idle(self) -> Mapping[str, str]:
+            """What an encoder of its own needs."""
+            idle = dict(super().idle())
+            if self.of and has_base(self.of):
+                idle["base"] = "of names its own"
+            return idle
 
     config: Config
     checkpoint_pooling = "cls"

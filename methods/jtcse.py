@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.core.spec import on_base
+from bench.core.spec import has_base, on_base
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import NamedCorpus, Texts
@@ -100,6 +100,8 @@ class JTCSE(CorpusMethod):
         def idle(self) -> Mapping[str, str]:
             """What the distillation and the joint training need."""
             idle = dict(super().idle())
+            if has_base(self.stage1) and (not self.stage1_b or has_base(self.stage1_b)):
+                idle["base"] = "the stages name their own"
             if self.output != "distilled":
                 distillation = ("distill_lr", "distill_sentences")
                 idle |= dict.fromkeys(distillation, "it needs output=distilled")
@@ -139,7 +141,7 @@ class JTCSE(CorpusMethod):
     @property
     def _twin(self) -> str:
         """Spec of the twin that another output is made of."""
-        options = self.config.options(*_OF_OUTPUT)
+        options = self.config.model_copy(update={"output": "twin"}).options(*_OF_OUTPUT)
         return f"{self.info.name}[{','.join(f'{name}={value}' for name, value in options.items())}]"
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-_OF_ST = ("dims", "dims_per_step", "layers_per_step", "layer_weighting", "detached")
+_OF_ST = ("dims_per_step", "layers_per_step", "layer_weighting", "detached")
 
 
 class Matryoshka2d(Matryoshka):

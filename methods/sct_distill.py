@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.core.spec import parse_method_spec, with_defaults
+from bench.core.spec import has_base, parse_method_spec, with_defaults
 from bench.data.access import DataAccess
 from bench.data.corpora import Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess, method_class, resolve
@@ -74,6 +74,8 @@ class SCTDistill(SCT):
             idle = dict(super().idle())
             if self.joint:
                 idle["student"] = "with joint=true training starts from base"
+            elif self.student and has_base(self.student):
+                idle["base"] = "student names its own"
             else:
                 idle["momentum"] = "it is of SCT's own references, which joint=true has"
             return idle

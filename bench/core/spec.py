@@ -141,6 +141,16 @@ def wrapping(text: str, wrapped: MethodSpec) -> MethodSpec:
     return MethodSpec(spec.name, None, tuple(sorted([*spec.options, ("of", str(wrapped))])))
 
 
+def has_base(text: str) -> bool:
+    """Whether a spec names a base or a checkpoint.
+
+    Raises:
+        UsageError: The text is not a spec.
+    """
+    spec = parse_method_spec(text)
+    return spec.checkpoint is not None or "base" in dict(spec.options)
+
+
 def on_base(text: str, base: str) -> str:
     """Add ``base=…`` to a spec that names neither a base nor a checkpoint.
 

@@ -2,6 +2,6 @@
 
 ``method`` has the classes to derive from, ``trainer`` the loop with its checkpoints, batches and
 ranks, ``classifiers`` the same for models that label rows themselves. Imported are models, method,
-data and core. A new part goes here where several methods use it; what one method alone needs
-belongs beside it, in ``methods/parts``.
+data, metrics and core. A new part goes here where several methods use it; what one method alone
+needs belongs beside it, in ``methods/parts``.
 """

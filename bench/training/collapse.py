@@ -64,11 +64,11 @@ class CollapseGuard(TrainerCallback):
 
     Args:
         model: The model, as it is before its training.
-        texts: Texts of the training, of which some are encoded to look.
+        rows: Rows of the training, of which some first texts are encoded to look.
     """
 
-    def __init__(self, model: SentenceTransformer, texts: Sequence[str]) -> None:
-        distinct = list(dict.fromkeys(text for text in texts if text.strip()))
+    def __init__(self, model: SentenceTransformer, rows: Sequence[Sequence[str]]) -> None:
+        distinct = list(dict.fromkeys(row[0] for row in rows if row[0].strip()))
         self._texts = distinct[:: max(1, len(distinct) // TEXTS)][:TEXTS]
         self._model = model
         self._start = Spread.of(model, self._texts) if len(self._texts) > 1 else None

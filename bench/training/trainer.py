@@ -138,9 +138,8 @@ def train(
     Parameters and persistent buffers of the loss, apart from the model's own, are part of every
     checkpoint; other state of a loss is not restored. With dev rows the best weights are kept.
     In several processes each has its ``share`` of every batch, the gradients of model and loss
-    are averaged, and the first one writes. The steps are those of one process where the loss is
-    of the rows of all processes; of a loss that is a mean over a process's own rows, this holds
-    for batches that divide evenly.
+    are averaged, and the first one writes. The steps are those of one process where the loss is of
+    the rows of all processes, or a mean over a process's own where batches divide evenly.
 
     Args:
         model: The model.
@@ -166,7 +165,7 @@ def train(
     evaluator = _evaluator(dev, settings, model.max_seq_length)
     progress, checkpoints = ProgressCallback(ctx.progress, "train"), LossCheckpoints(model, loss)
     stop = StopWhen(partial(out_of_patience, patience=settings.patience))
-    seal, guard = SealCheckpoints(ctx.workdir), CollapseGuard(model, [pair[0] for pair in pairs])
+    seal, guard = SealCheckpoints(ctx.workdir), CollapseGuard(model, pairs)
     trainer = _Trainer(
         model=model,
         loss=loss,

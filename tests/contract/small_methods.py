@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-TRAINED = "base={base},dev=false,batch_size=8,max_steps=2"
+STAGE = "dev=false,batch_size=8,max_steps=2"
+TRAINED = f"base={{base}},{STAGE}"
 CLASSIFIER = "base={base},batch_size=8,max_steps=2,max_seq_length=16"
 ENSEMBLE = (
     "models=({base},tfidf),labeller={base},retriever={base},augment=(),folds=2,k=2,epochs=1,"
@@ -24,8 +25,8 @@ SETTINGS = {
     "pcc-tuning": f"{TRAINED},stage1=,lora_rank=2,pooling=mean",
     "minbert": "base={base},max_steps=2,max_seq_length=16",
     "matryoshka": f"{TRAINED},corpus={{corpus}},dims=(16,8),grid=(16)",
-    "matryoshka-2d": f"{TRAINED},corpus={{corpus}},dims=(16,8),grid=(16),size=8",
-    "jtcse": f"{TRAINED},corpus={{corpus}},stage1=simcse[{TRAINED},corpus={{corpus}}]",
+    "matryoshka-2d": f"{TRAINED},corpus={{corpus}},dims=(16,8),grid=(16)",
+    "jtcse": f"{TRAINED},corpus={{corpus}},stage1=simcse[{STAGE},corpus={{corpus}}]",
     "defsent": f"{TRAINED},data={{dictionary}},head=false",
     "defsent-plus": f"{TRAINED},data={{dictionary}},max_seq_length=99",
     "codiemb": f"{TRAINED},retrieval=trecqa+quora,sts_batch_size=8,checkpoints=2",

@@ -49,6 +49,9 @@ VALUES: dict[str, str] = {
     "vocabulary": "60",
     "defsent.data": "{other_dictionary}",
     "defsent-plus.data": "{other_dictionary}",
+    "dims": "(16,4)",
+    "jtcse.stage1": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
+    "jtcse.stage1_b": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
     "defsent-plus.of": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
 }
 # What has to be said beside an option for it to act.
@@ -64,6 +67,7 @@ BESIDE: dict[str, str] = {
     "conan": "max_steps=8",
 }
 SHOWN_ELSEWHERE: dict[str, str] = {
+    "grid": "models are the same, and scored elsewhere, see test_views.py",
     "codiemb.middle": "no pair of the small sets has the full grade, see test_codiemb.py",
     "conan.check_every": "queries have to become easy, see test_mining.py",
     "conan.factor": "queries have to become easy, see test_mining.py",

@@ -25,6 +25,7 @@ from bench.methods.parts.mixture import Mixture
 from bench.metrics.pearson import pearson
 from bench.training import trainer
 from tests.support.models import tiny_bert
+from tests.support.specs import acting
 from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -77,7 +78,7 @@ def options(tmp_path: Path) -> dict[str, Any]:
 
 
 def spec(options: dict[str, Any], **more: Any) -> str:
-    return f"codiemb[{','.join(f'{name}={value}' for name, value in {**options, **more}.items())}]"
+    return acting("codiemb", {**options, **more})
 
 
 def method(options: dict[str, Any], **more: Any) -> CoDiEmb:

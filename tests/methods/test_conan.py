@@ -21,6 +21,7 @@ from bench.method import Built, resolve
 from bench.methods.conan import Conan, task_batches
 from tests.support.models import tiny_bert
 from tests.support.rows import PAIRS, QUERIES, SCORES
+from tests.support.specs import acting
 from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -87,7 +88,7 @@ def settings_of(options: dict[str, Any]) -> Conan:
 
 
 def spec(options: dict[str, Any]) -> str:
-    return f"conan[{','.join(f'{name}={value}' for name, value in options.items())}]"
+    return acting("conan", options)
 
 
 def train(options: dict[str, Any], **more: Any) -> Built:

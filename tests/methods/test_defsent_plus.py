@@ -32,6 +32,7 @@ from bench.models.checkpoints import load_folder
 from bench.training import trainer
 from bench.training.heads import fresh_linear
 from tests.support.models import tiny_bert
+from tests.support.specs import acting
 from tests.support.stopping import Stopped, frequent_checkpoints
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -62,7 +63,7 @@ def dictionary(tmp_path: Path) -> Path:
 def spec(base: Path, data: Path, **options: Any) -> str:
     settings = {"base": base, "data": data, "dev": "false", "batch_size": 8, "lr": 1e-2}
     settings |= {"stages": 1, **options}
-    return f"defsent-plus[{','.join(f'{name}={value}' for name, value in settings.items())}]"
+    return acting("defsent-plus", settings)
 
 
 def build(base: Path, data: Path, **options: Any) -> Built:
@@ -254,7 +255,7 @@ def test_rows_and_their_entries(base: Path, dictionary: Path) -> None:
 def test_it_goes_on_from_another_method(base: Path, dictionary: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.tsv"
     corpus.write_text("".join(f"text {i}\n" for i in range(24)))
-    of = f"simcse[corpus={corpus},dev=false,batch_size=8,lr=1e-2]"
+    of = f"simcse[corpus={corpus},dev=false,batch_size=8,lr=2e-3]"
     named = of[:-1] + f",base={base}]"
     simcse = build_method(named)[0]
     for stages in (1, 2):
@@ -263,7 +264,7 @@ def test_it_goes_on_from_another_method(base: Path, dictionary: Path, tmp_path: 
             encoder(start).encode(TEXTS), encoder(simcse).encode(TEXTS), atol=1e-6
         )
     trained = build(base, dictionary, of=of)
-    other = build(base, dictionary, of=of.replace("1e-2", "2e-2"))
+    other = build(base, dictionary, of=of.replace("2e-3", "4e-3"))
     assert trained.fingerprint != other.fingerprint
     assert measured(trained)["isoscore"] != measured(other)["isoscore"]
 

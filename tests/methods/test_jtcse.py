@@ -19,6 +19,7 @@ from bench.methods.jtcse import JTCSE
 from bench.training import trainer
 from bench.training.watching import DevEvaluator
 from tests.support.models import tiny_bert
+from tests.support.specs import acting
 from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -30,7 +31,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("".join(f"text number {i} is {i * i}\n" for i in range(40)))
-    common = f"corpus={corpus},dev=false,lr=1e-2"
+    common = f"corpus={corpus},dev=false,lr=2e-3"
     return {
         "base": tiny_bert(tmp_path / "tiny"),
         "stage1": f"simcse[{common},batch_size=20,max_steps=2,epochs=1]",
@@ -43,8 +44,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def build(options: dict[str, Any], **more: Any) -> Built:
     seed = more.pop("seed", 0)
-    inner = ",".join(f"{name}={value}" for name, value in {**options, **more}.items())
-    return build_method(f"jtcse[{inner}]", seed=seed)[0]
+    return build_method(acting("jtcse", {**options, **more}), seed=seed)[0]
 
 
 def vectors(options: dict[str, Any], **more: Any) -> Any:
@@ -132,7 +132,8 @@ def test_what_it_learns_from_is_known(options: dict[str, Any], tmp_path: Path) -
     data = DataAccess(None, tmp_path, None, offline=True)  # type: ignore[arg-type]
     corpus = options["corpus"]
     for output, joint in (("twin", True), ("twin", False), ("tower-b", True), ("distilled", True)):
-        text = f"jtcse[corpus={corpus},stage1={options['stage1']},output={output},joint={joint}]"
+        given = {"corpus": corpus, "stage1": options["stage1"], "output": output, "joint": joint}
+        text = acting("jtcse", given)
         texts = {text for one in lineage(method(text)) for text in one.training_texts(data)}
         assert len(texts) == 40
         learns = output == "distilled" or (output == "twin" and joint)

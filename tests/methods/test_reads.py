@@ -44,8 +44,8 @@ SPECS = (
     "matryoshka[dims=(16,8),grid=(16)]",
     "matryoshka-2d[dims=(16,8),grid=(16)]",
     "minbert[tasks=multi]",
-    "sct[views=synonym1]",
-    "sct-distill[views=synonym1]",
+    "sct[views=synonym1,queue_size=8]",
+    "sct-distill[views=synonym1,queue_size=8,student=]",
     "two-tier-simcse[tier=1]",
     "whitening[fit=corpus]",
 )

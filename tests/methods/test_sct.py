@@ -152,7 +152,8 @@ def test_queues_can_begin_with_the_vectors_of_the_last_rows(
     for view, queue in enumerate((loss.queue1, loss.queue2)):
         rows = model.encode([pair[view] for pair in PAIRS[-8:]], convert_to_tensor=True)
         torch.testing.assert_close(queue.ordered(), nn.functional.normalize(rows))
-    assert len(loss_of("queue_start=vectors,queue_size=0", model, tmp_path).queue1.rows) == 0
+    with pytest.raises(UsageError, match="queue_start does nothing here; it needs a queue_size"):
+        method("queue_start=vectors,queue_size=0")
 
 
 def train(folder: Path, **options: Any) -> Any:

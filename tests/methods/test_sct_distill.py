@@ -17,6 +17,7 @@ from bench.method import named_method
 from bench.methods.losses.cross_view import CrossViewLoss, CrossViewSettings, cross_view_loss
 from bench.methods.losses.distilled_view import DistilledViewLoss
 from tests.support.models import tiny_bert, tiny_sentence_transformer
+from tests.support.specs import acting
 
 N, B, U, K = 12, 4, 16, 6
 TEXTS = ["a red kettle", "two dogs run", "rain"]
@@ -130,7 +131,7 @@ def train(tmp_path: Path, teacher: str, **options: Any) -> tuple[SentenceTransfo
     base = tiny_bert(tmp_path / "tiny")
     inner = {"base": base, "corpus": corpus, "dev": "false", "batch_size": 8, "max_steps": 4}
     inner |= {"queue_size": 8, "sentences": 40, "lr": 1e-2, "student": "", **options}
-    spec = f"sct-distill[{','.join(f'{k}={v}' for k, v in inner.items())},teacher={teacher}]"
+    spec = acting("sct-distill", {**inner, "teacher": teacher})
     built, _ = build_method(spec)
     assert isinstance(built.encoder, SentenceTransformer)
     return built.encoder, built.fingerprint

@@ -111,11 +111,15 @@ def test_what_cannot_be_cut(base: Path) -> None:
         encoder(f"truncate@{base}")
 
 
+def ese(base: Path, triplets: Path, size: int) -> str:
+    return matryoshka("matryoshka-2d", base, triplets, f",variant=ese,size={size}")
+
+
 def test_prefixes_out_of_range(base: Path, triplets: Path) -> None:
     with pytest.raises(UsageError, match=r"dims: 99 is out of range: .* have 16 dimensions"):
         encoder(f"matryoshka[base={base},corpus={triplets},dims=(99,8),dev=false]")
     with pytest.raises(UsageError, match="size=20 is out of range"):
-        encoder(matryoshka("matryoshka-2d", base, triplets, ",variant=ese,size=20"))
+        encoder(ese(base, triplets, size=20))
     flat = tiny_bert(base.parent / "flat")
     with pytest.raises(UsageError, match="has a single layer; use matryoshka"):
         encoder(matryoshka("matryoshka-2d", flat, triplets))
@@ -123,8 +127,8 @@ def test_prefixes_out_of_range(base: Path, triplets: Path) -> None:
 
 @pytest.mark.parametrize("variant", ["st", "ese"])
 def test_earlier_layers_learn_in_2d_only(variant: str, base: Path, triplets: Path) -> None:
-    options = f",variant={variant},layers_per_step=-1" + ",size=4" * (variant == "ese")
-    deep = matryoshka("matryoshka-2d", base, triplets, options)
+    both = matryoshka("matryoshka-2d", base, triplets, ",layers_per_step=-1")
+    deep = both if variant == "st" else ese(base, triplets, size=4)
     flat = matryoshka("matryoshka", base, triplets)
     found = [encoder(f"truncate[layers=1,of={spec}]").encode(TEXTS) for spec in (deep, flat)]
     assert not np.allclose(*found, atol=1e-4)

@@ -19,6 +19,7 @@ from bench.data.corpora import NamedCorpus
 from bench.methods.parts.dropout import thaw_adaptive
 from bench.training.heads import fresh_linear
 from tests.support.models import pooler_outputs, tiny_bert
+from tests.support.specs import acting
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 
@@ -49,7 +50,7 @@ def options(tmp_path: Path) -> dict[str, Any]:
 
 
 def spec(name: str, options: dict[str, Any]) -> str:
-    return f"{name}[{','.join(f'{key}={value}' for key, value in options.items())}]"
+    return acting(name, options)
 
 
 def train(name: str, options: dict[str, Any]) -> SentenceTransformer:

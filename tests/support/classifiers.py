@@ -15,6 +15,7 @@ from bench.api import build_method
 from bench.method import Answer, LabelledTexts, Predictor, Probabilities, Question
 from bench.models.checkpoints import load_folder
 from bench.training.classifiers.method import Stages
+from tests.support.specs import acting
 
 LETTERS = "aekqz"
 FAST = {
@@ -49,7 +50,7 @@ def made(n: int, seed: int = 0, letters: str = LETTERS) -> LabelledTexts:
 
 def spec(name: str, base: Path | str, **options: Any) -> str:
     settings = {"base": base, **FAST, **(PHASES if name == "three-phase" else {}), **options}
-    return f"{name}[{','.join(f'{key}={value}' for key, value in settings.items())}]"
+    return acting(name, settings, "paper")
 
 
 def predictor(text: str, seed: int = 0) -> Any:

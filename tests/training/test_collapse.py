@@ -100,19 +100,19 @@ def test_bases_that_begin_narrow_have_less_to_lose(
 
 def test_zeros_have_collapsed_and_single_texts_have_not(tmp_path: Path) -> None:
     model = tiny_sentence_transformer(tmp_path / "tiny")
-    guard = CollapseGuard(model, ["one", "two"])
+    guard = CollapseGuard(model, [("one",), ("two",)])
     with torch.no_grad():
         for weight in model.parameters():
             weight.zero_()
     with pytest.raises(CellError, match=r"collapsed by step 3: a vector of zeros has no direction"):
         guard.check(3)
-    CollapseGuard(model, ["one", "one", " "]).check(3)
+    CollapseGuard(model, [("one",), ("one",), (" ",)]).check(3)
 
 
 def test_some_texts_stand_for_all(tmp_path: Path) -> None:
     model = tiny_sentence_transformer(tmp_path / "tiny")
     texts = [f"text {i}" for i in range(3 * TEXTS + 5)]
-    guard = CollapseGuard(model, texts)
+    guard = CollapseGuard(model, [(text, "other") for text in texts])
     assert guard._texts == texts[: 3 * TEXTS : 3]
 
 

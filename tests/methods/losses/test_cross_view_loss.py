@@ -1,4 +1,4 @@
-"""The SCT loss against plain NumPy, and its queues against plain lists."""
+"""The SCT loss against plain NumPy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from torch import Tensor
@@ -18,10 +16,7 @@ from torch import Tensor
 from bench.methods.losses.cross_view import (
     CrossViewLoss,
     CrossViewSettings,
-    Projector,
-    RingQueue,
     cross_view_loss,
-    make_projector,
 )
 from tests.support.models import tiny_sentence_transformer
 
@@ -170,28 +165,6 @@ def test_half_precision_and_low_temperatures_stay_exact(vectors: list[Tensor], t
         torch.testing.assert_close(cross_view_loss(*vectors, **taus), exact)
 
 
-@settings(deadline=None)
-@given(size=st.integers(0, 9), batches=st.lists(st.integers(0, 14), max_size=8))
-def test_queue_is_a_list_that_drops_its_oldest(size: int, batches: list[int]) -> None:
-    queue = RingQueue(size, 4, torch.Generator().manual_seed(1))
-    model = queue.ordered().tolist()
-    for seed, rows in enumerate(batches):
-        new = unit(rows, seed, width=4)
-        queue.enqueue(new)
-        model = [*model, *new.tolist()][-size:] if size else []
-        assert queue.ordered().tolist() == model
-        assert len(queue.rows) == size
-        np.testing.assert_allclose(queue.rows.norm(dim=1).numpy(), np.ones(size), atol=1e-5)
-
-
-def test_queue_refuses_rows_that_are_not_of_norm_1() -> None:
-    queue = RingQueue(4, U, torch.Generator())
-    before = queue.ordered()
-    with pytest.raises(ValueError, match="norm 1"):
-        queue.enqueue(2 * unit(2, 0))
-    assert torch.equal(queue.ordered(), before)
-
-
 def test_queues_start_apart_and_by_seed(model: SentenceTransformer) -> None:
     loss, again, other = make(model), make(model), make(model, seed=4)
     assert torch.equal(loss.queue1.rows, again.queue1.rows)
@@ -202,22 +175,6 @@ def test_queues_start_apart_and_by_seed(model: SentenceTransformer) -> None:
     )
     assert loss.queue1.rows.dtype == torch.float32
     assert not any(buffer.requires_grad for buffer in loss.buffers())
-
-
-@pytest.mark.parametrize("width", [3, 16, 128])
-def test_projector_size(width: int) -> None:
-    count = sum(parameter.numel() for parameter in Projector(width).parameters())
-    assert count == 60 * width**2 + 33 * width
-
-
-def test_a_residual_projector_begins_near_the_identity() -> None:
-    vectors = unit(B, 0, width=64)
-    projected = {kind: make_projector(kind, 64, 3)(vectors) for kind in ("mlp", "residual")}
-    cosine = torch.nn.functional.cosine_similarity
-    assert cosine(projected["residual"], vectors).min() > 0.9
-    assert cosine(projected["mlp"], vectors).abs().max() < 0.5
-    torch.testing.assert_close(projected["residual"], vectors + projected["mlp"])
-    assert torch.equal(make_projector("none", 64, 3)(vectors), vectors)
 
 
 @pytest.mark.parametrize("shared", [False, True])
