@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from bench.core.fingerprint import versions
-from bench.core.spec import on_base
+from bench.core.spec import has_base, on_base
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from bench.methods.losses.graded import Criterion
     from bench.training.trainer import TrainSettings
+
+_WITH_MARGIN = ("translated-relu", "smooth-k2")
 
 
 class PccTuning(TrainedMethod):
@@ -73,6 +75,17 @@ class PccTuning(TrainedMethod):
         max_seq_length: int = Field(64, gt=0)
         warmup_steps: int = Field(100, ge=0)
         dev_every: int = Field(25, gt=0)
+
+        def idle(self) -> Mapping[str, str]:
+            """What a first stage and the losses with a margin need."""
+            idle = dict(super().idle())
+            if self.loss not in _WITH_MARGIN:
+                idle |= dict.fromkeys(("k", "t"), f"it needs loss={' or '.join(_WITH_MARGIN)}")
+            if self.stage1:
+                idle["pooling"] = "it is that of a bare base, so it needs stage1="
+                if has_base(self.stage1):
+                    idle["base"] = "stage1 names its own"
+            return idle
 
     config: Config
     checkpoint_pooling = "lasttoken"

@@ -110,7 +110,7 @@ class SCT(CorpusMethod):
         @model_validator(mode="before")
         @classmethod
         def _settings_of_its_size(cls, values: dict[str, Any]) -> dict[str, Any]:
-            size = values.get("size")
+            size = str(values.get("size"))
             if size not in cls.published:
                 return values
             if "base" in values:

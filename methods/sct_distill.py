@@ -117,7 +117,7 @@ class SCTDistill(SCT):
         spec = parse_method_spec(student)
         own = resolve(method_class(spec.name), spec, self.profile).config
         wanted = self.config.options()
-        lent = {
+        lent: dict[str, str] = {
             name: str(wanted[name])
             for name in ("corpus", "sentences", "views", "mlm")
             if name in wanted and getattr(own, name, wanted[name]) != wanted[name]

@@ -50,6 +50,10 @@ VALUES: dict[str, str] = {
     "defsent.data": "{other_dictionary}",
     "defsent-plus.data": "{other_dictionary}",
     "dims": "(16,4)",
+    "of": "sbert@{other}",
+    "minilm-l2-mlm.sentences": "8",
+    "sbert.pooling": "cls",
+    "sbert.prompt": "about this: ",
     "jtcse.stage1": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
     "jtcse.stage1_b": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
     "defsent-plus.of": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
@@ -67,6 +71,7 @@ BESIDE: dict[str, str] = {
     "conan": "max_steps=8",
 }
 SHOWN_ELSEWHERE: dict[str, str] = {
+    "revision": "it is of the hub, see test_hub.py",
     "grid": "models are the same, and scored elsewhere, see test_views.py",
     "codiemb.middle": "no pair of the small sets has the full grade, see test_codiemb.py",
     "conan.check_every": "queries have to become easy, see test_mining.py",
