@@ -20,6 +20,7 @@ from bench.methods import pcc_tuning
 from bench.metrics.pearson import pearson
 from bench.training.template import prompt_length
 from tests.support.models import tiny_bert, tiny_llama
+from tests.support.specs import acting
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 LETTERS = "abcdefghij"
@@ -52,8 +53,7 @@ def options(tmp_path: Path) -> dict[str, Any]:
 
 
 def train(options: dict[str, Any], **more: Any) -> SentenceTransformer:
-    inner = ",".join(f"{name}={value}" for name, value in {**options, **more}.items())
-    built, _ = build_method(f"pcc-tuning[{inner}]")
+    built, _ = build_method(acting("pcc-tuning", {**options, **more}))
     assert isinstance(built.encoder, SentenceTransformer)
     return built.encoder
 
