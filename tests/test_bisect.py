@@ -137,6 +137,7 @@ def documented_script(baseline: Path) -> str:
     return script.replace("--baseline base", f"--baseline '{baseline}'")
 
 
+@pytest.mark.nightly
 @needs_git
 def test_bisect_finds_the_planted_commit(records: Path, tmp_path: Path) -> None:
     scratch = make_scratch(tmp_path)

@@ -233,6 +233,7 @@ def test_training_learns_both_tasks(options: dict[str, Any]) -> None:
     assert after[1] > before[1] + 0.2, (before, after)
 
 
+@pytest.mark.nightly
 def test_settings_reach_the_training(options: dict[str, Any]) -> None:
     changes: list[dict[str, Any]] = [
         {},

@@ -94,6 +94,7 @@ def test_without_stage_two_it_is_the_sum_of_two_seeds(
     assert not np.allclose(vectors(options, seed=5), ensemble, atol=1e-3)
 
 
+@pytest.mark.nightly
 def test_switches_and_pooling_change_the_model(options: dict[str, Any]) -> None:
     choices: list[dict[str, Any]] = [
         {},

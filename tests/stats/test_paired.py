@@ -186,6 +186,7 @@ def _share(hit: Callable[[int], bool]) -> float:
     return sum(map(hit, range(DRAWS))) / DRAWS
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", ["percentile", "BCa"])
 def test_interval_of_means_covers_the_difference(kind: str) -> None:
     def covers(seed: int) -> bool:
@@ -211,6 +212,7 @@ def _spearman_of_normal(noise: float) -> float:
     return 6 / np.pi * np.arcsin(1 / np.sqrt(1 + noise**2) / 2)
 
 
+@pytest.mark.nightly
 def test_paired_interval_of_spearman_covers_the_difference() -> None:
     truth = _spearman_of_normal(1.0) - _spearman_of_normal(1.3)
 
@@ -233,6 +235,7 @@ def _significant(test: str, different: bool, seed: int) -> bool:
     return _of_spearman(first, second, gold, seed, 499).p <= 0.05
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("test", ["sign flips", "bootstrap of Spearman"])
 def test_false_positives_and_power(test: str) -> None:
     false = _share(partial(_significant, test, False))
