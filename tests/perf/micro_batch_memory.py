@@ -6,8 +6,8 @@ A step of SimCSE on a transformer of BERT-base's shape, with weights drawn at ra
 32 tokens, 16 texts at a time. Each line is a process of its own, with the largest memory that it
 ever had. Loss and gradients are compared at 64 pairs, which a machine of 24 GiB also encodes as a
 whole, without dropout, whose masks are others in parts. The exit code is 0 only where the step
-keeps under 8 GB, and loss and gradients are those of the whole batch to 1e-5 of the loss and of the
-largest gradient.
+keeps under 8 GB, and loss and gradients are those of the whole batch to 2e-5 of the loss and of the
+largest gradient: sums of fp32 are taken in another order, and 1 / 0.05 multiplies what they round.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.methods.losses.in_batch import InBatchLoss
 from bench.training.micro_batches import encoding_in_parts
 
 PAIRS, FEW, TOKENS, PART = 512, 64, 32, 16
-MOST_BYTES, TOLERANCE = 8e9, 1e-5
+MOST_BYTES, TOLERANCE = 8e9, 2e-5
 
 
 class Bert(torch.nn.Module):
