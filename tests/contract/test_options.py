@@ -50,6 +50,7 @@ VALUES: dict[str, str] = {
     "defsent.data": "{other_dictionary}",
     "defsent-plus.data": "{other_dictionary}",
     "dims": "(16,4)",
+    "divergence_temperature": "0.7",
     "of": "sbert@{other}",
     "minilm-l2-mlm.sentences": "8",
     "sbert.pooling": "cls",
@@ -74,6 +75,8 @@ BESIDE: dict[str, str] = {
 WITHOUT_TABLES = ("ft", "three-phase", "hierarchical-ensemble", "minbert", "token-prepending")
 SHOWN_ELSEWHERE: dict[str, str] = {
     "revision": "it is of the hub, see test_hub.py",
+    "layers_per_step": "two layers have one besides the last, see test_matryoshka.py",
+    "layer_weighting": "the first layer weighs 1 in all, see test_matryoshka.py",
     "grid": "models are the same, and scored elsewhere, see test_views.py",
     "codiemb.middle": "no pair of the small sets has the full grade, see test_codiemb.py",
     "conan.check_every": "queries have to become easy, see test_mining.py",
