@@ -72,7 +72,14 @@ BESIDE: dict[str, str] = {
     "conan": "max_steps=8",
 }
 # Their options act one by one in tests of their own; their tables here are to be written.
-WITHOUT_TABLES = ("ft", "three-phase", "hierarchical-ensemble", "minbert", "token-prepending")
+WITHOUT_TABLES = (
+    "ft",
+    "three-phase",
+    "hierarchical-ensemble",
+    "minbert",
+    "tfidf",
+    "token-prepending",
+)
 SHOWN_ELSEWHERE: dict[str, str] = {
     "revision": "it is of the hub, see test_hub.py",
     "layers_per_step": "two layers have one besides the last, see test_matryoshka.py",
