@@ -74,10 +74,10 @@ class SCTDistill(SCT):
             idle = dict(super().idle())
             if self.joint:
                 idle["student"] = "with joint=true training starts from base"
-            elif self.student and has_base(self.student):
+                return idle
+            idle["momentum"] = "it is of SCT's own references, which joint=true has"
+            if self.student and has_base(self.student):
                 idle["base"] = "student names its own"
-            else:
-                idle["momentum"] = "it is of SCT's own references, which joint=true has"
             return idle
 
     config: Config

@@ -190,6 +190,8 @@ def test_the_student_learns_from_the_same_text() -> None:
 def test_momentum_needs_references_of_its_own() -> None:
     with pytest.raises(UsageError, match="momentum does nothing here; it is of SCT's own ref"):
         named_method("sct-distill[momentum=0.9]", "local")
+    with pytest.raises(UsageError, match="momentum does nothing here"):
+        named_method("sct-distill[momentum=0.9,student=sct[base=minilm]]", "local")
     assert named_method("sct-distill[momentum=0.9,joint=true]", "local") is not None
 
 
