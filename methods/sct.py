@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    from bench.methods.losses.cross_view import CrossViewSettings
+    from bench.methods.losses.cross_view import CrossViewSettings, ProjectorKind
     from bench.training.trainer import TrainSettings
 
 # Table 1: learning rate, rows of a queue, temperatures of the references and the online branch.
@@ -235,7 +235,7 @@ class SCT(CorpusMethod):
             loss.fill(*(_encoded(model, list(texts)) for texts in self.first_queue(rows)))
         return loss
 
-    def view_settings(self, projector: Literal["mlp", "residual", "none"]) -> CrossViewSettings:
+    def view_settings(self, projector: ProjectorKind) -> CrossViewSettings:
         """Settings of a loss over views, with a projector."""
         from bench.methods.losses.cross_view import CrossViewSettings
 

@@ -80,13 +80,16 @@ def _errors(means: SeedMeans) -> tuple[Floats, Floats]:
 
 def p_over_seeds(means: SeedMeans) -> Floats:
     """Two-sided p-values of no difference of all pairs, (N, N), by Student's t."""
-    error, freedom = _errors(means)
-    delta = np.abs(means.points[:, None] - means.points)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(delta == 0, 0, delta / error)
+    return _p(means.points[:, None] - means.points, *_errors(means))
+
+
+def _p(delta: Floats, error: Floats, freedom: Floats) -> Floats:
     # Imported late, as most who import this compare nothing.
     from scipy.special import stdtr
 
+    size = np.abs(delta)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(size == 0, 0, size / error)
     return np.asarray(2 * stdtr(freedom, -t))
 
 
@@ -116,13 +119,13 @@ def difference_over_seeds(
         means = SeedMeans.of([change, (np.zeros(1), np.zeros((1, change[1].shape[1])))])
     from scipy.special import stdtrit
 
-    error, freedom = (float(values[0, 1]) for values in _errors(means))
+    error, freedom = (values[0, 1] for values in _errors(means))
     delta = float(means.points[0] - means.points[1])
-    reach = error * float(stdtrit(freedom, (1 + _LEVEL) / 2))
+    reach = float(error * stdtrit(freedom, (1 + _LEVEL) / 2))
     return Difference(
         delta=delta,
         ci95=(delta - reach, delta + reach),
-        p=float(p_over_seeds(means)[0, 1]),
+        p=float(_p(np.asarray(delta), error, freedom)),
         method="Student's t over seeds and resampled items",
         effect=None,
     )

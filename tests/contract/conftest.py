@@ -17,9 +17,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("made")
     corpus, dictionary = folder / "corpus.tsv", folder / "dictionary.tsv"
     corpus.write_text("".join(f"text {i}\tthe text {i}\tno text {i}\n" for i in range(40)))
-    # Words that are one token of a tiny BERT are letters.
     other = folder / "other.tsv"
     other.write_text("".join(f"one {i}\tthe one {i}\tnot {i}\n" for i in range(40)))
+    # Words that are one token of a tiny BERT are letters.
     letters = "abcdefghijklmnopqrstuvwxyz"
     dictionary.write_text("".join(f"{one}\tthe letter that looks like {one}\n" for one in letters))
     other_dictionary = folder / "other_dictionary.tsv"
