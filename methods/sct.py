@@ -15,7 +15,7 @@ from bench.data.build_inputs import BuildInput
 from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.parts.views import SYNSETS, fill_masks, replace_one_word, synonyms
-from bench.training.method import CorpusConfig, CorpusMethod
+from bench.training.adapted import AdaptedConfig, AdaptedMethod
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ WEIGHT_DECAY = 0.01
 ADAM_EPSILON = 1e-6
 
 
-class SCT(CorpusMethod):
+class SCT(AdaptedMethod):
     """Two views of a sentence predict each other's similarity distribution over a queue."""
 
     info = MethodInfo(
@@ -52,7 +52,7 @@ class SCT(CorpusMethod):
         trains=True,
     )
 
-    class Config(CorpusConfig):
+    class Config(AdaptedConfig):
         """Settings; the defaults are the published ones for BERT-Small.
 
         Attributes:

@@ -49,8 +49,9 @@ class SCTDistill(SCT):
         Attributes:
             teacher: Method, folder or hub id whose vectors are learnt.
             student: Method that makes the student, with the ``base``, ``corpus``, ``sentences``,
-                ``views`` and ``mlm`` of this one where it names none of its own; empty to start
-                from ``base`` itself. Its queue, projector and losses are its own.
+                ``views`` and ``mlm`` of this one where it names none of its own, and with
+                ``pooling`` and ``template`` where they are not the usual ones; empty to start
+                from ``base`` itself. Its queue, projector, adapters and losses are its own.
             joint: The sum of equation 4 from ``base`` on, in place of the two stages of the
                 authors' code, which start from a student that SCT has trained.
             projector: Of the student. By default there is none before the teacher's vectors, as in
@@ -116,10 +117,12 @@ class SCTDistill(SCT):
         """Base and text for a student, where by default it has others."""
         spec = parse_method_spec(student)
         own = resolve(method_class(spec.name), spec, self.profile).config
-        wanted = self.config.options()
+        wanted, usual = self.config.options(), SCT.Config().options()
+        # Others than SCT have a pooling of their own, which only what was asked for replaces.
+        asked = [name for name in ("pooling", "template") if wanted[name] != usual[name]]
         lent: dict[str, str] = {
             name: str(wanted[name])
-            for name in ("corpus", "sentences", "views", "mlm")
+            for name in ("corpus", "sentences", "views", "mlm", *asked)
             if name in wanted and getattr(own, name, wanted[name]) != wanted[name]
         }
         if {"base", "size"} & dict(spec.options).keys():
@@ -132,8 +135,12 @@ class SCTDistill(SCT):
         return {**lent, "base": base}
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
-        """The student, with a linear layer and tanh where the teacher's vectors are larger."""
+        """The student, with a linear layer and tanh where the teacher's vectors are larger.
+
+        It gets the template and adapters of these settings.
+        """
         model = ctx.models.load(self._student, pooling=self.pooling)
+        self.adapt(model, ctx)
         wanted = ctx.models.vectors(self.config.teacher, ["size"]).shape[1]
         if model.get_embedding_dimension() != wanted:
             from bench.training.heads import append_head

@@ -9,14 +9,14 @@ from pydantic import Field
 
 from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo
-from bench.training.method import CorpusConfig, CorpusMethod
+from bench.training.adapted import AdaptedConfig, AdaptedMethod
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
 
-class SimCSE(CorpusMethod):
+class SimCSE(AdaptedMethod):
     """Contrastive learning with dropout, or paraphrases, as the positive."""
 
     info = MethodInfo(
@@ -30,11 +30,10 @@ class SimCSE(CorpusMethod):
         gathers=True,
     )
 
-    class Config(CorpusConfig):
+    class Config(AdaptedConfig):
         """Settings; the defaults are the paper's for BERT-base.
 
         Attributes:
-            pooling: Pooling in training and at inference; ``pooler`` is the base's own.
             head: Linear and tanh after pooling, in training only.
             temperature: Temperature of the softmax.
             positives: ``dropout``, or the corpus's ``pairs``.
@@ -70,11 +69,6 @@ class SimCSE(CorpusMethod):
             "dev": False,
         },
     }
-
-    @property
-    def pooling(self) -> str:
-        """Pooling in training and at inference."""
-        return self.config.pooling
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Each sentence twice, or with its paraphrase."""

@@ -266,7 +266,7 @@ class CrossViewLoss(ViewsLoss):
         momentum: float | None = None,
     ) -> None:
         super().__init__(model, settings, seed)
-        self.reference = None if momentum is None else deepcopy(model).requires_grad_(False)
+        self.reference = None if momentum is None else _copy_of_trained(model)
         self._momentum = momentum
 
     def forward(self, features: Iterable[Mapping[str, Any]], labels: Tensor | None) -> Tensor:
@@ -297,4 +297,11 @@ class CrossViewLoss(ViewsLoss):
         if self.model.training:
             pairs = zip(self.reference.parameters(), self.model.parameters(), strict=True)
             for own, new in pairs:
-                own.lerp_(new, 1 - self._momentum)
+                if own is not new:
+                    own.lerp_(new, 1 - self._momentum)
+
+
+def _copy_of_trained(model: SentenceTransformer) -> SentenceTransformer:
+    """A model with weights of its own where they are trained; frozen ones are shared."""
+    frozen: dict[int, Any] = {id(p): p for p in model.parameters() if not p.requires_grad}
+    return deepcopy(model, frozen).requires_grad_(False)
