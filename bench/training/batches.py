@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Any, cast
 
 import torch
@@ -25,11 +25,23 @@ class EpochSampler(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]
     """
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * _SEED_STRIDE + self.epoch)
-        rows = len(cast("Sized", self.sampler))
-        order: list[int] = torch.randperm(rows, generator=generator).tolist()
+        order = self.order(len(cast("Sized", self.sampler)))
         for start in range(0, len(order), self.batch_size):
-            yield share(order[start : start + self.batch_size])
+            yield share([*order[start : start + self.batch_size]])
+
+    def order(self, rows: int) -> Sequence[int]:
+        """Row numbers in the order of this epoch."""
+        generator = torch.Generator().manual_seed(self.seed * _SEED_STRIDE + self.epoch)
+        order: list[int] = torch.randperm(rows, generator=generator).tolist()
+        return order
+
+
+class InOrderSampler(EpochSampler):
+    """Takes the rows of every epoch as they come."""
+
+    def order(self, rows: int) -> Sequence[int]:
+        """Row numbers as they count up."""
+        return range(rows)
 
 
 class GivenBatches(DefaultBatchSampler):  # type: ignore[misc, unused-ignore]

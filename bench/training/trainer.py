@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import safetensors.torch
 import torch
@@ -28,7 +28,7 @@ from bench.core.libraries import quiet_libraries
 from bench.data.rows import Row
 from bench.method import BuildContext
 from bench.training.arguments import checkpoints_folder, on_device, shared_arguments
-from bench.training.batches import Batches, EpochSampler, GivenBatches
+from bench.training.batches import Batches, EpochSampler, GivenBatches, InOrderSampler
 from bench.training.checkpoints import (
     LossCheckpoints,
     SealCheckpoints,
@@ -61,6 +61,7 @@ from bench.training.watching import (
 TRAINED_FILE = "trained.safetensors"
 # Dropout masks of processes differ.
 _RANK_STRIDE = 7_919
+_SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class TrainSettings:
     """Hyperparameters of one training.
 
     Attributes:
-        lr: Peak learning rate; it falls linearly to zero.
+        lr: Peak learning rate.
         epochs: Passes over the pairs.
         batch_size: Pairs in a batch.
         max_seq_length: Tokens that a text is cut to, in training only.
@@ -83,6 +84,8 @@ class TrainSettings:
         checkpoint_every: Steps between checkpoints where there are no evaluations.
         micro_batch: Rows of a batch that are encoded at a time, or None for all, see
             ``bench.training.micro_batches``.
+        schedule: Whether the learning rate falls linearly from its peak to zero, or stays there.
+        shuffle: Whether each epoch has an order of its own, or all have that of the pairs.
     """
 
     lr: float
@@ -99,6 +102,8 @@ class TrainSettings:
     patience: int = 0
     checkpoint_every: int = 100
     micro_batch: int | None = None
+    schedule: Literal["linear", "constant"] = "linear"
+    shuffle: bool = True
 
     def total_steps(self, pairs: int) -> int:
         """Optimizer steps over a number of pairs."""
@@ -110,7 +115,7 @@ class TrainSettings:
         return min(steps, self.max_steps) if self.max_steps > 0 else steps
 
     def smallest_batch(self, pairs: int) -> int:
-        """Pairs in the smallest batch that comes where all of them are shuffled."""
+        """Pairs in the smallest batch that comes where an epoch has all of them."""
         last = pairs % self.batch_size
         reached = self.total_steps(pairs) >= math.ceil(pairs / self.batch_size)
         return last if last and reached else min(self.batch_size, pairs)
@@ -150,13 +155,14 @@ def train(
         dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
         labels: A number for each row, which the loss gets, or None.
         batches: The batches of an epoch, as lists of row numbers, from the seed and the epoch
-            alone; equally many in every epoch. By default all rows are shuffled.
+            alone; equally many in every epoch. By default all rows, as ``settings.shuffle`` says.
         callbacks: What else is called during training; none may keep state of its own.
 
     Raises:
         CellError: The loss became NaN or infinite, or the model collapsed.
         UsageError: Processes do not divide a batch, the loss is not of vectors alone where batches
             are encoded in parts, or the library cannot train in this precision on this device.
+        ValueError: Batches are given, and are not to be shuffled.
     """
     quiet_libraries()
     keep_freed_memory()
@@ -185,6 +191,10 @@ def train(
 
 def _steps(settings: TrainSettings, rows: int, batches: Batches | None, seed: int) -> int:
     """Optimizer steps, whose batches have rows for every process."""
+    if batches and not settings.shuffle:
+        raise ValueError(
+            "batches that are given have an order of their own; leave shuffle as it is"
+        )
     given = [len(batch) for batch in batches(seed, 0)] if batches else None
     check_shares(settings.batch_size, min(given) if given else settings.smallest_batch(rows))
     return settings.steps(len(given)) if given else settings.total_steps(rows)
@@ -338,9 +348,10 @@ def _arguments(
     arguments = SentenceTransformerTrainingArguments(
         **shared_arguments(ctx, every),
         per_device_train_batch_size=settings.batch_size,
-        batch_sampler=EpochSampler,
+        batch_sampler=EpochSampler if settings.shuffle else InOrderSampler,
         max_steps=steps,
         learning_rate=settings.lr,
+        lr_scheduler_type=_SCHEDULES[settings.schedule],
         warmup_steps=settings.warmup_steps or math.ceil(steps * settings.warmup_ratio),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
