@@ -14,6 +14,7 @@ from bench.training.adapted import AdaptedConfig, AdaptedMethod
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback
 
 
 class SimCSE(AdaptedMethod):
@@ -37,6 +38,9 @@ class SimCSE(AdaptedMethod):
             head: Linear and tanh after pooling, in training only.
             temperature: Temperature of the softmax.
             positives: ``dropout``, or the corpus's ``pairs``.
+            dropout: Drop probability of all dropout in the base, and in adapters, while it is
+                trained (table 3); their own by default.
+            fixed_mask: Ablation: both views of a sentence get the same dropout mask.
         """
 
         base: str = "bert-base-uncased"
@@ -44,8 +48,19 @@ class SimCSE(AdaptedMethod):
         head: bool = True
         temperature: float = Field(0.05, gt=0)
         positives: Literal["dropout", "pairs"] = "dropout"
+        dropout: float | None = Field(None, ge=0, lt=1)
+        fixed_mask: bool = False
         corpus: str = "wiki1m"
         lr: float = Field(3e-5, gt=0)
+
+        def idle(self) -> Mapping[str, str]:
+            """What a mask needs."""
+            idle = dict(super().idle())
+            if self.positives != "dropout":
+                idle["fixed_mask"] = "it needs positives=dropout"
+            elif self.dropout == 0:
+                idle["fixed_mask"] = "it needs a dropout above 0"
+            return idle
 
     config: Config
     checkpoint_pooling = "cls"
@@ -80,8 +95,29 @@ class SimCSE(AdaptedMethod):
     def loss(
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
     ) -> torch.nn.Module:
-        """In-batch negatives."""
+        """In-batch negatives.
+
+        Raises:
+            UsageError: The base has no dropout to make positives by, and none is set.
+        """
         from bench.methods.losses.in_batch import InBatchLoss
+        from bench.methods.parts.dropout import require_dropout
 
         config = self.config
-        return InBatchLoss(model, temperature=config.temperature, head=config.head, seed=ctx.seed)
+        if config.positives == "dropout" and config.dropout is None:
+            require_dropout(model)
+        return InBatchLoss(
+            model,
+            temperature=config.temperature,
+            head=config.head,
+            seed=ctx.seed,
+            fixed_mask=config.fixed_mask,
+        )
+
+    def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
+        """What sets the dropout for the training."""
+        if self.config.dropout is None:
+            return []
+        from bench.methods.parts.dropout_rates import TrainingDropout
+
+        return [TrainingDropout(model, self.config.dropout)]

@@ -22,10 +22,11 @@ from bench.training.method import CorpusConfig, CorpusMethod
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers import TrainerCallback
 
     from bench.training.trainer import TrainSettings
 
-_OF_FIRST = ("tier1_corpus", "tier1_lr", "tier1_batch_size", "tier1_epochs")
+_OF_FIRST = ("tier1_corpus", "tier1_lr", "tier1_batch_size", "tier1_epochs", "fixed_mask")
 _OF_SECOND = ("corpus", "sentences", "lr", "batch_size", "epochs")
 
 
@@ -51,6 +52,9 @@ class TwoTierSimCSE(CorpusMethod):
             dropout: ``standard`` is what the base has; ``curriculum`` raises it from ``p_min``,
                 in each tier; ``adaptive`` adds a gate with weights of its own behind the pooling.
             p_min: Probability that the curriculum starts with.
+            p_max: Drop probability of all dropout in the base while it is trained, to which the
+                curriculum rises; its own by default.
+            fixed_mask: Ablation: both views of the first tier get the same dropout mask.
             pooling: Pooling in training and at inference; ``pooler`` is the base's own.
             temperature: Temperature of the softmax.
             corpus: Triplets of the second tier.
@@ -65,6 +69,8 @@ class TwoTierSimCSE(CorpusMethod):
         tier: Literal["1", "2", "both"] = "both"
         dropout: Literal["standard", "curriculum", "adaptive"] = "standard"
         p_min: float = Field(0.0, ge=0, lt=1)
+        p_max: float | None = Field(None, ge=0, lt=1)
+        fixed_mask: bool = False
         pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "pooler"
         temperature: float = Field(0.05, gt=0)
         corpus: str = "nli"
@@ -85,6 +91,8 @@ class TwoTierSimCSE(CorpusMethod):
                 idle |= dict.fromkeys(_OF_FIRST, "it needs tier=1 or tier=both")
             if self.dropout != "curriculum":
                 idle["p_min"] = "it needs dropout=curriculum"
+            if self.p_max == 0:
+                idle["fixed_mask"] = idle["p_min"] = "it needs a p_max above 0"
             return idle
 
     config: Config
@@ -128,6 +136,8 @@ class TwoTierSimCSE(CorpusMethod):
                     lr=config.tier1_lr,
                     batch_size=config.tier1_batch_size,
                     epochs=config.tier1_epochs,
+                    dropout=config.p_max,
+                    fixed_mask=config.fixed_mask,
                     **shared,
                 )
             )
@@ -193,4 +203,12 @@ class TwoTierSimCSE(CorpusMethod):
         from bench.methods.parts.dropout import CurriculumDropout
 
         steps = self.train_settings(len(rows)).total_steps(len(rows))
-        return CurriculumDropout(model, loss, steps, p_min=self.config.p_min)
+        return CurriculumDropout(
+            model, loss, steps, p_min=self.config.p_min, p_max=self.config.p_max
+        )
+
+    def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
+        """What sets the dropout for the training, and puts back what the base has."""
+        from bench.methods.parts.dropout_rates import TrainingDropout
+
+        return [TrainingDropout(model, self.config.p_max)]

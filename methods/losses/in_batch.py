@@ -30,6 +30,8 @@ class InBatchLoss(nn.Module):
         hard_negative_weight: Weight α of a row's own hard negative.
         head: Put a fresh Linear(u, u) and tanh between pooling and loss, in training only.
         seed: Seed of the head.
+        fixed_mask: Positives are the anchors under the same dropout mask, which makes the same
+            vectors of them (ablation, table 3): the second column is not encoded.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class InBatchLoss(nn.Module):
         hard_negative_weight: float = 1.0,
         head: bool,
         seed: int,
+        fixed_mask: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -47,6 +50,7 @@ class InBatchLoss(nn.Module):
         self.head = (
             nn.Sequential(fresh_linear(width, width, seed), nn.Tanh()) if head else nn.Identity()
         )
+        self._fixed_mask = fixed_mask
         # The library multiplies by 1 / τ what is added here.
         self._bonus = temperature * math.log(hard_negative_weight)
         self._ranking = MultipleNegativesRankingLoss(
@@ -56,13 +60,19 @@ class InBatchLoss(nn.Module):
     def forward(self, features: Iterable[Mapping[str, Any]], labels: Tensor) -> Tensor:
         """Encode the columns and compute the loss.
 
-        Each column has its own forward pass, so that equal texts get different dropout masks.
+        Each column has its own forward pass, so that equal texts get different dropout masks,
+        unless the mask is fixed.
 
         Args:
             features: Tokens (B, L) of anchors, positives and, if given, hard negatives.
             labels: Ignored; row i belongs to row i.
         """
-        columns = [self.head(self.model(dict(view))["sentence_embedding"]) for view in features]
+        views = list(features)
+        if self._fixed_mask:
+            del views[1]
+        columns = [self.head(self.model(dict(view))["sentence_embedding"]) for view in views]
+        if self._fixed_mask:
+            columns.insert(1, columns[0])
         return self.from_vectors(columns, labels)
 
     def from_vectors(self, columns: list[Tensor], labels: Tensor) -> Tensor:

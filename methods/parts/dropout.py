@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
-from itertools import chain
 from typing import Any, Self
 
 import torch
@@ -14,6 +13,8 @@ from sentence_transformers.base.modules import Module
 from sentence_transformers.sentence_transformer.modules import Dense
 from torch import Tensor, nn
 
+from bench.core.errors import UsageError
+from bench.methods.parts.dropout_rates import dropout_sites
 from bench.training.heads import fresh_linear
 
 
@@ -37,16 +38,16 @@ def curriculum(t: int, steps: int, p_max: float, p_min: float = 0.0, rate: float
 class CurriculumDropout(nn.Module):
     """Calls a loss with the dropout of model and loss on the schedule of ``curriculum``.
 
-    Every ``torch.nn.Dropout`` rises to the probability that it has when this is made. One forward
-    is one step and has one probability, so all views of a batch share it. The step is a persistent
-    buffer. Models that keep a probability elsewhere, such as ModernBERT's of attention, keep it
-    constant.
+    All ``dropout_sites`` rise to the probability that they have when this is made, or those of the
+    model to another one. One forward is one step and has one probability, so all views of a batch
+    share it. The step is a persistent buffer. ``TrainingDropout`` puts back what there was.
 
     Args:
         model: The model that the loss trains.
         loss: Loss called with features and labels.
         steps: All steps of this training.
         p_min: Probability that the schedule starts with.
+        p_max: Probability that all of the model rises to, or None for those that it has.
         rate: Speed of the schedule.
     """
 
@@ -59,6 +60,7 @@ class CurriculumDropout(nn.Module):
         steps: int,
         *,
         p_min: float = 0.0,
+        p_max: float | None = None,
         rate: float = 10.0,
     ) -> None:
         super().__init__()
@@ -66,8 +68,11 @@ class CurriculumDropout(nn.Module):
         self.loss = loss
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._curriculum = partial(curriculum, steps=steps, p_min=p_min, rate=rate)
-        modules = dict.fromkeys(chain(model.modules(), loss.modules()))
-        self._sites = [(site, site.p) for site in modules if isinstance(site, nn.Dropout)]
+        of_model = set(dropout_sites(model))
+        self._sites = [
+            (site, p_max if p_max is not None and site in of_model else site.rate)
+            for site in dropout_sites(model, loss)
+        ]
 
     def forward(self, features: Iterable[Mapping[str, Any]], labels: Tensor | None) -> Tensor:
         """Set the probabilities of this step and compute the loss.
@@ -80,7 +85,7 @@ class CurriculumDropout(nn.Module):
         if self.model.training:
             t = int(self.step)
             for site, p_max in self._sites:
-                site.p = self._curriculum(t, p_max=p_max)
+                site.drop(self._curriculum(t, p_max=p_max))
             self.step += 1
         value: Tensor = self.loss(features, labels)
         return value
@@ -158,6 +163,20 @@ class AdaptiveDropout(Module):  # type: ignore[misc, unused-ignore]
         gate = cls(**cls.load_config(model_name_or_path, **hub))
         loaded: Self = cls.load_torch_weights(model_name_or_path, model=gate, **hub)
         return loaded
+
+
+def require_dropout(model: SentenceTransformer) -> None:
+    """Check that two encodings of one text differ in training.
+
+    Raises:
+        UsageError: All probabilities are 0, and there is no gate.
+    """
+    gates = any(isinstance(module, AdaptiveDropout) for module in model)
+    if not gates and not any(site.rate for site in dropout_sites(model)):
+        raise UsageError(
+            "the base has no dropout, so that both views of a sentence are the same; name a drop "
+            "probability, or 0 to train so all the same"
+        )
 
 
 def append_adaptive(model: SentenceTransformer, seed: int, p: float = 0.1) -> None:

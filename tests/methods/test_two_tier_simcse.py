@@ -16,10 +16,13 @@ from sentence_transformers import SentenceTransformer
 from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.data.corpora import NamedCorpus
+from bench.method import named_method
 from bench.methods.parts.dropout import thaw_adaptive
+from bench.methods.parts.dropout_rates import dropout_sites
 from bench.training.heads import fresh_linear
 from tests.support.models import pooler_outputs, tiny_bert
 from tests.support.specs import acting
+from tests.training.test_trainer import context
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 
@@ -115,10 +118,46 @@ def test_schemes_of_dropout_differ(options: dict[str, Any]) -> None:
             {"dropout": "curriculum"},
             {"dropout": "curriculum", "p_min": 0.05},
             {"dropout": "adaptive"},
+            {"p_max": 0.0},
+            {"p_max": 0.4},
+            {"dropout": "curriculum", "p_max": 0.4},
+            {"dropout": "adaptive", "p_max": 0.4},
+            {"fixed_mask": "true"},
         )
     ]
     for i, one in enumerate(found):
         assert all(not np.allclose(one, other, atol=1e-4) for other in found[i + 1 :])
+
+
+@pytest.mark.parametrize("tier", ["1", "2"])
+@pytest.mark.parametrize("scheme", ["standard", "curriculum"])
+def test_a_model_keeps_the_dropout_of_its_base(
+    options: dict[str, Any], tmp_path: Path, tier: str, scheme: str
+) -> None:
+    text = spec("two-tier-simcse", {**options, "p_max": 0.4, "dropout": scheme, "tier": tier})
+    ctx = context(tmp_path)
+    model = named_method(text, "local").build(ctx)
+    assert isinstance(model, SentenceTransformer)
+    assert {site.rate for site in dropout_sites(model)} == {0.1}
+
+
+@pytest.mark.parametrize(
+    ("of_simcse", "own"),
+    [("dropout=0.3", {"p_max": 0.3}), ("fixed_mask=true", {"fixed_mask": "true"})],
+)
+def test_dropout_of_a_tier_alone_is_that_of_simcse(
+    options: dict[str, Any], of_simcse: str, own: dict[str, Any]
+) -> None:
+    first, _ = build_method(f"{simcse(options).removesuffix(']')},{of_simcse}]")
+    np.testing.assert_array_equal(vectors(options, tier=1, **own), first.encoder.encode(TEXTS))
+
+
+def test_what_a_mask_and_a_curriculum_need(options: dict[str, Any]) -> None:
+    for name, more in (("fixed_mask", {"tier": "2"}), ("p_min", {"dropout": "curriculum"})):
+        given = {**options, name: {"fixed_mask": "true"}.get(name, 0.1), "p_max": 0.0, **more}
+        inner = ",".join(f"{key}={value}" for key, value in given.items())
+        with pytest.raises(UsageError, match=f"{name} does nothing here; it needs a p_max above 0"):
+            named_method(f"two-tier-simcse[{inner}]", "local")
 
 
 def test_the_gate_is_one_and_goes_through_both_tiers(options: dict[str, Any]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.methods.losses.in_batch import InBatchLoss
 from bench.methods.parts.dropout import (
@@ -74,3 +78,24 @@ def trained(
 def plain(model: SentenceTransformer, loss: nn.Module) -> nn.Module:
     """The loss without any scheme."""
     return loss
+
+
+@contextmanager
+def applied_rates() -> Iterator[list[float]]:
+    """Collect the probabilities that torch is told to drop with."""
+    rates: list[float] = []
+    dropout, attention = functional.dropout, functional.scaled_dot_product_attention
+
+    def count_dropout(x: Tensor, p: float = 0.5, training: bool = True, *rest: Any) -> Tensor:
+        if training:
+            rates.append(p)
+        return dropout(x, p, training, *rest)
+
+    def count_attention(*args: Any, dropout_p: float = 0.0, **kwargs: Any) -> Tensor:
+        rates.append(dropout_p)
+        return attention(*args, dropout_p=dropout_p, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(functional, "dropout", count_dropout)
+        patch.setattr(functional, "scaled_dot_product_attention", count_attention)
+        yield rates

@@ -24,7 +24,7 @@ from tests.training.test_trainer import Killed, assert_equal_states, context
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 # With what else a template goes.
 BESIDE = {
-    "simcse": {"pooling": "lasttoken", "head": "false"},
+    "simcse": {"pooling": "lasttoken", "head": "false", "dropout": 0.05},
     "sct": {"pooling": "lasttoken", "queue_size": 8},
 }
 METHODS = pytest.mark.parametrize("name", BESIDE)

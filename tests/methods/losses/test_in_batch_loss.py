@@ -182,3 +182,30 @@ def test_a_weight_means_nothing_without_hard_negatives(model: SentenceTransforme
     pairs = columns(2)
     weighted = make(model, hard_negative_weight=5.0).from_vectors(pairs, LABELS)
     torch.testing.assert_close(weighted, make(model).from_vectors(pairs, LABELS))
+
+
+def gradients(loss: InBatchLoss) -> list[Tensor]:
+    return [p.grad.clone() for p in loss.parameters() if p.grad is not None]
+
+
+def test_a_fixed_mask_is_one_for_both_views(model: SentenceTransformer) -> None:
+    """One encoding of a text counts as two whose draws are the same."""
+    tokens = model.preprocess(TEXTS)
+    fixed = make(model, head=True, fixed_mask=True)
+    torch.manual_seed(4)
+    value = fixed([tokens, tokens], LABELS)
+    value.backward()
+    found = gradients(fixed)
+    model.zero_grad()
+    drawn = make(model, head=True)
+    vectors = []
+    for _ in range(2):
+        torch.manual_seed(4)
+        vectors.append(drawn.head(model(dict(tokens))["sentence_embedding"]))
+    assert torch.equal(*vectors)
+    twice = drawn.from_vectors(vectors, LABELS)
+    twice.backward()
+    torch.testing.assert_close(value, twice)
+    for one, two in zip(found, gradients(drawn), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+    assert drawn([tokens, tokens], LABELS).item() > value.item()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bench.methods.parts.dropout import (
     CurriculumDropout,
@@ -27,6 +23,7 @@ from tests.support.dropout import (
     WIDTH,
     WITH_DEV,
     P,
+    applied_rates,
     bert,
     in_batch,
     plain,
@@ -40,27 +37,6 @@ from tests.training.test_trainer import Killed, assert_equal_states
 def dropouts(model: nn.Module) -> list[nn.Dropout]:
     """All dropout modules of a model."""
     return [module for module in model.modules() if isinstance(module, nn.Dropout)]
-
-
-@contextmanager
-def applied_rates() -> Iterator[list[float]]:
-    """Collect the probabilities that torch is told to drop with."""
-    rates: list[float] = []
-    dropout, attention = functional.dropout, functional.scaled_dot_product_attention
-
-    def count_dropout(x: Tensor, p: float = 0.5, training: bool = True, *rest: Any) -> Tensor:
-        if training:
-            rates.append(p)
-        return dropout(x, p, training, *rest)
-
-    def count_attention(*args: Any, dropout_p: float = 0.0, **kwargs: Any) -> Tensor:
-        rates.append(dropout_p)
-        return attention(*args, dropout_p=dropout_p, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(functional, "dropout", count_dropout)
-        patch.setattr(functional, "scaled_dot_product_attention", count_attention)
-        yield rates
 
 
 @pytest.mark.parametrize(("p_max", "p_min"), [(0.1, 0.0), (0.3, 0.02), (0.5, 0.5)])
@@ -113,6 +89,17 @@ def test_each_site_alone_is_off_at_first_and_drops_later(
         step(loss, model)
     assert torch.equal(seen[0], seen[1])
     assert not torch.allclose(seen[2], seen[3])
+
+
+def test_the_model_rises_to_another_rate_and_the_loss_to_its_own(tmp_path: Path) -> None:
+    model = bert(tmp_path)
+    inner = in_batch(model)
+    inner.head = nn.Dropout(0.4)
+    loss = CurriculumDropout(model, inner, 5, p_max=0.3)
+    step(loss, model)
+    step(loss, model)
+    assert {site.p for site in dropouts(model)} == {curriculum(1, 5, 0.3)}
+    assert inner.head.p == curriculum(1, 5, 0.4)
 
 
 def test_sites_are_all_of_bert_and_of_the_loss(tmp_path: Path) -> None:
