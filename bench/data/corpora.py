@@ -10,6 +10,7 @@ import re
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.core.errors import DataError
@@ -76,8 +77,9 @@ class NamedCorpus(TrainingSet):
 
     Attributes:
         name: ``pydoc``, ``paraphrase``, ``mix``, ``triplets``, ``stsb`` (the sentences of its
-            training pairs), ``wiki1m``, ``nli``, or the path of a UTF-8 file with a sentence a
-            line, or two or three separated by tabs.
+            training pairs), ``sick`` (those of SICK's training and trial pairs), ``wiki1m``,
+            ``nli``, several of these with ``+`` between, or the path of a UTF-8 file with a
+            sentence a line, or two or three separated by tabs.
         limit: Number of rows, the first ones of a fixed order, or None for all.
         columns: Number of the texts of each row that are learnt from, the first ones, or None for
             all; ``load`` reads all of them.
@@ -99,6 +101,8 @@ class NamedCorpus(TrainingSet):
 
     def fingerprint(self, data: DataAccess) -> str:
         """Identify the whole text, of which ``limit`` and ``columns`` are settings."""
+        if len(joined := _joined(self.name)) > 1:
+            return fingerprint([NamedCorpus(name).fingerprint(data) for name in joined])
         if self.name == "pydoc":
             return f"python-{platform.python_version()}"
         if self.name in _HUB:
@@ -110,14 +114,15 @@ class NamedCorpus(TrainingSet):
     @property
     def datasets(self) -> tuple[str, ...]:
         """Data sets of datasets.toml that it draws on, ``family/set``."""
-        return tuple(dataset_of(ref) for ref in _PARTS.get(self.name, ()))
+        return tuple(dataset_of(ref) for name in _joined(self.name) for ref in _PARTS.get(name, ()))
 
     def revisions(self, data: DataAccess) -> Mapping[str, str]:
-        """Commit of the data set on the hub that it is a file of, by its id, or none."""
-        if self.name not in _HUB:
-            return {}
-        repository, filename = _HUB[self.name]
-        return {repository: commit_of(_from_hub(self.name, data), filename)}
+        """Commit of each data set on the hub that it is a file of, by its id, or none."""
+        return {
+            _HUB[name][0]: commit_of(_from_hub(name, data), _HUB[name][1])
+            for name in _joined(self.name)
+            if name in _HUB
+        }
 
     def texts(self, data: DataAccess) -> Iterator[str]:
         """Texts of all rows, or those of their first columns."""
@@ -125,12 +130,18 @@ class NamedCorpus(TrainingSet):
             yield from row[: self.columns]
 
 
+def _joined(name: str) -> list[str]:
+    """Names of the corpora that one is joined of, or the one name or path."""
+    parts = name.split("+")
+    return parts if all(part in _SOURCES for part in parts) else [name]
+
+
 def _rows_of(name: str, data: DataAccess) -> list[Texts]:
-    source = _SOURCES.get(name)
-    rows = source(data) if source else _from_file(Path(name))
     first: dict[str, Texts] = {}
-    for row in rows:
-        first.setdefault(row[0], row)
+    for part in _joined(name):
+        source = _SOURCES.get(part)
+        for row in source(data) if source else _from_file(Path(part)):
+            first.setdefault(row[0], row)
     if not first:
         raise DataError(f"corpus {name!r} has no sentences")
     return list(first.values())
@@ -146,6 +157,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     "mix": ("unlabeled/mix:train",),
     "triplets": ("nli/triplets:train",),
     "stsb": ("sts/stsb:train",),
+    "sick": ("sts/sick:train+trial",),
 }
 CAPTION_PAIRS = 10_000
 
@@ -177,11 +189,10 @@ def _triplets(data: DataAccess) -> Iterator[Texts]:
     return iter(sorted((row for row in rows if all(row)), key=_digest))
 
 
-def _stsb(data: DataAccess) -> Iterator[Texts]:
-    rows = [
-        row[name] for row in data.rows(_PARTS["stsb"][0]) for name in ("sentence1", "sentence2")
-    ]
-    return ((text,) for text in sorted(rows, key=_digest))
+def _sentences(name: str, data: DataAccess) -> Iterator[Texts]:
+    rows = data.rows(_PARTS[name][0])
+    texts = [row[column] for row in rows for column in ("sentence1", "sentence2")]
+    return ((text,) for text in sorted(texts, key=_digest))
 
 
 def _wiki1m(data: DataAccess) -> Iterator[Texts]:
@@ -259,7 +270,8 @@ _SOURCES: Mapping[str, Callable[[DataAccess], Iterator[Texts]]] = {
     "paraphrase": _paraphrase,
     "mix": _mix,
     "triplets": _triplets,
-    "stsb": _stsb,
+    "stsb": partial(_sentences, "stsb"),
+    "sick": partial(_sentences, "sick"),
     "wiki1m": _wiki1m,
     "nli": _nli,
 }

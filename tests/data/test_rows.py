@@ -100,6 +100,27 @@ def test_a_corpus_file_with_hard_negatives(tmp_path: Path) -> None:
         NamedCorpus(str(path)).load(_access(tmp_path))
 
 
+def test_corpora_are_joined_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "wiki.txt"
+    path.write_text("a cat\na dog\n", encoding="utf-8")
+    monkeypatch.setattr("bench.data.access.hub_file", lambda *_: path)
+    monkeypatch.setattr("bench.data.corpora.commit_of", lambda *_: "1" * 40)
+    pairs = [{"sentence1": "a cat", "sentence2": "a horse", "score": 1.0}]
+    asked: list[str] = []
+    monkeypatch.setattr(DataAccess, "rows", lambda self, ref: asked.append(ref) or pairs)
+    monkeypatch.setattr(DataAccess, "sha256", lambda self, ref: ref)
+    access = _access(tmp_path)
+    joined = NamedCorpus("wiki1m+sick")
+    assert joined.load(access).sentences() == ["a cat", "a dog", "a horse"]
+    assert asked == ["sts/sick:train+trial"]
+    assert joined.datasets == ("sts/sick",)
+    assert [*joined.revisions(access).values()] == ["1" * 40]
+    names = ("wiki1m+sick", "sick+wiki1m", "wiki1m", "sick")
+    assert len({NamedCorpus(name).fingerprint(access) for name in names}) == 4
+    with pytest.raises(DataError, match=r"'wiki1m\+sic' is neither a file nor one of"):
+        NamedCorpus("wiki1m+sic").load(access)
+
+
 def test_the_triplets_of_simcse_come_from_its_csv(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
