@@ -121,7 +121,8 @@ class TwinLoss(nn.Module):
     Args:
         model: Twin with vectors of size u.
         temperature: Temperature τ.
-        cross_attention: Whether L_ICNCE has its part on cross-attention outputs.
+        cross_layers: Layers that attend across, see ``TwinPass``; with 0 of them L_ICNCE has no
+            part on cross-attention outputs.
         interaction: Whether L_ICNCE has its part on the towers' vectors.
         modulus: Whether there is L_ICTM.
         seed: Seed of the coin and of fresh poolers.
@@ -134,7 +135,7 @@ class TwinLoss(nn.Module):
         model: SentenceTransformer,
         *,
         temperature: float,
-        cross_attention: bool = True,
+        cross_layers: int = 1,
         interaction: bool = True,
         modulus: bool = True,
         seed: int,
@@ -145,7 +146,7 @@ class TwinLoss(nn.Module):
             _pooler(tower, seed) for tower in (towers(model) if modulus else ())
         )
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        self._encode = TwinPass(model, cross_attention=cross_attention)
+        self._encode = TwinPass(model, cross_layers=cross_layers)
         self._interaction = interaction
         self._temperature = temperature
         self._seed = seed

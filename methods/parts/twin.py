@@ -7,12 +7,14 @@ the second one concatenates with its own, and a constant layer adds both halves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import CNN, Dense, Pooling, Transformer
 from torch import Tensor, nn
@@ -42,6 +44,22 @@ class TwinVectors:
 class _TwinModules:
     transformers: tuple[Any, Any]
     pooling: Any
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What the layers of a tower are called with: states (B, L, u), and all else."""
+
+    states: Tensor
+    rest: tuple[Any, ...]
+    options: Mapping[str, Any]
+
+    def onward(self, layers: Any, attended: Tensor) -> Tensor:
+        """Finish the first layer behind its attention, and run the others."""
+        states: Tensor = layers[0].output(layers[0].intermediate(attended), attended)
+        for layer in layers[1:]:
+            states = layer(states, *self.rest, **self.options)
+        return states
 
 
 def join_towers(first: SentenceTransformer, second: SentenceTransformer) -> SentenceTransformer:
@@ -88,25 +106,67 @@ def towers(twin: SentenceTransformer) -> tuple[SentenceTransformer, SentenceTran
     return first, second
 
 
+class WeightedSum:
+    """Adds a further encoder to another one: (1 - w) times its vectors + w times the further's.
+
+    Vectors are taken as they are, not normalised, and each model has its own tokenizer.
+
+    Args:
+        model: The model.
+        further: The further one, with vectors of the same size.
+        weight: The weight w of the further one.
+
+    Raises:
+        UsageError: Their vectors differ in size.
+    """
+
+    def __init__(
+        self, model: SentenceTransformer, further: SentenceTransformer, weight: float
+    ) -> None:
+        sizes = [one.get_embedding_dimension() for one in (model, further)]
+        if sizes[0] != sizes[1]:
+            raise UsageError(
+                f"the twin has {sizes[0]} dimensions and the model beside it {sizes[1]}; "
+                "give uc= one of the same size"
+            )
+        self._parts = ((1 - weight, model), (weight, further))
+
+    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
+        """Encode n texts, float32 of shape (n, u); roles make no difference."""
+        first, second = (
+            weight * model.encode(list(texts), show_progress_bar=False)
+            for weight, model in self._parts
+        )
+        return np.asarray(first + second, dtype=np.float32)
+
+
 class TwinPass:
     """Runs a twin and returns what its towers make on the way, cross-attention included.
 
-    Only the last layers attend across: the main path stays as it is, so that what earlier layers
-    would attend to could change nothing.
+    The paper's layers that attend across are equally spaced and the last among them; how they are
+    wired is not published. Here the main path stays as it is, so that each tower is a plain encoder
+    at inference, and a second path leaves it at the input of the first of these layers: there
+    ``cross_attend`` takes the place of self-attention, in layers between them nothing changes, and
+    each layer goes on from what the one before made of both towers. It ends at the attention of the
+    last layer, whose output is what is contrasted. With one such layer that is all there is of it.
 
     Args:
         twin: What ``join_towers`` made.
-        cross_attention: Whether to compute it.
+        cross_layers: Number of layers that attend across, or 0 for no cross-attention.
 
     Raises:
         TypeError: The model is not a twin.
-        UsageError: A tower is not of the BERT family.
+        UsageError: A tower is not of the BERT family, or the number does not divide that of its
+            layers.
     """
 
-    def __init__(self, twin: SentenceTransformer, *, cross_attention: bool) -> None:
-        self._pooling = _twin_modules(twin).pooling
-        self._layers = tuple(_last_layer(tower) for tower in _twin_modules(twin).transformers)
-        self._cross_attention = cross_attention
+    def __init__(self, twin: SentenceTransformer, *, cross_layers: int) -> None:
+        modules = _twin_modules(twin)
+        self._pooling = modules.pooling
+        self._stacks = tuple(_layers(tower) for tower in modules.transformers)
+        self._crossings = [
+            crossings(len(stack), cross_layers) if cross_layers else [] for stack in self._stacks
+        ]
 
     def __call__(self, model: nn.Module, features: Mapping[str, Any]) -> TwinVectors:
         """Encode a batch.
@@ -116,29 +176,45 @@ class TwinPass:
             features: Tokens (B, L).
         """
         mask = features["attention_mask"]
-        with self._listening() as seen:
+        with self._listening() as (calls, outputs):
             model(dict(features))
-        (into_first, out_of_first), (into_second, out_of_second) = seen
-        own = self._pooled(out_of_first, mask), self._pooled(out_of_second, mask)
-        if not self._cross_attention:
+        own = self._pooled(outputs[0], mask), self._pooled(outputs[1], mask)
+        if not calls:
             return TwinVectors(own, None)
-        first, second = self._layers
-        crossed = (
-            self._pooled(cross_attend(first, second, into_first, into_second, mask), mask),
-            self._pooled(cross_attend(second, first, into_second, into_first, mask), mask),
-        )
-        return TwinVectors(own, crossed)
+        first, second = self._crossed(calls, mask)
+        return TwinVectors(own, (self._pooled(first, mask), self._pooled(second, mask)))
+
+    def _crossed(self, calls: list[_Call], mask: Tensor) -> TowerPair:
+        first, second = self._stacks
+        x, y = (call.states for call in calls)
+        steps = [*zip(*self._crossings, strict=True)]
+        for number, (i, j) in enumerate(steps):
+            crossed = (
+                cross_attend(first[i], second[j], x, y, mask),
+                cross_attend(second[j], first[i], y, x, mask),
+            )
+            if number + 1 < len(steps):
+                to_i, to_j = steps[number + 1]
+                x = calls[0].onward(first[i:to_i], crossed[0])
+                y = calls[1].onward(second[j:to_j], crossed[1])
+        return crossed
 
     @contextmanager
-    def _listening(self) -> Iterator[list[TowerPair]]:
-        seen: list[TowerPair] = []
+    def _listening(self) -> Iterator[tuple[list[_Call], list[Tensor]]]:
+        calls: list[_Call] = []
+        outputs: list[Tensor] = []
 
-        def listen(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            seen.append((args[0], output))
+        def called(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            calls.append(_Call(args[0], args[1:], kwargs))
 
-        hooks = [layer.register_forward_hook(listen) for layer in self._layers]
+        def ended(layer: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+            outputs.append(output)
+
+        hooks = [stack[-1].register_forward_hook(ended) for stack in self._stacks]
+        for stack, own in zip(self._stacks, self._crossings, strict=True):
+            hooks += [stack[i].register_forward_pre_hook(called, with_kwargs=True) for i in own[:1]]
         try:
-            yield seen
+            yield calls, outputs
         finally:
             for hook in hooks:
                 hook.remove()
@@ -147,6 +223,25 @@ class TwinPass:
         features = {"token_embeddings": states, "attention_mask": mask}
         vectors: Tensor = self._pooling(features)["sentence_embedding"]
         return vectors
+
+
+def crossings(depth: int, count: int) -> list[int]:
+    """Numbers, from 0, of equally spaced layers of which the last one is the last of all.
+
+    Args:
+        depth: Number of layers of a tower.
+        count: How many of them attend across, at least 1.
+
+    Raises:
+        UsageError: ``count`` does not divide ``depth``.
+    """
+    if depth % count:
+        choices = ", ".join(str(n) for n in range(1, depth + 1) if depth % n == 0)
+        raise UsageError(
+            f"cross_layers={count} does not divide the {depth} layers of a tower; "
+            f"choose one of: {choices}"
+        )
+    return [*range(depth // count - 1, depth, depth // count)]
 
 
 def cross_attend(layer: Any, other: Any, states: Tensor, others: Tensor, mask: Tensor) -> Tensor:
@@ -206,7 +301,7 @@ def _twin_modules(twin: SentenceTransformer) -> _TwinModules:
 def _refuse_misfits(first: SentenceTransformer, second: SentenceTransformer) -> None:
     sizes = []
     for tower in (first, second):
-        _last_layer(tower[0])
+        _layers(tower[0])
         transformer: Any = tower[0]
         config = transformer.auto_model.config
         sizes.append((config.hidden_size, config.num_attention_heads))
@@ -219,7 +314,7 @@ def _refuse_misfits(first: SentenceTransformer, second: SentenceTransformer) -> 
         )
 
 
-def _last_layer(transformer: Any) -> Any:
+def _layers(transformer: Any) -> Any:
     model = getattr(transformer, "auto_model", None)
     layers = getattr(getattr(model, "encoder", None), "layer", None)
     attention = getattr(layers[-1], "attention", None) if layers else None
@@ -230,7 +325,7 @@ def _last_layer(transformer: Any) -> Any:
     if layers is None or not alike:
         kind = type(transformer if model is None else model).__name__
         raise UsageError(f"a twin takes bases of the BERT family, but {kind} is not in it")
-    return layers[-1]
+    return layers
 
 
 def _constant_dense(weight: Tensor, output: str | None = None) -> Any:

@@ -26,7 +26,7 @@ SETTINGS = {
     "minbert": "base={base},max_steps=2,max_seq_length=16",
     "matryoshka": f"{TRAINED},corpus={{corpus}},dims=(16,8),grid=(16)",
     "matryoshka-2d": f"{TRAINED},corpus={{corpus}},dims=(16,8),grid=(16)",
-    "jtcse": f"{TRAINED},corpus={{corpus}},stage1=simcse[{STAGE},corpus={{corpus}}]",
+    "jtcse": f"{TRAINED},cross_layers=1,corpus={{corpus}},stage1=simcse[{STAGE},corpus={{corpus}}]",
     "defsent": f"{TRAINED},data={{dictionary}},head=false",
     "defsent-plus": f"{TRAINED},data={{dictionary}},max_seq_length=99",
     "codiemb": f"{TRAINED},retrieval=trecqa+quora,sts_batch_size=8,checkpoints=2",

@@ -173,7 +173,7 @@ def make(twin: SentenceTransformer, **options: Any) -> TwinLoss:
 def test_the_loss_is_the_sum_of_the_terms(twin: SentenceTransformer) -> None:
     views = [twin.preprocess(TEXTS), twin.preprocess([text.upper() for text in TEXTS])]
     loss = make(twin)
-    seen = [TwinPass(twin, cross_attention=True)(twin, view) for view in views]
+    seen = [TwinPass(twin, cross_layers=1)(twin, view) for view in views]
     own: TowerPair = (
         interleave(seen[0].own[0], seen[1].own[0]),
         interleave(seen[0].own[1], seen[1].own[1]),
@@ -187,17 +187,17 @@ def test_the_loss_is_the_sum_of_the_terms(twin: SentenceTransformer) -> None:
     p_a, p_b = (pool(tower) for pool, tower in zip(loss.poolers, own, strict=True))
     parts = {
         "nce": info_nce(own[0], TAU) + info_nce(own[1], TAU),
-        "cross_attention": interaction_nce(crossed[a], crossed[b], TAU),
+        "cross_layers": interaction_nce(crossed[a], crossed[b], TAU),
         "interaction": interaction_nce(own[a], own[b], TAU),
         "modulus": modulus_term(*own, p_a, p_b) + modulus_term(*own[::-1], p_b, p_a),
     }
     assert min(parts.values()) > 1e-3
     whole = torch.stack([*parts.values()]).sum()
     torch.testing.assert_close(loss(views, None), whole)
-    for switch in ("cross_attention", "interaction", "modulus"):
-        without = make(twin, **{switch: False})(views, None)
+    for switch in ("cross_layers", "interaction", "modulus"):
+        without = make(twin, **{switch: 0})(views, None)
         torch.testing.assert_close(without, whole - parts[switch])
-    bare = make(twin, cross_attention=False, interaction=False, modulus=False)
+    bare = make(twin, cross_layers=0, interaction=False, modulus=False)
     torch.testing.assert_close(bare(views, None), parts["nce"])
     assert set(bare.terms(own, None)) == {"nce"}
 
@@ -205,7 +205,7 @@ def test_the_loss_is_the_sum_of_the_terms(twin: SentenceTransformer) -> None:
 def test_the_coin_swaps_the_towers_and_steps_count_in_training_only(
     twin: SentenceTransformer,
 ) -> None:
-    loss, own = make(twin, cross_attention=False), (rows(0, 6, 16), rows(1, 6, 16))
+    loss, own = make(twin, cross_layers=0), (rows(0, 6, 16), rows(1, 6, 16))
     for swapped in (False, True):
         step = next(step for step in range(99) if coin(0, step) == swapped)
         loss.step.fill_(step)

@@ -19,7 +19,15 @@ from bench.core.errors import UsageError
 from bench.core.progress import Silent
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
-from bench.methods.parts.twin import TwinPass, cross_attend, cross_weights, join_towers, towers
+from bench.methods.parts.twin import (
+    TwinPass,
+    WeightedSum,
+    cross_attend,
+    cross_weights,
+    crossings,
+    join_towers,
+    towers,
+)
 from tests.support.models import tiny_bert, tiny_decoder, tiny_sentence_transformer
 
 TEXTS = ["a red kettle", "two dogs run in the rain", "rain", "[CLS] said the dog"]
@@ -36,9 +44,12 @@ assert not [name for name in sys.modules if name.split(".")[0] == "bench"]
 """
 
 
-def tower(folder: Path, pooling: str, seed: int, hidden: int = 16) -> SentenceTransformer:
-    """A tiny encoder of two layers with weights of its own."""
-    transformer = Transformer(str(tiny_bert(folder / f"bert{hidden}", hidden=hidden, layers=2)))
+def tower(
+    folder: Path, pooling: str, seed: int, hidden: int = 16, layers: int = 2
+) -> SentenceTransformer:
+    """A tiny encoder with weights of its own."""
+    name = f"bert{hidden}-{layers}"
+    transformer = Transformer(str(tiny_bert(folder / name, hidden=hidden, layers=layers)))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in transformer.parameters():
@@ -167,12 +178,12 @@ def test_cross_attention_leaves_the_towers_alone(tmp_path: Path, pooling: str) -
     expected = [torch.tensor(one.encode(TEXTS)) for one in (first, second)]
     twin = join_towers(first, second)
     features = twin.preprocess(TEXTS)
-    found = TwinPass(twin, cross_attention=True)(twin, features)
+    found = TwinPass(twin, cross_layers=1)(twin, features)
     for own, plain in zip(found.own, expected, strict=True):
         torch.testing.assert_close(own, plain, rtol=0, atol=1e-5)
     assert found.crossed is not None
     assert not torch.allclose(found.crossed[0], found.crossed[1], atol=1e-2)
-    assert TwinPass(twin, cross_attention=False)(twin, features).crossed is None
+    assert TwinPass(twin, cross_layers=0)(twin, features).crossed is None
     hooked = [layer._forward_hooks for layer in bert(twin).encoder.layer]
     assert not any(hooked)
 
@@ -180,7 +191,7 @@ def test_cross_attention_leaves_the_towers_alone(tmp_path: Path, pooling: str) -
 def test_what_goes_across_is_the_input_of_the_last_layers(tmp_path: Path) -> None:
     twin = join_towers(*pair(tmp_path))
     features = twin.preprocess(TEXTS)
-    found = TwinPass(twin, cross_attention=True)(twin, features)
+    found = TwinPass(twin, cross_layers=1)(twin, features)
     models = [bert(one) for one in towers(twin)]
     inputs = [model(**features, output_hidden_states=True).hidden_states[-2] for model in models]
     ends = [model.encoder.layer[-1] for model in models]
@@ -190,10 +201,68 @@ def test_what_goes_across_is_the_input_of_the_last_layers(tmp_path: Path) -> Non
     torch.testing.assert_close(found.crossed[1], expected)
 
 
+def test_layers_that_attend_across_are_equally_spaced() -> None:
+    assert crossings(12, 6) == [1, 3, 5, 7, 9, 11]
+    assert crossings(12, 1) == [11]
+    assert crossings(3, 3) == [0, 1, 2]
+    for count in (5, 24):
+        with pytest.raises(
+            UsageError, match=f"{count} does not divide the 12 .*: 1, 2, 3, 4, 6, 12"
+        ):
+            crossings(12, count)
+
+
+def test_what_several_layers_find_goes_on_to_the_last_one(tmp_path: Path) -> None:
+    """Of six layers the 2nd, the 4th and the 6th attend across."""
+    first, second = (tower(tmp_path, "cls", seed, layers=6) for seed in (1, 2))
+    twin = join_towers(first, second)
+    features = twin.preprocess(TEXTS)
+    mask = features["attention_mask"]
+    stacks = [bert(one).encoder.layer for one in (first, second)]
+    models = [bert(one) for one in (first, second)]
+    x, y = (model(**features, output_hidden_states=True).hidden_states[1] for model in models)
+    additive = (1 - mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
+    for i in (1, 3, 5):
+        a, b = stacks[0][i], stacks[1][i]
+        x, y = cross_attend(a, b, x, y, mask), cross_attend(b, a, y, x, mask)
+        if i < 5:
+            x, y = (layer.feed_forward_chunk(one) for layer, one in ((a, x), (b, y)))
+            x, y = (stack[i + 1](one, additive) for stack, one in zip(stacks, (x, y), strict=True))
+    found = TwinPass(twin, cross_layers=3)(twin, features)
+    assert found.crossed is not None
+    for crossed, expected in zip(found.crossed, (x, y), strict=True):
+        torch.testing.assert_close(crossed, expected[:, 0], rtol=0, atol=1e-5)
+    for own, plain in zip(found.own, (first, second), strict=True):
+        torch.testing.assert_close(own, torch.tensor(plain.encode(TEXTS)), rtol=0, atol=1e-5)
+
+
+def test_the_number_of_layers_that_attend_across_counts(tmp_path: Path) -> None:
+    first, second = (tower(tmp_path, "mean", seed, layers=6) for seed in (1, 2))
+    twin = join_towers(first, second)
+    seen = [TwinPass(twin, cross_layers=n)(twin, twin.preprocess(TEXTS)) for n in (1, 2, 3, 6)]
+    for number, one in enumerate(seen):
+        assert one.crossed is not None
+        for other in seen[number + 1 :]:
+            assert other.crossed is not None
+            assert not torch.allclose(one.crossed[0], other.crossed[0], atol=1e-3)
+    with pytest.raises(UsageError, match="cross_layers=4 does not divide the 6 layers"):
+        TwinPass(twin, cross_layers=4)
+
+
+def test_a_further_encoder_is_added_by_its_weight(tmp_path: Path) -> None:
+    twin, further = join_towers(*pair(tmp_path)), tower(tmp_path, "mean", 3)
+    expected = 0.3 * twin.encode(TEXTS) + 0.7 * further.encode(TEXTS)
+    found = WeightedSum(twin, further, 0.7).encode(TEXTS)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert found.dtype == np.float32
+    with pytest.raises(UsageError, match="16 dimensions and the model beside it 32; give uc="):
+        WeightedSum(twin, tower(tmp_path, "mean", 3, hidden=32), 0.7)
+
+
 def test_folders_of_other_models_are_no_twins(tmp_path: Path) -> None:
     plain = tiny_sentence_transformer(tmp_path / "tiny")
     with pytest.raises(TypeError, match="not a twin"):
-        TwinPass(plain, cross_attention=False)
+        TwinPass(plain, cross_layers=0)
     twin = join_towers(*pair(tmp_path, "mean"))
     twin.save_pretrained(str(tmp_path / "saved"))
     kinds = [entry["type"] for entry in json.loads((tmp_path / "saved/modules.json").read_text())]
