@@ -50,9 +50,8 @@ class DefSent(TrainedMethod):
     class Config(TrainedConfig):
         """Settings; the defaults are those of the authors' code for BERT-base and mean pooling.
 
-        Three points differ from that code: its Oxford definitions are not available; after the
-        warm-up of a tenth of the steps the learning rate falls linearly to zero, where theirs
-        stays as it is; and definitions are shuffled, where theirs keep the order of the file.
+        As in that code, the model is that of the last step, whatever it reaches on STS-B dev.
+        Its Oxford definitions are not available; those here are of Open English WordNet.
 
         Attributes:
             pooling: Pooling in training and at inference.
@@ -61,6 +60,12 @@ class DefSent(TrainedMethod):
                 biases; that works for a base that has no such head.
             data: Definitions, see ``bench.data.definitions``.
             sentences: Number of definitions to train on, all by default.
+            schedule: Course of the learning rate after a warm-up of a tenth of the steps:
+                ``constant``, or ``linear`` to zero.
+            shuffle: Shuffle definitions in place of going on from word to word, whose definitions
+                are side by side.
+            dev: Evaluate on STS-B dev during training and keep the best checkpoint, unlike the
+                authors.
         """
 
         base: str = "bert-base-uncased"
@@ -71,6 +76,9 @@ class DefSent(TrainedMethod):
         lr: float = Field(1.13e-5, gt=0)
         batch_size: int = Field(16, gt=1)
         max_seq_length: int = Field(512, gt=0)
+        schedule: Literal["linear", "constant"] = "constant"
+        shuffle: bool = False
+        dev: bool = False
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -80,6 +88,9 @@ class DefSent(TrainedMethod):
             "lr": 1e-3,
             "batch_size": 64,
             "max_seq_length": 32,
+            "schedule": "linear",
+            "shuffle": True,
+            "dev": True,
             "dev_every": 64,
         },
     }
@@ -134,7 +145,13 @@ class DefSent(TrainedMethod):
 
     def train_settings(self, rows: int) -> TrainSettings:
         """Those of every training, with a warm-up and gradients as they are."""
-        return replace(super().train_settings(rows), warmup_ratio=WARMUP, max_grad_norm=0.0)
+        return replace(
+            super().train_settings(rows),
+            warmup_ratio=WARMUP,
+            max_grad_norm=0.0,
+            schedule=self.config.schedule,
+            shuffle=self.config.shuffle,
+        )
 
     def loss(
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext

@@ -41,6 +41,7 @@ _OF_TRAINING = (
     "dev_every",
     "micro_batch",
     "temperature",
+    "schedule",
 )
 
 
@@ -86,6 +87,7 @@ class JTCSE(CorpusMethod):
             modulus: Add the tensor-modulus term.
             joint: Train the towers together; without it they are added as the first stage left
                 them.
+            schedule: Course of the learning rate: ``constant``, or ``linear`` to zero.
             output: The ``twin``; ``tower-a`` or ``tower-b`` of it alone; a single tower that is
                 ``distilled`` from it, starting from tower A (the paper's D); ``uc``, the twin with
                 a further checkpoint beside it (UC); or a tower ``uc-distilled`` from that (UC D).
@@ -106,6 +108,7 @@ class JTCSE(CorpusMethod):
         interaction: bool = True
         modulus: bool = True
         joint: bool = True
+        schedule: Literal["linear", "constant"] = "constant"
         output: Literal["twin", "tower-a", "tower-b", "distilled", "uc", "uc-distilled"] = "twin"
         uc: str = "ffgcc/InfoCSE-bert-base"
         uc_weight: float = Field(0.7, gt=0, lt=1)
@@ -151,6 +154,7 @@ class JTCSE(CorpusMethod):
             "stage1": "simcse[sentences=4096,lr=3e-5]",
             "pooling": "mean",
             "cross_layers": 1,
+            "schedule": "linear",
             "uc": "simcse",
             "corpus": "paraphrase",
             "sentences": 2_560,
@@ -197,9 +201,13 @@ class JTCSE(CorpusMethod):
         return self.config.output != "uc"
 
     @property
+    def _distils(self) -> bool:
+        return self.config.distils
+
+    @property
     def _learns(self) -> bool:
         """Whether this build itself trains, not only what it is made of."""
-        return self.config.distils or (self.config.output == "twin" and self.config.joint)
+        return self._distils or (self.config.output == "twin" and self.config.joint)
 
     def reads(self) -> Mapping[str, BuildInput]:
         """Those of this build's own training, if it has one."""
@@ -260,7 +268,7 @@ class JTCSE(CorpusMethod):
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """Both towers of the first stage as a twin, or tower A of the trained twin."""
-        if self.config.distils:
+        if self._distils:
             return self._tower(ctx, 0)
         from bench.methods.parts.twin import join_towers
 
@@ -273,26 +281,31 @@ class JTCSE(CorpusMethod):
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Each sentence twice, or once to be distilled."""
-        copies = 1 if self.config.distils else 2
+        copies = 1 if self._distils else 2
         return [(sentence,) * copies for sentence in self._corpus.load(ctx.data).sentences()]
 
     @property
     def _corpus(self) -> NamedCorpus:
         config = self.config
-        limit = config.distill_sentences if self.config.distils else config.sentences
+        limit = config.distill_sentences if self._distils else config.sentences
         return NamedCorpus(config.corpus, limit, columns=1)
 
     def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float] | None:
         """In distillation the number of each row, by which the loss finds the teacher's vectors."""
-        return [float(number) for number in range(len(rows))] if self.config.distils else None
+        return [float(number) for number in range(len(rows))] if self._distils else None
 
     def train_settings(self, rows: int) -> TrainSettings:
         """Those of every training, with the authors' decay and no clipping."""
         settings = super().train_settings(rows)
-        if self.config.distils:
+        if self._distils:
             lr = self.config.distill_lr or DISTILL_LR[self.config.output]
             settings = replace(settings, lr=lr)
-        return replace(settings, weight_decay=WEIGHT_DECAY, max_grad_norm=0.0)
+        return replace(
+            settings,
+            weight_decay=WEIGHT_DECAY,
+            max_grad_norm=0.0,
+            schedule=self.config.schedule,
+        )
 
     def loss(
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
@@ -303,7 +316,7 @@ class JTCSE(CorpusMethod):
         from bench.methods.losses.twin import TwinDistillation, TwinLoss
 
         config = self.config
-        if self.config.distils:
+        if self._distils:
             vectors = ctx.models.vectors(self._teacher, [row[0] for row in rows])
             teacher = torch.from_numpy(vectors).to(model.device)
             return TwinDistillation(model, teacher, config.temperature)

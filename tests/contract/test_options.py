@@ -67,6 +67,8 @@ BESIDE: dict[str, str] = {
     "dev": "dev=true,dev_every=1,max_steps=8,lr=0.05",
     "dev_every": "dev=true,dev_every=1,max_steps=8,lr=0.05",
     "momentum": "max_steps=4",
+    # Two steps are those of the warm-up.
+    "defsent.schedule": "max_steps=4",
     # Batches of both tasks, and checkpoints that differ.
     "codiemb": "max_steps=8",
     "conan": "max_steps=8",

@@ -28,7 +28,7 @@ from bench.api import build_method, make_settings
 from bench.core.errors import DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import part_of
-from bench.method import BuildContext, Built, resolve
+from bench.method import BuildContext, Built, named_method, resolve
 from bench.methods.defsent import DefSent
 from bench.methods.losses.definitions import (
     WordLoss,
@@ -279,12 +279,68 @@ def test_ranks_of_words(base: Path) -> None:
     )
 
 
-def test_schedule_and_what_it_learns_from() -> None:
-    method = resolve(DefSent, parse_method_spec("defsent"), "paper")
-    assert isinstance(method, DefSent)
-    settings = method.train_settings(1000)
-    assert (settings.warmup_ratio, settings.max_grad_norm, settings.batch_size) == (0.1, 0, 16)
-    assert method.training_datasets() == ("definitions/oewn",)
+def method(options: str = "", profile: str = "paper") -> Any:
+    return named_method(f"defsent[{options}]" if options else "defsent", profile)
+
+
+def test_the_published_settings_of_bert_base_with_the_mean() -> None:
+    # Tsukagoshi et al., ACL 2021, and the authors' code; the rate is 2^3.5 millionths.
+    config = method().config
+    assert config.lr == pytest.approx(2**3.5 * 1e-6, rel=2e-3)
+    assert (config.batch_size, config.epochs, config.max_seq_length) == (16, 1, 512)
+    assert (config.base, config.pooling, config.head) == ("bert-base-uncased", "mean", True)
+    assert (config.data, config.sentences) == ("oewn", None)
+    settings = method().train_settings(1000)
+    # Adam without decay or clipping; a warm-up, then a constant rate; the order of the file.
+    assert (settings.weight_decay, settings.max_grad_norm, settings.adam_epsilon) == (0, 0, 1e-8)
+    assert (settings.warmup_ratio, settings.schedule, settings.shuffle) == (0.1, "constant", False)
+    # The model of the last step is the one that is kept.
+    assert (settings.dev_every, settings.patience) == (0, 0)
+    assert "dev" not in method().reads()
+
+
+def test_the_local_profile_chooses_and_shuffles() -> None:
+    settings = method(profile="local").train_settings(1000)
+    assert (settings.schedule, settings.shuffle, settings.dev_every) == ("linear", True, 64)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        ("lr=0.01", "lr", 0.01),
+        ("epochs=3", "epochs", 3),
+        ("batch_size=32", "batch_size", 32),
+        ("max_seq_length=17", "max_seq_length", 17),
+        ("max_steps=9", "max_steps", 9),
+        ("dev=true,dev_every=5", "dev_every", 5),
+        ("micro_batch=4", "micro_batch", 4),
+        ("schedule=linear", "schedule", "linear"),
+        ("shuffle=true", "shuffle", True),
+    ],
+)
+def test_settings_reach_the_trainer(option: str, name: str, value: Any) -> None:
+    usual, changed = (method(given).train_settings(1000) for given in ("", option))
+    assert getattr(changed, name) == value != getattr(usual, name)
+
+
+def test_logits_are_the_heads_or_the_embeddings(base: Path, tmp_path: Path) -> None:
+    model, masked_lm = load_folder(base, "cpu"), BertForMaskedLM.from_pretrained(base).eval()
+    features, words = [model.preprocess(TEXTS)], torch.tensor([5.0, 6.0])
+    expected = {"true": head_logits(masked_lm), "false": tied_logits(model)}
+    found = []
+    for head, logits in expected.items():
+        loss = method(f"base={base},head={head}").loss(model, [], context(tmp_path))
+        torch.testing.assert_close(loss(features, words), WordLoss(model, logits)(features, words))
+        found.append(loss(features, words).item())
+    assert abs(found[0] - found[1]) > 1e-3
+
+
+def test_pooling_is_that_of_training_and_inference() -> None:
+    assert [method(f"pooling={one}").pooling for one in ("cls", "max")] == ["cls", "max"]
+
+
+def test_what_it_learns_from() -> None:
+    assert method().training_datasets() == ("definitions/oewn",)
     loaded = resolve(DefSent, parse_method_spec("defsent@x"), "local")
     assert loaded.training_datasets() == ()
 

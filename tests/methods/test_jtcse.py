@@ -99,6 +99,7 @@ def test_the_published_settings_of_bert_base() -> None:
         assert (stage.base, stage.corpus, stage.batch_size) == (config.base, config.corpus, 64)
     # No scheduler of the rate and no clipping, and the decay of torch's AdamW.
     settings = method().train_settings(640)
+    assert (settings.schedule, settings.shuffle) == ("constant", True)
     assert (settings.weight_decay, settings.max_grad_norm) == (0.01, 0.0)
     assert (settings.warmup_ratio, settings.warmup_steps, settings.patience) == (0.0, 0, 0)
     for output, lr in (("distilled", 1e-5), ("uc-distilled", 1.5e-5)):
@@ -115,7 +116,7 @@ def test_the_second_tower_is_as_the_first_where_the_first_alone_is_named() -> No
     assert method("stage1_b=sct")._stages[0].startswith("simcse")
     local = method(profile="local")
     assert len(set(local._stages)) == 1
-    assert local.config.cross_layers == 1
+    assert (local.config.cross_layers, local.train_settings(640).schedule) == (1, "linear")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,7 @@ def test_the_second_tower_is_as_the_first_where_the_first_alone_is_named() -> No
         ("dev_every=5", "dev_every", 5),
         ("dev=false", "dev_every", 0),
         ("micro_batch=4", "micro_batch", 4),
+        ("schedule=linear", "schedule", "linear"),
         ("output=distilled,distill_lr=0.02", "lr", 0.02),
         ("output=uc-distilled,distill_lr=0.02", "lr", 0.02),
     ],
