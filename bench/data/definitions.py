@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ SETS: Mapping[str, str] = {
     "oewn": "definitions/oewn:train+valid+test",
     "commondefs": "definitions/commondefs:valid+test",
 }
+# What stands between several definitions in the authors' files.
+_MORE = "<|list_more_def|>"
 # What a published set has in the place of text that its makers lost.
 _LOST = ("<unk>", "\ufffd")
 
@@ -43,8 +46,10 @@ class Definitions(TrainingSet):
     Definitions of a published set in which text was lost are left out; all others stay as they are.
 
     Attributes:
-        name: ``oewn`` (Open English WordNet), ``commondefs`` (WordNet and GCIDE), or the path of
-            a UTF-8 file with a word, a tab and a definition on each line.
+        name: ``oewn`` (Open English WordNet), ``commondefs`` (WordNet and GCIDE), both as
+            ``oewn+commondefs``, or the path of a file in UTF-8, or in UTF-16 with a mark of it:
+            on each line a word, a tab and a definition, or several with ``<|list_more_def|>``
+            between, as in the authors' files of DefSent+.
         limit: Number of entries, or None for all.
         part: Part of the words, see ``part_of``, or None for all.
     """
@@ -59,25 +64,28 @@ class Definitions(TrainingSet):
         Raises:
             DataError: Data is missing or changed, or a line of the file is not of this form.
         """
-        named = self.name in SETS
-        rows = _from_set(self.name, data) if named else _from_file(Path(self.name))
         definitions: dict[str, dict[str, None]] = defaultdict(dict)
-        for word, definition in rows:
-            definitions[word][definition] = None
+        for name in _joined(self.name):
+            for word, definition in _from_set(name, data) if name in SETS else _from_file(name):
+                definitions[word][definition] = None
         words = sorted(definitions, key=text_digest)
         chosen = [word for word in words if self.part in (None, part_of(word))]
         return [DictionaryEntry(word, tuple(definitions[word])) for word in chosen[: self.limit]]
 
     def fingerprint(self, data: DataAccess) -> str:
         """Identify the whole dictionary, of which ``limit`` and ``part`` are settings."""
-        if self.name in SETS:
-            return fingerprint(data.sha256(SETS[self.name]))
-        return data.file_sha256(_existing(Path(self.name)))
+        match _joined(self.name):
+            case [name] if name in SETS:
+                return fingerprint(data.sha256(SETS[name]))
+            case [path]:
+                return data.file_sha256(_existing(Path(path)))
+            case names:
+                return fingerprint([data.sha256(SETS[name]) for name in names])
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Data set of datasets.toml that it is, ``family/set``; none for a file."""
-        return (dataset_of(SETS[self.name]),) if self.name in SETS else ()
+        """Data sets of datasets.toml that it is of, ``family/set``; none for a file."""
+        return tuple(dataset_of(SETS[name]) for name in _joined(self.name) if name in SETS)
 
     def texts(self, data: DataAccess) -> Iterator[str]:
         """The definitions."""
@@ -123,20 +131,32 @@ def _from_set(name: str, data: DataAccess) -> Iterator[tuple[str, str]]:
             yield row["word"], row["definition"]
 
 
-def _from_file(path: Path) -> Iterator[tuple[str, str]]:
+def _joined(name: str) -> list[str]:
+    """Names of the dictionaries that one is joined of, or the one name or path."""
+    parts = name.split("+")
+    return parts if all(part in SETS for part in parts) else [name]
+
+
+def _from_file(name: str) -> Iterator[tuple[str, str]]:
+    path = _existing(Path(name))
+    content = path.read_bytes()
+    encoding = "utf-16" if content.startswith((BOM_UTF16_BE, BOM_UTF16_LE)) else "utf-8-sig"
     try:
-        lines = _existing(path).read_text(encoding="utf-8-sig").split("\n")
+        lines = content.decode(encoding).replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: cannot be read as UTF-8: {error.reason}") from None
+        shown = encoding.removesuffix("-sig").upper()
+        raise DataError(f"{path}: cannot be read as {shown}: {error.reason}") from None
     if not any(line.strip() for line in lines):
         raise DataError(f"{path}: line 1: no entries; write a word, a tab and a definition a line")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        columns = line.split("\t")
-        if len(columns) != 2 or not all(column.strip() for column in columns):
+        word, tab, text = line.partition("\t")
+        several = [one.strip() for one in text.split(_MORE)] if _MORE in text else [text]
+        if not (tab and word.strip() and all(one.strip() for one in several)) or "\t" in text:
             raise DataError(f"{path}: line {number}: expected a word, a tab and its definition")
-        yield columns[0], columns[1]
+        for one in several:
+            yield word, one
 
 
 def _existing(path: Path) -> Path:

@@ -11,6 +11,7 @@ from bench.core.cache import Cache
 from bench.core.errors import DataError
 from bench.data.access import DataAccess
 from bench.data.definitions import (
+    SETS,
     Definitions,
     DictionaryEntry,
     part_of,
@@ -55,6 +56,39 @@ def test_the_order_is_not_that_of_the_file(tmp_path: Path, data: DataAccess) -> 
     assert Definitions(str(tmp_path / "words.tsv"), 5).load(data) == forth[:5]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_several_definitions_on_a_line(tmp_path: Path, data: DataAccess, encoding: str) -> None:
+    text = "thé\ta hot drink<|list_more_def|> a leaf\ncat\tit\nthé\ta meal\n"
+    entries = Definitions(str(written(tmp_path, text, encoding))).load(data)
+    assert {entry.word: entry.definitions for entry in entries} == {
+        "thé": ("a hot drink", "a leaf", "a meal"),
+        "cat": ("it",),
+    }
+
+
+def test_joined_dictionaries_have_the_definitions_of_both(
+    data: DataAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = {
+        SETS["oewn"]: [{"word": "tea", "definition": "a drink"}],
+        SETS["commondefs"]: [
+            {"word": "tea", "definition": "a leaf"},
+            {"word": "tea", "definition": "a drink"},
+            {"word": "cat", "definition": "an animal"},
+        ],
+    }
+    monkeypatch.setattr(DataAccess, "rows", lambda self, ref: rows[ref])
+    monkeypatch.setattr(DataAccess, "sha256", lambda self, ref: ref)
+    joined = Definitions("oewn+commondefs")
+    entries = {entry.word: entry.definitions for entry in joined.load(data)}
+    assert entries == {"tea": ("a drink", "a leaf"), "cat": ("an animal",)}
+    assert joined.datasets == ("definitions/oewn", "definitions/commondefs")
+    names = ("oewn", "commondefs", "oewn+commondefs", "commondefs+oewn")
+    assert len({Definitions(name).fingerprint(data) for name in names}) == 4
+    with pytest.raises(DataError, match=r"'oewn\+oxford' is neither a file nor one of"):
+        Definitions("oewn+oxford").load(data)
+
+
 def test_marks_of_windows_are_no_text(tmp_path: Path, data: DataAccess) -> None:
     path = written(tmp_path, "tea\ta drink\r\n", "utf-8-sig")
     assert Definitions(str(path)).load(data) == [DictionaryEntry("tea", ("a drink",))]
@@ -68,6 +102,7 @@ def test_marks_of_windows_are_no_text(tmp_path: Path, data: DataAccess) -> None:
         ("\n\ntea\t \n", r"words.tsv: line 3: expected a word, a tab"),
         ("\ta drink\n", r"words.tsv: line 1: expected a word, a tab"),
         ("tea\ta drink\ta leaf\n", r"words.tsv: line 1: expected a word, a tab"),
+        ("tea\ta drink<|list_more_def|>\n", r"words.tsv: line 1: expected a word, a tab"),
         ("", r"words.tsv: line 1: no entries"),
         (" \n\n", r"words.tsv: line 1: no entries"),
     ],
