@@ -20,6 +20,8 @@ TEMPLATES: Mapping[str, tuple[str, str]] = {
 }
 # Their positions are rotary or follow the attention mask, so that padding in front shifts none.
 _PADDED_LEFT = frozenset({"llama", "mistral", "opt", "qwen2"})
+# The prompt of ``bench.methods.parts.mask_prompt``.
+MASK = "mask"
 _LETTER = "x"
 
 
@@ -92,14 +94,15 @@ def _refusal(model: SentenceTransformer, name: str) -> str | None:
         return f"the base has pooling {', '.join(map(str, poolings))}, not lasttoken"
     if tokenizer.pad_token is None and tokenizer.eos_token is None:
         return "the base's tokenizer has neither a padding nor an EOS token"
-    if _template_ids(tokenizer).keys() - set(_names(name)):
+    if _template_ids(tokenizer).keys() - set(part_names(name)):
         return "the base has another one"
     if not is_causal(transformer.model):
         return "the base is not a causal model, a decoder"
     return None
 
 
-def _names(template: str) -> tuple[str, str]:
+def part_names(template: str) -> tuple[str, str]:
+    """Names under which a tokenizer's post-processor has what is before and behind a sentence."""
     return f"{template}-prefix", f"{template}-suffix"
 
 
@@ -111,7 +114,7 @@ def _template_ids(tokenizer: Any) -> dict[str, list[int]]:
     # The pickled state is its JSON; no other way to read it leaves out the vocabulary.
     state = json.loads(backend.post_processor.__getstate__())
     special = state.get("special_tokens", {})
-    names = [part for template in TEMPLATES for part in _names(template)]
+    names = [part for template in (*TEMPLATES, MASK) for part in part_names(template)]
     return {part: special[part]["ids"] for part in names if part in special}
 
 
@@ -128,10 +131,10 @@ def _post_processor(tokenizer: Any, name: str) -> TemplateProcessing:
     whole = tokenizer(_LETTER, return_special_tokens_mask=True)
     bos = whole["input_ids"][: whole["special_tokens_mask"].index(0)]
     start = tokenizer(prefix, add_special_tokens=False)["input_ids"]
-    parts = zip(_names(name), ([*bos, *start], ending[len(bare) :]), strict=True)
+    parts = zip(part_names(name), ([*bos, *start], ending[len(bare) :]), strict=True)
     special = [
         {"id": part, "ids": ids, "tokens": tokenizer.convert_ids_to_tokens(ids)}
         for part, ids in parts
     ]
-    before, after = _names(name)
+    before, after = part_names(name)
     return TemplateProcessing(single=[before, "$A", after], special_tokens=special)

@@ -24,6 +24,9 @@ from transformers import (
     GPT2Tokenizer,
     LlamaTokenizer,
     Qwen2Tokenizer,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaTokenizer,
 )
 
 
@@ -44,6 +47,28 @@ def tiny_bert(folder: Path, hidden: int = 16, layers: int = 1) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def tiny_roberta(folder: Path) -> Path:
+    """Save a random RoBERTa with the head of its masked language model, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pieces = _byte_level_bpe(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    tokenizer = RobertaTokenizer(**pieces, model_max_length=256)
+    tokenizer.save_pretrained(folder)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=258,
+        type_vocab_size=1,
+        initializer_range=0.1,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        RobertaForMaskedLM(config).save_pretrained(folder)
     return folder
 
 
@@ -119,12 +144,12 @@ def tiny_llama(folder: Path) -> Path:
     return tiny_decoder(folder, "llama")
 
 
-def _byte_level_bpe() -> dict[str, Any]:
+def _byte_level_bpe(special: Sequence[str] = ("<unk>", "<s>", "</s>")) -> dict[str, Any]:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
         vocab_size=300,
-        special_tokens=["<unk>", "<s>", "</s>"],
+        special_tokens=[*special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
