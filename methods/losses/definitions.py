@@ -158,23 +158,23 @@ def def_to_word(
 class EntryLoss(nn.Module):
     """Cross-entropy of the entry of a definition, over frozen embeddings of all entries.
 
-    The logits are g(s)·Eᵀ in float32, without bias, normalisation or temperature; g is a linear
-    layer and tanh that is trained along and left out at inference.
+    The logits are g(s)·Eᵀ in float32, without bias, normalisation or temperature; g is trained
+    along and left out at inference.
 
     Args:
         model: Sentence transformer with vectors s of size u.
         entries: Embeddings E of the n entries, float32 (n, u).
-        pooler: Linear layer of g.
+        pooler: The pooler g, see ``entry_pooler``.
     """
 
     entries: Tensor
 
     def __init__(
-        self, model: SentenceTransformer, entries: NDArray[np.float32], pooler: nn.Linear
+        self, model: SentenceTransformer, entries: NDArray[np.float32], pooler: nn.Sequential
     ) -> None:
         super().__init__()
         self.model = model
-        self.pooler = nn.Sequential(pooler, nn.Tanh())
+        self.pooler = pooler
         # Made anew from the encoder before after an interruption, so no part of checkpoints.
         self.register_buffer("entries", torch.from_numpy(entries), persistent=False)
 
@@ -202,22 +202,31 @@ class EntryLoss(nn.Module):
         return float(self.to(vectors.device).logits(vectors).abs().mean())
 
 
-def entry_pooler(model: SentenceTransformer, seed: int) -> nn.Linear:
-    """Copy the linear layer of the transformer's own pooler where it is trained, else a fresh one.
+def entry_pooler(model: SentenceTransformer, seed: int, head: Any | None = None) -> nn.Sequential:
+    """Make the pooler: a linear layer and tanh, or for RoBERTa a linear layer and GELU.
 
-    RoBERTa has none. The authors then take the first layer of its masked language model's head,
-    and GELU; here it is a fresh layer, and tanh.
+    The linear layer is a copy of that of the transformer's own pooler where it is trained, else a
+    fresh one. RoBERTa is published without one, and the authors take the first layer of the head
+    of its masked language model, without its layer norm and decoder.
 
     Args:
         model: Sentence transformer.
         seed: Seed of fresh weights.
+        head: Head ``lm_head`` of a RoBERTa's masked language model, or None for other models.
     """
+    if head is not None:
+        return nn.Sequential(deepcopy(head.dense).requires_grad_(True), nn.GELU())
     own = getattr(getattr(_transformer(model), "pooler", None), "dense", None)
     # One that was never trained, or that the library made up for want of weights, has no biases.
     if isinstance(own, nn.Linear) and own.bias.any():
-        return deepcopy(own)
+        return nn.Sequential(deepcopy(own), nn.Tanh())
     width = int(model.get_embedding_dimension() or 0)
-    return fresh_linear(width, width, seed)
+    return nn.Sequential(fresh_linear(width, width, seed), nn.Tanh())
+
+
+def is_roberta(model: SentenceTransformer) -> bool:
+    """Whether the transformer is a RoBERTa, whose pooler is not pretrained."""
+    return "roberta" in _transformer(model).config.model_type
 
 
 def entry_embeddings(

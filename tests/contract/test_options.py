@@ -57,6 +57,8 @@ VALUES: dict[str, str] = {
     "sbert.prompt": "about this: ",
     "jtcse.stage1": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
     "jtcse.stage1_b": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
+    "jtcse.uc": "{other}",
+    "defsent-plus.backbone": "{other}",
     "defsent-plus.of": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
 }
 # What has to be said beside an option for it to act.

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, RobertaForMaskedLM, RobertaModel
 
 from bench.api import build_method, make_settings
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Silent
 from bench.core.spec import parse_method_spec
 from bench.data.definitions import Definitions, DictionaryEntry
-from bench.method import BuildContext, Built, resolve
+from bench.method import BuildContext, Built, named_method, resolve
 from bench.methods.defsent_plus import DefSentPlus
 from bench.methods.losses.definitions import (
     ICA_SCALE,
@@ -27,11 +27,12 @@ from bench.methods.losses.definitions import (
     entry_pooler,
     independent_components,
 )
+from bench.methods.parts.mask_prompt import with_mask_prompt
 from bench.metrics.isotropy import isoscore
-from bench.models.checkpoints import load_folder
+from bench.models.checkpoints import load_folder, with_pooling
 from bench.training import trainer
 from bench.training.heads import fresh_linear
-from tests.support.models import tiny_bert
+from tests.support.models import tiny_bert, tiny_roberta
 from tests.support.specs import acting
 from tests.support.stopping import Stopped, frequent_checkpoints
 
@@ -94,15 +95,15 @@ def states(model: SentenceTransformer) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
+def dense(pooler: torch.nn.Sequential) -> torch.nn.Linear:
+    first = pooler[0]
+    assert isinstance(first, torch.nn.Linear)
+    return first
+
+
 def random_loss(model: SentenceTransformer, size: float = 1.0) -> EntryLoss:
     vectors = np.random.default_rng(0).normal(scale=size, size=(N, U)).astype(np.float32)
     return EntryLoss(model, vectors, entry_pooler(model, 0))
-
-
-def linear(loss: EntryLoss) -> torch.nn.Linear:
-    first = loss.pooler[0]
-    assert isinstance(first, torch.nn.Linear)
-    return first
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
@@ -127,13 +128,13 @@ def test_entries_are_means_of_vectors_without_padding(base: Path, pooling: str) 
 def test_entries_are_frozen_and_the_pooler_learns(base: Path) -> None:
     model = load_folder(base, "cpu").train()
     loss = random_loss(model)
-    entries, pooler = loss.entries.clone(), linear(loss).weight.detach().clone()
+    entries, pooler = loss.entries.clone(), dense(loss.pooler).weight.detach().clone()
     optimizer = torch.optim.AdamW(loss.parameters(), lr=0.1)
     loss([model.preprocess(TEXTS)], torch.arange(3.0)).backward()
     optimizer.step()
     assert torch.equal(loss.entries, entries)
     assert not loss.entries.requires_grad
-    assert not torch.allclose(linear(loss).weight, pooler)
+    assert not torch.allclose(dense(loss.pooler).weight, pooler)
     own = [name for name in loss.state_dict() if not name.startswith("model.")]
     assert own == ["pooler.0.weight", "pooler.0.bias"]
 
@@ -141,7 +142,7 @@ def test_entries_are_frozen_and_the_pooler_learns(base: Path) -> None:
 def test_logits_and_their_first_loss(base: Path) -> None:
     model = load_folder(base, "cpu")
     loss = random_loss(model)
-    vectors, pooler = torch.randn(3, U), linear(loss)
+    vectors, pooler = torch.randn(3, U), dense(loss.pooler)
     expected = torch.tanh(vectors @ pooler.weight.T + pooler.bias) @ loss.entries.T
     torch.testing.assert_close(loss.logits(vectors), expected)
     assert loss.logits(vectors.bfloat16()).dtype == torch.float32
@@ -157,13 +158,57 @@ def test_the_pooler_is_the_trained_one_or_fresh(base: Path) -> None:
     model = load_folder(base, "cpu")
     first: Any = model[0]
     own = first.auto_model.pooler.dense
-    assert torch.equal(entry_pooler(model, 3).weight, fresh_linear(U, U, 3).weight)
+    assert torch.equal(dense(entry_pooler(model, 3)).weight, fresh_linear(U, U, 3).weight)
     with torch.no_grad():
         own.bias[0] = 0.5
-    copied = entry_pooler(model, 3)
+    copied = dense(entry_pooler(model, 3))
     assert torch.equal(copied.weight, own.weight)
     assert torch.equal(copied.bias, own.bias)
     assert copied.weight is not own.weight
+
+
+def test_the_pooler_of_a_roberta_is_of_its_head(tmp_path: Path, dictionary: Path) -> None:
+    roberta = tiny_roberta(tmp_path / "roberta")
+    head = RobertaForMaskedLM.from_pretrained(roberta).lm_head
+    with torch.no_grad():
+        head.dense.bias.add_(0.1)
+    vectors = torch.randn(3, U)
+    pooler = entry_pooler(load_folder(roberta, "cpu"), 0, head)
+    expected = torch.nn.functional.gelu(vectors @ head.dense.weight.T + head.dense.bias)
+    torch.testing.assert_close(pooler(vectors), expected)
+    assert dense(pooler).weight is not head.dense.weight
+    assert all(parameter.requires_grad for parameter in pooler.parameters())
+    # The base of bases has the head; an encoder without one needs to be told where it is.
+    of = f"simcse[corpus={dictionary},dev=false,batch_size=8,max_steps=1,base={roberta}]"
+    RobertaModel.from_pretrained(roberta).save_pretrained(tmp_path / "bare")
+    AutoTokenizer.from_pretrained(roberta).save_pretrained(tmp_path / "bare")
+    bare = {"base": tmp_path / "bare"}
+    for given in ({"base": roberta}, {"of": of}, {**bare, "backbone": roberta}):
+        method, ctx = opened(given.pop("base", roberta), dictionary, **given)
+        loss = method.loss(method.start(ctx), method.rows(ctx), ctx)
+        torch.testing.assert_close(dense(loss.pooler).weight, head.dense.weight)
+        assert isinstance(loss.pooler[1], torch.nn.GELU)
+    with pytest.raises(UsageError, match=r"bare' is no RoBERTa with a head .* by backbone="):
+        build(tmp_path / "bare", dictionary)
+    with pytest.raises(UsageError, match="backbone does nothing here; it is for a RoBERTa alone"):
+        build(tiny_bert(tmp_path / "bert"), dictionary, backbone=roberta)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "prompt"])
+def test_pooling_at_inference_is_another_one(base: Path, dictionary: Path, pooling: str) -> None:
+    plain = encoder(build(base, dictionary, pooling="mean", stages=2))
+    found = encoder(build(base, dictionary, pooling="mean", stages=2, inference_pooling=pooling))
+    first: Any = plain[0]
+    weights, others = first.auto_model.state_dict(), found[0].auto_model.state_dict()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    expected = with_mask_prompt(plain) if pooling == "prompt" else with_pooling(plain, "cls")
+    np.testing.assert_array_equal(found.encode(TEXTS), expected.encode(TEXTS))
+
+
+def test_a_start_that_has_a_prompt(base: Path, dictionary: Path) -> None:
+    of = f"{spec(base, dictionary, max_steps=1)[:-1]},inference_pooling=prompt]"
+    with pytest.raises(UsageError, match="puts a prompt around texts; name a model without one"):
+        build(base, dictionary, of=of)
 
 
 def test_independent_components() -> None:
@@ -230,7 +275,7 @@ def test_entries_are_learned_and_what_is_measured(base: Path, dictionary: Path) 
     assert built.training["final_loss"] < math.log(20) - 0.5
     assert built.training["pairs"] == 30
     notes = measured(built)
-    assert notes["entries"] == 20
+    assert (notes["entries"], notes["several"]) == (20, 10)
     assert 0 < notes["isoscore"] < 1
     assert notes["mean_logit"] > 0
     saved = [type(module).__name__ for module in encoder(built)]
@@ -269,12 +314,46 @@ def test_it_goes_on_from_another_method(base: Path, dictionary: Path, tmp_path: 
     assert measured(trained)["isoscore"] != measured(other)["isoscore"]
 
 
-def test_settings_and_what_it_learns_from() -> None:
-    method = resolve(DefSentPlus, parse_method_spec("defsent-plus"), "paper")
-    assert isinstance(method, DefSentPlus)
-    settings = method.train_settings(1000)
-    assert (settings.adam_epsilon, settings.max_grad_norm, settings.warmup_ratio) == (1e-6, 1, 0)
-    assert method.training_datasets() == ("definitions/oewn",)
+def published(options: str = "", profile: str = "paper") -> Any:
+    return named_method(f"defsent-plus[{options}]" if options else "defsent-plus", profile)
+
+
+def test_the_published_settings_of_bert_base() -> None:
+    # The authors' read-me and TrainEncoder.py; no rate is given for BERT-base.
+    config = published().config
+    assert (config.stages, config.ica, config.pooling) == (3, True, "cls")
+    assert (config.lr, config.batch_size, config.epochs) == (2e-5, 32, 1)
+    assert (config.max_seq_length, config.base, config.of) == (150, "bert-base-uncased", "")
+    assert (config.data, config.entries, config.inference_pooling) == ("oewn", None, None)
+    settings = published().train_settings(1000)
+    # AdamW without decay, a rate that falls to zero at once, a random order.
+    assert (settings.adam_epsilon, settings.weight_decay, settings.max_grad_norm) == (1e-6, 0, 1)
+    assert (settings.warmup_ratio, settings.schedule, settings.shuffle) == (0, "linear", True)
+    # The model of the last step is the one that is kept.
+    assert (settings.dev_every, settings.patience) == (0, 0)
+    assert "dev" not in published().reads()
+    assert published(profile="local").train_settings(1000).dev_every == 32
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        ("lr=0.01", "lr", 0.01),
+        ("epochs=3", "epochs", 3),
+        ("batch_size=8", "batch_size", 8),
+        ("max_seq_length=17", "max_seq_length", 17),
+        ("max_steps=9", "max_steps", 9),
+        ("dev=true,dev_every=5", "dev_every", 5),
+        ("micro_batch=4", "micro_batch", 4),
+    ],
+)
+def test_settings_reach_the_trainer(option: str, name: str, value: Any) -> None:
+    usual, changed = (published(given).train_settings(1000) for given in ("", option))
+    assert getattr(changed, name) == value != getattr(usual, name)
+
+
+def test_what_it_learns_from() -> None:
+    assert published().training_datasets() == ("definitions/oewn",)
     loaded = resolve(DefSentPlus, parse_method_spec("defsent-plus@x"), "local")
     assert loaded.training_datasets() == ()
     with pytest.raises(UsageError, match="stages: input should be less than or equal to 3"):
