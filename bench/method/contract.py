@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
 PROFILES = ("smoke", "local", "paper")
 # What a build leaves in its work folder, and what of it becomes part of the model's folder:
-# a folder of any files, and what a training reports, a JSON object, see ``Built.training``.
+# a folder of any files, and what it reports, a JSON object, see ``Built.training``.
 EXTRA = "extra"
 SUMMARY_FILE = "training.json"
 TORCH_STACK = ("sentence-transformers", "tokenizers", "torch", "transformers")
@@ -129,7 +129,8 @@ class Built:
         encoder: The encoder.
         fingerprint: Identity of the model.
         seconds: Time it took now, little where the model was trained before.
-        training: What its training reported, or None where nothing was trained.
+        training: What its build reported: a training, or a search of settings; None where there
+            was neither.
         folder: Where a trained sentence transformer is kept.
         mapped: For a method that maps the vectors of another one: whose, and the maps.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,8 @@ def build_encoder(
     A trained sentence transformer is saved as an ordinary folder and loaded from there at once,
     so that the first run and all later ones use the same model. What the method leaves in
     ``ctx.extra`` becomes part of the folder. Of a method that maps vectors nothing is kept:
-    what it wraps is, and the maps are made again.
+    what it wraps is, and the maps are made again. What a build writes into ``training.json`` of
+    its work folder is its report, whether the encoder is kept or not.
 
     Args:
         method: The method.
@@ -131,7 +133,8 @@ def build_encoder(
         cache.work.mkdir(parents=True, exist_ok=True)
         with temporary_folder(cache.work) as scratch:
             encoder = method.build(_context(runtime, models, seed, scratch))
-        return _unkept(encoder, identity, time.perf_counter() - started)
+            told = _summary(scratch)
+        return _Unkept(encoder, told).built(identity, time.perf_counter() - started)
     folder = cache.models / identity
     if (wrong := lacks_model(folder, runtime.data)) is not None:
         if folder.is_dir():
@@ -141,7 +144,7 @@ def build_encoder(
         with one_at_a_time(cache.lock(identity), waiting):
             unkept = _train(method, ctx, runtime, folder)
         if unkept is not None:
-            return _unkept(unkept, identity, time.perf_counter() - started)
+            return unkept.built(identity, time.perf_counter() - started)
     encoder = models.load(str(folder))
     return Built(encoder, identity, time.perf_counter() - started, _summary(folder), folder)
 
@@ -159,24 +162,37 @@ def _context(runtime: Runtime, models: ModelAccess, seed: int, workdir: Path) ->
     )
 
 
-def _train(
-    method: Method, ctx: BuildContext, runtime: Runtime, folder: Path
-) -> Encoder | SentenceTransformer | None:
+@dataclass(frozen=True)
+class _Unkept:
+    """An encoder that no folder keeps, and what its build reported."""
+
+    encoder: Encoder | SentenceTransformer
+    told: dict[str, Any] | None
+
+    def built(self, identity: str, seconds: float) -> Built:
+        mapped = self.encoder
+        if not isinstance(mapped, Mapped):
+            return Built(mapped, identity, seconds, self.told)
+        model = mapped if mapped.model is None else mapped.model
+        return Built(model, identity, seconds, mapped.training, mapped=mapped)
+
+
+def _train(method: Method, ctx: BuildContext, runtime: Runtime, folder: Path) -> _Unkept | None:
     """Train, and keep the model in its folder; the encoder where it cannot be kept."""
     if lacks_model(folder, ctx.data) is None:
         return None
     ctx.workdir.mkdir(parents=True, exist_ok=True)
-    encoder = None
+    unkept = None
     if runtime.processes > 1 and can_share(method):
         _share(method, ctx, runtime, folder)
     else:
         if runtime.processes > 1:
             ctx.progress.note(f"  {method.info.name} trains in one process")
         encoder = method.build(ctx)
-        if keep(encoder, ctx.workdir, folder):
-            encoder = None
+        if not keep(encoder, ctx.workdir, folder):
+            unkept = _Unkept(encoder, _summary(ctx.workdir))
     remove_folder(ctx.workdir)
-    return encoder
+    return unkept
 
 
 def lacks_model(folder: Path, data: DataAccess) -> str | None:
@@ -185,13 +201,6 @@ def lacks_model(folder: Path, data: DataAccess) -> str | None:
     Files that are as they were when they were last read are not read again.
     """
     return damage(folder, data.file_sha256) if folder.is_dir() else "it is not there"
-
-
-def _unkept(encoder: Encoder | SentenceTransformer, identity: str, seconds: float) -> Built:
-    if not isinstance(encoder, Mapped):
-        return Built(encoder, identity, seconds)
-    model = encoder if encoder.model is None else encoder.model
-    return Built(model, identity, seconds, encoder.training, mapped=encoder)
 
 
 def _share(method: Method, ctx: BuildContext, runtime: Runtime, folder: Path) -> None:
