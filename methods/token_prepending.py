@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from bench.core.errors import DataError, UsageError, first_line
-from bench.core.files import is_folder
-from bench.core.fingerprint import versions
+from bench.core.files import is_folder, write_atomic
+from bench.core.fingerprint import fingerprint, versions
 from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput, SplitInput
 from bench.method import (
     BuildContext,
     Encoder,
@@ -21,10 +23,13 @@ from bench.method import (
     ModelAccess,
     named_method,
 )
+from bench.method.contract import SUMMARY_FILE
 from bench.methods.parts.prompts import PROMPTS
+from bench.training.method import DEV
 
 if TYPE_CHECKING:
-    from bench.methods.parts.prepending import Reading
+    from bench.methods.parts.layer_search import Search
+    from bench.methods.parts.prepending import PrependingEncoder, Reading
 
 _NAME = "token-prepending"
 # The authors' wording of MetaEOL is not part of this project, and no result may look as if it were.
@@ -82,10 +87,17 @@ class TokenPrepending(Method):
             prepend: Put the placeholder before the sentence and overwrite its states; without it
                 the prompt is read as it is.
             start: First layer, from 0, whose input is edited.
-            stop: First layer behind it whose input is not. By default the published one of the
-                base, or 0.22 of the layers where none is, and one layer is edited at least.
-            layer: Layer whose output is read: a number from 1, ``last``, or -2 for the last but
-                one. By default the published one of the base, or 0.84 of the layers.
+            stop: First layer behind it whose input is not: a number, or ``auto`` for the one that
+                does best on STS-B dev, as the paper chooses it, out of all from ``start`` + 1 to
+                half of the layers. By default the published one of the base. Where none is, it is
+                ``auto`` in profile ``paper``, and in the others 0.22 of the layers, at least one
+                of which is edited.
+            layer: Layer whose output is read: a number from 1, ``last``, -2 for the last but one,
+                or ``auto`` for the one that does best on STS-B dev, out of all from ``stop`` on.
+                By default the published one of the base. Where none is, it is ``auto`` in profile
+                ``paper``, and in the others 0.84 of the layers.
+            dev_rows: Most pairs of STS-B dev that ``auto`` looks at, the same ones for every seed,
+                or None for all 1,500. What is chosen is kept with the model, and in its records.
             pooling: State of the last token, or mean over all tokens of prompt and text.
             max_seq_length: Tokens of a text; what is longer is cut.
             load_in_4bit: Quantise the weights to four bits (NF4); needs a GPU and bitsandbytes.
@@ -95,17 +107,20 @@ class TokenPrepending(Method):
         prompt: PromptName = "prompteol"
         prepend: bool = True
         start: int = Field(1, ge=0)
-        stop: int | None = Field(None, ge=0)
-        layer: int | Literal["last"] | None = None
+        stop: Annotated[int, Field(ge=0)] | Literal["auto"] | None = None
+        layer: int | Literal["last", "auto"] | None = None
+        dev_rows: int | None = Field(None, gt=1)
         pooling: Literal["lasttoken", "mean"] = "lasttoken"
         max_seq_length: int = Field(500, gt=0)
         load_in_4bit: bool = False
 
         def idle(self) -> Mapping[str, str]:
-            """What editing states needs."""
-            if self.prepend:
-                return {}
-            return dict.fromkeys(("start", "stop"), "it needs prepend=true")
+            """What editing states and choosing layers need."""
+            edits = () if self.prepend else ("start", "stop")
+            idle = dict.fromkeys(edits, "it needs prepend=true")
+            if "auto" not in (self.layer, self.stop if self.prepend else None):
+                idle["dev_rows"] = "it needs stop=auto or layer=auto"
+            return idle
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -123,20 +138,40 @@ class TokenPrepending(Method):
     def _source(self) -> str:
         return self.checkpoint or self.config.base
 
+    @property
+    def _published(self) -> _PublishedLayers | None:
+        return PUBLISHED.get(self._source.partition("@")[0])
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Which of ``stop`` and ``layer`` are chosen on STS-B dev."""
+        config = self.config
+        by_default = self.profile == "paper" and self._published is None
+        given: dict[str, int | str | None] = {"layer": config.layer}
+        if config.prepend:
+            given = {"stop": config.stop, **given}
+        auto = ("auto", None) if by_default else ("auto",)
+        return tuple(name for name, value in given.items() if value in auto)
+
+    def reads(self) -> Mapping[str, BuildInput]:
+        """The pairs that layers are chosen by."""
+        return {"dev": SplitInput(DEV)} if self.chosen else {}
+
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Identify the decoder, and what quantises it."""
+        """Identify the decoder, what its layers are chosen by, and what quantises it."""
         inputs = dict(super().inputs(data, models))
         if self.config.load_in_4bit:
             inputs |= versions(["bitsandbytes"])
         return inputs
 
     def build(self, ctx: BuildContext) -> Encoder:
-        """Load the decoder.
+        """Load the decoder, and choose its layers where that is asked for.
 
         Raises:
-            DataError: There is no such model.
+            DataError: There is no such model, or the pairs to choose by are missing.
             UsageError: It is not a decoder, has fewer layers than the settings name, or cannot be
                 quantised here.
+            CellError: No layer tells the pairs apart.
         """
         from bench.methods.parts.prepending import PrependingEncoder, refuse_others
         from bench.models.layers import find_blocks
@@ -153,24 +188,70 @@ class TokenPrepending(Method):
             backbone = backbone.float()
         refuse_others(backbone, source)
         layers = len(find_blocks(backbone)[1])
-        reading = self.reading(layers)
+        encoder = PrependingEncoder(backbone, tokenizer, self.reading(layers))
+        if self.chosen:
+            encoder = self._choose(encoder, layers, ctx)
+        reading = encoder.reading
         ctx.progress.note(
             f"  {source}: layer {reading.layer} of {layers}, "
             + (f"inputs {reading.start} to {reading.stop - 1} edited" if reading.edits else "plain")
         )
-        return PrependingEncoder(backbone, tokenizer, reading)
+        return encoder
+
+    def _choose(
+        self, encoder: PrependingEncoder, layers: int, ctx: BuildContext
+    ) -> PrependingEncoder:
+        """Read a decoder at the layers that do best on STS-B dev, which are then kept."""
+        from bench.methods.parts.layer_search import remembered, search, some
+        from bench.models.build import model_fingerprint
+
+        def choose() -> Search:
+            rows = some(ctx.data.rows(DEV), self.config.dev_rows)
+            return search(encoder, self.candidates(layers), rows, ctx.progress)
+
+        own = model_fingerprint(self, ctx.data, ctx.models, ctx.seed)
+        done = remembered(ctx.models.kept(fingerprint(["layers", own])), choose)
+        facts = {"chosen": {"options": list(self.chosen), "on": DEV, **done.facts()}}
+        write_atomic(ctx.workdir / SUMMARY_FILE, json.dumps(facts, indent=2).encode())
+        best = done.best
+        return encoder.reading_as(replace(encoder.reading, stop=best.stop, layer=best.layer))
+
+    def candidates(self, layers: int) -> Mapping[int, Sequence[int]]:
+        """Layers to try to read from a decoder of a number of layers, by the ``stop`` to try.
+
+        Raises:
+            UsageError: There is none.
+        """
+        config, usual = self.config, self.reading(layers)
+        stops: Sequence[int] = [usual.stop]
+        if "stop" in self.chosen:
+            stops = range(config.start + 1, max(layers // 2, config.start + 1) + 1)
+        grid: dict[int, Sequence[int]] = {}
+        for stop in stops:
+            # What is behind the layer that is read changes nothing.
+            least = max(stop, 1) if config.prepend else 1
+            reads = range(least, layers + 1) if "layer" in self.chosen else [usual.layer]
+            if reads and least <= reads[0]:
+                grid[stop] = reads
+        if not grid:
+            raise UsageError(
+                f"{_NAME}: stop=auto has nothing to choose from: it has to be above "
+                f"start={config.start} and at most the layer that is read; {self._source} has "
+                f"{layers} layers"
+            )
+        return grid
 
     def reading(self, layers: int) -> Reading:
-        """How a decoder of a number of layers is read.
+        """How a decoder of a number of layers is read, before any layer is chosen.
 
         Raises:
             UsageError: It has fewer layers than the settings name.
         """
         from bench.methods.parts.prepending import Reading
 
-        config = self.config
-        published = PUBLISHED.get(self._source.partition("@")[0])
-        stop, layer = config.stop, config.layer
+        config, published = self.config, self._published
+        stop = None if config.stop == "auto" else config.stop
+        layer = None if config.layer == "auto" else config.layer
         if stop is None:
             least = min(config.start + 1, layers)
             stop = published.stop if published else max(least, round(_STOP * layers))

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -145,24 +147,48 @@ def states_at(backbone: Any, features: Mapping[str, Tensor], layer: int) -> Tens
         Their output (B, T, h): entry ``layer`` of what transformers calls hidden states, whose
         last one has gone through the final norm.
     """
-    layers = find_blocks(backbone)[1]
-    if layer == len(layers):
-        states: Tensor = backbone(**features, use_cache=False).last_hidden_state
-        return states
-    reached: list[Tensor] = []
+    (states,) = read_layers(backbone, features, [layer], lambda states: states)
+    return states
 
-    def leave(module: nn.Module, args: Any, kwargs: Any) -> None:
-        reached.append(_states(args, kwargs))
-        raise _LayerReached
 
-    handle = layers[layer].register_forward_pre_hook(leave, with_kwargs=True)
-    try:
-        backbone(**features, use_cache=False)
-    except _LayerReached:
-        pass
-    finally:
-        handle.remove()
-    return reached[0]
+def read_layers(
+    backbone: Any,
+    features: Mapping[str, Tensor],
+    layers: Sequence[int],
+    read: Callable[[Tensor], Tensor],
+) -> list[Tensor]:
+    """Run a model once up to the last of some layers, and read what each of them returns.
+
+    Args:
+        backbone: The decoder, of L layers.
+        features: What it is called with, ``input_ids`` (B, T) among it.
+        layers: Numbers of layers, each from 0 to L.
+        read: Takes out of an output (B, T, h) what is kept of it, at once.
+
+    Returns:
+        What was read of each, in the order of ``layers``.
+    """
+    blocks = find_blocks(backbone)[1]
+    last, kept = max(layers), dict[int, Tensor]()
+
+    def look(module: nn.Module, args: Any, kwargs: Any, *, layer: int) -> None:
+        kept[layer] = read(_states(args, kwargs))
+        if layer == last:
+            raise _LayerReached
+
+    with ExitStack() as hooks:
+        for layer in {*layers} - {len(blocks)}:
+            # Before the input of the next layer is edited.
+            hook = blocks[layer].register_forward_pre_hook(
+                partial(look, layer=layer), with_kwargs=True, prepend=True
+            )
+            hooks.callback(hook.remove)
+        try:
+            output = backbone(**features, use_cache=False)
+            kept[len(blocks)] = read(output.last_hidden_state)
+        except _LayerReached:
+            pass
+    return [kept[layer] for layer in layers]
 
 
 def _states(args: Any, kwargs: Any) -> Tensor:
@@ -197,17 +223,44 @@ class PrependingEncoder:
             self._placeholder = tokenizer.convert_tokens_to_ids(PLACEHOLDER)
         self._limits = [self._limit(prompt) for prompt in reading.prompts]
 
+    def reading_as(self, reading: Reading) -> Self:
+        """The same model under the same prompts, edited and read otherwise."""
+        other = copy(self)
+        other.reading = reading
+        return other
+
     def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
         """Encode ``n`` texts: float32 (n, h), each the mean of its vectors under all prompts."""
+        return self.at_layers(texts, [self.reading.layer])[0]
+
+    def at_layers(
+        self,
+        texts: Sequence[str],
+        layers: Sequence[int],
+        done: Callable[[int], None] = lambda texts: None,
+    ) -> list[NDArray[np.float32]]:
+        """Encode ``n`` texts at several layers, each batch in one forward pass.
+
+        Args:
+            texts: The texts.
+            layers: Numbers of layers, each of which is read as if it were that of the reading.
+            done: Told of each batch how many texts it was, under one prompt each.
+
+        Returns:
+            For each layer, float32 (n, h).
+        """
         rows = self.rows(texts)
-        parts: list[tuple[list[int], NDArray[np.float32]]] = []
+        order: list[int] = []
+        parts: list[list[NDArray[np.float32]]] = [[] for _ in layers]
         for batch in _batches(rows):
-            parts.append((batch, self._vectors([rows[i] for i in batch])))
-        vectors = np.empty((len(rows), parts[0][1].shape[1]), dtype=np.float32)
-        for batch, part in parts:
-            vectors[batch] = part
-        means: NDArray[np.float32] = vectors.reshape(len(texts), len(self._limits), -1).mean(axis=1)
-        return means
+            order += batch
+            read = self._vectors([rows[i] for i in batch], layers)
+            for of_layer, vectors in zip(parts, read, strict=True):
+                of_layer.append(vectors)
+            done(len(batch))
+        places = np.argsort(order)
+        shape = (len(texts), len(self._limits), -1)
+        return [np.concatenate(part)[places].reshape(shape).mean(axis=1) for part in parts]
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text under each prompt, the prompts of a text side by side."""
@@ -251,18 +304,18 @@ class PrependingEncoder:
             )
         return min(positions, around + self.reading.max_seq_length), behind
 
-    def _vectors(self, rows: list[list[int]]) -> NDArray[np.float32]:
-        reading = self.reading
+    def _vectors(self, rows: list[list[int]], layers: Sequence[int]) -> list[NDArray[np.float32]]:
         features = self._features(rows)
+        weights = features["attention_mask"].unsqueeze(-1)
+
+        def pooled(states: Tensor) -> Tensor:
+            if self.reading.pooling == "lasttoken":
+                return states[:, -1].float()
+            return (states.float() * weights).sum(1) / weights.sum(1)
+
         with torch.inference_mode(), self._edited(features):
-            states = states_at(self._backbone, features, reading.layer)
-            if reading.pooling == "lasttoken":
-                pooled = states[:, -1].float()
-            else:
-                weights = features["attention_mask"].unsqueeze(-1)
-                pooled = (states.float() * weights).sum(1) / weights.sum(1)
-        vectors: NDArray[np.float32] = pooled.cpu().numpy()
-        return vectors
+            read = read_layers(self._backbone, features, layers, pooled)
+        return [vectors.cpu().numpy() for vectors in read]
 
     def _features(self, rows: list[list[int]]) -> dict[str, Tensor]:
         width = max(map(len, rows))

@@ -100,6 +100,7 @@ def reference(folder: Path, made: PrependingEncoder) -> NDArray[np.float32]:
         {"start": 1, "stop": 3, "layer": 3},
         {"start": 0, "stop": 4, "layer": "last"},
         {"start": 2, "stop": 3, "layer": -2, "pooling": "mean"},
+        {"start": 1, "stop": 4, "layer": 2, "pooling": "mean"},
         {"prepend": "false", "layer": 2},
     ],
 )
@@ -310,6 +311,6 @@ def test_eight_prompts_are_averaged(folders: Callable[[str], Path], prepend: str
     for number, text in enumerate(TEXTS):
         own = made.rows([text])
         assert rows[8 * number : 8 * number + 8] == own
-        expected.append(made._vectors(own).mean(0))
+        expected.append(made._vectors(own, [made.reading.layer])[0].mean(0))
     np.testing.assert_allclose(made.encode(TEXTS), expected, atol=1e-5)
     assert len({tuple(row) for row in rows[:8]}) == 8
