@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,10 +14,11 @@ from bench.core.errors import EXIT_OK
 from bench.report.views import VIEWS, View
 
 if TYPE_CHECKING:
-    from bench.records.entries import GroupKey, Record
+    from bench.records.entries import GroupKey
     from bench.records.files import StoredRecord
     from bench.report.table import Table
     from bench.report.text import Style
+    from bench.report.views import ReadItems
 
 BASELINES = Path("results/baselines")
 LEADERBOARDS = Path("results/leaderboards")
@@ -170,12 +171,13 @@ def _view(
         raise UsageError(f"result files of mteb have no {view.name}; drop --mteb or --view")
     if style not in {"text", "markdown"}:
         raise UsageError(f"--view {view.name} comes as text or markdown, not as {style}")
-    by_suite = _records(paths, suite)
+    stored = _stored(paths, suite)
+    by_suite = {name: [record for _, record in of_suite] for name, of_suite in stored.items()}
     width = terminal_width() if style == "text" else None
     draw = view.draw()
     if plot is not None and draw is not None:
         draw(by_suite, plot)
-    render, texts = view.render(), []
+    render, texts = view.render(_reader(stored)), []
     for name, records in by_suite.items():
         text = render(name, records, style=cast("Style", style), width=width)
         if text is not None:
@@ -184,12 +186,13 @@ def _view(
     return texts
 
 
-def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]]:
+def _stored(paths: Sequence[Path], suite: str | None) -> dict[str, list[StoredRecord]]:
+    """Read the records of a suite, or of all, whose figures follow from their items."""
     from bench.records.files import read_items
     from bench.report.table import read_suites
     from bench.verdicts.side import refuse_mixed_seeds
 
-    by_suite: dict[str, list[Record]] = {}
+    by_suite: dict[str, list[StoredRecord]] = {}
     for name, of_suite in read_suites(paths).items():
         if suite not in (None, name):
             continue
@@ -199,5 +202,13 @@ def _records(paths: Sequence[Path], suite: str | None) -> dict[str, list[Record]
             groups.setdefault(record.group, []).append((path, record))
         for group in groups.values():
             refuse_mixed_seeds(group)
-        by_suite[name] = [record for _, record in of_suite]
+        by_suite[name] = of_suite
     return by_suite
+
+
+def _reader(stored: Mapping[str, Sequence[StoredRecord]]) -> ReadItems:
+    """Find the items of a record again by their checksum."""
+    from bench.records.files import read_items
+
+    paths = {record.items_sha256: path for group in stored.values() for path, record in group}
+    return lambda record: read_items(paths[record.items_sha256])

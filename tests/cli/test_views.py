@@ -1,14 +1,17 @@
-"""``bench table --view geometry`` and ``--view curve``, from a run with variants."""
+"""``bench table --view``: geometry, curves and ceilings of runs, and how views are declared."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 
 from bench.cli import table
+from bench.records.entries import Record
 from bench.report import views
 from tests.support.suites import Bench
 
@@ -39,6 +42,16 @@ def test_curve(bench: Bench, records: Path) -> None:
     lines = [line.split("|")[1].strip() for line in out.splitlines() if line.startswith("|")]
     assert lines[2:] == ["26", "13", "4"]
     assert bench("table", records, "--view", "curve", "--format", "csv")[0] == 2
+
+
+def test_ceiling(bench: Bench, records: Path) -> None:
+    code, out, err = bench("table", records, "--view", "ceiling", "--format", "markdown")
+    assert (code, err) == (0, "")
+    assert out.startswith("### small by ceiling")
+    # Thirty pairs of six grades, five each, halved.
+    assert [cell.strip() for cell in out.splitlines()[4].split("|")[1:4]] == ["pairs", "30", "6"]
+    assert "| 87.83 |" in " ".join(out.splitlines()[4].split())
+    assert out.count("| `") == 4
 
 
 def test_plot(bench: Bench, records: Path) -> None:
@@ -124,6 +137,13 @@ def test_a_view_is_one_file_and_one_declaration(
 
 @pytest.mark.parametrize("view", views.VIEWS, ids=lambda view: view.name)
 def test_every_view_renders_by_the_one_signature(view: views.View) -> None:
+    def items(record: Record) -> dict[str, NDArray[Any]]:
+        raise AssertionError("there is no record")
+
     asked = inspect.signature(views.Render.__call__).parameters
-    assert list(inspect.signature(view.render()).parameters) == list(asked)[1:]
-    assert view.render()("small", []) is None
+    render = view.render(items)
+    bound = {"items"} if view.reads_items else set()
+    assert [name for name in inspect.signature(render).parameters if name not in bound] == [*asked][
+        1:
+    ]
+    assert render("small", []) is None

@@ -1,23 +1,30 @@
 """Views of the records of a suite: ``VIEWS``, one a file, each with the same ``render``.
 
 Scores by phenomenon (``phenomena``), by layer and dimension (``grid``), by size (``curve``, drawn
-by ``plot``), geometry and diagnostics; ``page`` has what they share. Imported are verdicts, records
-and core, and of the report its table and text. A new view is a file here and an entry in ``VIEWS``,
-from which the command line has its choice, help and dispatch.
+by ``plot``), geometry, diagnostics, and scores beside what two values reach (``ceiling``); ``page``
+has what they share. Imported are verdicts, records, stats and core, and of the report its table and
+text. A new view is a file here and an entry in ``VIEWS``, from which the command line has its
+choice, help and dispatch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from bench.records.entries import Record
     from bench.report.text import Style
+
+# Reads the per-item arrays of a record, by the names of ``bench.records.items``.
+ReadItems: TypeAlias = "Callable[[Record], Mapping[str, NDArray[Any]]]"
 
 
 class Render(Protocol):
@@ -69,6 +76,7 @@ class View:
         command: Arguments of ``bench run`` that make such records.
         module: File that renders it.
         drawings: File that draws it with ``--plot``, or None.
+        reads_items: Whether its ``render`` has ``items`` too, a ``ReadItems``.
     """
 
     name: str
@@ -77,11 +85,17 @@ class View:
     command: str
     module: str
     drawings: str | None = None
+    reads_items: bool = False
 
-    def render(self) -> Render:
-        """Import its ``render``."""
-        render: Render = import_module(self.module).render
-        return render
+    def render(self, items: ReadItems) -> Render:
+        """Import its ``render``.
+
+        Args:
+            items: Reads the arrays of a record, for a view that needs them.
+        """
+        render = import_module(self.module).render
+        rendering: Render = partial(render, items=items) if self.reads_items else render
+        return rendering
 
     def draw(self) -> Draw | None:
         """Import its ``draw``; None where it has no drawings."""
@@ -127,5 +141,13 @@ VIEWS = [
         needs="what was learned from a pool",
         command="--suite pseudo-label --methods hierarchical-ensemble",
         module="bench.report.views.diagnostics",
+    ),
+    View(
+        "ceiling",
+        "STS scores beside the best of predictors of two values",
+        needs="STS scores",
+        command="--suite sts-mini",
+        module="bench.report.views.ceiling",
+        reads_items=True,
     ),
 ]
