@@ -57,12 +57,14 @@ class PccTuning(TrainedMethod):
             k: Factor of the last two.
             t: Difference that costs nothing in the last two.
             warmup_steps: Steps over which the learning rate rises.
+            gradient_checkpointing: Compute what is inside the layers again for the backward pass,
+                in less memory and more time; the model is the same. The first stage has its own.
         """
 
         base: str = "mistralai/Mistral-7B-v0.1"
         stage1: str = (
             "sup-simcse[template=eol,pooling=lasttoken,head=false,lora_rank=64,"
-            "lr=5e-4,epochs=1,batch_size=256]"
+            "lr=5e-4,warmup_steps=100,epochs=1,batch_size=256]"
         )
         pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "lasttoken"
         lora_rank: int = Field(64, ge=0)
@@ -75,6 +77,7 @@ class PccTuning(TrainedMethod):
         max_seq_length: int = Field(64, gt=0)
         warmup_steps: int = Field(100, ge=0)
         dev_every: int = Field(25, gt=0)
+        gradient_checkpointing: bool = False
 
         def idle(self) -> Mapping[str, str]:
             """What a first stage and the losses with a margin need."""
@@ -154,8 +157,13 @@ class PccTuning(TrainedMethod):
         return GradedPairs().load(ctx.data).scores
 
     def train_settings(self, rows: int) -> TrainSettings:
-        """Those of every training, with the steps of the warm-up."""
-        return replace(super().train_settings(rows), warmup_steps=self.config.warmup_steps)
+        """Those of every training, with the warm-up and what saves memory."""
+        config = self.config
+        return replace(
+            super().train_settings(rows),
+            warmup_steps=config.warmup_steps,
+            gradient_checkpointing=config.gradient_checkpointing,
+        )
 
     def loss(
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext

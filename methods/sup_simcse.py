@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -14,6 +15,8 @@ from bench.training.adapted import AdaptedConfig, AdaptedMethod
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
+
+    from bench.training.trainer import TrainSettings
 
 
 class SupSimCSE(AdaptedMethod):
@@ -38,6 +41,9 @@ class SupSimCSE(AdaptedMethod):
             temperature: Temperature of the softmax.
             hard_negatives: Whether contradictions are negatives.
             hard_negative_weight: Weight α of a row's own contradiction.
+            warmup_steps: Steps over which the learning rate rises.
+            gradient_checkpointing: Compute what is inside the layers again for the backward pass,
+                in less memory and more time; the model is the same.
         """
 
         base: str = "bert-base-uncased"
@@ -50,6 +56,8 @@ class SupSimCSE(AdaptedMethod):
         lr: float = Field(5e-5, gt=0)
         batch_size: int = Field(512, gt=1)
         epochs: float = Field(3, gt=0)
+        warmup_steps: int = Field(0, ge=0)
+        gradient_checkpointing: bool = False
 
     config: Config
     checkpoint_pooling = "pooler"
@@ -79,6 +87,15 @@ class SupSimCSE(AdaptedMethod):
 
             append_head(model, ctx.seed)
         return model
+
+    def train_settings(self, rows: int) -> TrainSettings:
+        """Those of every training, with the warm-up and what saves memory."""
+        config = self.config
+        return replace(
+            super().train_settings(rows),
+            warmup_steps=config.warmup_steps,
+            gradient_checkpointing=config.gradient_checkpointing,
+        )
 
     def loss(
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext

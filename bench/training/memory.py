@@ -1,9 +1,13 @@
-"""Memory of a training on the CPU."""
+"""Memory of a training."""
 
 from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
+
+from torch import nn
+
+from bench.core.errors import UsageError
 
 # Parameters of glibc's mallopt.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
@@ -19,3 +23,19 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL("libc.so.6")
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, -1)
+
+
+def refuse_uncheckpointed(model: nn.Module) -> None:
+    """Check that gradient checkpointing has something to act on; the library would only warn.
+
+    Args:
+        model: The model to be trained.
+
+    Raises:
+        UsageError: No part of the model supports it.
+    """
+    if not any(getattr(part, "supports_gradient_checkpointing", False) for part in model.modules()):
+        raise UsageError(
+            "gradient_checkpointing=true needs a transformer that supports it; leave it out for "
+            "this base"
+        )

@@ -39,7 +39,7 @@ from bench.training.checkpoints import (
 )
 from bench.training.collapse import CollapseGuard
 from bench.training.finite import FiniteTrainer
-from bench.training.memory import keep_freed_memory
+from bench.training.memory import keep_freed_memory, refuse_uncheckpointed
 from bench.training.micro_batches import encoding_in_parts
 from bench.training.ranks import (
     average_gradients,
@@ -86,6 +86,9 @@ class TrainSettings:
             ``bench.training.micro_batches``.
         schedule: Whether the learning rate falls linearly from its peak to zero, or stays there.
         shuffle: Whether each epoch has an order of its own, or all have that of the pairs.
+        gradient_checkpointing: Whether what is inside a layer is computed again for the backward
+            pass, with the same dropout, in place of being kept (Chen et al. 2016, "Training Deep
+            Nets with Sublinear Memory Cost", arXiv 1604.06174). Gradients are the same.
     """
 
     lr: float
@@ -104,6 +107,7 @@ class TrainSettings:
     micro_batch: int | None = None
     schedule: Literal["linear", "constant"] = "linear"
     shuffle: bool = True
+    gradient_checkpointing: bool = False
 
     def total_steps(self, pairs: int) -> int:
         """Optimizer steps over a number of pairs."""
@@ -161,12 +165,15 @@ def train(
     Raises:
         CellError: The loss became NaN or infinite, or the model collapsed.
         UsageError: Processes do not divide a batch, the loss is not of vectors alone where batches
-            are encoded in parts, or the library cannot train in this precision on this device.
+            are encoded in parts, the library cannot train in this precision on this device, or the
+            model has no layers for gradient checkpointing.
         ValueError: Batches are given, and are not to be shuffled.
     """
     quiet_libraries()
     keep_freed_memory()
     seed_everything(ctx.seed)
+    if settings.gradient_checkpointing:
+        refuse_uncheckpointed(model)
     steps = _steps(settings, len(pairs), batches, ctx.seed)
     evaluator = _evaluator(dev, settings, model.max_seq_length)
     progress, checkpoints = ProgressCallback(ctx.progress, "train"), LossCheckpoints(model, loss)
@@ -361,6 +368,9 @@ def _arguments(
         metric_for_best_model=SPEARMAN if evaluated else None,
         greater_is_better=True if evaluated else None,
         load_best_model_at_end=evaluated,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        # Older versions of the library choose the other kind, which needs inputs with gradients.
+        gradient_checkpointing_kwargs={"use_reentrant": False},
     )
     # The library switches it on for several processes, whose last batch is divided here.
     arguments.dataloader_drop_last = False

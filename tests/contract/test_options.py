@@ -96,6 +96,7 @@ SHOWN_ELSEWHERE: dict[str, str] = {
     "conan.faithful": "cosines have to be negative, see test_mining.py",
     "gather_sts": "it needs several processes, see test_processes.py",
     "kind": "its gradient is that of kl, see test_cross_view_loss.py",
+    "gradient_checkpointing": "models are the same, see test_gradient_checkpointing.py",
     "half": "Adam takes the same steps but where gradients are clipped, see test_sct.py",
 }
 

@@ -15,10 +15,12 @@ from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.graded import Graded, GradedPairs
-from bench.method import resolve
+from bench.method import named_method, resolve
 from bench.methods import pcc_tuning
+from bench.methods.sup_simcse import SupSimCSE
 from bench.metrics.pearson import pearson
 from bench.training.template import prompt_length
+from bench.training.trainer import TrainSettings
 from tests.support.models import tiny_bert, tiny_llama
 from tests.support.specs import acting
 
@@ -162,3 +164,37 @@ def test_a_first_stage_that_gives_no_transformer(options: dict[str, Any]) -> Non
         train(options, stage1="", base="tfidf[corpus=pydoc]")
     with pytest.raises(UsageError, match="has no option 'base'"):
         train(options, stage1="tfidf[corpus=pydoc]")
+
+
+def test_the_published_settings_of_both_stages() -> None:
+    # The authors' settings.py and train.py for Mistral-7B and the template EOL.
+    tuning = resolve(pcc_tuning.PccTuning, parse_method_spec("pcc-tuning"), "paper")
+    assert isinstance(tuning, pcc_tuning.PccTuning)
+    config, settings = tuning.config, tuning.train_settings(10_000)
+    assert (config.base, config.loss, config.lora_rank) == (
+        "mistralai/Mistral-7B-v0.1",
+        "pearson",
+        64,
+    )
+    assert settings == TrainSettings(
+        lr=5e-4, epochs=8, batch_size=216, max_seq_length=64, warmup_steps=100, dev_every=25
+    )
+    first = named_method(tuning.parents[0], "paper")
+    assert isinstance(first, SupSimCSE)
+    stage1 = first.config
+    assert (stage1.base, stage1.template, stage1.pooling, stage1.head) == (
+        config.base,
+        "eol",
+        "lasttoken",
+        False,
+    )
+    assert (stage1.temperature, stage1.hard_negatives, stage1.lora_rank) == (0.05, True, 64)
+    assert (stage1.corpus, stage1.sentences) == ("nli", None)
+    assert first.train_settings(10_000) == TrainSettings(
+        lr=5e-4, epochs=1, batch_size=256, max_seq_length=32, warmup_steps=100, dev_every=250
+    )
+
+
+def test_saving_memory_reaches_the_trainer() -> None:
+    spec = parse_method_spec("pcc-tuning[gradient_checkpointing=true]")
+    assert resolve(pcc_tuning.PccTuning, spec, "paper").train_settings(9).gradient_checkpointing

@@ -15,6 +15,8 @@ from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
 from bench.core.errors import DataError, UsageError
+from bench.core.spec import parse_method_spec
+from bench.method import resolve
 from bench.methods.sup_simcse import SupSimCSE
 from bench.training import trainer
 from bench.training.template import prompt_length
@@ -214,3 +216,16 @@ def test_adapters_without_peft(
     with pytest.raises(UsageError, match=r"pip install 'sentence-bench\[llm\]'"):
         train(tmp_path, corpus, lora_rank=4)
     train(tmp_path, corpus)
+
+
+def test_warm_up_and_saving_memory_reach_the_trainer() -> None:
+    spec = parse_method_spec("sup-simcse[warmup_steps=7,gradient_checkpointing=true]")
+    plain, other = (
+        resolve(SupSimCSE, one, "paper") for one in (parse_method_spec("sup-simcse"), spec)
+    )
+    assert isinstance(plain, SupSimCSE) and isinstance(other, SupSimCSE)
+    settings = plain.train_settings(100)
+    assert (settings.warmup_steps, settings.gradient_checkpointing) == (0, False)
+    assert other.train_settings(100) == replace(
+        settings, warmup_steps=7, gradient_checkpointing=True
+    )
