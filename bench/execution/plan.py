@@ -18,7 +18,7 @@ from bench.execution.settings import Settings
 from bench.execution.suites import LoadedSuite
 from bench.method import Method, learns, method_class, resolve
 from bench.records.files import record_path
-from bench.suite import MtebSpec, Suite
+from bench.suite import ClassificationSpec, MtebSpec, NliSpec, RelatednessSpec, Suite
 
 SCORING = (
     "bench.tasks",
@@ -30,6 +30,7 @@ SCORING = (
     "bench.encoding.encode",
     "bench.execution.geometry",
 )
+PROBED = (ClassificationSpec, NliSpec, RelatednessSpec)
 Outline = list[tuple[Suite, list[tuple[MethodSpec, Method]]]]
 
 
@@ -143,7 +144,19 @@ def _identity(loaded: LoadedSuite, settings: Settings) -> dict[str, Any]:
         "limit": settings.limit,
         "code": [source_fingerprint(module) for module in SCORING],
         "mteb": dict(versions(["mteb"])) if _by_mteb(suite) else {},
+        **_probed(suite, settings),
     }
+
+
+def _probed(suite: Suite, settings: Settings) -> dict[str, str]:
+    """What is to fit the probes of a suite, where that is not the CPU.
+
+    A fit differs by an item at most, but where two values of a grid are as close as that, another
+    one is chosen.
+    """
+    device = settings.probe_device
+    fits = suite.convention != "mteb" and any(isinstance(task, PROBED) for task in suite.tasks)
+    return {"probes": device} if fits and device != "cpu" else {}
 
 
 def _computed(method: Method, settings: Settings) -> dict[str, str]:

@@ -106,7 +106,7 @@ def make_record(
             name: dict(one.diagnostics) for name, one in scores.items() if one.diagnostics
         },
         encoding=_encoding_entry(scored.encoded),
-        compute=_compute_entry(cell, scored.encoded, settings),
+        compute=_compute_entry(cell, scored, settings),
         timings=scored.timings,
         peak_memory_bytes=scored.memory.most,
         peak_memory=None if by_phase is None else PeakMemory(**by_phase),
@@ -151,12 +151,14 @@ def _encoding_entry(encoded: Encoded) -> EncodingEntry:
     )
 
 
-def _compute_entry(cell: Cell, encoded: Encoded, settings: Settings) -> ComputeEntry:
-    compute = encoded.compute
+def _compute_entry(cell: Cell, scored: Scored, settings: Settings) -> ComputeEntry:
+    compute = scored.encoded.compute
+    devices = {task.probe_device for task in scored.tasks.values()} - {"cpu"}
     return ComputeEntry(
         backend=None if compute is None else compute.backend,
         precision=None if compute is None else compute.precision,
         train_precision=settings.train_precision if learns(cell.method) else None,
+        probes=next(iter(devices), None),
     )
 
 

@@ -40,6 +40,7 @@ class ScoredTask:
     subsets: str | None = None
     fits: tuple[FitEntry, ...] = ()
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    probe_device: str = "cpu"
 
 
 def score_tasks(
@@ -86,8 +87,16 @@ def score_tasks(
             subsets_sha256(task.spec, task.rows) if task.spec.over_subsets else None,
             () if fitting is None else fitting.fits,
             diagnostics,
+            _probe_device(task, built),
         )
     return scores
+
+
+def _probe_device(task: Task[Any], built: Built) -> str:
+    from bench.tasks.base import Probing
+
+    by_itself = task.scored_as == "predictions" and isinstance(built.encoder, Predictor)
+    return task.probe_device if isinstance(task, Probing) and not by_itself else "cpu"
 
 
 def rows_seed(data_sha256: str, limit: int | None) -> int:

@@ -39,6 +39,11 @@ class Settings(Runtime):
     backend: Backend = "torch"
     precision: Precision | None = None
 
+    @property
+    def probe_device(self) -> str:
+        """The device where that is one of CUDA, as the GPUs of Apple have no float64."""
+        return self.device if self.device.startswith("cuda") else "cpu"
+
     @cached_property
     def models(self) -> Models:
         """The models of the run, with seed 0 for bases that are trained."""

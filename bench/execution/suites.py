@@ -57,8 +57,9 @@ class LoadedSuite:
         from bench.tasks.loading import load_tasks
 
         try:
-            tasks = load_tasks(self.suite, self._settings.data, self._settings.limit)
-            self._settings.refuse_changed()
+            settings = self._settings
+            tasks = load_tasks(self.suite, settings.data, settings.limit, settings.probe_device)
+            settings.refuse_changed()
         except Exception as error:
             return error
         return tasks

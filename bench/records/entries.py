@@ -163,12 +163,16 @@ class EncodingEntry(RecordEntry):
 class ComputeEntry(RecordEntry):
     """What computed the vectors, None for encoders of which that is not known, and the training.
 
-    ``train_precision`` is what the training multiplied, None where nothing was trained.
+    ``train_precision`` is what the training multiplied, None where nothing was trained. ``probes``
+    is the device that fitted probes, None where that is the CPU.
     """
+
+    kept_later: ClassVar[tuple[str, ...]] = ("probes",)
 
     backend: Backend | None
     precision: Precision | None
     train_precision: Precision | None
+    probes: str | None = None
 
     @property
     def encoding(self) -> str:

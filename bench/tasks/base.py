@@ -15,6 +15,7 @@ from bench.encoding.encoder import Column
 from bench.method import Predictor
 from bench.records.entries import Evidence
 from bench.suite import Convention
+from bench.tasks.probes.devices import CPU
 from bench.tasks.probes.mapped import Map
 
 Vectors = Mapping[str, NDArray[np.float32]]
@@ -112,6 +113,21 @@ class BaseTask(ABC, Generic[AnySpec]):
     def item_rows(self) -> Sequence[Row]:
         """Rows that the items of a score belong to, in their order."""
         return self.rows
+
+
+class Probing:
+    """What may fit probes on vectors.
+
+    Attributes:
+        device: Torch device of the probes, one that computes in float64.
+    """
+
+    device: str = CPU
+
+    @property
+    def probe_device(self) -> str:
+        """Device that its probes really compute on."""
+        return self.device
 
 
 class VectorTask(BaseTask[AnySpec]):

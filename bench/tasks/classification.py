@@ -13,7 +13,7 @@ from bench.core.errors import CellError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.suite import ClassificationSpec, Convention, NliSpec
-from bench.tasks.base import TaskScore, Vectors, VectorTask
+from bench.tasks.base import Probing, TaskScore, Vectors, VectorTask
 from bench.tasks.labelled import (
     LabelledOutcome,
     LabelledSpec,
@@ -24,18 +24,23 @@ from bench.tasks.labelled import (
 )
 from bench.tasks.probes import protocols
 from bench.tasks.probes.base import Probe, ProbeRows
-from bench.tasks.probes.logistic import Logistic
+from bench.tasks.probes.devices import CPU, logistic
 from bench.tasks.probes.mapped import Map, MappedProbe
 
 UNREGULARISED = 1e-9
 
 
-class _ProbeTask(LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
+class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
     """A task whose vectors feed a probe; the convention and the parts decide the protocol.
 
     SentEval's: without training rows nested folds, with them folds of the training rows choose
     the regularisation, with dev rows these do. MTEB's: few-shot experiments.
     """
+
+    @property
+    def probe_device(self) -> str:
+        """MTEB's few-shot fits end before the optimum, and are scikit-learn's on the CPU."""
+        return CPU if self.convention == "mteb" else self.device
 
     def notes(self) -> Sequence[str]:
         """Labels of scored rows that no training row has."""
@@ -147,10 +152,10 @@ class _ProbeTask(LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
 
     def _probe(self) -> Probe:
         if self.spec.probe == "sk":
-            return Logistic()
+            return logistic(self.device)
         from bench.tasks.probes.senteval_torch import SentEvalTorch
 
-        return SentEvalTorch(len(self._classes))
+        return SentEvalTorch(len(self._classes), device=self.device)
 
 
 class ClassificationTask(_ProbeTask[ClassificationSpec]):
@@ -189,7 +194,13 @@ class NliTask(_ProbeTask[NliSpec]):
         from bench.tasks.probes.senteval_torch import SentEvalTorch
 
         # SentEval's setting for SNLI.
-        return SentEvalTorch(len(self._classes), epoch_size=1, max_epoch=15, grid=(UNREGULARISED,))
+        return SentEvalTorch(
+            len(self._classes),
+            epoch_size=1,
+            max_epoch=15,
+            grid=(UNREGULARISED,),
+            device=self.device,
+        )
 
 
 def text_features(columns: Sequence[NDArray[np.float32]], features: str) -> NDArray[np.float32]:

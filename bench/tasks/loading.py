@@ -10,15 +10,18 @@ from bench.core.errors import DataError, UsageError
 from bench.data.access import DataAccess
 from bench.data.rows import Row
 from bench.suite import Suite, TaskSpec
-from bench.tasks.base import Task
+from bench.tasks.base import Probing, Task
 from bench.tasks.kinds import task_class
+from bench.tasks.probes.devices import CPU
 from bench.tasks.rows import available_parts, part_rows
 
 # Two folds within each of two, which is the least that a probe can choose on.
 _ROWS_TO_FOLD = 4
 
 
-def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list[Task[Any]]:
+def load_tasks(
+    suite: Suite, data: DataAccess, limit: int | None = None, device: str = CPU
+) -> list[Task[Any]]:
     """Read the rows of a suite's tasks.
 
     Args:
@@ -27,6 +30,7 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
         limit: Rows of each part of a task, spread over all of them and over its labels, or None
             for all. Where a label then has fewer rows than a probe has folds, there are fewer
             folds.
+        device: Torch device of probes, one that computes in float64.
 
     Raises:
         DataError: Rows are missing or changed.
@@ -40,11 +44,14 @@ def load_tasks(suite: Suite, data: DataAccess, limit: int | None = None) -> list
         parts = {part: spread(rows, limit) for part, rows in whole.items()}
         fitting = spec if limit is None else _with_fewer_folds(spec, parts, whole)
         try:
-            loaded.append(task_class(spec)(fitting, parts, suite.convention))
+            task = task_class(spec)(fitting, parts, suite.convention)
         except DataError as error:
             if limit is None or all(len(parts[part]) == len(whole[part]) for part in parts):
                 raise
             raise UsageError(f"--limit {limit} leaves too few rows: {error}") from None
+        if isinstance(task, Probing):
+            task.device = device
+        loaded.append(task)
     return loaded
 
 

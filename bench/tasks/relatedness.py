@@ -15,7 +15,7 @@ from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import pearson_replicates, resampled
 from bench.suite import Convention, RelatednessSpec
-from bench.tasks.base import BaseTask, TaskScore, Vectors, VectorTask
+from bench.tasks.base import BaseTask, Probing, TaskScore, Vectors, VectorTask
 from bench.tasks.classification import pair_features
 from bench.tasks.gold import check_spread
 
@@ -73,7 +73,7 @@ class ScoredPairsTask(BaseTask[RelatednessSpec]):
         return np.array([row["score"] for row in self.parts[part]], dtype=np.float64)
 
 
-class RelatednessTask(ScoredPairsTask, VectorTask[RelatednessSpec]):
+class RelatednessTask(Probing, ScoredPairsTask, VectorTask[RelatednessSpec]):
     """Pairs whose scores a probe learns from vectors of the training and dev rows."""
 
     kind = "relatedness"
@@ -104,7 +104,7 @@ class RelatednessTask(ScoredPairsTask, VectorTask[RelatednessSpec]):
 
         x = {part: self._features(part, vectors) for part in self.parts}
         train, dev = ((x[part], self._gold(part)) for part in ("train", "dev"))
-        predicted = predict_scores(train, dev, x["test"], self.spec.classes)
+        predicted = predict_scores(train, dev, x["test"], self.spec.classes, self.device)
         return self._score_of(predicted, "the probe", seed)
 
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ from bench.method import (
 from bench.metrics.classification import auroc_replicates, label_replicates, log_losses
 from bench.stats.bootstrap import mean_replicates, percentile_interval, resampled
 from bench.suite import ClassificationSpec, Convention, RelatednessSpec
-from bench.tasks.base import Embed, Predictions, PredictionTask, TaskScore
+from bench.tasks.base import Embed, Predictions, PredictionTask, Probing, TaskScore
 from bench.tasks.classification import text_features
 from bench.tasks.labelled import LabelledTask, folded_outcome, single_outcome
 from bench.tasks.probes.frozen import FrozenClassifier, FrozenScorer
@@ -43,7 +43,7 @@ POOL = "pool"
 PredictedSpec = TypeVar("PredictedSpec", bound=ClassificationSpec | RelatednessSpec)
 
 
-class SupervisedTask(PredictionTask[PredictedSpec]):
+class SupervisedTask(Probing, PredictionTask[PredictedSpec]):
     """Rows of one or two texts and what is to be predicted, which a method learns by itself.
 
     It stands before the class that knows the rows of its kind and scores what is predicted.
@@ -173,7 +173,10 @@ class SupervisedClassificationTask(
         """Logistic regression, as on the frozen track with the probe ``sk``."""
         combine = partial(text_features, features=self.spec.features)
         return FrozenClassifier(
-            lambda texts: embed([self._text(text) for text in texts]), combine, self.spec.folds
+            lambda texts: embed([self._text(text) for text in texts]),
+            combine,
+            self.spec.folds,
+            self.device,
         )
 
     def predictions(self, predictor: Predictor, seed: int) -> Predictions:
@@ -289,7 +292,7 @@ class SupervisedRelatednessTask(SupervisedTask[RelatednessSpec], ScoredPairsTask
     def probe(self, embed: Embed) -> Predictor:
         """SentEval's probe, as on the frozen track."""
         combine = partial(text_features, features="absdiff_product")
-        return FrozenScorer(embed, combine, self.spec.classes)
+        return FrozenScorer(embed, combine, self.spec.classes, self.device)
 
     def _label(self, row: Row) -> Label:
         return float(row["score"])

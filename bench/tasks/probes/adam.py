@@ -19,17 +19,20 @@ class LinearModels:
         features: Features, d.
         classes: Outputs of a model, K.
         decays: Weight decay of each of G models, added to the gradient.
-        seed: Seed of the weights that they begin with, those of ``torch.nn.Linear``.
+        seed: Seed of the weights that they begin with, those of ``torch.nn.Linear`` on the CPU.
+        device: Torch device.
     """
 
-    def __init__(self, features: int, classes: int, decays: torch.Tensor, seed: int) -> None:
+    def __init__(
+        self, features: int, classes: int, decays: torch.Tensor, seed: int, device: str
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
         bound = features**-0.5
         weights = torch.empty(classes, features).uniform_(-bound, bound, generator=generator)
         intercept = torch.empty(classes, 1).uniform_(-bound, bound, generator=generator)
-        one = torch.cat([weights, intercept], dim=1)
+        one = torch.cat([weights, intercept], dim=1).to(device)
         self.weights = one.repeat(len(decays), 1, 1)
-        self._decays = decays.view(-1, 1, 1)
+        self._decays = decays.view(-1, 1, 1).to(device)
         self._first = torch.zeros_like(self.weights)
         self._second = torch.zeros_like(self.weights)
         self._steps = 0
@@ -60,7 +63,7 @@ class LinearModels:
         self._first, self._second = self._first[models], self._second[models]
 
 
-def with_ones(x: NDArray[np.floating]) -> torch.Tensor:
+def with_ones(x: NDArray[np.floating], device: str) -> torch.Tensor:
     """Features (n, d) and a one for the intercept, float32 of shape (n, d + 1)."""
-    features = torch.from_numpy(np.asarray(x, np.float32))
+    features = torch.from_numpy(np.asarray(x, np.float32)).to(device)
     return torch.cat([features, features.new_ones(len(features), 1)], dim=1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 FeatureMatrix = NDArray[np.floating]
 ClassNumbers = NDArray[np.int64]
+# Places of the rows to fit on, and of those held out.
+FoldRows = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,18 @@ class Probe(Protocol):
         self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
     ) -> ClassNumbers:
         """Fit with one value and predict, using dev rows, if any, to stop."""
+
+
+@runtime_checkable
+class FoldsProbe(Protocol):
+    """A probe that fits all folds of the same rows at once."""
+
+    def paths(
+        self, rows: ProbeRows, splits: Sequence[FoldRows], grid: Sequence[float]
+    ) -> NDArray[np.float64]:
+        """Accuracy on the held-out rows of each of S splits for each of G values, (S, G)."""
+
+    def predictions(
+        self, rows: ProbeRows, splits: Sequence[FoldRows], values: Sequence[float]
+    ) -> Sequence[ClassNumbers]:
+        """Fit each split with a value of its own, and predict its held-out rows."""

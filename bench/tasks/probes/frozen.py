@@ -11,8 +11,9 @@ from bench.core.errors import CellError
 from bench.method import Answer, Item, LabelledTexts, Probabilities, Question
 from bench.tasks.base import Embed
 from bench.tasks.probes import protocols
-from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, ProbeRows
-from bench.tasks.probes.logistic import Logistic, LogisticProblem
+from bench.tasks.probes.base import FeatureMatrix, ProbeRows
+from bench.tasks.probes.devices import CPU, logistic
+from bench.tasks.probes.logistic import LogisticModel
 
 # Of a list of columns of vectors, the features of its rows.
 Combine = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float32]]
@@ -27,12 +28,14 @@ class FrozenClassifier:
         embed: Encodes texts.
         combine: Makes features of the vectors of each column of texts.
         folds: Folds of the training rows.
+        device: Torch device of the regression.
     """
 
-    def __init__(self, embed: Embed, combine: Combine, folds: int) -> None:
+    def __init__(self, embed: Embed, combine: Combine, folds: int, device: str = CPU) -> None:
         self._embed = embed
         self._combine = combine
         self._folds = folds
+        self._device = device
 
     def answer(self, question: Question) -> Answer:
         """Label rows as the training rows are; seed and pool are not used.
@@ -42,38 +45,39 @@ class FrozenClassifier:
         """
         train, dev = question.train, question.dev
         parts = [question.texts, train.texts, *([] if dev is None else [dev.texts])]
-        x, fit, *chosen = features(parts, self._embed, self._combine)
+        x, fit, *held = features(parts, self._embed, self._combine)
         known = [*train.labels, *([] if dev is None else dev.labels)]
         labels = sorted(set(known), key=lambda label: (isinstance(label, str), label))
         number = {label: i for i, label in enumerate(labels)}
-        rows = ProbeRows(fit, np.array([number[label] for label in train.labels]))
-        probe = _Remembering()
+
+        def numbered(part: LabelledTexts) -> NDArray[np.int64]:
+            return np.array([number[label] for label in part.labels])
+
+        rows = ProbeRows(fit, numbered(train))
+        checked = None if dev is None else ProbeRows(held[0], numbered(dev))
         try:
-            if dev is None:
-                protocols.cross_validated(rows, x, probe, self._folds)
-            else:
-                held = ProbeRows(chosen[0], np.array([number[label] for label in dev.labels]))
-                protocols.dev_split(rows, held, x, probe)
+            model, x = self._fitted(rows, checked, x)
         except ValueError as error:
             raise CellError(f"the probe failed: {error}") from error
-        learned = [labels[column] for column in probe.classes]
-        return Answer.most_probable(Probabilities(learned, probe.values))
+        learned = [labels[column] for column in model.classes]
+        return Answer.most_probable(Probabilities(learned, model.probabilities(x)))
 
-
-class _Remembering(Logistic):
-    """Keeps the classes and probabilities (n, K) of what it predicted last."""
-
-    classes: NDArray[np.int64]
-    values: NDArray[np.float64]
-
-    def predict(
-        self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
-    ) -> ClassNumbers:
-        """Fit on the training rows alone."""
-        model = LogisticProblem(train).fit(value)
-        self.classes = model.classes
-        self.values = model.probabilities(x)
-        return model.predict(x)
+    def _fitted(
+        self, train: ProbeRows, dev: ProbeRows | None, x: FeatureMatrix
+    ) -> tuple[LogisticModel, FeatureMatrix]:
+        """A model, and features as it takes them."""
+        probe = logistic(self._device)
+        with protocols.one_thread():
+            parts = [train.x, x, *([] if dev is None else [dev.x])]
+            fit, x, *held = probe.prepared(parts)
+        train = ProbeRows(fit, train.y)
+        if dev is None:
+            best = protocols.best_by_folds(train, probe, self._folds)
+        else:
+            with protocols.one_thread():
+                best = protocols.best_by_dev(train, ProbeRows(held[0], dev.y), probe)
+        with protocols.one_thread():
+            return probe.fit(train, best), x
 
 
 class FrozenScorer:
@@ -83,12 +87,14 @@ class FrozenScorer:
         embed: Encodes texts.
         combine: Makes features of the vectors of each column of texts.
         classes: Largest whole score.
+        device: Torch device of the probe.
     """
 
-    def __init__(self, embed: Embed, combine: Combine, classes: int) -> None:
+    def __init__(self, embed: Embed, combine: Combine, classes: int, device: str = CPU) -> None:
         self._embed = embed
         self._combine = combine
         self._classes = classes
+        self._device = device
 
     def answer(self, question: Question) -> Answer:
         """Score pairs; seed and pool are not used.
@@ -107,7 +113,9 @@ class FrozenScorer:
         texts = [question.texts, train.texts, dev.texts]
         x, fit, held = features(texts, self._embed, self._combine)
         gold = [np.array(part.labels, dtype=np.float64) for part in (train, dev)]
-        return Answer(predict_scores((fit, gold[0]), (held, gold[1]), x, self._classes).tolist())
+        train_rows, dev_rows = (fit, gold[0]), (held, gold[1])
+        scores = predict_scores(train_rows, dev_rows, x, self._classes, self._device)
+        return Answer(scores.tolist())
 
 
 def _held_out(train: LabelledTexts) -> tuple[LabelledTexts, LabelledTexts]:

@@ -74,7 +74,11 @@ class Logistic:
         self, train: ProbeRows, dev: ProbeRows | None, value: float, x: FeatureMatrix
     ) -> ClassNumbers:
         """Fit on the training rows alone; the optimum needs no stopping."""
-        return LogisticProblem(train).fit(value).predict(x)
+        return self.fit(train, value).predict(x)
+
+    def fit(self, train: ProbeRows, value: float) -> LogisticModel:
+        """Fit with one C."""
+        return LogisticProblem(train).fit(value)
 
 
 class LogisticProblem:

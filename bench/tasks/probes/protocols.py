@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -19,7 +19,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from bench.tasks.probes.base import ClassNumbers, FeatureMatrix, Probe, ProbeRows
+from bench.tasks.probes.base import (
+    ClassNumbers,
+    FeatureMatrix,
+    FoldRows,
+    FoldsProbe,
+    Probe,
+    ProbeRows,
+)
 
 SENTEVAL_SEED = 1111
 MTEB_SEED = 42
@@ -42,8 +49,17 @@ def nested_folds(
     with one_thread():
         (x,) = probe.prepared([data.x])
     data = ProbeRows(x, data.y)
-    outer = list(_stratified(data, folds))
-    by_fold = _parallel(_outer_fold, [(data, train, test, probe, folds) for train, test in outer])
+    outer = _split(data.y, folds)
+    inner = [
+        (train[fit], train[check])
+        for train, _ in outer
+        for fit, check in _split(data.y[train], folds)
+    ]
+    paths = _paths(data, inner, probe, probe.grid)
+    best = [
+        _best(probe.grid, paths[first : first + folds]) for first in range(0, len(inner), folds)
+    ]
+    by_fold = _predictions(data, outer, probe, best)
     predicted = np.empty(len(data), dtype=np.int64)
     fold = np.empty(len(data), dtype=np.intp)
     for number, ((_, test), labels) in enumerate(zip(outer, by_fold, strict=True)):
@@ -51,47 +67,78 @@ def nested_folds(
     return predicted, fold
 
 
-def _outer_fold(
-    data: ProbeRows, train: NDArray[np.intp], test: NDArray[np.intp], probe: Probe, folds: int
-) -> ClassNumbers:
-    rows = data.take(train)
-    splits = _stratified(rows, folds)
-    paths = [_fold_path(rows, fit, check, probe, probe.grid) for fit, check in splits]
-    best = probe.grid[int(np.argmax(np.mean(paths, axis=0)))]
-    return probe.predict(rows, None, best, data.x[test])
-
-
-def _fold_path(
-    rows: ProbeRows,
-    fit: NDArray[np.intp],
-    check: NDArray[np.intp],
-    probe: Probe,
-    grid: Sequence[float],
-) -> NDArray[np.float64]:
-    return probe.path(rows.take(fit), rows.take(check), grid)
-
-
 def cross_validated(train: ProbeRows, x: FeatureMatrix, probe: Probe, folds: int) -> ClassNumbers:
     """Choose the regularisation by folds of the training rows, and predict the test rows."""
-    grid = probe.grid_cross_validated
     with one_thread():
         prepared, x = probe.prepared([train.x, x])
     train = ProbeRows(prepared, train.y)
-    jobs = [(train, fit, check, probe, grid) for fit, check in _stratified(train, folds)]
-    best = grid[int(np.argmax(np.mean(_parallel(_fold_path, jobs), axis=0)))]
+    best = best_by_folds(train, probe, folds)
     with one_thread():
         return probe.predict(train, None, best, x)
 
 
 def dev_split(train: ProbeRows, dev: ProbeRows, x: FeatureMatrix, probe: Probe) -> ClassNumbers:
     """Choose the regularisation on the dev rows, and predict the test rows."""
-    best = probe.grid[0]
     with one_thread():
         *prepared, x = probe.prepared([train.x, dev.x, x])
         train, dev = ProbeRows(prepared[0], train.y), ProbeRows(prepared[1], dev.y)
-        if len(probe.grid) > 1:
-            best = probe.grid[int(np.argmax(probe.path(train, dev, probe.grid)))]
-        return probe.predict(train, dev, best, x)
+        return probe.predict(train, dev, best_by_dev(train, dev, probe), x)
+
+
+def best_by_folds(train: ProbeRows, probe: Probe, folds: int) -> float:
+    """The regularisation that does best on folds of prepared training rows."""
+    grid = probe.grid_cross_validated
+    return _best(grid, _paths(train, _split(train.y, folds), probe, grid))
+
+
+def best_by_dev(train: ProbeRows, dev: ProbeRows, probe: Probe) -> float:
+    """The regularisation that does best on prepared dev rows."""
+    if len(probe.grid) == 1:
+        return probe.grid[0]
+    return _best(probe.grid, [probe.path(train, dev, probe.grid)])
+
+
+def _best(grid: Sequence[float], accuracies: Sequence[NDArray[np.float64]]) -> float:
+    return grid[int(np.argmax(np.mean(accuracies, axis=0)))]
+
+
+def _paths(
+    rows: ProbeRows, splits: Sequence[FoldRows], probe: Probe, grid: Sequence[float]
+) -> Sequence[NDArray[np.float64]]:
+    """Accuracies of each split for each value of a grid, each (G,)."""
+    if isinstance(probe, FoldsProbe):
+        return [*probe.paths(rows, splits, grid)]
+    return _parallel(_path, [(rows, fit, held, probe, grid) for fit, held in splits])
+
+
+def _path(
+    rows: ProbeRows,
+    fit: NDArray[np.intp],
+    held: NDArray[np.intp],
+    probe: Probe,
+    grid: Sequence[float],
+) -> NDArray[np.float64]:
+    return probe.path(rows.take(fit), rows.take(held), grid)
+
+
+def _predictions(
+    rows: ProbeRows, splits: Sequence[FoldRows], probe: Probe, values: Sequence[float]
+) -> Sequence[ClassNumbers]:
+    """Classes of the held-out rows of each split, each fitted with a value of its own."""
+    if isinstance(probe, FoldsProbe):
+        return probe.predictions(rows, splits, values)
+    jobs = [(rows, *split, probe, value) for split, value in zip(splits, values, strict=True)]
+    return _parallel(_prediction, jobs)
+
+
+def _prediction(
+    rows: ProbeRows,
+    fit: NDArray[np.intp],
+    held: NDArray[np.intp],
+    probe: Probe,
+    value: float,
+) -> ClassNumbers:
+    return probe.predict(rows.take(fit), None, value, rows.x[held])
 
 
 def few_shot_rows(labels: Sequence[Any], per_label: int, experiments: int) -> list[list[int]]:
@@ -141,11 +188,7 @@ def first_fold(labels: ClassNumbers, folds: int) -> NDArray[np.intp]:
     return _split(labels, folds)[0][0]
 
 
-def _stratified(data: ProbeRows, folds: int) -> Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    return _split(data.y, folds)
-
-
-def _split(labels: ClassNumbers, folds: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _split(labels: ClassNumbers, folds: int) -> list[FoldRows]:
     splitter = StratifiedKFold(folds, shuffle=True, random_state=SENTEVAL_SEED)
     with warnings.catch_warnings():
         # A class with fewer rows than folds is missing from some of them, here as in SentEval.

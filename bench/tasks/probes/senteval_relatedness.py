@@ -37,7 +37,11 @@ def split_scores(scores: NDArray[np.float64], classes: int) -> NDArray[np.float6
 
 
 def predict_scores(
-    train: ScoredRows, dev: ScoredRows, x: NDArray[np.float32], classes: int
+    train: ScoredRows,
+    dev: ScoredRows,
+    x: NDArray[np.float32],
+    classes: int,
+    device: str = "cpu",
 ) -> NDArray[np.float64]:
     """Fit a linear layer and softmax with squared error, and predict the expected score.
 
@@ -49,21 +53,22 @@ def predict_scores(
         dev: The same to stop on.
         x: Features to predict for, (m, f).
         classes: Largest whole score.
+        device: Torch device.
 
     Returns:
         Scores of shape (m,).
     """
     with one_thread():
-        return _predict_scores(train, dev, x, classes)
+        return _predict_scores(train, dev, x, classes, device)
 
 
 def _predict_scores(
-    train: ScoredRows, dev: ScoredRows, x: NDArray[np.float32], classes: int
+    train: ScoredRows, dev: ScoredRows, x: NDArray[np.float32], classes: int, device: str
 ) -> NDArray[np.float64]:
     rng = np.random.RandomState(SEED)
-    models = LinearModels(x.shape[1], classes, torch.zeros(1), SEED)
-    features, dev_features = with_ones(train[0]), with_ones(dev[0])
-    target = torch.from_numpy(split_scores(train[1], classes)).float()
+    models = LinearModels(x.shape[1], classes, torch.zeros(1), SEED, device)
+    features, dev_features = with_ones(train[0], device), with_ones(dev[0], device)
+    target = torch.from_numpy(split_scores(train[1], classes)).float().to(device)
     best, kept, failures = -1.0, models.weights.clone(), 0
     for _ in range(MAX_EPOCHS // EPOCHS_PER_CHECK):
         for _ in range(EPOCHS_PER_CHECK):
@@ -75,13 +80,13 @@ def _predict_scores(
         failures += 1
         if failures >= PATIENCE:
             break
-    return _expected(kept, with_ones(x))
+    return _expected(kept, with_ones(x, device))
 
 
 def _epoch(
     models: LinearModels, x: torch.Tensor, target: torch.Tensor, order: NDArray[np.intp]
 ) -> None:
-    index = torch.from_numpy(order)
+    index = torch.from_numpy(order).to(x.device)
     batches = zip(
         torch.split(x[index], BATCH_SIZE), torch.split(target[index], BATCH_SIZE), strict=True
     )
@@ -93,5 +98,5 @@ def _epoch(
 
 
 def _expected(weights: torch.Tensor, x: torch.Tensor) -> NDArray[np.float64]:
-    shares = (x @ weights[0].T).softmax(-1).double().numpy()
+    shares = (x @ weights[0].T).softmax(-1).double().cpu().numpy()
     return np.asarray(shares @ np.arange(1, shares.shape[1] + 1))

@@ -30,6 +30,7 @@ class SentEvalTorch:
         epoch_size: Epochs between two checks.
         max_epoch: Most epochs.
         grid: Weight decays to choose from.
+        device: Torch device.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SentEvalTorch:
         epoch_size: int = 4,
         max_epoch: int = 200,
         grid: Sequence[float] = (1e-5, 1e-4, 1e-3, 1e-2),
+        device: str = "cpu",
     ) -> None:
         self.grid = self.grid_cross_validated = tuple(grid)
         self._classes = classes
@@ -48,6 +50,7 @@ class SentEvalTorch:
         self._tenacity = tenacity
         self._epoch_size = epoch_size
         self._max_epoch = max_epoch
+        self._device = device
 
     def prepared(self, parts: Sequence[FeatureMatrix]) -> Sequence[FeatureMatrix]:
         """Leave rows as they are: where its training stops depends on how they are turned."""
@@ -67,15 +70,17 @@ class SentEvalTorch:
             held_out = int(DEV_SHARE * len(train))
             train, dev = train.take(order[held_out:]), train.take(order[:held_out])
         weights, _ = self._fit(train, dev, [value], rng)
-        return np.asarray(_predict(weights, with_ones(x))[0])
+        return np.asarray(_predict(weights, with_ones(x, self._device))[0])
 
     def _fit(
         self, train: ProbeRows, dev: ProbeRows, grid: Sequence[float], rng: np.random.RandomState
     ) -> tuple[torch.Tensor, NDArray[np.float64]]:
         """Weights of the best copy for each weight decay, (G, K, d + 1), and its accuracy (G,)."""
-        models = LinearModels(train.x.shape[1], self._classes, torch.tensor(grid), SEED)
-        x, dev_x = with_ones(train.x), with_ones(dev.x)
-        y = torch.nn.functional.one_hot(torch.from_numpy(train.y), self._classes).float()
+        features, decays = train.x.shape[1], torch.tensor(grid)
+        models = LinearModels(features, self._classes, decays, SEED, self._device)
+        x, dev_x = (with_ones(rows.x, self._device) for rows in (train, dev))
+        gold = torch.from_numpy(train.y).to(self._device)
+        y = torch.nn.functional.one_hot(gold, self._classes).float()
         kept, best = models.weights.clone(), np.full(len(grid), -1.0)
         failures, running, epoch = np.zeros(len(grid), int), np.arange(len(grid)), 0
         while epoch <= self._max_epoch and len(running):
@@ -97,7 +102,7 @@ class SentEvalTorch:
     def _epoch(
         self, models: LinearModels, x: torch.Tensor, y: torch.Tensor, order: NDArray[np.intp]
     ) -> None:
-        index, size = torch.from_numpy(order), self._batch_size
+        index, size = torch.from_numpy(order).to(x.device), self._batch_size
         batches = zip(torch.split(x[index], size), torch.split(y[index], size), strict=True)
         for features, gold in batches:
             error = models.logits(features).softmax(-1).sub_(gold[:, None])
@@ -106,4 +111,4 @@ class SentEvalTorch:
 
 def _predict(weights: torch.Tensor, x: torch.Tensor) -> ClassNumbers:
     """Classes (G, n) that models (G, K, d + 1) give to rows with a one (n, d + 1)."""
-    return np.asarray((weights @ x.T).argmax(1).numpy(), dtype=np.int64)
+    return np.asarray((weights @ x.T).argmax(1).cpu().numpy(), dtype=np.int64)

@@ -10,6 +10,7 @@ from torch import nn
 
 from bench.metrics.pearson import pearson
 from bench.tasks.probes import senteval_relatedness
+from bench.tasks.probes.adam import LinearModels, with_ones
 from bench.tasks.probes.base import ProbeRows
 from bench.tasks.probes.protocols import one_thread
 from bench.tasks.probes.senteval_relatedness import predict_scores, split_scores
@@ -93,3 +94,14 @@ def test_training_leaves_the_random_numbers_of_others_alone() -> None:
     torch.manual_seed(5)
     SentEvalTorch(4).predict(blobs(40, 4, 1.0), None, 1e-3, blobs(4, 4, 1.0).x)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_no_epoch_mixes_devices() -> None:
+    # Numbers of this device have no values, but operations refuse those of another device.
+    x = with_ones(np.zeros((70, 5), np.float32), "meta")
+    models = LinearModels(5, 3, torch.tensor([0.1, 0.2]), 0, "meta")
+    order, gold = np.arange(70), torch.zeros(70, 3, device="meta")
+    SentEvalTorch(3, device="meta")._epoch(models, x, gold, order)
+    senteval_relatedness._epoch(models, x, gold, order)
+    models.keep(torch.tensor([True, False]))
+    assert models.weights.device.type == models.logits(x).device.type == "meta"

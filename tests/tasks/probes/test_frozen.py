@@ -31,7 +31,7 @@ def _parts(train: LabelledTexts, monkeypatch: pytest.MonkeyPatch) -> tuple[list[
     """Rows that the probe learns from, and those that it stops on."""
     seen: list[tuple[list[float], ...]] = []
 
-    def predict(fit: Any, held: Any, x: Any, _classes: int) -> Any:
+    def predict(fit: Any, held: Any, x: Any, _classes: int, _device: str) -> Any:
         for features, gold in (fit, held):
             assert features[:, 0].tolist() == gold.tolist()
         seen.append((fit[1].tolist(), held[1].tolist()))
