@@ -111,7 +111,7 @@ class HierarchicalEnsemble(Method):
         config = self.config
         inputs: dict[str, Any] = {name: models.fingerprint(name) for name in self.parents}
         if "bt" in config.arms:
-            from bench.methods.ensemble.translate import translation_folder
+            from bench.models.translation import translation_folder
 
             folders = [
                 translation_folder(translator, offline=data.offline)

@@ -43,6 +43,7 @@ _PARTS = (
     "bench.models.checkpoints",
     "bench.models.layers",
     "bench.models.loading",
+    "bench.models.translation",
     "bench.tasks.probes.mapped",
     "bench.training",
     "bench.transforms",

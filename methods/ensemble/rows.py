@@ -118,11 +118,11 @@ class EnsembleRows:
 
             arms["syn"] = partial(replace_words, table=synonyms(ctx.data), seed=self._seed)
         if "bt" in config.arms:
-            from bench.methods.ensemble.translate import round_trip
+            from bench.models.translation import Translators
 
-            arms["bt"] = partial(
-                round_trip, models=config.translators, ctx=ctx, max_length=config.max_seq_length
-            )
+            arms["bt"] = Translators(
+                config.translators, ctx.device, ctx.data, ctx.progress, config.max_seq_length
+            ).translate
         if "ctx" in config.arms:
             from bench.methods.parts.views import fill_masks
 
