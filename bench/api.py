@@ -115,15 +115,15 @@ class Run:
     command: str
 
     def describe(self) -> str:
-        """Say what would be downloaded first, or, where all is here, what would be done.
+        """Say what would be downloaded or is missing, and what would be done.
 
         Raises:
             UsageError: Unknown names or bad options.
-            DataError: Data or checkpoints are missing or changed.
+            DataError: Checkpoints or files that the specs name are missing, or data is changed.
         """
         from bench.execution.dry_run import describe
 
-        return describe(self.suites, self.specs, self.seeds, self.settings)
+        return describe(self.suites, self.specs, self.seeds, self.settings, self.command)
 
     def run(self) -> RunResult:
         """Fetch what is not here, and run all cells that are due.

@@ -16,7 +16,7 @@ from bench.data.build_inputs import BuildInput, SplitInput
 from bench.data.corpora import Texts
 from bench.data.graded import Graded, GradedPairs
 from bench.data.retrieval import Queries, Query
-from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.method import BuildContext, MethodInfo, ModelAccess, TrainingLoad
 from bench.methods.parts.mixture import Mixture
 from bench.training.method import DEV, TrainedConfig, TrainedMethod
 
@@ -207,6 +207,16 @@ class CoDiEmb(TrainedMethod):
     def parents(self) -> tuple[str, ...]:
         """The base, or the training whose checkpoints are merged."""
         return (self._trained,) if self._merges else super().parents
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """The larger of the batches of both tasks, or nothing where checkpoints are merged."""
+        config, base = self.config, super().trainings
+        if self._merges or not base:
+            return {}
+        of_query = config.batch_size * (1 + config.positives + config.negatives)
+        sizes = [of_query * self._learns_retrieval, 2 * config.sts_batch_size * self._learns_sts]
+        return {name: replace(load, texts=max(sizes)) for name, load in base.items()}
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Train and keep checkpoints, merge those of such a training, or load a model."""

@@ -17,7 +17,7 @@ from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
 from bench.data.graded import GradedPairs
 from bench.data.retrieval import Queries
-from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.method import BuildContext, MethodInfo, ModelAccess, TrainingLoad
 from bench.methods.matryoshka import Sizes
 from bench.training.method import TrainedConfig, TrainedMethod
 
@@ -159,6 +159,14 @@ class Conan(TrainedMethod):
     def parents(self) -> tuple[str, ...]:
         """The model of the first stage, or the base."""
         return () if self.checkpoint else (self._tuned,)
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """Queries with their texts, and graded pairs: of both tasks where a step has both."""
+        config = self.config
+        sizes = config.batch_size * (2 + config.negatives), 2 * config.graded_batch_size
+        texts = sum(sizes) if config.balance else max(sizes)
+        return {name: replace(load, texts=texts) for name, load in super().trainings.items()}
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The model of the first stage as it is, or the base, and the linear layer.

@@ -135,6 +135,11 @@ class DefSent(TrainedMethod):
         """Tokens of their words."""
         return [float(token) for _, token in self._trained(ctx)]
 
+    @property
+    def texts_per_row(self) -> int:
+        """A definition."""
+        return 1
+
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The transformer of the base and the pooling alone, with frozen embeddings."""
         from bench.methods.losses.definitions import freeze_embeddings

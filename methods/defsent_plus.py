@@ -179,6 +179,11 @@ class DefSentPlus(TrainedMethod):
         entries = self._definitions.load(ctx.data)
         return [float(number) for number, entry in enumerate(entries) for _ in entry.definitions]
 
+    @property
+    def texts_per_row(self) -> int:
+        """A definition."""
+        return 1
+
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The transformer that every stage starts from and the pooling, without further modules."""
         return self._bare(self._original, ctx)

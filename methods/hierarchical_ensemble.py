@@ -9,8 +9,15 @@ from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput, fingerprints
-from bench.method import TORCH_STACK, BuildContext, Method, MethodInfo, ModelAccess
-from bench.methods.ensemble.settings import TFIDF, EnsembleConfig
+from bench.method import (
+    TORCH_STACK,
+    BuildContext,
+    Method,
+    MethodInfo,
+    ModelAccess,
+    TrainingLoad,
+)
+from bench.methods.ensemble.settings import OTHERS, PUBLISHED, TFIDF, EnsembleConfig
 
 if TYPE_CHECKING:
     from bench.methods.ensemble.encoder import EnsembleEncoder
@@ -87,6 +94,18 @@ class HierarchicalEnsemble(Method):
             others.append(config.masked_lm)
         neural = [name for name in config.models if name != TFIDF]
         return tuple(dict.fromkeys([*neural, *others]))
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """Those of the members, and of what labels retrieved texts."""
+        config = self.config
+        learners = [*config.models, *([config.labeller] if config.pseudo_labels else [])]
+        sizes = {name: config.batch_size or PUBLISHED.get(name, OTHERS)[1] for name in learners}
+        return {
+            name: TrainingLoad(size, config.max_seq_length)
+            for name, size in sizes.items()
+            if name != TFIDF
+        }
 
     def reads(self) -> Mapping[str, BuildInput]:
         """The word net of synonyms, where texts are varied by them."""

@@ -12,7 +12,7 @@ from bench.core.spec import MethodSpec, has_base, on_base
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import NamedCorpus, Texts
-from bench.method import BuildContext, Encoder, MethodInfo, ModelAccess
+from bench.method import BuildContext, Encoder, MethodInfo, ModelAccess, TrainingLoad
 from bench.training.method import CorpusConfig, CorpusMethod
 
 if TYPE_CHECKING:
@@ -242,6 +242,15 @@ class JTCSE(CorpusMethod):
             case "uc-distilled":
                 return self._twin, self._teacher
         return (self._twin,)
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """Both towers, or the one that is distilled; nothing where none is trained here."""
+        texts, encoders = (1, 1) if self.config.distils else (2, 2)
+        return {
+            name: replace(load, texts=texts * self.config.batch_size, encoders=encoders)
+            for name, load in (super().trainings if self._learns else {}).items()
+        }
 
     def build(self, ctx: BuildContext) -> Any:
         """Make the output of the settings, or load a checkpoint."""

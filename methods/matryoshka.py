@@ -100,6 +100,11 @@ class Matryoshka(CorpusMethod):
         """Lengths at which every layer is scored."""
         return self.config.grid
 
+    @property
+    def texts_per_row(self) -> int:
+        """A triplet."""
+        return 3
+
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Premise, entailed and contradicting sentence."""
         return [*NamedCorpus(self.config.corpus, self.config.sentences).load(ctx.data).triplets()]

@@ -29,6 +29,7 @@ from bench.method import (
     MethodInfo,
     ModelAccess,
     Question,
+    TrainingLoad,
     method_spec,
 )
 
@@ -258,6 +259,14 @@ class MinBert(Method):
     def trained_tasks(self) -> list[TrainedTask]:
         """Tasks that the build learns."""
         return [SENTIMENT, PARAPHRASE, *([SIMILARITY] if self.config.sts == "head" else [])]
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """Texts of a row of each task, or of one task where these are trained apart."""
+        texts = [len(task.columns) for task in self.trained_tasks]
+        per_row = sum(texts) if self.config.tasks == "multi" else max(texts)
+        load = TrainingLoad(per_row * self.config.batch_size, self.config.max_seq_length)
+        return {self.config.base: load}
 
     def reads(self) -> Mapping[str, BuildInput]:
         """The rows of the tasks that are trained."""

@@ -74,6 +74,11 @@ class SupSimCSE(AdaptedMethod):
         },
     }
 
+    @property
+    def texts_per_row(self) -> int:
+        """A pair, or a triplet."""
+        return 3 if self.config.hard_negatives else 2
+
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Premise, entailed and, where they count, contradicting sentence."""
         corpus = NamedCorpus(self.config.corpus, self.config.sentences).load(ctx.data)

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from bench.core.errors import CellError
 from bench.data.rows import Row
-from bench.method import BuildContext, MethodInfo
+from bench.method import BuildContext, MethodInfo, TrainingLoad
 from bench.methods.losses.denoising import denoising_loss, noisy_copies
 from bench.methods.losses.label_pairs import (
     Correction,
@@ -168,6 +168,13 @@ class ThreePhase(ClassifierMethod):
             "max_seq_length": 32,
         },
     }
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """Pairs of texts, which the other phases have not."""
+        return {
+            name: replace(load, texts=2 * load.texts) for name, load in super().trainings.items()
+        }
 
     def encoder(self, rows: ClassifierRows, stages: Stages) -> Path:
         """Train the phases before the classifier."""

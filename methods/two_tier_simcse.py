@@ -14,7 +14,7 @@ from pydantic import Field
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
-from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.method import BuildContext, MethodInfo, ModelAccess, TrainingLoad
 from bench.methods.simcse import SimCSE
 from bench.methods.sup_simcse import SupSimCSE
 from bench.training.method import CorpusConfig, CorpusMethod
@@ -162,6 +162,11 @@ class TwoTierSimCSE(CorpusMethod):
         if self.checkpoint is not None:
             return ()
         return (self._first_tier if self.config.tier == "both" else self.config.base,)
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """That of the tier that is trained here."""
+        return self._last_tier.trainings if self.trains else {}
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The base, or the model of the first tier as it is, with its pooler and gate."""

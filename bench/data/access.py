@@ -272,6 +272,34 @@ class DataAccess:
             )
         return path or fetch_hub_file(repository, filename, self.hub_cache(self.cache))
 
+    def model_folder(self, name: str, find: Callable[[bool], Path]) -> Path:
+        """Find or fetch a model of the hub, in the cache of the hub's own library.
+
+        Args:
+            name: ``org/name``, or with ``@revision``.
+            find: Returns its folder; told not to use the network, from that cache alone.
+
+        Raises:
+            DataError: It cannot be fetched.
+        """
+        return find(self.offline)
+
+    def unpublished_file(self, name: str, label: str, how: str) -> Path:
+        """Find a file that nobody publishes, so that its user has to lay it somewhere.
+
+        Args:
+            name: Its path below a data folder.
+            label: What it is called.
+            how: Where it can be had.
+
+        Raises:
+            DataError: It is in none of the places.
+        """
+        path = self.kept(name)
+        if path is None:
+            raise DataError(f"{label} is not here: {how}")
+        return path
+
     def kept(self, name: str) -> Path | None:
         """A file by its path below the places, or None."""
         return next((root / name for root in self.roots if (root / name).is_file()), None)

@@ -40,6 +40,9 @@ class Needs(DataAccess):
         self._changed: dict[SplitRef, str] = {}
         self._tables: list[FilesTable] = []
         self._others: dict[str, Callable[[DataAccess, Path], Path]] = {}
+        self._models: dict[str, str] = {}
+        self._unpublished: dict[str, str] = {}
+        self._absent: set[Path] = set()
 
     def __bool__(self) -> bool:
         return bool(self.labels)
@@ -65,11 +68,22 @@ class Needs(DataAccess):
         return [*map(str, self.splits), *(table.label for table in self.tables), *self._others]
 
     @property
+    def unpublished(self) -> dict[str, str]:
+        """What is missing and nobody publishes, each with how to make it."""
+        return {name: how for name, how in self._unpublished.items() if name in self._others}
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Models of the hub that are missing, each with what was said where it was looked for."""
+        return {name: said for name, said in self._models.items() if name in self._others}
+
+    @property
     def size(self) -> str:
         """How much would be downloaded, in words."""
         order = self._data.fetcher().order(self.splits)
         order.files.extend(file for table in self.tables for file in table.source.files)
-        others = f"{len(self._others)} from the hub" if self._others else ""
+        hub = len(self._others) - len(self.unpublished)
+        others = f"{hub} from the hub" if hub else ""
         words = order.size if order.files or order.hub else ""
         return " and ".join(filter(None, [words, others])) or NOTHING
 
@@ -153,6 +167,36 @@ class Needs(DataAccess):
         if table not in self._tables:
             self._tables.append(table)
         return Path(table.filename)
+
+    def unpublished_file(self, name: str, label: str, how: str) -> Path:
+        """Note a file that is not here and cannot be fetched."""
+
+        def load(data: DataAccess, folder: Path) -> Path:
+            return data.unpublished_file(name, label, how)
+
+        path = self.kept(name)
+        if path is None:
+            self._unpublished[label] = how
+            self._others[label] = load
+            self._absent.add(Path(name))
+        return path or Path(name)
+
+    def file_sha256(self, path: Path) -> str:
+        """Identify a file, and one that is noted as missing by its path."""
+        return str(path) if path in self._absent else super().file_sha256(path)
+
+    def model_folder(self, name: str, find: Callable[[bool], Path]) -> Path:
+        """Note a model of the hub that is not here."""
+        try:
+            return find(True)
+        except DataError as error:
+            self._models[name] = str(error)
+
+        def load(data: DataAccess, folder: Path) -> Path:
+            return data.model_folder(name, find)
+
+        self._others[name] = load
+        return Path("hub") / name
 
     def corpus_file(self, repository: str, filename: str) -> Path:
         """Note a file on the hub that is not here."""

@@ -11,6 +11,7 @@ from bench.execution.cells import Cell, due, encoder_of, finished
 from bench.execution.plan import Outline, check, outline, plan
 from bench.execution.provision import find_needs
 from bench.execution.settings import Settings
+from bench.execution.trainings import trainings
 from bench.models.build import lacks_model
 from bench.suite import Suite
 
@@ -20,29 +21,73 @@ _TEXTS_PER_SECOND = 400
 
 
 def describe(
-    suites: Sequence[Suite], specs: Sequence[MethodSpec], seeds: int, settings: Settings
+    suites: Sequence[Suite],
+    specs: Sequence[MethodSpec],
+    seeds: int,
+    settings: Settings,
+    command: str,
 ) -> str:
-    """Say what a run would download, or, where all is here, what it would do."""
+    """Say what a run would download or misses, or, where all is here, what it would do.
+
+    Args:
+        suites: Suites of the run.
+        specs: Its methods.
+        seeds: Number of seeds of each trained method.
+        settings: What its cells share.
+        command: What fetches the data that it needs.
+    """
     check(suites, settings)
+    rows = outline(suites, specs, settings.profile)
+    trained = trainings([method for _, methods in rows for _, method in methods], settings)
     if needs := find_needs(suites, specs, settings):
-        return _downloads(needs, outline(suites, specs, settings.profile), seeds)
-    return _work(plan(suites, specs, seeds, settings), settings)
+        lines = [*_waiting(rows, seeds), *_missing(needs, settings), *trained]
+        return "\n".join([*lines, *_advice(needs, settings, command, len(_waiting(rows, seeds)))])
+    *cells, summary = _work(plan(suites, specs, seeds, settings), settings)
+    return "\n".join([*cells, *trained, summary])
 
 
-def _downloads(needs: Needs, rows: Outline, seeds: int) -> str:
-    """What is missing; texts and trainings can be counted once it is here."""
-    cells = [
+def _waiting(rows: Outline, seeds: int) -> list[str]:
+    """Cells of a run, of which records may be here already."""
+    return [
         f"{suite.name}  {spec}  seed {seed}"
         for suite, methods in rows
         for spec, method in methods
         for seed in range(seeds if method.seeded else 1)
     ]
-    lines = [*cells, *(f"to download  {label}" for label in needs.labels)]
-    lines.append(f"{plural(len(cells), 'cell')} at most, {needs.size} to download first")
-    return "\n".join(lines)
 
 
-def _work(cells: Sequence[Cell], settings: Settings) -> str:
+def _missing(needs: Needs, settings: Settings) -> list[str]:
+    """A line for each that is not here."""
+    kind = "to download" if settings.data.may_fetch else "missing"
+    return [
+        f"missing  {label}: {needs.unpublished[label]}"
+        if label in needs.unpublished
+        else f"{kind}  {label}"
+        for label in needs.labels
+    ]
+
+
+def _advice(needs: Needs, settings: Settings, command: str, cells: int) -> list[str]:
+    """How much is missing; texts and trainings can be counted once it is here."""
+    most = f"{plural(cells, 'cell')} at most"
+    if settings.data.may_fetch:
+        return [f"{most}, {needs.size} to download first"]
+    return [
+        f"{most}; what is missing ({needs.size}) cannot be fetched offline",
+        f"text: with a network, run '{command} --to FOLDER', then pass --data FOLDER; or name "
+        "files of your own, such as corpus=FILE",
+        *(
+            [
+                "models: that command puts them in the hub's cache (HF_HOME); or name a folder: "
+                "base=FOLDER"
+            ]
+            if needs.models
+            else []
+        ),
+    ]
+
+
+def _work(cells: Sequence[Cell], settings: Settings) -> list[str]:
     """Count cells, trainings and texts, and estimate the minutes on two CPU cores.
 
     What several cells share counts once: a model that is trained, and the texts of a suite that
@@ -70,4 +115,4 @@ def _work(cells: Sequence[Cell], settings: Settings) -> str:
         f"{plural(encoded, 'text')} to encode, "
         f"about {plural(round(seconds / 60), 'minute')} on two CPU cores"
     )
-    return "\n".join(lines)
+    return lines

@@ -38,6 +38,9 @@ def provide(
     needs = find_needs(suites, specs, settings)
     if not needs:
         return
+    if needs.unpublished:
+        told = [f"{label} is not here: {how}" for label, how in needs.unpublished.items()]
+        raise DataError("; ".join(told))
     if not settings.data.may_fetch:
         raise DataError(missing(needs, command))
     settings.progress.note(f"data to download: {needs.size}")
@@ -88,10 +91,14 @@ def fetch_command(suites: Sequence[str], methods: Sequence[str], profile: str) -
 
 def missing(needs: Needs, command: str) -> str:
     """One line on what is not here, and how to get it."""
-    labels = needs.labels
-    first = ", ".join(labels[:_SHOWN])
-    more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-    return (
-        f"{first}{more} ({needs.size}): not here, and cannot be fetched offline; pass --data "
-        f"FOLDER (or set BENCH_DATA), or run with a network: {command}"
-    )
+    labels = [label for label in needs.labels if label not in needs.models]
+    said = [*needs.models.values()][:1]
+    if labels:
+        first = ", ".join(labels[:_SHOWN])
+        more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+        said.insert(
+            0,
+            f"{first}{more} ({needs.size}): not here, and cannot be fetched offline; pass --data "
+            f"FOLDER (or set BENCH_DATA), or run with a network: {command}",
+        )
+    return "; ".join(said)

@@ -16,8 +16,17 @@ from bench.method.contract import (
     MethodConfig,
     MethodInfo,
     ModelAccess,
+    TrainingLoad,
 )
-from bench.method.named import learns, lineage, method_class, method_spec, named_method, resolve
+from bench.method.named import (
+    learns,
+    lineage,
+    method_class,
+    method_spec,
+    named_method,
+    resolve,
+    stand_ins,
+)
 from bench.method.predictors import (
     Answer,
     Composition,
@@ -52,10 +61,12 @@ __all__ = [
     "Probabilities",
     "PseudoLabels",
     "Question",
+    "TrainingLoad",
     "learns",
     "lineage",
     "method_class",
     "method_spec",
     "named_method",
     "resolve",
+    "stand_ins",
 ]

@@ -122,6 +122,23 @@ class BuildContext:
 
 
 @dataclass(frozen=True)
+class TrainingLoad:
+    """What one step of a training encodes at a time, from which its memory follows.
+
+    Attributes:
+        texts: Texts whose activations are kept until the backward pass.
+        tokens: Most tokens of each.
+        lora_rank: Rank of adapters that are trained in place of the weights, or 0.
+        encoders: Encoders that are trained together.
+    """
+
+    texts: int
+    tokens: int
+    lora_rank: int = 0
+    encoders: int = 1
+
+
+@dataclass(frozen=True)
 class Built:
     """A built encoder.
 
@@ -232,6 +249,19 @@ class Method(ABC):
     def parents(self) -> tuple[str, ...]:
         """Names of the models that the build learns from, by default the base alone."""
         return (self.base,) if self.base is not None else ()
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """What a step of the build's own training encodes, by the model that is trained.
+
+        By default nothing is known of it.
+        """
+        return {}
+
+    @property
+    def stand_ins(self) -> Mapping[str, str]:
+        """Published text that this build learns nothing from, and what is in its place."""
+        return {}
 
     @property
     def grid(self) -> tuple[int, ...]:

@@ -100,6 +100,17 @@ def learns(method: Method) -> bool:
     return any(learner.trains for learner in lineage(method))
 
 
+def stand_ins(method: Method) -> dict[str, str]:
+    """Published text that a method, or what it learns from, does not learn from.
+
+    Returns:
+        What is in the place of each.
+    """
+    return {
+        text: instead for learner in lineage(method) for text, instead in learner.stand_ins.items()
+    }
+
+
 def lineage(method: Method) -> list[Method]:
     """A method, the methods among the models that it learns from, and theirs, each once.
 

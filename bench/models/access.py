@@ -238,7 +238,7 @@ class Models:
         hub = _HUB_ID.fullmatch(name)
         if hub is None:
             raise DataError(f"{name!r} is neither a method, an existing folder nor a hub id")
-        return snapshot(hub[1], hub[2], self._runtime.data.offline)
+        return self._runtime.data.model_folder(name, partial(snapshot, hub[1], hub[2]))
 
 
 def _padding(model: SentenceTransformer, name: str) -> SentenceTransformer:

@@ -114,7 +114,7 @@ def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
         return folder if any(folder.rglob("*.safetensors")) else fetch(UNUSED)
     except Exception as error:
         near = did_you_mean(repository, names(METHODS)) if "/" not in repository else ""
-        hint = near or "allow the hub once, or pass a folder"
+        hint = "; ".join(filter(None, ["allow the hub once, or pass a folder", near]))
         if offline:
             raise DataError(
                 f"{name} is not in the local hub cache, and cannot be fetched offline; {hint}"

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from bench.data.build_inputs import BuildInput, SplitInput
 from bench.data.corpora import Texts
-from bench.method import BuildContext, Method, MethodConfig
+from bench.method import BuildContext, Method, MethodConfig, TrainingLoad
 
 if TYPE_CHECKING:
     import torch
@@ -114,6 +114,25 @@ class TrainedMethod(Method):
             dev_every=config.dev_every if config.dev else 0,
             micro_batch=config.micro_batch,
         )
+
+    @property
+    def texts_per_row(self) -> int:
+        """Texts of a row that the loss has gradients through."""
+        return 2
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """The rows of a batch, or those that are encoded at a time."""
+        config = self.config
+        if not (self.trains and self.parents):
+            return {}
+        # Parts of a batch are encoded column by column.
+        load = TrainingLoad(
+            texts=config.micro_batch or config.batch_size * self.texts_per_row,
+            tokens=config.max_seq_length,
+            lora_rank=getattr(config, "lora_rank", 0),
+        )
+        return {self.parents[0]: load}
 
     def reads(self) -> Mapping[str, BuildInput]:
         """The rows that checkpoints are chosen by, and the corpus where the settings name one."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.api import make_settings
+from bench.core.compute import Precision
+from bench.core.registry import METHODS, names, owner
+from bench.execution.trainings import trainings
+from bench.method import lineage, named_method
+from bench.models.sizes import PUBLISHED
 from tests.support.suites import Bench
 
 
@@ -36,3 +43,104 @@ def test_a_method_that_learns_tasks_trains_for_each(
     )
     assert code == 0, err
     assert "1 of 1 cell to run, 6 trainings, 0 texts" in out
+
+
+OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_paper_can_be_planned_with_nothing_here(
+    bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", "nothing")
+    spec = f"{name}@org/name" if name == "sbert" else name
+    code, out, err = bench("run", "--profile", "paper", "--methods", spec, "--dry-run")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert f"mini  {spec}  seed 0" in lines
+    method = named_method(spec, "paper")
+    assert method is not None
+    learners = [one for one in lineage(method) if one.info.trains and one.trains]
+    for one in learners:
+        assert any(line.startswith(f"to train  {one.info.name}") for line in lines)
+    for base in {one.base for one in learners} & PUBLISHED.keys():
+        assert f"missing  {base}" in lines
+        assert any(base in line and "M parameters" in line for line in lines)
+
+
+def test_what_is_missing_offline_is_told_with_where_to_put_it(bench: Bench) -> None:
+    code, out, _ = bench("run", "--profile", "paper", "--methods", "simcse", "--dry-run")
+    assert code == 0
+    assert out.splitlines() == [
+        "mini  simcse  seed 0",
+        "missing  sts/stsb:dev",
+        "missing  bert-base-uncased",
+        "missing  wiki1m_for_simcse.txt of princeton-nlp/datasets-for-simcse",
+        "to train  simcse from bert-base-uncased, 128 texts of up to 32 tokens a step: about 4.2 "
+        "GB (109 M parameters; weights 0.4, gradients 0.4, Adam 0.9, activations 2.5)",
+        "1 cell at most; what is missing (0.3 MB in 1 file and 2 from the hub) cannot be fetched "
+        "offline",
+        "text: with a network, run 'bench data fetch --suite mini --methods simcse --profile paper "
+        "--to FOLDER', then pass --data FOLDER; or name files of your own, such as corpus=FILE",
+        "models: that command puts them in the hub's cache (HF_HOME); or name a folder: "
+        "base=FOLDER",
+    ]
+
+
+def told(spec: str, precision: Precision = "fp32") -> str:
+    method = named_method(spec, "paper")
+    assert method is not None
+    settings = replace(make_settings(profile="paper"), train_precision=precision)
+    return trainings([method], settings)[-1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "texts", "tokens"),
+    [
+        ("simcse[micro_batch=16]", 16, 32),
+        ("sup-simcse", 3 * 512, 32),
+        ("sup-simcse[hard_negatives=false]", 2 * 512, 32),
+        ("two-tier-simcse", 3 * 512, 32),
+        ("two-tier-simcse[tier=1]", 2 * 64, 32),
+        ("matryoshka-2d", 3 * 128, 128),
+        ("defsent", 16, 512),
+        ("defsent-plus", 32, 150),
+        ("codiemb[fusion=none]", 64 * 7, 512),
+        ("codiemb[tasks=sts,fusion=none]", 2 * 32, 512),
+        ("conan", 4 * 6 + 2 * 32, 512),
+        ("conan[balance=false]", 2 * 32, 512),
+        ("jtcse", 2 * 64, 64),
+        ("minbert", 2 * 8, 64),
+        ("minbert[tasks=multi]", 5 * 8, 64),
+        ("ft", 32, 128),
+        ("three-phase", 2 * 32, 128),
+    ],
+)
+def test_what_a_step_encodes(spec: str, texts: int, tokens: int) -> None:
+    assert f"{texts} texts of up to {tokens} tokens a step" in told(spec)
+
+
+def test_half_the_numbers_towers_and_adapters_count() -> None:
+    assert "activations 2.5" in told("simcse")
+    assert "activations 1.3" in told("simcse", "bf16")
+    assert "weights 0.9, gradients 0.9, Adam 1.8, activations 10.0" in told("jtcse")
+    assert "weights 0.4, gradients 0.4, Adam 0.9" in told("jtcse[output=distilled]")
+    assert "7111 M parameters; weights 29.1, gradients 0.7, Adam 1.3" in told("pcc-tuning")
+
+
+def test_the_size_of_a_folder_and_that_of_no_one(bench: Bench, base: Path) -> None:
+    out = bench("run", "--dry-run", "--methods", f"simcse[base={base},corpus=pydoc]")[1]
+    assert "(0 M parameters; weights 0.0" in out
+    spec = "simcse[base=no/one,corpus=pydoc]"
+    code, out, _ = bench("run", "--dry-run", "--methods", spec)
+    assert code == 0
+    assert "from no/one, 64 texts" in out
+    assert "its size, and so the memory, is not known here" in out
+
+
+def test_a_run_without_its_base_ends_before_it_begins(bench: Bench) -> None:
+    code, out, err = bench("run", "--methods", "simcse[base=minilm-l22]")
+    assert (code, out) == (4, "")
+    assert "minilm-l22 is not in the local hub cache, and cannot be fetched offline" in err
+    assert "did you mean 'minilm-l2'" in err

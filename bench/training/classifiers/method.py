@@ -20,7 +20,15 @@ from bench.core.errors import UsageError
 from bench.core.files import write_atomic
 from bench.core.sealed import damage, make_sealed_folder
 from bench.data.access import DataAccess
-from bench.method import Answer, BuildContext, LabelsOnly, Method, ModelAccess, Question
+from bench.method import (
+    Answer,
+    BuildContext,
+    LabelsOnly,
+    Method,
+    ModelAccess,
+    Question,
+    TrainingLoad,
+)
 from bench.method.contract import SUMMARY_FILE
 from bench.training.classifiers.rows import ClassifierRows, make_rows, single_texts
 from bench.training.classifiers.saved import (
@@ -107,6 +115,14 @@ class ClassifierMethod(Method):
         method = copy(self)
         method.rows = rows
         return method
+
+    @property
+    def trainings(self) -> Mapping[str, TrainingLoad]:
+        """The rows of a batch."""
+        config = self.config
+        if not self.trains:
+            return {}
+        return {config.base: TrainingLoad(config.batch_size, config.max_seq_length)}
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """The base or checkpoint, and the rows."""
