@@ -80,6 +80,20 @@ def test_nested_folds_never_see_the_rows_they_predict() -> None:
 
 
 @pytest.mark.usefixtures("serial")
+def test_each_outer_fold_chooses_by_its_own_inner_folds() -> None:
+    class Choosing(Spy):
+        """Prefers the first value wherever row 0 is among the rows to choose on."""
+
+        def path(self, train, dev, grid):
+            return np.array([0.5 + (0.0 in {*train.x[:, 0], *dev.x[:, 0]}), 1.0])
+
+    spy = Choosing()
+    protocols.nested_folds(numbered(30), spy, 5)
+    assert [value for _, _, value in spy.fits].count(2.0) == 1
+    assert {0.0 in train: value for train, _, value in spy.fits} == {True: 1.0, False: 2.0}
+
+
+@pytest.mark.usefixtures("serial")
 def test_folds_of_the_training_rows_choose_for_the_test_rows() -> None:
     spy, train = Spy(), numbered(30)
     protocols.cross_validated(train, np.zeros((4, 1), np.float32), spy, 3)
