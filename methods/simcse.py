@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo
-from bench.training.adapted import AdaptedConfig, AdaptedMethod
+from bench.training.adapted import AdaptedConfig, AdaptedMethod, PoolingName
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class SimCSE(AdaptedMethod):
         """
 
         base: str = "bert-base-uncased"
-        pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "cls"
+        pooling: PoolingName = "cls"
         head: bool = True
         temperature: float = Field(0.05, gt=0)
         positives: Literal["dropout", "pairs"] = "dropout"

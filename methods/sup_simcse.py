@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from bench.data.corpora import NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo
-from bench.training.adapted import AdaptedConfig, AdaptedMethod
+from bench.training.adapted import AdaptedConfig, AdaptedMethod, PoolingName
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class SupSimCSE(AdaptedMethod):
         """
 
         base: str = "bert-base-uncased"
-        pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "cls"
+        pooling: PoolingName = "cls"
         head: bool = True
         temperature: float = Field(0.05, gt=0)
         hard_negatives: bool = True

@@ -18,6 +18,7 @@ from bench.models.checkpoint_files import (
     model_type,
     refuse_damaged,
 )
+from bench.models.layers import count_layers, final_norm
 from bench.models.loading import (
     refuse_random,
     refuse_without_vocabulary,
@@ -30,29 +31,37 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 POOLER = "pooler"
+FIRST_LAST = "avg_first_last"
 
 
 def with_pooling(model: SentenceTransformer, pooling: str) -> SentenceTransformer:
     """Rebuild a model as its transformer and one pooling, e.g. to train it unnormalised.
 
     ``pooler`` is the first token through the transformer's own pooler, a linear layer and tanh.
+    ``avg_first_last`` is the mean over tokens of the average of the states behind the first block
+    and the last, as in the code of SimCSE (arXiv 2104.08821), of layers of the library's own; the
+    paper's figure of BERT without training takes word embeddings for the first.
 
     Raises:
-        UsageError: There is no such pooling, the transformer has no pooler, or there is none.
+        UsageError: There is no such pooling, the transformer has no pooler, its last states alone
+            are normed, or there is none.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    known = (*Pooling.POOLING_MODES, POOLER)
+    known = (*Pooling.POOLING_MODES, POOLER, FIRST_LAST)
     if pooling not in known:
         raise UsageError(f"unknown pooling {pooling!r}; choose {', '.join(known)}")
     transformer: Any = model[0]
     if not isinstance(transformer, Transformer):
         raise UsageError(f"a {type(transformer).__name__} has no tokens to pool; leave pooling out")
     width = transformer.get_embedding_dimension()
-    modules = [transformer, Pooling(width, "cls" if pooling == POOLER else pooling)]
+    mode = {POOLER: "cls", FIRST_LAST: "mean"}.get(pooling, pooling)
+    modules = [transformer, Pooling(width, mode)]
     if pooling == POOLER:
         modules.append(_pooler(transformer))
+    if pooling == FIRST_LAST:
+        modules.insert(1, _first_and_last(model))
     return SentenceTransformer(modules=modules, device=str(model.device))
 
 
@@ -69,6 +78,30 @@ def _pooler(transformer: Any) -> Any:
     weight, bias = linear.weight.detach().clone(), linear.bias.detach().clone()
     out, width = weight.shape
     return Dense(width, out, init_weight=weight, init_bias=bias)
+
+
+def _first_and_last(model: SentenceTransformer) -> Any:
+    """Average the states of two blocks, with weights that no training changes."""
+    import torch
+    from sentence_transformers.sentence_transformer.modules import WeightedLayerPooling
+
+    transformer: Any = model[0]
+    layers = count_layers(model)
+    if final_norm(transformer.model) is not None:
+        raise UsageError(
+            f"{FIRST_LAST} needs a transformer like BERT: {type(transformer.model).__name__} norms "
+            "its last states alone, which outweigh or vanish beside the first; name another pooling"
+        )
+    weights = torch.zeros(layers)
+    weights[0] += 1
+    weights[-1] += 1
+    transformer.model.config.output_hidden_states = True
+    return WeightedLayerPooling(
+        transformer.get_embedding_dimension(),
+        num_hidden_layers=layers,
+        layer_start=1,
+        layer_weights=torch.nn.Parameter(weights, requires_grad=False),
+    )
 
 
 def with_model(folder: Path) -> Path:
@@ -160,12 +193,22 @@ def load_folder(
     refuse_random(folder, load_reports, progress)
     inner = [module for module in model.modules() if isinstance(module, Transformer)]
     refuse_without_vocabulary(folder, inner)
+    _keep_layer_weights(model)
     kind = model_type(folder)
     if not saved or (kind != "SentenceTransformer" and pooling is not None):
         model = with_pooling(model, pooling or "mean")
     _tell_kind(folder, kind, progress)
     _refuse_prompts(folder, model)
     return model
+
+
+def _keep_layer_weights(model: SentenceTransformer) -> None:
+    """Freeze what weighs layers, which the library makes trainable, though an average stays one."""
+    from sentence_transformers.sentence_transformer.modules import WeightedLayerPooling
+
+    for module in model:
+        if isinstance(module, WeightedLayerPooling):
+            module.requires_grad_(False)
 
 
 def _refuse_prompts(folder: Path, model: SentenceTransformer) -> None:

@@ -69,10 +69,13 @@ def cut_layers(model: SentenceTransformer, layers: int) -> None:
     """Cut the blocks above the first ``layers`` off, in place; modules behind them stay.
 
     Raises:
-        UsageError: There are fewer blocks, no list of them, or several transformers.
+        UsageError: There are fewer blocks, no list of them, several transformers, or a pooling that
+            reads blocks.
     """
     if sum(hasattr(module, "auto_model") for module in model) > 1:
         raise UsageError("a model of several transformers cannot be cut to fewer layers")
+    if any(hasattr(module, "layer_weights") for module in model):
+        raise UsageError("a model whose pooling reads several layers cannot be cut to fewer")
     (owner, name), blocks = find_blocks(_transformer(model))
     if not 1 <= layers <= len(blocks):
         raise UsageError(f"layers={layers} is out of range: the model has 1 to {len(blocks)}")
@@ -105,10 +108,17 @@ def layer_vectors(model: SentenceTransformer, features: Mapping[str, Any]) -> li
     finally:
         transformer.config.output_hidden_states = shown
     states = list(out.pop("all_layer_embeddings"))
-    norm = _final_norm(transformer)
+    norm = final_norm(transformer)
     if norm is not None:
         states = [*map(norm, states[:-1]), states[-1]]
     return [_after_first(model, {**out, "token_embeddings": state}) for state in states]
+
+
+def final_norm(transformer: Any) -> nn.Module | None:
+    """Find the norm behind the last block of a model of transformers, or None."""
+    holders = (transformer, getattr(transformer, "decoder", None))
+    norms = (getattr(holder, name, None) for holder in holders for name in _FINAL_NORMS)
+    return next((norm for norm in norms if norm is not None), None)
 
 
 def _after_first(model: SentenceTransformer, features: dict[str, Any]) -> Tensor:
@@ -126,9 +136,3 @@ def _transformer(model: SentenceTransformer) -> Any:
     if transformer is None:
         raise UsageError(f"{type(first).__name__} is not a transformer; it has no layers")
     return transformer
-
-
-def _final_norm(transformer: Any) -> nn.Module | None:
-    holders = (transformer, getattr(transformer, "decoder", None))
-    norms = (getattr(holder, name, None) for holder in holders for name in _FINAL_NORMS)
-    return next((norm for norm in norms if norm is not None), None)

@@ -18,19 +18,22 @@ from bench.training.method import CorpusConfig, CorpusMethod
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+PoolingName = Literal["cls", "mean", "max", "lasttoken", "pooler", "avg_first_last"]
+
 
 class AdaptedConfig(CorpusConfig):
     """Settings of a training on a corpus, with what decoders are trained by.
 
     Attributes:
-        pooling: Pooling in training and at inference; ``pooler`` is the base's own.
+        pooling: Pooling in training and at inference; ``pooler`` is the base's own, and
+            ``avg_first_last`` takes the states of the first and the last layer.
         template: Prompt around every sentence, in training and at inference, for a decoder
             with pooling ``lasttoken`` (arXiv 2406.09790).
         lora_rank: Rank of adapters that are trained in place of the base's weights, and
             merged into them in the end; 0 to train the weights.
     """
 
-    pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "mean"
+    pooling: PoolingName = "mean"
     template: Literal["none", "eol", "sth", "sum"] = "none"
     lora_rank: int = Field(0, ge=0)
 
