@@ -40,7 +40,7 @@ def with_mask_prompt(model: SentenceTransformer) -> SentenceTransformer:
         UsageError: The tokenizer knows no mask, or has a prompt already.
     """
     transformer: Any = model[0]
-    tokenizer = getattr(transformer, "tokenizer", None)
+    tokenizer: Any = getattr(transformer, "tokenizer", None)
     if (
         not isinstance(transformer, Transformer)
         or not getattr(tokenizer, "is_fast", False)
@@ -74,7 +74,8 @@ def _with_prompt(tokenizer: Any) -> tuple[Any, list[int]]:
         single=[names[0], "$A", names[1]], special_tokens=special
     )
     # The tokenizers of BERT and RoBERTa make their own post-processor where they are loaded.
-    generic = PreTrainedTokenizerFast(
+    cls: Any = PreTrainedTokenizerFast
+    generic = cls(
         tokenizer_object=backend,
         model_max_length=tokenizer.model_max_length,
         padding_side=tokenizer.padding_side,
