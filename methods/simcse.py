@@ -41,6 +41,8 @@ class SimCSE(AdaptedMethod):
             dropout: Drop probability of all dropout in the base, and in adapters, while it is
                 trained (table 3); their own by default.
             fixed_mask: Ablation: both views of a sentence get the same dropout mask.
+            mlm_weight: Weight of masked language modelling beside the loss (the paper: 0.1), for
+                a base with a head for it, which is trained along.
         """
 
         base: str = "bert-base-uncased"
@@ -50,12 +52,15 @@ class SimCSE(AdaptedMethod):
         positives: Literal["dropout", "pairs"] = "dropout"
         dropout: float | None = Field(None, ge=0, lt=1)
         fixed_mask: bool = False
+        mlm_weight: float = Field(0.0, ge=0)
         corpus: str = "wiki1m"
         lr: float = Field(3e-5, gt=0)
 
         def idle(self) -> Mapping[str, str]:
-            """What a mask needs."""
+            """What a mask needs, and parts of a batch."""
             idle = dict(super().idle())
+            if self.mlm_weight:
+                idle["micro_batch"] = "masked tokens are encoded at once, so it needs mlm_weight=0"
             if self.positives != "dropout":
                 idle["fixed_mask"] = "it needs positives=dropout"
             elif self.dropout == 0:
@@ -85,6 +90,11 @@ class SimCSE(AdaptedMethod):
         },
     }
 
+    @property
+    def gathers(self) -> bool:
+        """Whether the loss is of the rows of all processes; masked tokens are each one's own."""
+        return super().gathers and not self.config.mlm_weight
+
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Each sentence twice, or with its paraphrase."""
         corpus = NamedCorpus(self.config.corpus, self.config.sentences).load(ctx.data)
@@ -95,10 +105,11 @@ class SimCSE(AdaptedMethod):
     def loss(
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
     ) -> torch.nn.Module:
-        """In-batch negatives.
+        """In-batch negatives, and masked tokens beside them.
 
         Raises:
-            UsageError: The base has no dropout to make positives by, and none is set.
+            UsageError: The base has no dropout to make positives by, and none is set, or no head
+                for masked tokens.
         """
         from bench.methods.losses.in_batch import InBatchLoss
         from bench.methods.parts.dropout import require_dropout
@@ -106,13 +117,19 @@ class SimCSE(AdaptedMethod):
         config = self.config
         if config.positives == "dropout" and config.dropout is None:
             require_dropout(model)
-        return InBatchLoss(
+        loss = InBatchLoss(
             model,
             temperature=config.temperature,
             head=config.head,
             seed=ctx.seed,
             fixed_mask=config.fixed_mask,
         )
+        if not config.mlm_weight:
+            return loss
+        from bench.methods.losses.masked_tokens import MaskedTokens
+
+        masked_lm, _ = ctx.models.masked_lm(config.base)
+        return MaskedTokens(model, loss, masked_lm, config.mlm_weight)
 
     def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
         """What sets the dropout for the training."""
