@@ -158,8 +158,8 @@ def train(
         ctx: Seed, device, precision, folder and progress of this build.
         dev: Rows with ``sentence1``, ``sentence2`` and ``score``.
         labels: A number for each row, which the loss gets, or None.
-        batches: The batches of an epoch, as lists of row numbers, from the seed and the epoch
-            alone; equally many in every epoch. By default all rows, as ``settings.shuffle`` says.
+        batches: Row numbers of each batch of an epoch, from the seed and the epoch alone; equally
+            many batches in every epoch. By default all rows, as ``settings.shuffle`` says.
         callbacks: What else is called during training; none may keep state of its own.
 
     Raises:
