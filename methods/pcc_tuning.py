@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.core.errors import UsageError
 from bench.core.fingerprint import versions
 from bench.core.spec import has_base, on_base
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
 from bench.data.graded import GradedPairs
-from bench.method import BuildContext, MethodInfo, ModelAccess
+from bench.method import BuildContext, MethodInfo, ModelAccess, named_method
 from bench.training.method import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class PccTuning(TrainedMethod):
                 names a base of its own. Empty to tune ``base`` itself.
             pooling: Pooling of a bare ``base`` where there is no first stage.
             lora_rank: Rank of the trained adapters, or 0 to train all weights.
+            adapter: ``continued`` goes on with the adapters of the first stage, as the authors do,
+                which have the same rank; ``fresh`` merges them and trains new ones.
             loss: ``pearson``; ``cosent``; ``mse`` of cosine and grade; ``translated-relu`` and
                 ``smooth-k2`` (arXiv 2406.05326), where grades are in [0, 1] too.
             k: Factor of the last two.
@@ -68,6 +71,7 @@ class PccTuning(TrainedMethod):
         )
         pooling: Literal["cls", "mean", "max", "lasttoken", "pooler"] = "lasttoken"
         lora_rank: int = Field(64, ge=0)
+        adapter: Literal["continued", "fresh"] = "continued"
         loss: Literal["pearson", "cosent", "mse", "translated-relu", "smooth-k2"] = "pearson"
         k: float = Field(2.0, gt=0)
         t: float = Field(0.05, ge=0)
@@ -84,6 +88,8 @@ class PccTuning(TrainedMethod):
             idle = dict(super().idle())
             if self.loss not in _WITH_MARGIN:
                 idle |= dict.fromkeys(("k", "t"), f"it needs loss={' or '.join(_WITH_MARGIN)}")
+            if not (self.stage1 and self.lora_rank):
+                idle["adapter"] = "it needs stage1 and lora_rank"
             if self.stage1:
                 idle["pooling"] = "it is that of a bare base, so it needs stage1="
                 if has_base(self.stage1):
@@ -117,6 +123,27 @@ class PccTuning(TrainedMethod):
         config = self.config
         return on_base(config.stage1, config.base) if config.stage1 else config.base
 
+    def _continued(self) -> TrainedMethod | None:
+        """The first stage where its adapters go on being trained, or None.
+
+        Raises:
+            UsageError: It has none, or of another rank.
+        """
+        config = self.config
+        if config.adapter == "fresh" or not (config.stage1 and config.lora_rank):
+            return None
+        first = named_method(self._tuned, self.profile)
+        rank = 0
+        if isinstance(first, TrainedMethod) and first.trains:
+            rank = getattr(first.config, "lora_rank", 0)
+            if rank == config.lora_rank:
+                return first
+        raise UsageError(
+            f"pcc-tuning: adapter=continued needs a stage1 that trains adapters of rank "
+            f"{config.lora_rank} (lora_rank), and {config.stage1} has "
+            f"{f'rank {rank}' if rank else 'none'}; make them equal, or say adapter=fresh"
+        )
+
     def reads(self) -> Mapping[str, BuildInput]:
         """Those of every training, and the graded pairs."""
         build_inputs = dict(super().reads())
@@ -128,6 +155,7 @@ class PccTuning(TrainedMethod):
         """Those of what is read, of the model of the first stage, and of what adapts it."""
         inputs = dict(super().inputs(data, models))
         if self.trains:
+            self._continued()
             inputs["stage1"] = models.fingerprint(self._tuned)
             if self.config.lora_rank:
                 inputs |= versions(["peft"])
@@ -139,13 +167,35 @@ class PccTuning(TrainedMethod):
         return () if self.checkpoint else (self._tuned,)
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
-        """The model of the first stage as it is, or the base."""
+        """The model of the first stage, with the adapters that are trained, or the base.
+
+        Raises:
+            UsageError: Adapters that go on being trained have a trained head behind them.
+        """
+        first = self._continued()
+        if first is not None:
+            return self._as_trained(first, ctx)
         pooling = None if self.config.stage1 else self.pooling
         model = ctx.models.load(self._tuned, pooling=pooling)
         if self.config.lora_rank:
             from bench.training.lora import add_lora
 
             add_lora(model, self.config.lora_rank, ctx.seed)
+        return model
+
+    def _as_trained(self, first: TrainedMethod, ctx: BuildContext) -> SentenceTransformer:
+        """What the first stage started from, with the adapters that it ended with."""
+        from bench.training.lora import ADAPTER, load_lora
+
+        # Trained, if it has to be, before its base is in memory.
+        folder = ctx.models.folder(self._tuned)
+        model = first.start(ctx)
+        if any(True for module in [*model][1:] for _ in module.parameters()):
+            raise UsageError(
+                "pcc-tuning: adapter=continued keeps nothing else of stage1, whose head is trained "
+                "too; add head=false to it, or say adapter=fresh"
+            )
+        load_lora(model, folder / ADAPTER)
         return model
 
     def rows(self, ctx: BuildContext) -> list[Texts]:

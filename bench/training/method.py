@@ -140,10 +140,10 @@ class TrainedMethod(Method):
         return {**dev, **super().reads()}
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
-        """Train, or load a checkpoint."""
+        """Train, or load a checkpoint; of adapters a copy is kept beside the model."""
         if self.checkpoint is not None:
             return ctx.models.load(self.checkpoint, pooling=self.checkpoint_pooling)
-        from bench.training.lora import merge_lora
+        from bench.training.lora import ADAPTER, keep_lora, merge_lora
         from bench.training.template import prompt_length
         from bench.training.trainer import train
 
@@ -165,6 +165,7 @@ class TrainedMethod(Method):
             batches=self.batches(rows, ctx),
             callbacks=self.callbacks(model, ctx),
         )
+        keep_lora(model, ctx.extra / ADAPTER)
         merge_lora(model)
         return model
 

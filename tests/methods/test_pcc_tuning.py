@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,26 +131,84 @@ def test_a_published_checkpoint_is_loaded_as_it_is(tmp_path: Path) -> None:
     np.testing.assert_allclose(built.encoder.encode(TEXTS), last, atol=1e-6)
 
 
-def test_a_decoder_keeps_its_prompt_and_ends_without_adapters(
-    options: dict[str, Any], tmp_path: Path
-) -> None:
+@pytest.fixture
+def decoder(options: dict[str, Any], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Options of a decoder with adapters, of which the first stage has some too."""
     triplets = tmp_path / "triplets.tsv"
     triplets.write_text("".join(f"text {i}\tthe text {i}\tno text {i}\n" for i in range(16)))
-    stage1 = (
-        f"sup-simcse[corpus={triplets},dev=false,batch_size=8,epochs=1,lr=1e-2,"
-        "template=eol,pooling=lasttoken,head=false,lora_rank=2]"
-    )
-    settings = {"base": tiny_llama(tmp_path / "llama"), "stage1": stage1, "lora_rank": 2}
-    one, other = (
-        train(options | settings, epochs=1, pooling="lasttoken", lr=lr) for lr in (1e-30, 1e-1)
-    )
+    base = tiny_llama(tmp_path / "llama")
+
+    def made(**stage1: Any) -> dict[str, Any]:
+        inner: dict[str, Any] = {"corpus": triplets, "dev": "false", "batch_size": 8, "epochs": 1}
+        inner |= {"lr": 1e-2, "template": "eol", "pooling": "lasttoken", "head": "false"}
+        inner |= {"lora_rank": 2, **stage1}
+        stage = f"sup-simcse[{','.join(f'{key}={value}' for key, value in inner.items())}]"
+        return options | {"base": base, "stage1": stage, "lora_rank": 2, "epochs": 1}
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("template", "ending"), [("eol", 'word:"'), ("sth", "something"), ("sum", "summarized as")]
+)
+def test_a_decoder_keeps_its_prompt_and_ends_without_adapters(
+    decoder: Callable[..., dict[str, Any]], template: str, ending: str
+) -> None:
+    settings = decoder(template=template)
+    one, other = (train(settings, lr=lr) for lr in (1e-30, 5e-3))
     assert not np.allclose(one.encode(TEXTS), other.encode(TEXTS), atol=1e-3)
     assert prompt_length(other) > 0
+    pieces = other.tokenizer.convert_ids_to_tokens(other.tokenizer("rain")["input_ids"])
+    assert "".join(pieces).replace("▁", " ").endswith(ending)
     assert not [name for name, _ in other.named_parameters() if "lora" in name]
     for name, before in one.named_parameters():
         after = other.get_parameter(name)
         adapted = name.endswith("proj.weight")
         assert torch.allclose(before, after, atol=1e-6) != adapted, name
+
+
+def ranks(model: SentenceTransformer, base: Path) -> set[int]:
+    """Ranks of what was added to the weights of a base."""
+    before = transformers.AutoModel.from_pretrained(base).state_dict()
+    added = [
+        weight.detach() - before[name.removeprefix("0.model.")]
+        for name, weight in model.named_parameters()
+        if name.endswith("proj.weight")
+    ]
+    return {int(torch.linalg.matrix_rank(one, rtol=1e-3)) for one in added}
+
+
+def test_the_adapters_of_the_first_stage_go_on_being_trained(
+    decoder: Callable[..., dict[str, Any]],
+) -> None:
+    settings = decoder()
+    stage1, _ = build_method(f"{settings['stage1'][:-1]},base={settings['base']}]")
+    untouched = train(settings, lr=1e-30)
+    np.testing.assert_allclose(
+        untouched.encode(TEXTS), stage1.encoder.encode(TEXTS), rtol=0, atol=1e-5
+    )
+    continued, fresh = (
+        train(settings, lr=1e-2, adapter=adapter) for adapter in ("continued", "fresh")
+    )
+    assert not np.allclose(continued.encode(TEXTS), untouched.encode(TEXTS), atol=1e-3)
+    # One adapter of rank 2 adds no more than that, two add 4.
+    assert ranks(continued, settings["base"]) == {2}
+    assert ranks(fresh, settings["base"]) == {4}
+
+
+def test_adapters_that_cannot_go_on_are_refused(decoder: Callable[..., dict[str, Any]]) -> None:
+    for stage1, said in (({"lora_rank": 0}, "has none"), ({"lora_rank": 4}, "has rank 4")):
+        with pytest.raises(
+            UsageError, match=rf"rank 2 \(lora_rank\), and sup-simcse.* {said}; make"
+        ):
+            train(decoder(**stage1))
+        assert train(decoder(**stage1), adapter="fresh", lr=1e-30)
+    with pytest.raises(UsageError, match="and sup-simcse@x has none; make"):
+        train(decoder() | {"stage1": "sup-simcse@x"})
+    with pytest.raises(UsageError, match="add head=false to it, or say adapter=fresh"):
+        train(decoder(template="none", head="true"))
+    with pytest.raises(UsageError, match="adapter does nothing here; it needs stage1 and"):
+        build_method("pcc-tuning[stage1=,adapter=fresh]", profile="paper")
 
 
 def test_what_it_learns_from_is_known(options: dict[str, Any]) -> None:

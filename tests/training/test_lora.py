@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import EmbeddingSimilarityEvaluator
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from torch import nn
 
-from bench.core.errors import UsageError
+from bench.core.errors import DataError, UsageError
 from bench.training.collapse import CollapseGuard
 from bench.training.heads import append_head
-from bench.training.lora import add_lora, merge_lora
+from bench.training.lora import add_lora, keep_lora, load_lora, merge_lora
 from bench.training.template import apply_template
 from bench.training.trainer import TRAINED_FILE, TrainSettings, seed_everything, train
 from tests.support.models import tiny_decoder
@@ -138,6 +139,39 @@ def test_merging_what_has_no_adapters_changes_nothing(tmp_path: Path) -> None:
     backbone = model[0].model
     merge_lora(model)
     assert model[0].model is backbone
+
+
+def test_kept_adapters_are_loaded_onto_what_they_were_trained_from(tmp_path: Path) -> None:
+    model, again = tiny(tmp_path / "one"), tiny(tmp_path / "two")
+    keep_lora(model, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    add_lora(model, 4, seed=0)
+    add_lora(again, 4, seed=1)
+    disturb(model)
+    keep_lora(model, tmp_path / "kept")
+    (file,) = (tmp_path / "kept").iterdir()
+    assert file.name == "adapter_model.safetensors"
+    load_lora(again, tmp_path / "kept")
+    np.testing.assert_array_equal(again.encode(TEXTS), model.encode(TEXTS))
+    assert trainable(again).keys() == trainable(model).keys()
+    # The names are those that peft reads.
+    (tmp_path / "kept" / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 16, "target_modules": "all-linear"})
+    )
+    loaded = tiny(tmp_path / "three")
+    loaded[0].model = PeftModel.from_pretrained(loaded[0].model, str(tmp_path / "kept"))
+    np.testing.assert_allclose(loaded.encode(TEXTS), model.encode(TEXTS), atol=1e-6)
+
+
+def test_adapters_of_another_rank_or_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    model, other = tiny(tmp_path / "one"), tiny(tmp_path / "two")
+    add_lora(model, 4, seed=0)
+    add_lora(other, 2, seed=0)
+    keep_lora(model, tmp_path / "kept")
+    with pytest.raises(DataError, match="of other layers or another rank than the model"):
+        load_lora(other, tmp_path / "kept")
+    with pytest.raises(DataError, match=r"adapter_model.safetensors is missing"):
+        load_lora(other, tmp_path / "no")
 
 
 def test_peft_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
