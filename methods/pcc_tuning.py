@@ -48,6 +48,8 @@ class PccTuning(TrainedMethod):
     class Config(TrainedConfig):
         """Settings; the defaults are the paper's for Mistral-7B, but for its 4-bit weights.
 
+        ``load_in_4bit=true`` in ``stage1`` has those too.
+
         Attributes:
             stage1: Spec of the method whose model is tuned; it starts from ``base`` unless it
                 names a base of its own. Empty to tune ``base`` itself.
@@ -62,6 +64,9 @@ class PccTuning(TrainedMethod):
             warmup_steps: Steps over which the learning rate rises.
             gradient_checkpointing: Compute what is inside the layers again for the backward pass,
                 in less memory and more time; the model is the same. The first stage has its own.
+            load_in_4bit: Train fresh adapters beside linear layers of 4 bits (NF4, extra
+                ``llm4bit``); they are merged into the numbers that these stand for. With
+                ``adapter=continued`` it is the option of the first stage.
         """
 
         base: str = "mistralai/Mistral-7B-v0.1"
@@ -82,6 +87,7 @@ class PccTuning(TrainedMethod):
         warmup_steps: int = Field(100, ge=0)
         dev_every: int = Field(25, gt=0)
         gradient_checkpointing: bool = False
+        load_in_4bit: bool = False
 
         def idle(self) -> Mapping[str, str]:
             """What a first stage and the losses with a margin need."""
@@ -90,6 +96,10 @@ class PccTuning(TrainedMethod):
                 idle |= dict.fromkeys(("k", "t"), f"it needs loss={' or '.join(_WITH_MARGIN)}")
             if not (self.stage1 and self.lora_rank):
                 idle["adapter"] = "it needs stage1 and lora_rank"
+            elif self.adapter == "continued":
+                idle["load_in_4bit"] = "add it to stage1, or say adapter=fresh"
+            if not self.lora_rank:
+                idle["load_in_4bit"] = "it needs lora_rank, as such weights cannot be trained"
             if self.stage1:
                 idle["pooling"] = "it is that of a bare base, so it needs stage1="
                 if has_base(self.stage1):
@@ -117,6 +127,11 @@ class PccTuning(TrainedMethod):
     def pooling(self) -> str:
         """Pooling of a bare base."""
         return self.config.pooling
+
+    @property
+    def load_in_4bit(self) -> bool:
+        """Whether the linear layers below fresh adapters are of 4 bits."""
+        return self.config.load_in_4bit
 
     @property
     def _tuned(self) -> str:
@@ -159,6 +174,8 @@ class PccTuning(TrainedMethod):
             inputs["stage1"] = models.fingerprint(self._tuned)
             if self.config.lora_rank:
                 inputs |= versions(["peft"])
+            if self.load_in_4bit:
+                inputs |= versions(["bitsandbytes"])
         return inputs
 
     @property
@@ -176,7 +193,7 @@ class PccTuning(TrainedMethod):
         if first is not None:
             return self._as_trained(first, ctx)
         pooling = None if self.config.stage1 else self.pooling
-        model = ctx.models.load(self._tuned, pooling=pooling)
+        model = ctx.models.load(self._tuned, pooling=pooling, load_in_4bit=self.load_in_4bit)
         if self.config.lora_rank:
             from bench.training.lora import add_lora
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from bench.core.fingerprint import versions
+from bench.data.access import DataAccess
 from bench.data.corpora import NamedCorpus, Texts
-from bench.method import BuildContext, MethodInfo
+from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.training.adapted import AdaptedConfig, AdaptedMethod, PoolingName
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class SupSimCSE(AdaptedMethod):
             warmup_steps: Steps over which the learning rate rises.
             gradient_checkpointing: Compute what is inside the layers again for the backward pass,
                 in less memory and more time; the model is the same.
+            load_in_4bit: Train adapters beside linear layers of 4 bits (NF4, extra ``llm4bit``).
+                They are merged into the numbers that these stand for, in the precision of the base.
         """
 
         base: str = "bert-base-uncased"
@@ -58,6 +62,14 @@ class SupSimCSE(AdaptedMethod):
         epochs: float = Field(3, gt=0)
         warmup_steps: int = Field(0, ge=0)
         gradient_checkpointing: bool = False
+        load_in_4bit: bool = False
+
+        def idle(self) -> Mapping[str, str]:
+            """What weights of 4 bits need."""
+            idle = dict(super().idle())
+            if not self.lora_rank:
+                idle["load_in_4bit"] = "it needs lora_rank, as such weights cannot be trained"
+            return idle
 
     config: Config
     checkpoint_pooling = "pooler"
@@ -78,6 +90,18 @@ class SupSimCSE(AdaptedMethod):
     def texts_per_row(self) -> int:
         """A pair, or a triplet."""
         return 3 if self.config.hard_negatives else 2
+
+    @property
+    def load_in_4bit(self) -> bool:
+        """Whether the linear layers of the base are of 4 bits."""
+        return self.config.load_in_4bit
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of every training on a corpus, and what makes 4 bits where that is asked for."""
+        inputs = dict(super().inputs(data, models))
+        if self.trains and self.load_in_4bit:
+            inputs |= versions(["bitsandbytes"])
+        return inputs
 
     def rows(self, ctx: BuildContext) -> list[Texts]:
         """Premise, entailed and, where they count, contradicting sentence."""

@@ -164,11 +164,17 @@ class ModelAccess(Protocol):
     """How a method reaches other models."""
 
     def load(
-        self, name: str, *, pooling: str | None = None, seed: int | None = None
+        self,
+        name: str,
+        *,
+        pooling: str | None = None,
+        seed: int | None = None,
+        load_in_4bit: bool = False,
     ) -> SentenceTransformer:
         """Load a registered method, a folder or a hub checkpoint as a sentence transformer.
 
-        A method trains with the build's seed unless another one is given.
+        A method trains with the build's seed unless another one is given. Linear layers may be of
+        4 bits, for adapters to be trained on.
         """
 
     def fingerprint(self, name: str, *, seed: int | None = None) -> str:

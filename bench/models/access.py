@@ -47,7 +47,12 @@ class Models:
         self._methods: dict[str, Method] = {}
 
     def load(
-        self, name: str, *, pooling: str | None = None, seed: int | None = None
+        self,
+        name: str,
+        *,
+        pooling: str | None = None,
+        seed: int | None = None,
+        load_in_4bit: bool = False,
     ) -> SentenceTransformer:
         """Load a model.
 
@@ -57,18 +62,21 @@ class Models:
                 a bare transformer: its pooling, mean by default. A saved sentence transformer
                 keeps its own.
             seed: For a method: its seed and that of every base it trains, by default the build's.
+            load_in_4bit: Quantise linear layers while they are loaded, see
+                ``bench.models.four_bit``. For a method that trains, a folder or a hub id.
 
         Raises:
             DataError: There is no such model, it is damaged or not whole, or its tokenizer has no
                 token to pad with.
-            UsageError: The method is not a transformer, or is fitted to each task.
+            UsageError: The method is not a transformer, or is fitted to each task; or there are no
+                weights of 4 bits here.
         """
         method = self._method(name)
         if method is None:
-            folder = self._folder(name)
-            return _padding(
-                load_folder(folder, self._runtime.device, pooling, self._runtime.progress), name
-            )
+            return self._from_folder(self._folder(name), name, pooling, load_in_4bit=load_in_4bit)
+        if load_in_4bit:
+            model = self._from_folder(self.seeded(seed).folder(name), name, load_in_4bit=True)
+            return with_pooling(model, pooling) if pooling else model
         from sentence_transformers import SentenceTransformer
 
         built = self.seeded(seed).build(method)
@@ -78,6 +86,14 @@ class Models:
                 built.mapped.refuse_per_task()
             raise UsageError(f"method {name!r} is not a transformer; it cannot be a base")
         return with_pooling(encoder, pooling) if pooling else encoder
+
+    def _from_folder(
+        self, folder: Path, name: str, pooling: str | None = None, *, load_in_4bit: bool
+    ) -> SentenceTransformer:
+        runtime = self._runtime
+        four_bit = runtime.train_precision if load_in_4bit else None
+        model = load_folder(folder, runtime.device, pooling, runtime.progress, four_bit=four_bit)
+        return _padding(model, name)
 
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load a masked language model and its tokenizer.

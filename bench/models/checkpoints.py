@@ -6,6 +6,7 @@ from functools import cache as memoize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.compute import Precision
 from bench.core.errors import DataError, UsageError
 from bench.core.libraries import quiet_libraries
 from bench.core.progress import Progress, Silent
@@ -18,6 +19,7 @@ from bench.models.checkpoint_files import (
     model_type,
     refuse_damaged,
 )
+from bench.models.four_bit import four_bit_options
 from bench.models.layers import count_layers, final_norm
 from bench.models.loading import (
     refuse_random,
@@ -156,7 +158,12 @@ def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
 
 
 def load_folder(
-    folder: Path, device: str, pooling: str | None = None, progress: Progress | None = None
+    folder: Path,
+    device: str,
+    pooling: str | None = None,
+    progress: Progress | None = None,
+    *,
+    four_bit: Precision | None = None,
 ) -> SentenceTransformer:
     """Load a sentence transformer as saved, or a bare transformer with a pooling.
 
@@ -165,11 +172,13 @@ def load_folder(
         device: Torch device.
         pooling: Pooling of a bare transformer or of a cross-encoder, mean by default.
         progress: Shows what of the folder is left out.
+        four_bit: Precision in which linear layers of 4 bits are multiplied, see
+            ``bench.models.four_bit``; None loads weights as they are saved.
 
     Raises:
         DataError: There is no model, it is damaged or pickled, weights or the tokenizer are
             missing.
-        UsageError: There is no such pooling.
+        UsageError: There is no such pooling, or no weights of 4 bits here.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Transformer
@@ -183,13 +192,20 @@ def load_folder(
             f"{folder} is a folder of model2vec without modules.json; convert it by "
             "sentence_transformers' StaticEmbedding.from_model2vec, and save that"
         )
+    options = None if four_bit is None else four_bit_options(device, four_bit)
     with told_by_name(folder), reports() as load_reports:
         if saved:
             model = SentenceTransformer(
-                str(folder), device=device, trust_remote_code=False, local_files_only=True
+                str(folder),
+                # The library warns where the options say the device too.
+                device=device if options is None else None,
+                trust_remote_code=False,
+                local_files_only=True,
+                model_kwargs=options,
             )
         else:
-            model = SentenceTransformer(modules=[Transformer(str(folder))], device=device)
+            transformer = Transformer(str(folder), model_kwargs=options)
+            model = SentenceTransformer(modules=[transformer], device=device)
     refuse_random(folder, load_reports, progress)
     inner = [module for module in model.modules() if isinstance(module, Transformer)]
     refuse_without_vocabulary(folder, inner)

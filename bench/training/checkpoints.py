@@ -153,19 +153,24 @@ class LossCheckpoints(TrainerCallback):
 
     def _own(self) -> Mapping[str, torch.Tensor]:
         # By identity, since a loss may hold the model under any name and at any depth.
-        models = {id(tensor) for tensor in self._model.state_dict(keep_vars=True).values()}
-        return {
-            name: tensor
-            for name, tensor in self._loss.state_dict(keep_vars=True).items()
-            if id(tensor) not in models
-        }
+        own = _registered(self._loss) - _registered(self._model)
+        state = self._loss.state_dict(keep_vars=True).items()
+        return {name: tensor for name, tensor in state if id(tensor) in own}
 
 
 def unfrozen(model: torch.nn.Module) -> Mapping[str, torch.Tensor] | None:
     """Trained parameters and persistent buffers by name, or None where nothing is frozen."""
     frozen = {id(tensor) for tensor in model.parameters() if not tensor.requires_grad}
+    if not frozen:
+        return None
+    trained = _registered(model) - frozen
     state = model.state_dict(keep_vars=True).items()
-    return {name: tensor for name, tensor in state if id(tensor) not in frozen} if frozen else None
+    return {name: tensor for name, tensor in state if id(tensor) in trained}
+
+
+def _registered(module: torch.nn.Module) -> set[int]:
+    """Identities of parameters and buffers; weights of 4 bits have other tensors in their state."""
+    return {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
 
 
 def copied(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

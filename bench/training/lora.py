@@ -93,21 +93,37 @@ def merge_lora(model: SentenceTransformer) -> None:
     """Add a model's adapters to its weights and remove them; it is then as if never adapted.
 
     The sums have the precision of the weights: vectors stay the same in float32, and move by
-    rounding in bfloat16.
+    rounding in bfloat16. Weights of 4 bits are turned into such numbers first, as what adapters
+    were trained beside: the sums are neither rounded to 4 bits again nor those of the weights
+    before they were quantised, which would be other models than the one that was trained.
 
     Args:
         model: The model, changed in place; one without adapters stays as it is.
     """
     transformer: Any = model[0]
     backbone = _adapted(model)
-    if backbone is not None:
-        transformer.model = backbone.merge_and_unload().requires_grad_(True)
+    if backbone is None:
+        return
+    if getattr(backbone.get_base_model(), "is_quantized", False):
+        backbone = _dequantised(backbone)
+    transformer.model = backbone.merge_and_unload().requires_grad_(True)
 
 
 def _adapted(model: SentenceTransformer) -> Any:
     """The transformer with its adapters, or None where it has none."""
     backbone: Any = getattr(model[0], "model", None)
     return backbone if hasattr(backbone, "merge_and_unload") else None
+
+
+def _dequantised(backbone: Any) -> Any:
+    """The same adapters on the numbers that weights of 4 bits stand for."""
+    from peft import get_peft_model, set_peft_model_state_dict
+
+    weights, config = _weights(backbone), backbone.peft_config["default"]
+    plain = backbone.unload()
+    adapted = get_peft_model(plain.dequantize(plain.dtype), config)
+    set_peft_model_state_dict(adapted, weights)
+    return adapted
 
 
 def _weights(backbone: Any) -> dict[str, torch.Tensor]:

@@ -96,9 +96,16 @@ class TrainedMethod(Method):
         """Pooling that the base is trained with."""
         return "mean"
 
+    @property
+    def load_in_4bit(self) -> bool:
+        """Whether the linear layers of the base are of 4 bits while adapters are trained."""
+        return False
+
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """Model to train."""
-        return ctx.models.load(self.config.base, pooling=self.pooling)
+        return ctx.models.load(
+            self.config.base, pooling=self.pooling, load_in_4bit=self.load_in_4bit
+        )
 
     def train_settings(self, rows: int) -> TrainSettings:
         """Hyperparameters of the training on a number of rows."""

@@ -96,6 +96,8 @@ SHOWN_ELSEWHERE: dict[str, str] = {
     "conan.faithful": "cosines have to be negative, see test_mining.py",
     "gather_sts": "it needs several processes, see test_processes.py",
     "kind": "its gradient is that of kl, see test_cross_view_loss.py",
+    "load_in_4bit": "it needs bitsandbytes and a decoder, see test_four_bit.py",
+    "pcc-tuning.adapter": "it needs a first stage with adapters, see test_pcc_tuning.py",
     "gradient_checkpointing": "models are the same, see test_gradient_checkpointing.py",
     "half": "Adam takes the same steps but where gradients are clipped, see test_sct.py",
 }

@@ -20,6 +20,7 @@ from bench.method import named_method, resolve
 from bench.methods import pcc_tuning
 from bench.methods.sup_simcse import SupSimCSE
 from bench.metrics.pearson import pearson
+from bench.models.access import Models
 from bench.training.template import prompt_length
 from bench.training.trainer import TrainSettings
 from tests.support.models import tiny_bert, tiny_llama
@@ -257,3 +258,40 @@ def test_the_published_settings_of_both_stages() -> None:
 def test_saving_memory_reaches_the_trainer() -> None:
     spec = parse_method_spec("pcc-tuning[gradient_checkpointing=true]")
     assert resolve(pcc_tuning.PccTuning, spec, "paper").train_settings(9).gradient_checkpointing
+
+
+def test_four_bits_are_of_the_stage_that_makes_the_adapters(
+    decoder: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    load = Models.load
+
+    def noted(self: Any, name: str, *, load_in_4bit: bool = False, **options: Any) -> Any:
+        asked.append(load_in_4bit)
+        return load(self, name, **options)
+
+    monkeypatch.setattr(Models, "load", noted)
+    train(decoder(load_in_4bit="true"), lr=1e-30)
+    # Once for each stage; finished models are loaded as they are.
+    assert sum(asked) == 2
+    asked.clear()
+    train(decoder(), lr=1e-30, adapter="fresh", load_in_4bit="true")
+    assert sum(asked) == 1
+    for options, said in (
+        ("lora_rank=64", "add it to stage1, or say adapter=fresh"),
+        ("lora_rank=0", "it needs lora_rank"),
+    ):
+        with pytest.raises(UsageError, match=f"load_in_4bit does nothing here; {said}"):
+            build_method(f"pcc-tuning[{options},load_in_4bit=true]", profile="paper")
+
+
+def test_all_of_it_with_weights_of_four_bits(decoder: Callable[..., dict[str, Any]]) -> None:
+    pytest.importorskip("bitsandbytes", reason="needs the extra 'llm4bit'")
+    settings = decoder(load_in_4bit="true")
+    stage1, _ = build_method(f"{settings['stage1'][:-1]},base={settings['base']}]")
+    untouched = train(settings, lr=1e-30)
+    np.testing.assert_allclose(
+        untouched.encode(TEXTS), stage1.encoder.encode(TEXTS), rtol=0, atol=1e-4
+    )
+    trained = train(settings, lr=5e-3, gradient_checkpointing="true")
+    assert not np.allclose(trained.encode(TEXTS), untouched.encode(TEXTS), atol=1e-3)

@@ -100,7 +100,14 @@ class Others:
         """The name."""
         return name
 
-    def load(self, name: str, *, pooling: str | None = None, seed: int | None = None) -> Any:
+    def load(
+        self,
+        name: str,
+        *,
+        pooling: str | None = None,
+        seed: int | None = None,
+        load_in_4bit: bool = False,
+    ) -> Any:
         """The transformer."""
         from bench.models.checkpoints import load_folder
 

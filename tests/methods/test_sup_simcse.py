@@ -229,3 +229,30 @@ def test_warm_up_and_saving_memory_reach_the_trainer() -> None:
     assert other.train_settings(100) == replace(
         settings, warmup_steps=7, gradient_checkpointing=True
     )
+
+
+class Asked:
+    """Models of which it is noted how they were asked for."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+
+    def load(self, name: str, **options: Any) -> Any:
+        self.options = {"name": name, **options}
+        raise InterruptedError
+
+
+def test_four_bits_are_asked_for_and_need_adapters(tmp_path: Path) -> None:
+    options = "lora_rank=4,load_in_4bit=true"
+    for spec, expected in ((f"sup-simcse[{options}]", True), ("sup-simcse", False)):
+        method = resolve(SupSimCSE, parse_method_spec(spec), "paper")
+        models = Asked()
+        with pytest.raises(InterruptedError):
+            method.start(replace(context(tmp_path, None), models=models))
+        assert models.options == {
+            "name": "bert-base-uncased",
+            "pooling": "cls",
+            "load_in_4bit": expected,
+        }
+    with pytest.raises(UsageError, match="load_in_4bit does nothing here; it needs lora_rank"):
+        resolve(SupSimCSE, parse_method_spec("sup-simcse[load_in_4bit=true]"), "paper")
