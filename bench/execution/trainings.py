@@ -36,9 +36,9 @@ def _lines(method: Method, settings: Settings) -> Iterator[str]:
     for text, instead in method.stand_ins.items():
         yield f"instead  {name}: {instead} for {text}"
     for start, load in loads.items():
-        parent = named_method(start, settings.profile)
+        below = named_method(start, settings.profile)
         yield (
-            f"to train  {name} from {parent.info.name if parent else start}, {load.texts} texts of "
+            f"to train  {name} from {below.info.name if below else start}, {load.texts} texts of "
             f"up to {load.tokens} tokens a step: {_training(start, load, settings)}"
         )
     if method.trains and method.info.trains and not loads and not _is_made_of(method, settings):
