@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
-from bench.data.corpora import NamedCorpus, Texts
+from bench.data.corpora import BACK_TRANSLATED, NAMES, NamedCorpus, Texts
 from bench.method import BuildContext, MethodInfo, ModelAccess
 from bench.methods.parts.views import SYNSETS, fill_masks, replace_one_word, synonyms
 from bench.training.adapted import AdaptedConfig, AdaptedMethod
@@ -33,6 +33,8 @@ PUBLISHED: Mapping[str, tuple[str, float, int, float, float]] = {
     "base": ("bert-base-uncased", 5e-4, 65_536, 0.04, 0.05),
     "large": ("bert-large-uncased", 5e-4, 16_384, 0.04, 0.05),
 }
+# Section 4.1: by German and by French, and none of the sentences themselves.
+PUBLISHED_TEXT = "two back-translations of each sentence of SNLI and MultiNLI"
 _OF_SIZE = ("base", "lr", "queue_size", "tau_ref", "tau_on")
 # The authors' optimizer, the same for all their models.
 WEIGHT_DECAY = 0.01
@@ -87,7 +89,7 @@ class SCT(AdaptedMethod):
         size: Literal["tiny", "mini", "small", "base", "large"] | None = None
         views: Literal["pairs", "dropout", "mlm15", "synonym1"] = "pairs"
         mlm: str = "bert-base-uncased"
-        corpus: str = "paraphrase"
+        corpus: str = BACK_TRANSLATED
         queue_size: int = Field(65_536, ge=0)
         tau_ref: float = Field(0.02, gt=0)
         tau_on: float = Field(0.03, gt=0)
@@ -147,6 +149,7 @@ class SCT(AdaptedMethod):
         "local": {
             "base": "minilm-l2",
             "mlm": "minilm-l2-mlm",
+            "corpus": "paraphrase",
             "sentences": 8_192,
             "queue_size": 2_048,
             "projector": "residual",
@@ -179,6 +182,15 @@ class SCT(AdaptedMethod):
         if self.trains and self.config.views == "synonym1":
             build_inputs["synsets"] = SYNSETS
         return build_inputs
+
+    @property
+    def stand_ins(self) -> Mapping[str, str]:
+        """Of the paper's pairs; a file is taken for what its user says it is."""
+        corpus, views = self.config.corpus, self.config.views
+        named = corpus in (*NAMES, "pydoc") and corpus != BACK_TRANSLATED
+        if not self.trains or (views == "pairs" and not named):
+            return {}
+        return {PUBLISHED_TEXT: f"views {views} of corpus {corpus}"}
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """Those of what is read, and of the model that views are made with."""

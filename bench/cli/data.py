@@ -32,7 +32,7 @@ _DATA_HELP = "Data folder [$BENCH_DATA]."
 
 @click.group("data")
 def command() -> None:
-    """List, fetch, verify or import data sets."""
+    """List, fetch, verify, import or make data sets."""
 
 
 @command.command("list")
@@ -228,6 +228,52 @@ def _findings(ref: SplitRef, roots: Sequence[Path]) -> list[list[str]]:
     paths = [path for root in roots if (path := locate(ref, [root])) is not None]
     found = [[str(ref), state(path, ref), str(path)] for path in paths]
     return found or [[str(ref), "missing", NONE]]
+
+
+@command.command("translate")
+@click.argument("corpus")
+@click.option(
+    "--via",
+    "languages",
+    nargs=2,
+    multiple=True,
+    required=True,
+    metavar="THERE BACK",
+    help="Models that translate to a language and back, folders or hub ids; given twice.",
+)
+@click.option("--sentences", type=click.IntRange(min=1), help="Rows of the corpus [all].")
+@click.option("--device", help="Torch device [auto].")
+@click.option("--data", help=_DATA_HELP)
+@click.option("--to", help=_TO_HELP)
+@click.option("--offline", is_flag=True, help="Never use the network.")
+def translate(
+    corpus: str,
+    languages: tuple[tuple[str, str], ...],
+    sentences: int | None,
+    device: str | None,
+    data: str | None,
+    to: str | None,
+    offline: bool,
+) -> None:
+    """Translate the texts of CORPUS to two languages and back: the pairs that SCT learns from.
+
+    They become corpus back-translated. CORPUS is nli, say, or a file with a sentence a line.
+    """
+    from bench import api
+    from bench.cli.progress import Bar
+    from bench.data.corpora import BACK_TRANSLATED, NamedCorpus, made_path
+    from bench.execution.back_translation import back_translate
+
+    if len(languages) != 2:
+        raise UsageError("give --via twice: a text is paired by its translations by two languages")
+    path = _target(to) / made_path(BACK_TRANSLATED)
+    with Bar() as bar, writing(path):
+        settings = api.make_settings(
+            profile="local", data=data, device=device, offline=offline, progress=bar
+        )
+        first, second = languages
+        pairs = back_translate(NamedCorpus(corpus, sentences), (first, second), path, settings)
+    say(f"{pairs} pairs in {path}")
 
 
 @command.command("import")

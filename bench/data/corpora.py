@@ -23,6 +23,9 @@ from bench.data.hub import commit_of
 Texts = tuple[str, ...]
 _SIMCSE = "princeton-nlp/datasets-for-simcse"
 _HUB = {"wiki1m": (_SIMCSE, "wiki1m_for_simcse.txt"), "nli": (_SIMCSE, "nli_for_simcse.csv")}
+BACK_TRANSLATED = "back-translated"
+# Text that nobody publishes, by its path below a data folder.
+_MADE = {BACK_TRANSLATED: f"corpus/{BACK_TRANSLATED}.tsv"}
 _SENTENCE_END = re.compile(r"(?<=[a-z)][.!?])\s+(?=[A-Z])")
 _PROSE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'()/-]+[.!?]")
 
@@ -78,7 +81,8 @@ class NamedCorpus(TrainingSet):
     Attributes:
         name: ``pydoc``, ``paraphrase``, ``mix``, ``triplets``, ``stsb`` (the sentences of its
             training pairs), ``sick`` (those of SICK's training and trial pairs), ``wiki1m``,
-            ``nli``, several of these with ``+`` between, or the path of a UTF-8 file with a
+            ``nli``, ``back-translated`` (which nobody publishes and ``bench data translate``
+            makes), several of these with ``+`` between, or the path of a UTF-8 file with a
             sentence a line, or two or three separated by tabs.
         limit: Number of rows, the first ones of a fixed order, or None for all.
         columns: Number of the texts of each row that are learnt from, the first ones, or None for
@@ -109,6 +113,8 @@ class NamedCorpus(TrainingSet):
             return fingerprint([*_HUB[self.name], self.revisions(data)])
         if self.name in _PARTS:
             return fingerprint([data.sha256(ref) for ref in _PARTS[self.name]])
+        if self.name in _MADE:
+            return data.file_sha256(_made(self.name, data))
         return data.file_sha256(_existing(Path(self.name)))
 
     @property
@@ -229,6 +235,24 @@ def _from_file(path: Path) -> Iterator[Texts]:
         yield columns
 
 
+def made_path(name: str) -> str:
+    """Path below a data folder of text that nobody publishes."""
+    return _MADE[name]
+
+
+def _made(name: str, data: DataAccess) -> Path:
+    return data.unpublished_file(
+        _MADE[name],
+        f"corpus {name}",
+        f"nobody publishes it; lay a file of two tab-separated columns at {_MADE[name]} in the "
+        "data folder, make that by 'bench data translate', or choose corpus=FILE",
+    )
+
+
+def _back_translated(data: DataAccess) -> Iterator[Texts]:
+    return _from_file(_made(BACK_TRANSLATED, data))
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
         known = ", ".join(_SOURCES)
@@ -274,5 +298,6 @@ _SOURCES: Mapping[str, Callable[[DataAccess], Iterator[Texts]]] = {
     "sick": partial(_sentences, "sick"),
     "wiki1m": _wiki1m,
     "nli": _nli,
+    BACK_TRANSLATED: _back_translated,
 }
-NAMES = (*_PARTS, *_HUB)
+NAMES = (*_PARTS, *_HUB, *_MADE)

@@ -17,7 +17,7 @@ from bench.execution.builds import Learnt
 from bench.execution.cells import Cell
 from bench.execution.scoring import ScoredTask
 from bench.execution.settings import Settings
-from bench.method import Built, learns
+from bench.method import Built, learns, stand_ins
 from bench.records.entries import (
     ComputeEntry,
     EncodingEntry,
@@ -131,6 +131,7 @@ def _method_entry(cell: Cell) -> MethodEntry:
         config=method.config.model_dump(mode="json"),
         trained=method.trains,
         base=method.base,
+        stand_ins=stand_ins(method) or None,
     )
 
 

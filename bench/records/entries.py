@@ -37,7 +37,13 @@ class RecordEntry(BaseModel):
 
 
 class MethodEntry(RecordEntry):
-    """The method of a cell: spec as resolved, and whether it was trained."""
+    """The method of a cell: spec as resolved, and whether it was trained.
+
+    ``stand_ins`` has published text that it or what it is made of did not learn from, each with
+    what was in its place; None where there is none and in records from before it was kept.
+    """
+
+    kept_later: ClassVar[tuple[str, ...]] = ("stand_ins",)
 
     name: str
     spec: str
@@ -47,6 +53,7 @@ class MethodEntry(RecordEntry):
     config: dict[str, Any]
     trained: bool
     base: str | None
+    stand_ins: dict[str, str] | None = None
 
 
 class GroupEntry(RecordEntry):
