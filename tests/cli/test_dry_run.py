@@ -88,6 +88,17 @@ def test_what_is_missing_offline_is_told_with_where_to_put_it(bench: Bench) -> N
     ]
 
 
+def test_the_readme_names_the_base_of_every_training() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    section = readme.split("### Running a paper profile")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+    for name in OWN:
+        method = None if name == "sbert" else named_method(name, "paper")
+        bases = {one.base for one in lineage(method)} & PUBLISHED.keys() if method else set()
+        for base in bases:
+            assert any(f"`{name}`" in names and f"`{base}`" in bases for names, bases in rows), name
+
+
 def told(spec: str, precision: Precision = "fp32") -> str:
     method = named_method(spec, "paper")
     assert method is not None
