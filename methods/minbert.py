@@ -7,19 +7,21 @@ dropout schemes are a reading of our own, see ``bench.methods.losses.task_heads`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.core.errors import CellError, UsageError
+from bench.core.files import write_atomic
 from bench.data.access import DataAccess
-from bench.data.build_inputs import BuildInput, TrainingSet
-from bench.data.catalog import dataset_of
-from bench.data.rows import Row, row_digest
+from bench.data.build_inputs import BuildInput
+from bench.data.rows import Row
 from bench.method import (
     Answer,
     BuildContext,
@@ -32,6 +34,16 @@ from bench.method import (
     TrainingLoad,
     method_spec,
 )
+from bench.method.contract import SUMMARY_FILE
+from bench.methods.parts.task_rows import (
+    PAIR,
+    PARAPHRASE,
+    SENTIMENT,
+    SIMILARITY,
+    TaskRows,
+    TrainedTask,
+    refuse_other_rows,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -42,75 +54,8 @@ if TYPE_CHECKING:
 
 # That of CS224N's starter code (repository gpoesia/minbert-default-final-project).
 ADAM_EPSILON = 1e-6
-CLASSES = 5
 PREDICT_BATCH = 128
-
-
-@dataclass(frozen=True)
-class TrainedTask:
-    """One of the three tasks.
-
-    Attributes:
-        name: Its name.
-        ref: Rows to train on, those of suite ``minbert``.
-        columns: Columns of text.
-        label: Column of the label.
-    """
-
-    name: str
-    ref: str
-    columns: tuple[str, ...]
-    label: str
-
-    def texts(self, row: Row) -> tuple[str, ...]:
-        """Texts of a row."""
-        return tuple(str(row[column]) for column in self.columns)
-
-
-@dataclass(frozen=True)
-class TaskRows(TrainingSet):
-    """Rows of a task.
-
-    Attributes:
-        task: The task.
-        limit: Number of rows, the same ones for every seed, or None for all.
-    """
-
-    task: TrainedTask
-    limit: int | None = None
-
-    def load(self, data: DataAccess) -> list[Row]:
-        """Read the rows.
-
-        Raises:
-            DataError: They are missing, or differ from the catalog.
-        """
-        rows = data.rows(self.task.ref)
-        # Not those at the start of the file, which may hold one genre only.
-        return sorted(rows, key=self._digest)[: self.limit] if self.limit else rows
-
-    def _digest(self, row: Row) -> str:
-        return row_digest(row, (*self.task.columns, self.task.label))
-
-    def fingerprint(self, data: DataAccess) -> str:
-        """Checksum of all rows."""
-        return data.sha256(self.task.ref)
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """The one data set that they are of."""
-        return (dataset_of(self.task.ref),)
-
-    def texts(self, data: DataAccess) -> Iterator[str]:
-        """Texts of the rows."""
-        for row in self.load(data):
-            yield from self.task.texts(row)
-
-
-PAIR = ("sentence1", "sentence2")
-SENTIMENT = TrainedTask("sentiment", "classification/sst5:train", ("text",), "label")
-PARAPHRASE = TrainedTask("paraphrase", "paraphrase/quora:dev#train", PAIR, "label")
-SIMILARITY = TrainedTask("similarity", "sts/stsb:train", PAIR, "score")
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -176,13 +121,13 @@ def recognise(train: LabelledTexts) -> TrainedTask:
         CellError: It is none of the three.
     """
     columns, labels = len(train.texts[0]), set(train.labels)
-    if columns == 1 and labels == set(range(CLASSES)):
+    if columns == 1 and labels == set(range(SENTIMENT.classes or 0)):
         return SENTIMENT
     if columns == len(PAIR) and all(isinstance(label, float) for label in train.labels):
         return SIMILARITY
     if columns == len(PAIR) and labels <= {0, 1}:
         return PARAPHRASE
-    shown = ", ".join(sorted(map(repr, labels))[:CLASSES])
+    shown = ", ".join(sorted(map(repr, labels))[:_SHOWN])
     raise CellError(
         f"minbert has no head for labels {shown} of {columns} text{'s' * (columns > 1)}; its heads "
         "are trained on SST5, Quora and STS-B, so it predicts in suite minbert only"
@@ -222,6 +167,9 @@ class MinBert(Method):
             max_steps: Upper bound of the steps of a training, or -1.
             max_seq_length: Tokens of a text in training.
             sentences: Most rows of a task, or None for all.
+            paraphrases: Rows of the paraphrase task: splits of the catalog, or a file with columns
+                ``sentence1``, ``sentence2`` and ``label``, 0 or 1. By default they are a fixed
+                part of CS224N's dev split; its larger training split is not in the catalog.
         """
 
         base: str = "bert-base-uncased"
@@ -236,6 +184,16 @@ class MinBert(Method):
         max_steps: int = Field(-1, ge=-1)
         max_seq_length: int = Field(64, gt=0)
         sentences: int | None = Field(None, gt=0)
+        paraphrases: str = PARAPHRASE.ref
+
+        @field_validator("paraphrases")
+        @classmethod
+        def _could_be_paraphrases(cls, value: str) -> str:
+            try:
+                refuse_other_rows(PARAPHRASE, value)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+            return value
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -270,10 +228,12 @@ class MinBert(Method):
 
     def reads(self) -> Mapping[str, BuildInput]:
         """The rows of the tasks that are trained."""
-        return {task.ref: self._rows(task) for task in self.trained_tasks}
+        sets = map(self._rows, self.trained_tasks)
+        return {rows.ref: rows for rows in sets}
 
     def _rows(self, task: TrainedTask) -> TaskRows:
-        return TaskRows(task, self.config.sentences)
+        ref = self.config.paraphrases if task is PARAPHRASE else task.ref
+        return TaskRows(task, ref, self.config.sentences)
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
         """The base, and what is read.
@@ -289,12 +249,21 @@ class MinBert(Method):
         return super().inputs(data, models)
 
     def build(self, ctx: BuildContext) -> MinBertEncoder:
-        """Train every encoder with its heads."""
+        """Train every encoder with its heads.
+
+        Raises:
+            DataError: Rows are missing or changed, or a file has a label that is none.
+            CellError: The loss became NaN or infinite, or a model collapsed.
+        """
         tasks = self.trained_tasks
         groups = [tasks] if self.config.tasks == "multi" else [[task] for task in tasks]
         trained: dict[str, TaskModel] = {}
+        sets: dict[str, dict[str, Any]] = {}
         for group in groups:
-            trained |= self._train(group, ctx)
+            models, of_group = self._train(group, ctx)
+            trained |= models
+            sets |= of_group
+        _summarise(groups, sets, ctx)
         if self.config.sts == "cosine":
             from bench.methods.losses.task_heads import CosineScore
 
@@ -307,8 +276,10 @@ class MinBert(Method):
             return ctx.models.load(self.config.base, pooling="pooler")
         return ctx.models.load(self.config.base, pooling=pooling)
 
-    def _train(self, tasks: Sequence[TrainedTask], ctx: BuildContext) -> dict[str, TaskModel]:
-        """Train one encoder with a head for each of some tasks."""
+    def _train(
+        self, tasks: Sequence[TrainedTask], ctx: BuildContext
+    ) -> tuple[dict[str, TaskModel], dict[str, dict[str, Any]]]:
+        """Train one encoder with a head for each of some tasks; also say on which rows."""
         from bench.methods.losses.task_heads import MultiTaskLoss, TaskLoss
         from bench.training.trainer import train
 
@@ -318,7 +289,8 @@ class MinBert(Method):
 
             append_adaptive(model, ctx.seed)
         heads = {task.name: self._head(task, model, ctx.seed) for task in tasks}
-        sets = self._drawn(tasks, ctx)
+        whole = [self._rows(task).load(ctx.data) for task in tasks]
+        sets = _drawn(whole, ctx.seed)
         loss: torch.nn.Module = MultiTaskLoss(
             [TaskLoss(model, head) for head in heads.values()],
             [_labels(task, rows) for task, rows in zip(tasks, sets, strict=True)],
@@ -329,20 +301,16 @@ class MinBert(Method):
 
             loss = CurriculumDropout(model, loss, settings.total_steps(count))
         # A folder each, so that a build that was cut off goes on in the training that it was in.
-        folder = ctx.workdir / "-".join(heads)
+        folder = _folder(tasks, ctx)
         folder.mkdir(exist_ok=True)
         numbers = [float(number) for number in range(count)]
         own = replace(ctx, workdir=folder)
         train(model, loss, _joined(tasks, sets), settings, own, labels=numbers)
-        return {name: TaskModel(model, head) for name, head in heads.items()}
-
-    def _drawn(self, tasks: Sequence[TrainedTask], ctx: BuildContext) -> list[list[Row]]:
-        """As many rows of every task as the first one has."""
-        from bench.methods.losses.task_heads import equal_shares
-
-        sets = [self._rows(task).load(ctx.data) for task in tasks]
-        shares = equal_shares([len(rows) for rows in sets], len(sets[0]), ctx.seed)
-        return [[rows[i] for i in share] for rows, share in zip(sets, shares, strict=True)]
+        told = {
+            task.name: {"from": self._rows(task).ref, "rows": len(rows), "in_an_epoch": count}
+            for task, rows in zip(tasks, whole, strict=True)
+        }
+        return {name: TaskModel(model, head) for name, head in heads.items()}, told
 
     def _head(self, task: TrainedTask, model: SentenceTransformer, seed: int) -> Head:
         from bench.methods.losses.task_heads import ParaphraseHead, SentimentHead, SimilarityHead
@@ -350,7 +318,7 @@ class MinBert(Method):
         width = int(model.get_embedding_dimension() or 0)
         dropout = self.config.head_dropout
         if task is SENTIMENT:
-            return SentimentHead(width, CLASSES, dropout=dropout, seed=seed)
+            return SentimentHead(width, SENTIMENT.classes or 0, dropout=dropout, seed=seed)
         if task is PARAPHRASE:
             return ParaphraseHead(width, dropout=dropout, seed=seed)
         return SimilarityHead()
@@ -367,6 +335,35 @@ class MinBert(Method):
             max_steps=config.max_steps,
             adam_epsilon=ADAM_EPSILON,
         )
+
+
+def _folder(tasks: Sequence[TrainedTask], ctx: BuildContext) -> Path:
+    return ctx.workdir / "-".join(task.name for task in tasks)
+
+
+def _summarise(
+    groups: Sequence[Sequence[TrainedTask]],
+    sets: Mapping[str, Mapping[str, Any]],
+    ctx: BuildContext,
+) -> None:
+    """Write ``training.json`` of the whole: what each training reported, and its rows."""
+    paths = {"-".join(task.name for task in group): _folder(group, ctx) for group in groups}
+    stages = {
+        name: json.loads((path / SUMMARY_FILE).read_text(encoding="utf-8"))
+        for name, path in paths.items()
+        if (path / SUMMARY_FILE).is_file()
+    }
+    seconds = sum(stage["seconds"] for stage in stages.values())
+    summary = {"seconds": seconds, "sets": sets, "stages": stages}
+    write_atomic(ctx.workdir / SUMMARY_FILE, json.dumps(summary, indent=2).encode())
+
+
+def _drawn(sets: Sequence[Sequence[Row]], seed: int) -> list[list[Row]]:
+    """As many rows of every task as the first one has."""
+    from bench.methods.losses.task_heads import equal_shares
+
+    shares = equal_shares([len(rows) for rows in sets], len(sets[0]), seed)
+    return [[rows[i] for i in share] for rows, share in zip(sets, shares, strict=True)]
 
 
 def _labels(task: TrainedTask, rows: Sequence[Row]) -> torch.Tensor:

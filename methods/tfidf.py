@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bench.core.errors import CellError
+from bench.core.errors import CellError, UsageError, first_line
 from bench.data.corpora import NamedCorpus
 from bench.method import (
     Answer,
@@ -91,6 +91,12 @@ class Tfidf(Method):
         ngram_max: int = Field(default=4, ge=1)
         max_features: int = Field(default=50_000, ge=1)
 
+        @model_validator(mode="after")
+        def _ngrams_agree(self) -> Tfidf.Config:
+            if self.ngram_min > self.ngram_max:
+                raise ValueError("ngram_min is above ngram_max, so that there are no n-grams")
+            return self
+
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {"corpus": "mix", "sentences": 50_000},
@@ -98,7 +104,11 @@ class Tfidf(Method):
     }
 
     def build(self, ctx: BuildContext) -> TfidfEncoder:
-        """Fit weights and axes."""
+        """Fit weights and axes.
+
+        Raises:
+            UsageError: The text has fewer n-grams than the vectors have dimensions.
+        """
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.pipeline import make_pipeline
@@ -114,5 +124,12 @@ class Tfidf(Method):
             ),
             TruncatedSVD(config.dim, random_state=ctx.seed),
         )
-        pipeline.fit(NamedCorpus(config.corpus, config.sentences).load(ctx.data).sentences())
+        sentences = NamedCorpus(config.corpus, config.sentences).load(ctx.data).sentences()
+        try:
+            pipeline.fit(sentences)
+        except ValueError as error:
+            raise UsageError(
+                f"tfidf: corpus {config.corpus!r} is too small for these settings: "
+                f"{first_line(error)} Lower dim, or take more text or n-grams"
+            ) from None
         return TfidfEncoder(pipeline)

@@ -42,6 +42,8 @@ WARMUP_DAE = 1 / 2
 WARMUP_CL = 1 / 3
 
 _OF_DAE = ("lr_dae", "copies", "dae_steps", "dae_evaluations", "del_ratio")
+# Both phases at once have the rate and the evaluations of phase 2.
+_OF_DAE_ALONE = ("lr_dae", "dae_evaluations")
 _OF_CL = ("lr_cl", "cl_steps", "cl_evaluations", "max_ratio", "min_ratio", "stop_words")
 
 
@@ -122,12 +124,10 @@ class ThreePhase(ClassifierMethod):
             return self
 
         def idle(self) -> Mapping[str, str]:
-            """What the phases that are left out need."""
-            if self.phases == "cl+ft":
-                return dict.fromkeys(_OF_DAE, "it needs phases=dae+cl+ft")
-            if self.phases == "dae+ft":
-                return dict.fromkeys(_OF_CL, "it needs phases=dae+cl+ft")
-            return {}
+            """What the phases that are left out, or are one, need."""
+            options = {"cl+ft": _OF_DAE, "dae+ft": _OF_CL, "joint": _OF_DAE_ALONE}
+            left = options.get(self.phases, ())
+            return {**super().idle(), **dict.fromkeys(left, "it needs phases=dae+cl+ft")}
 
         @property
         def correction(self) -> Correction:

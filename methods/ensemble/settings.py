@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -25,6 +25,16 @@ LABELLER = "labeller"
 # What is reported beside the members, by name.
 RESERVED = ("ridge", "mean", "best_single", "logistic", LABELLER)
 _COMBINING = ("ensemble", "ridge_lambda")
+# What becomes of retrieved texts that are labelled.
+_OF_LABELS = (
+    "labeller",
+    "labeller_epochs",
+    "snippets",
+    "filter",
+    "sigma_scale",
+    "confidence",
+    "schedule",
+)
 # What members learn from and are built of, besides their names and the arms of augmentation.
 _OF_MEMBERS = (
     "filter",
@@ -143,6 +153,25 @@ class EnsembleConfig(MethodConfig):
         if len(self.translators) not in (0, 2):
             raise ValueError("translators: name two models, there and back")
         return self
+
+    def idle(self) -> Mapping[str, str]:
+        """What labels of retrieved texts, variants and attention need."""
+        idle: dict[str, str] = {}
+        if not self.cross_attention:
+            idle["context"] = "it needs cross_attention=true"
+        if not self.arms:
+            idle["least_similarity"] = "it needs an arm in augment"
+        for arm, option in (("ctx", "masked_lm"), ("bt", "translators")):
+            if arm not in self.augment:
+                idle[option] = f"it needs {arm} in augment"
+        for kind, option in (("sigma", "sigma_scale"), ("confidence", "confidence")):
+            if self.filter != kind:
+                idle[option] = f"it needs filter={kind}"
+        if not self.pseudo_labels:
+            idle |= dict.fromkeys(_OF_LABELS, "it needs pseudo_labels=true")
+            if not self.cross_attention or self.context == "none":
+                idle["k"] = "it needs pseudo_labels=true, or texts that members attend to"
+        return idle
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -37,4 +37,5 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             "base": base,
             "model": f"sbert@{base}",
             "decoder": tiny_decoder(folder / "decoder", "llama"),
+            "other_decoder": tiny_decoder(folder / "other_decoder", "gpt2"),
         }

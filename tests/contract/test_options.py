@@ -17,12 +17,13 @@ from bench.api import build_method
 from bench.core.errors import BenchError
 from bench.core.registry import METHODS, names, owner
 from bench.core.spec import parse_method_spec
-from bench.method import Built, LabelledTexts, Predictor, method_class, resolve
+from bench.method import Built, LabelledTexts, LabelsOnly, Predictor, method_class, resolve
 from tests.contract.small_methods import spec
 from tests.support.classifiers import asked
 
 TEXTS = ["text 1", "the text 2 that is somewhat longer than the others are", "no text", "z y x"]
-LABELS = [0, 1, 2, 3, 4] * 4
+# More of the first, so that there are rare ones.
+LABELS = [0, 1, 2, 3, 4] * 3 + [0] * 5
 OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
 # In place of one that follows from the type; names in braces are those of ``made``.
 VALUES: dict[str, str] = {
@@ -60,6 +61,24 @@ VALUES: dict[str, str] = {
     "jtcse.uc": "{other}",
     "defsent-plus.backbone": "{other}",
     "defsent-plus.of": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
+    "labeller_epochs": "3",
+    "dev_rows": "2",
+    "dev_pairs": "2",
+    "min_ratio": "3.9",
+    "tfidf.ngram_min": "3",
+    "tfidf.max_features": "40",
+    "minbert.paraphrases": "paraphrase/quora:dev#test",
+    "token-prepending.base": "{other_decoder}",
+    "token-prepending.stop": "1",
+    "token-prepending.layer": "1",
+    "models": "({other},tfidf)",
+    "labeller": "{other}",
+    "retriever": "{other}",
+    "gold": "10",
+    "sigma_scale": "0.01",
+    "confidence": "0.01",
+    "ridge_lambda": "9",
+    "hierarchical-ensemble.lr": "0.01",
 }
 # What has to be said beside an option for it to act.
 _STEPS = "max_steps=-1"
@@ -74,16 +93,18 @@ BESIDE: dict[str, str] = {
     # Batches of both tasks, and checkpoints that differ.
     "codiemb": "max_steps=8",
     "conan": "max_steps=8",
+    # The vectors are of the encoder for similarity, and those of the other tasks are its own here.
+    "minbert": "tasks=multi",
+    "minbert.batch_size": "batch_size=4",
+    # Checkpoints that differ.
+    "ft.dev_rows": "max_steps=8,lr=0.05",
+    "three-phase.dev_rows": "max_steps=8,lr=0.05",
+    "dae_evaluations": "dae_steps=8,lr_dae=0.05,dae_evaluations=1",
+    "cl_evaluations": "cl_steps=8,lr_cl=0.05,cl_evaluations=1",
+    "dev_pairs": "cl_steps=8,lr_cl=0.05,cl_evaluations=8",
+    "confidence": "filter=confidence",
+    "hierarchical-ensemble.epochs": "epochs=1",
 }
-# Their options act one by one in tests of their own; their tables here are to be written.
-WITHOUT_TABLES = (
-    "ft",
-    "three-phase",
-    "hierarchical-ensemble",
-    "minbert",
-    "tfidf",
-    "token-prepending",
-)
 SHOWN_ELSEWHERE: dict[str, str] = {
     "revision": "it is of the hub, see test_hub.py",
     "layers_per_step": "two layers have one besides the last, see test_matryoshka.py",
@@ -99,6 +120,15 @@ SHOWN_ELSEWHERE: dict[str, str] = {
     "load_in_4bit": "it needs bitsandbytes and a decoder, see test_four_bit.py",
     "pcc-tuning.adapter": "it needs a first stage with adapters, see test_pcc_tuning.py",
     "gradient_checkpointing": "models are the same, see test_gradient_checkpointing.py",
+    "token-prepending.dev_rows": "the same layers may be chosen, see test_layer_search.py",
+    "token-prepending.load_in_4bit": "it needs a GPU, see test_token_prepending_settings.py",
+    "keep_encoder": "it keeps what is not used, see test_classifier.py",
+    "separator": "labels have one level, see test_three_phase.py",
+    "pseudo_labels": "all that it needs goes with it, see ensemble/test_settings.py",
+    "augment": "variants need words, see ensemble/test_learning.py",
+    "masked_lm": "it needs a language model, see ensemble/test_settings.py",
+    "translators": "they need a translation model, see ensemble/test_settings.py",
+    "least_similarity": "it needs variants, see ensemble/test_retrieval.py",
     "half": "Adam takes the same steps but where gradients are clipped, see test_sct.py",
 }
 
@@ -131,25 +161,24 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 
 def outcome(built: Built) -> NDArray[np.floating[Any]]:
-    """What a model makes of some texts: probabilities of labels, or vectors."""
-    if isinstance(built.encoder, Predictor):
-        rows = [(f"{'aekqz'[label] * 3} {i}",) for i, label in enumerate(LABELS)]
-        found = asked(built.encoder, rows[:5], LabelledTexts(rows, LABELS)).probabilities
-        if found is not None:
-            return np.asarray(found.values)
+    """What a model makes of some texts: probabilities of labels, vectors, or both in a row."""
+    encoder, parts = built.encoder, list[NDArray[np.floating[Any]]]()
+    if isinstance(encoder, Predictor):
+        rows = [(f"{'aekqz'[label] * 3} the {i}",) for i, label in enumerate(LABELS)]
+        pool = [(f"{'kzaeq'[i % 5] * 4} {i} of the pool",) for i in range(12)]
+        answer = asked(encoder, rows[:5], LabelledTexts(rows, LABELS), pool=pool)
+        if answer.probabilities is not None:
+            parts.append(np.asarray(answer.probabilities.values))
     if built.mapped is not None:
-        return built.mapped.apply_done(built.mapped.embed(TEXTS))
-    return np.asarray(built.encoder.encode(TEXTS))
+        parts.append(built.mapped.apply_done(built.mapped.embed(TEXTS)))
+    elif not isinstance(encoder, LabelsOnly):
+        parts.append(np.asarray(encoder.encode(TEXTS)))
+    return np.concatenate([part.ravel() for part in parts])
 
 
 def cases() -> list[tuple[str, str]]:
     """All options of all methods."""
-    return [
-        (name, option)
-        for name in OWN
-        if name not in WITHOUT_TABLES
-        for option in method_class(name).Config.model_fields
-    ]
+    return [(name, option) for name in OWN for option in method_class(name).Config.model_fields]
 
 
 def plain(name: str, made: dict[str, Any], beside: str) -> str:

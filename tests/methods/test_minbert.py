@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.api import build_method, make_settings
-from bench.core.errors import CellError, UsageError
+from bench.core.errors import BenchError, CellError, DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.data.access import in_fixed_split
 from bench.data.catalog import Dataset, catalog
@@ -266,6 +266,11 @@ def test_what_it_reads_is_told(data: Path, base: Path) -> None:
     assert cosine.training_datasets() == tuple(SETS)[:2]
 
 
+def quora(part: str) -> list[Row]:
+    rows = made("paraphrase/quora", "dev", 200)
+    return [row for row in rows if in_fixed_split(row, [*row], part)]
+
+
 def texts_of(rows: list[Row]) -> Iterator[str]:
     for row in rows:
         yield from (value for value in row.values() if isinstance(value, str))
@@ -273,9 +278,11 @@ def texts_of(rows: list[Row]) -> Iterator[str]:
 
 def test_the_training_texts_are_those_that_are_trained_on(data: Path, base: Path) -> None:
     single, settings = method(spec(base))
-    quora = made("paraphrase/quora", "dev", 200)
-    own = [row for row in quora if in_fixed_split(row, [*row], "train")]
-    expected = [*made("classification/sst5", "train", 100), *own, *made("sts/stsb", "train", 60)]
+    expected = [
+        *made("classification/sst5", "train", 100),
+        *quora("train"),
+        *made("sts/stsb", "train", 60),
+    ]
     assert sorted(single.training_texts(settings.data)) == sorted(texts_of(expected))
     few, _ = method(spec(base, sentences=10))
     found = [*few.training_texts(settings.data)]
@@ -301,3 +308,88 @@ def test_the_suite_is_scored(bench: Bench, data: Path, base: Path, tmp_path: Pat
     assert record.average == pytest.approx(np.mean([one.main for one in record.tasks.values()]))
     assert all(one.main > 0.6 for one in record.tasks.values())
     assert all(one.in_domain for one in record.tasks.values())
+
+
+def test_the_settings_are_those_of_the_starter_code() -> None:
+    # CS224N's starter code, gpoesia/minbert-default-final-project: classifier.py and optimizer.py;
+    # those of the report (arXiv 2501.13758) are not known.
+    config = MinBert.Config()
+    assert (config.base, config.pooling) == ("bert-base-uncased", None)
+    assert (config.lr, config.batch_size, config.epochs) == (1e-5, 8, 10)
+    assert (config.head_dropout, config.sentences, config.max_steps) == (0.3, None, -1)
+    settings = MinBert(config)._train_settings()
+    assert (settings.adam_epsilon, settings.weight_decay) == (1e-6, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", 0.01), ("batch_size", 4), ("epochs", 3.0), ("max_steps", 9), ("max_seq_length", 17)],
+)
+def test_settings_reach_the_trainer(name: str, value: Any) -> None:
+    usual, changed = (
+        getattr(MinBert(MinBert.Config.model_validate(given))._train_settings(), name)
+        for given in ({}, {name: value})
+    )
+    assert changed == value != usual
+
+
+def test_other_paraphrases(data: Path, base: Path, tmp_path: Path) -> None:
+    _, settings = method(spec(base))
+    ref = "paraphrase/quora:dev#test"
+    other, _ = method(spec(base, paraphrases=ref))
+    assert ref in other.inputs(settings.data, settings.models)
+    assert {*texts_of(quora("test"))} <= {*other.training_texts(settings.data)}
+    path = tmp_path / "pairs.tsv"
+    path.write_text("sentence1\tsentence2\tlabel\n" + "one\ttwo\t1\nthree\tfour\t0\n" * 9)
+    of_file, _ = method(spec(base, paraphrases=path))
+    assert {"one", "four"} <= {*of_file.training_texts(settings.data)}
+    assert of_file.training_datasets() == ("classification/sst5", "sts/stsb")
+    before = of_file.inputs(settings.data, settings.models)[str(path)]
+    path.write_text(path.read_text() + "five\tsix\t0\n")
+    assert (
+        method(spec(base, paraphrases=path))[0].inputs(
+            make_settings(profile="local").data, settings.models
+        )[str(path)]
+        != before
+    )
+
+
+def test_a_build_tells_its_rows(data: Path, base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("sentence1\tsentence2\tlabel\n" + "one\ttwo\t1\nthree\tfour\t0\n" * 9)
+    built, _ = build_method(spec(base, paraphrases=path, max_steps=2, sentences=15))
+    assert built.training is not None
+    sets = built.training["sets"]
+    assert sets["paraphrase"] == {"from": str(path), "rows": 15, "in_an_epoch": 15}
+    assert sets["sentiment"]["from"] == "classification/sst5:train"
+    stages = built.training["stages"]
+    assert [*stages] == ["sentiment", "paraphrase", "similarity"]
+    assert built.training["seconds"] == sum(one["seconds"] for one in stages.values()) > 0
+    several, _ = build_method(spec(base, tasks="multi", max_steps=2))
+    assert several.training is not None
+    whole = len(quora("train"))
+    expected = {"from": "paraphrase/quora:dev#train", "rows": whole, "in_an_epoch": 100}
+    assert several.training["sets"]["paraphrase"] == expected
+    assert [*several.training["stages"]] == ["sentiment-paraphrase-similarity"]
+
+
+@pytest.mark.parametrize(
+    ("paraphrases", "error", "message"),
+    [
+        ("paraphrase/quora:train", UsageError, "has no split 'train'"),
+        ("sts/stsb:train", UsageError, "has no column 'label', which the paraphrase task needs"),
+        ("no.tsv", DataError, "no.tsv: no such file; the paraphrase task takes one"),
+    ],
+)
+def test_what_cannot_be_paraphrases(
+    data: Path, base: Path, paraphrases: str, error: type[BenchError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        build_method(spec(base, paraphrases=paraphrases))
+
+
+def test_labels_of_paraphrases_are_checked(data: Path, base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("sentence1\tsentence2\tlabel\none\ttwo\t1\none\ttwo\t2\n")
+    with pytest.raises(DataError, match=r"row 2 has the label 2; the paraphrase task has 0, 1"):
+        build_method(spec(base, paraphrases=path))

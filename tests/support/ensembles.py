@@ -11,6 +11,7 @@ from typing import Any
 from bench.api import build_method
 from bench.method import Answer, Composition, LabelledTexts, Question
 from bench.methods.ensemble.encoder import EnsembleEncoder
+from tests.support.specs import acting
 
 LETTERS = {"a": "pos", "k": "neg"}
 UNLABELLED = {"pseudo_labels": "false"}
@@ -60,9 +61,7 @@ def spec(base: Path, **options: Any) -> str:
         "max_seq_length": 24,
         **options,
     }
-    return (
-        f"hierarchical-ensemble[{','.join(f'{name}={value}' for name, value in settings.items())}]"
-    )
+    return acting("hierarchical-ensemble", settings)
 
 
 def built(text: str, seed: int = 0) -> EnsembleEncoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -39,3 +40,9 @@ class ClassifierConfig(MethodConfig):
     freeze: bool = False
     activation: Literal["relu", "none"] = "relu"
     dev_rows: int | None = Field(None, gt=1)
+
+    def idle(self) -> Mapping[str, str]:
+        """What the rate of an encoder needs: one that is trained."""
+        if self.freeze and self.head_lr is not None:
+            return {"lr": "head_lr is the rate of all that freeze=true leaves to train"}
+        return {}
