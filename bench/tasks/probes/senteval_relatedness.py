@@ -98,5 +98,7 @@ def _epoch(
 
 
 def _expected(weights: torch.Tensor, x: torch.Tensor) -> NDArray[np.float64]:
-    shares = (x @ weights[0].T).softmax(-1).double().cpu().numpy()
-    return np.asarray(shares @ np.arange(1, shares.shape[1] + 1))
+    # How a product is rounded may follow from a row's place: equal rows are multiplied once.
+    distinct, place = torch.unique(x, dim=0, return_inverse=True)
+    shares = (distinct @ weights[0].T).softmax(-1).double().cpu().numpy()
+    return np.asarray((shares @ np.arange(1, shares.shape[1] + 1))[place.cpu().numpy()])
