@@ -85,7 +85,8 @@ class TrainSettings:
         micro_batch: Rows of a batch that are encoded at a time, or None for all, see
             ``bench.training.micro_batches``.
         schedule: Whether the learning rate falls linearly from its peak to zero, or stays there.
-        shuffle: Whether each epoch has an order of its own, or all have that of the pairs.
+        shuffle: Whether each epoch has an order of its own, or all have that of the pairs; without
+            it, batches that are given are a ``ValueError``.
         gradient_checkpointing: Whether what is inside a layer is computed again for the backward
             pass, with the same dropout, in place of being kept (Chen et al. 2016, "Training Deep
             Nets with Sublinear Memory Cost", arXiv 1604.06174). Gradients are the same.
@@ -145,10 +146,10 @@ def train(
     """Train a model in place, from the last checkpoint in ``ctx.workdir`` if there is one.
 
     Parameters and persistent buffers of the loss, apart from the model's own, are part of every
-    checkpoint; other state of a loss is not restored. With dev rows the best weights are kept.
-    In several processes each has its ``share`` of every batch, the gradients of model and loss
-    are averaged, and the first one writes. The steps are those of one process where the loss is of
-    the rows of all processes, or a mean over a process's own where batches divide evenly.
+    checkpoint; other state is not restored. With dev rows the best weights are kept. In several
+    processes each has its ``share`` of every batch, the gradients of model and loss are averaged,
+    and the first one writes. The steps are those of one process where the loss is of the rows of
+    all processes, or a mean over a process's own where batches divide evenly.
 
     Args:
         model: The model.
@@ -167,7 +168,6 @@ def train(
         UsageError: Processes do not divide a batch, the loss is not of vectors alone where batches
             are encoded in parts, the library cannot train in this precision on this device, or the
             model has no layers for gradient checkpointing.
-        ValueError: Batches are given, and are not to be shuffled.
     """
     quiet_libraries()
     keep_freed_memory()
