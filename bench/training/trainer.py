@@ -166,14 +166,11 @@ def train(
     Raises:
         CellError: The loss became NaN or infinite, or the model collapsed.
         UsageError: Processes do not divide a batch, the loss is not of vectors alone where batches
-            are encoded in parts, the library cannot train in this precision on this device, or the
-            model has no layers for gradient checkpointing.
+            are encoded in parts, or precision, device or model do not allow what is asked for.
     """
     quiet_libraries()
     keep_freed_memory()
     seed_everything(ctx.seed)
-    if settings.gradient_checkpointing:
-        refuse_uncheckpointed(model)
     steps = _steps(settings, len(pairs), batches, ctx.seed)
     evaluator = _evaluator(dev, settings, model.max_seq_length)
     progress, checkpoints = ProgressCallback(ctx.progress, "train"), LossCheckpoints(model, loss)
@@ -265,6 +262,8 @@ class _Trainer(FiniteTrainer):
         self._batches = batches
         self._micro_batch = micro_batch
         super().__init__(**kwargs)
+        if self.args.gradient_checkpointing:
+            refuse_uncheckpointed(cast("torch.nn.Module", self.model))
         self.remove_callback(PrinterCallback)
         if rank_and_world_size()[1] > 1:
             prepare_model = self.accelerator.prepare_model
