@@ -107,7 +107,7 @@ def test_sct_learns_from_what_was_made(
     bench: Bench, translate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = tiny_bert(tmp_path / "tiny")
-    spec = f"sct[base={base},queue_size=4,batch_size=4,max_steps=2,dev=false]"
+    spec = f"sct[base={base},queue_size=2,batch_size=2,max_steps=2,dev=false]"
     code, _, err = bench("run", "--profile", "paper", "--methods", spec)
     assert code == 4
     assert "corpus back-translated is not here: nobody publishes it; lay a file" in err
