@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
 from bench.api import build_method
 from bench.core.errors import UsageError
-from bench.method import LabelledTexts
+from bench.core.spec import parse_method_spec
+from bench.method import LabelledTexts, named_method
 from bench.methods import three_phase
 from bench.methods.losses.joint import JointLoss
-from bench.methods.three_phase import ThreePhase
+from bench.methods.three_phase import ADAM_EPSILON, WARMUP_CL, WARMUP_DAE, ThreePhase
 from bench.models.checkpoints import load_folder
 from bench.training.classifiers.rows import make_rows
 from bench.training.watching import DevEvaluator
@@ -31,6 +33,7 @@ from tests.support.classifiers import (
     stopped,
 )
 from tests.support.suites import Bench, write_suite
+from tests.training.test_trainer import context
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -175,3 +178,79 @@ def test_there_are_no_vectors(bench: Bench, base: Path, small_suite: Path, name:
 def small_suite(tmp_path: Path) -> Path:
     """Thirty pairs to score by cosine."""
     return write_suite(tmp_path)
+
+
+def test_the_published_settings() -> None:
+    # EMNLP 2023 main 124, Table 5, RoBERTa on SNIPS2: its rates of phases 1 and 2 and its copies;
+    # section 4 has the ratios, the warm-ups, and the probability that did best most often.
+    config = ThreePhase.Config()
+    assert (config.lr_dae, config.lr_cl, config.copies) == (5e-5, 5e-5, 4)
+    assert (config.max_ratio, config.min_ratio, config.del_ratio) == (4, 1.5, 0.6)
+    assert (config.dae_evaluations, config.cl_evaluations) == (5, 10)
+    assert (config.phases, config.stop_words, config.extra_dense) == ("dae+cl+ft", True, False)
+    assert (WARMUP_DAE, WARMUP_CL, ADAM_EPSILON) == (1 / 2, 1 / 3, 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("phase", "option", "lr", "texts", "every"),
+    [
+        ("_denoise", "", 5e-5, 160, 8),
+        ("_denoise", "lr_dae=0.02", 0.02, 160, 8),
+        ("_denoise", "dae_steps=7", 5e-5, 28, 1),
+        ("_denoise", "dae_evaluations=2", 5e-5, 160, 20),
+        ("_pull", "", 5e-5, 160, 4),
+        ("_pull", "lr_cl=0.02", 0.02, 160, 4),
+        ("_pull", "cl_steps=20", 5e-5, 80, 2),
+        ("_pull", "cl_evaluations=2", 5e-5, 160, 20),
+        ("_jointly", "phases=joint,lr_cl=0.02,cl_evaluations=2", 0.02, 160, 20),
+    ],
+)
+def test_settings_reach_the_trainer_of_their_phase(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    phase: str,
+    option: str,
+    lr: float,
+    texts: int,
+    every: int,
+) -> None:
+    seen: list[Any] = []
+
+    def noted(model: Any, loss: Any, rows: Any, settings: Any, *more: Any) -> None:
+        seen.extend((len(rows), settings))
+
+    monkeypatch.setattr("bench.training.trainer.train", noted)
+    monkeypatch.setattr("bench.methods.three_phase.denoising_loss", lambda *_: torch.nn.Identity())
+    inner = f"batch_size=4,max_seq_length=17,{option or 'dae_steps=40,cl_steps=40'}"
+    given = dict(parse_method_spec(f"three-phase[{inner}]").options)
+    config = ThreePhase.Config.model_validate({"dae_steps": 40, "cl_steps": 40, **given})
+    rows = make_rows(made(200), None, seed=0)
+    getattr(ThreePhase(config), phase)(None, tmp_path, rows, context(tmp_path))
+    count, settings = seen
+    assert (count, settings.lr, settings.dev_every) == (texts, lr, every)
+    assert (settings.batch_size, settings.max_seq_length, settings.epochs) == (4, 17, 1)
+    warmup = WARMUP_DAE if phase == "_denoise" else WARMUP_CL
+    assert (settings.warmup_ratio, settings.adam_epsilon) == (warmup, ADAM_EPSILON)
+
+
+@pytest.mark.parametrize(
+    ("options", "idle"),
+    [
+        ("phases=joint,lr_dae=0.1", "lr_dae"),
+        ("phases=joint,dae_evaluations=2", "dae_evaluations"),
+        ("phases=cl+ft,copies=2", "copies"),
+        ("phases=dae+ft,max_ratio=9", "max_ratio"),
+    ],
+)
+def test_options_of_a_phase_that_is_left_out_are_refused(options: str, idle: str) -> None:
+    with pytest.raises(UsageError, match=f"{idle} does nothing here; it needs phases=dae"):
+        named_method(f"three-phase[{options}]", "paper")
+
+
+def test_checkpoints_are_chosen_by_some_pairs() -> None:
+    rows = make_rows(made(200), None, seed=0)
+    few, usual = (
+        ThreePhase(ThreePhase.Config(dev_pairs=most)).dev_pairs(rows, 0) for most in (6, 2_000)
+    )
+    assert len(few) == 6
+    assert len(usual) > 20

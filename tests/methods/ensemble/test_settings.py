@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from transformers import BartConfig, BartForConditionalGeneration, BertTokenizer
 from bench.api import build_method
 from bench.core.errors import BenchError, CellError, DataError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.method import Item, LabelledTexts, Predictor, resolve
+from bench.method import Item, LabelledTexts, Predictor, named_method, resolve
+from bench.methods.ensemble.pipeline import Training
 from bench.methods.ensemble.settings import EnsembleConfig
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.suite import load_suite
@@ -208,3 +210,68 @@ def _translator(base: Path, folder: Path) -> Path:
         torch.manual_seed(0)
         BartForConditionalGeneration(config).save_pretrained(folder)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("pseudo_labels=false,filter=none", "filter does nothing here; it needs pseudo_labels"),
+        ("pseudo_labels=false,labeller=x", "labeller does nothing here; it needs pseudo_labels"),
+        ("pseudo_labels=false,context=none,k=2", "k does nothing here; .* that members attend to"),
+        ("cross_attention=false,context=random", "context does nothing here; it needs cross_att"),
+        ("filter=none,sigma_scale=2", "sigma_scale does nothing here; it needs filter=sigma"),
+        ("confidence=0.5", "confidence does nothing here; it needs filter=confidence"),
+        ("augment=(syn),masked_lm=x", "masked_lm does nothing here; it needs ctx in augment"),
+        ("augment=(syn),translators=(a,b)", "translators does nothing here; it needs bt in aug"),
+        ("augment=(),least_similarity=0", "least_similarity does nothing here; it needs an arm"),
+    ],
+)
+def test_options_that_do_nothing_are_refused(options: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        named_method(f"hierarchical-ensemble[{options}]", "paper")
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "value"),
+    [
+        ("lr=0.5", "lr", 0.5),
+        ("head_lr=0.5", "head_lr", 0.5),
+        ("lr=0.5,head_lr=0.1", "head_lr", 0.1),
+        ("batch_size=7", "batch_size", 7),
+        ("epochs=9", "epochs", 9),
+        ("weight_decay=0.5", "weight_decay", 0.5),
+        ("warmup=0.5", "warmup", 0.5),
+        ("max_seq_length=7", "max_seq_length", 7),
+        ("loss=ce", "loss", "ce"),
+    ],
+)
+def test_settings_reach_the_recipe_of_a_member(option: str, name: str, value: Any) -> None:
+    assert getattr(recipe(option), name) == value != getattr(recipe(""), name)
+
+
+def test_members_have_the_published_recipes() -> None:
+    # kaggle_clrp_1st_place_solution at 6145325, as the paper (arXiv 2501.15876) has none of these.
+    for name, published in (
+        ("albert-xxlarge-v2", (9e-6, 3, 5)),
+        ("roberta-large", (1e-5, 8, 4)),
+        ("microsoft/deberta-large", (9e-6, 3, 4)),
+        ("other", (2e-5, 16, 3)),
+    ):
+        given = recipe("", name)
+        assert (given.lr, given.batch_size, given.epochs) == published
+        assert given.head_lr == given.lr
+    parts = recipe("cross_attention=false,refine_conv=false").parts
+    assert (parts.cross_attention, parts.refine_conv, parts.attn_pool) == (False, False, True)
+
+
+def recipe(options: str, member: str = "roberta-large") -> Any:
+    """How a member would be trained, from stand-ins for the rows."""
+    text = f"hierarchical-ensemble[{options}]" if options else "hierarchical-ensemble"
+    method: Any = named_method(text, "paper")
+    rows = SimpleNamespace(
+        config=method.config,
+        targets=SimpleNamespace(classes=("a", "b"), width=2),
+        vectors=(None, None, np.zeros((1, 4), np.float32)),
+    )
+    given: Any = (rows, None, None, None, 0)
+    return Training(*given)._member(member)._recipe
