@@ -63,7 +63,6 @@ VALUES: dict[str, str] = {
     "defsent-plus.of": "simcse[corpus={corpus},dev=false,max_steps=2,batch_size=8]",
     "labeller_epochs": "3",
     "dev_rows": "2",
-    "dev_pairs": "2",
     "min_ratio": "3.9",
     "tfidf.ngram_min": "3",
     "tfidf.max_features": "40",
@@ -99,9 +98,9 @@ BESIDE: dict[str, str] = {
     # Checkpoints that differ.
     "ft.dev_rows": "max_steps=8,lr=0.05",
     "three-phase.dev_rows": "max_steps=8,lr=0.05",
-    "dae_evaluations": "dae_steps=8,lr_dae=0.05,dae_evaluations=1",
-    "cl_evaluations": "cl_steps=8,lr_cl=0.05,cl_evaluations=1",
-    "dev_pairs": "cl_steps=8,lr_cl=0.05,cl_evaluations=8",
+    # Texts for two steps.
+    "dae_steps": "dae_steps=1",
+    "cl_steps": "cl_steps=1",
     "confidence": "filter=confidence",
     "hierarchical-ensemble.epochs": "epochs=1",
 }
@@ -123,6 +122,9 @@ SHOWN_ELSEWHERE: dict[str, str] = {
     "token-prepending.dev_rows": "the same layers may be chosen, see test_layer_search.py",
     "token-prepending.load_in_4bit": "it needs a GPU, see test_token_prepending_settings.py",
     "keep_encoder": "it keeps what is not used, see test_classifier.py",
+    "dae_evaluations": "the same weights may be kept, see test_three_phase.py",
+    "cl_evaluations": "the same weights may be kept, see test_three_phase.py",
+    "dev_pairs": "the same weights may be kept, see test_three_phase.py",
     "separator": "labels have one level, see test_three_phase.py",
     "pseudo_labels": "all that it needs goes with it, see ensemble/test_settings.py",
     "augment": "variants need words, see ensemble/test_learning.py",
