@@ -130,8 +130,9 @@ class PccTuning(TrainedMethod):
 
     @property
     def load_in_4bit(self) -> bool:
-        """Whether the linear layers below fresh adapters are of 4 bits."""
-        return self.config.load_in_4bit
+        """Whether the linear layers below the adapters are of 4 bits."""
+        first = self._continued()
+        return self.config.load_in_4bit if first is None else first.load_in_4bit
 
     @property
     def _tuned(self) -> str:

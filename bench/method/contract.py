@@ -130,12 +130,16 @@ class TrainingLoad:
         tokens: Most tokens of each.
         lora_rank: Rank of adapters that are trained in place of the weights, or 0.
         encoders: Encoders that are trained together.
+        checkpointed: Whether of a layer only its input is kept, and the rest computed again.
+        four_bit: Whether linear layers are of 4 bits.
     """
 
     texts: int
     tokens: int
     lora_rank: int = 0
     encoders: int = 1
+    checkpointed: bool = False
+    four_bit: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from bench.method import TrainingLoad
 
 _FP32 = 4
 _MASK = 1
+# NF4 with scales that are quantised too: 4 bits and 0.127 of one (arXiv 2305.14314, section 3).
+_NF4 = 4.127 / 8
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,13 @@ class Shape:
         """
         inner = 4 if self.gated else 2
         return 4 * self.hidden + 2 * self.queries + 2 * self.keys + inner * self.inner
+
+    @property
+    def linear(self) -> int:
+        """Weights of all linear layers."""
+        attention = 2 * self.hidden * (self.queries + self.keys)
+        feed_forward = (3 if self.gated else 2) * self.hidden * self.inner
+        return self.layers * (attention + feed_forward)
 
     def adapter_weights(self, rank: int) -> int:
         """Weights of adapters of some rank on all linear layers, see ``bench.training.lora``."""
@@ -158,12 +167,15 @@ def training_memory(shape: Shape, load: TrainingLoad, *, number_bytes: int = 4) 
     adapters = load.encoders * shape.adapter_weights(load.lora_rank)
     weights = load.encoders * shape.parameters
     trained = adapters if load.lora_rank else weights
+    quantised = load.encoders * shape.linear if load.four_bit else 0
     # Two masks of dropout, a byte each.
     token = number_bytes * shape.states + 2 * _MASK * shape.hidden
-    tokens = load.encoders * load.texts * load.tokens
+    kept = shape.layers * token
+    if load.checkpointed:
+        kept = shape.layers * number_bytes * shape.hidden + token
     return TrainingMemory(
-        weights=_FP32 * (weights + adapters),
+        weights=_FP32 * (weights - quantised + adapters) + round(_NF4 * quantised),
         gradients=_FP32 * trained,
         optimizer=2 * _FP32 * trained,
-        activations=tokens * shape.layers * token,
+        activations=load.encoders * load.texts * load.tokens * kept,
     )

@@ -138,6 +138,8 @@ class TrainedMethod(Method):
             texts=config.micro_batch or config.batch_size * self.texts_per_row,
             tokens=config.max_seq_length,
             lora_rank=getattr(config, "lora_rank", 0),
+            checkpointed=getattr(config, "gradient_checkpointing", False),
+            four_bit=self.load_in_4bit,
         )
         return {self.parents[0]: load}
 

@@ -138,6 +138,9 @@ def test_half_the_numbers_towers_and_adapters_count() -> None:
     assert "weights 0.9, gradients 0.9, Adam 1.8, activations 10.0" in told("jtcse")
     assert "weights 0.4, gradients 0.4, Adam 0.9" in told("jtcse[output=distilled]")
     assert "7111 M parameters; weights 29.1, gradients 0.7, Adam 1.3" in told("pcc-tuning")
+    first = "sup-simcse[template=eol,pooling=lasttoken,head=false,lora_rank=64,load_in_4bit=true]"
+    small = told(f"pcc-tuning[stage1={first}]")
+    assert "weights 4.8" in small
 
 
 def test_the_size_of_a_folder_and_that_of_no_one(bench: Bench, base: Path) -> None:

@@ -96,12 +96,14 @@ def test_a_folder_that_does_not_say_its_size(tmp_path: Path) -> None:
     assert read_shape(folder) is None
 
 
-def kept_bytes(layers: int) -> int:
+def kept_bytes(layers: int, *, checkpointed: bool = False) -> int:
     """Bytes that the backward pass of a BERT needs, its weights apart."""
     sizes = {"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 4}
     # The kernel of the CPU keeps scores where they have dropout.
     options = {**sizes, "attention_probs_dropout_prob": 0.0}
     model = BertModel(BertConfig(vocab_size=99, num_hidden_layers=layers, **options)).train()
+    if checkpointed:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
@@ -113,6 +115,33 @@ def kept_bytes(layers: int) -> int:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model(input_ids=torch.ones(8, 32, dtype=torch.long))
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def test_linear_weights_are_those_of_the_library() -> None:
+    for name in ("bert-base-uncased", "mistralai/Mistral-7B-v0.1", "google/gemma-2-9b"):
+        with torch.device("meta"):
+            model = AutoModel.from_config(config(name, PUBLISHED[name]))
+        layers = [part for part in model.modules() if isinstance(part, torch.nn.Linear)]
+        pooler = 768**2 if name == "bert-base-uncased" else 0
+        linear = sum(layer.weight.numel() for layer in layers) - pooler
+        assert linear == PUBLISHED[name].linear
+
+
+def test_a_layer_of_4_bits_and_its_adapters() -> None:
+    shape = PUBLISHED["mistralai/Mistral-7B-v0.1"]
+    plain, small = (
+        training_memory(shape, TrainingLoad(8, 32, lora_rank=4, four_bit=flag))
+        for flag in (False, True)
+    )
+    assert plain.weights - small.weights == 4 * shape.linear - round(shape.linear * 4.127 / 8)
+    assert (small.gradients, small.activations) == (plain.gradients, plain.activations)
+
+
+def test_checkpointing_keeps_the_input_of_each_layer_and_the_inside_of_one() -> None:
+    shape, load = Shape(0, 6, 64, 256, 64, 64), TrainingLoad(8, 32, checkpointed=True)
+    inputs = (kept_bytes(8, checkpointed=True) - kept_bytes(2, checkpointed=True)) / 6
+    inside = (kept_bytes(8) - kept_bytes(2)) / 6
+    assert training_memory(shape, load).activations == pytest.approx(6 * inputs + inside, rel=0.15)
 
 
 def test_activations_are_what_the_backward_pass_keeps() -> None:
