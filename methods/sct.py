@@ -237,10 +237,18 @@ class SCT(AdaptedMethod):
     def loss(
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
     ) -> torch.nn.Module:
-        """Cross-view divergence over two queues."""
+        """Cross-view divergence over two queues.
+
+        Raises:
+            UsageError: Views are to differ by dropout, and the base has none.
+        """
         from bench.methods.losses.cross_view import CrossViewLoss
 
         config = self.config
+        if config.views == "dropout":
+            from bench.methods.parts.dropout import require_dropout
+
+            require_dropout(model, "name other views, or lora_rank, as adapters have dropout")
         settings = self.view_settings(config.projector or "mlp")
         loss = CrossViewLoss(model, settings, seed=ctx.seed, momentum=config.momentum)
         if config.queue_start == "vectors" and config.queue_size:

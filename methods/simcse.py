@@ -116,7 +116,7 @@ class SimCSE(AdaptedMethod):
 
         config = self.config
         if config.positives == "dropout" and config.dropout is None:
-            require_dropout(model)
+            require_dropout(model, "name a dropout, or dropout=0 to train so all the same")
         loss = InBatchLoss(
             model,
             temperature=config.temperature,

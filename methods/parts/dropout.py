@@ -165,8 +165,12 @@ class AdaptiveDropout(Module):  # type: ignore[misc, unused-ignore]
         return loaded
 
 
-def require_dropout(model: SentenceTransformer) -> None:
+def require_dropout(model: SentenceTransformer, advice: str) -> None:
     """Check that two encodings of one text differ in training.
+
+    Args:
+        model: The model.
+        advice: What to do where they do not.
 
     Raises:
         UsageError: All probabilities are 0, and there is no gate.
@@ -174,8 +178,7 @@ def require_dropout(model: SentenceTransformer) -> None:
     gates = any(isinstance(module, AdaptiveDropout) for module in model)
     if not gates and not any(site.rate for site in dropout_sites(model)):
         raise UsageError(
-            "the base has no dropout, so that both views of a sentence are the same; name a drop "
-            "probability, or 0 to train so all the same"
+            f"the base has no dropout, so that both views of a sentence are the same; {advice}"
         )
 
 

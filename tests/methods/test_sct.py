@@ -179,3 +179,12 @@ def test_what_is_saved_has_no_projector(tmp_path: Path, monkeypatch: pytest.Monk
     encoder = train(tmp_path)
     assert [type(module).__name__ for module in encoder] == ["Transformer", "Pooling"]
     assert encoder[1].pooling_mode == "mean"
+
+
+def test_views_by_dropout_need_some(model: SentenceTransformer, tmp_path: Path) -> None:
+    loss_of("views=dropout", model, tmp_path)
+    for part in model.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    with pytest.raises(UsageError, match="no dropout, so that both views"):
+        loss_of("views=dropout", model, tmp_path)

@@ -126,15 +126,15 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int) ->
 
 
 def test_views_need_dropout(tmp_path: Path) -> None:
-    require_dropout(bert(tmp_path / "bert"))
+    require_dropout(bert(tmp_path / "bert"), "do so")
     model = decoder(tmp_path / "llama", "llama")
-    with pytest.raises(UsageError, match="the base has no dropout, so that both views"):
-        require_dropout(model)
+    with pytest.raises(UsageError, match=r"no dropout, so that both views.*; do so"):
+        require_dropout(model, "do so")
     append_adaptive(model, 0)
-    require_dropout(model)
+    require_dropout(model, "do so")
     model = decoder(tmp_path / "llama", "llama")
     add_lora(model, 2, seed=0)
-    require_dropout(model)
+    require_dropout(model, "do so")
 
 
 def test_a_model_without_dropout_has_no_rate() -> None:
