@@ -24,16 +24,24 @@ _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 @dataclass(frozen=True)
 class Limits:
-    """Most texts, and most tokens with padding, of a batch."""
+    """How large a batch becomes.
+
+    Attributes:
+        texts: Most texts.
+        tokens: Most tokens with padding.
+        enough: Tokens with padding from which on no longer text joins a batch, so that large
+            batches too have next to no padding.
+    """
 
     texts: int
     tokens: int
+    enough: int
 
 
 # The same for all machines of a kind, as a batch decides how its sums are rounded. A processor is
 # fastest where a layer's states stay in its cache, a GPU where there is enough to do.
-CPU_LIMITS = Limits(texts=256, tokens=2048)
-GPU_LIMITS = Limits(texts=4096, tokens=65_536)
+CPU_LIMITS = Limits(texts=256, tokens=2048, enough=2048)
+GPU_LIMITS = Limits(texts=4096, tokens=65_536, enough=8192)
 
 
 class Planned:
@@ -129,12 +137,20 @@ class _PlannedTransformer(_PlannedModules):
         }
         ids = self._features["input_ids"]
         start, ordered = 0, sorted(texts, key=lambda text: (len(ids[text]), text))
-        most = self._limits
         for end, text in enumerate([*ordered[1:], None], 1):
-            full = end - start == most.texts
-            if text is None or full or len(ids[text]) * (end - start + 1) > most.tokens:
+            longest = len(ids[ordered[end - 1]])
+            if text is None or self._is_full(end - start, longest, len(ids[text])):
                 yield ordered[start:end]
                 start = end
+
+    def _is_full(self, texts: int, longest: int, following: int) -> bool:
+        """Whether a batch of some texts ends before one of some tokens, not fewer than it has."""
+        limits = self._limits
+        return (
+            texts == limits.texts
+            or following * (texts + 1) > limits.tokens
+            or (following > longest and longest * texts >= limits.enough)
+        )
 
     def prepare(self, batch: list[str]) -> Any:
         features = self._encoder.tokenizer.pad(

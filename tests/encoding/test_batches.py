@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,6 +30,25 @@ def test_batches_hold_every_text_once_within_the_limits(model) -> None:
     sizes = [inputs["input_ids"].numel() for _, inputs in cut]
     assert max(sizes) <= CPU_LIMITS.tokens
     assert planned.tokens == sum(int(inputs["attention_mask"].sum()) for _, inputs in cut)
+
+
+def test_no_longer_text_joins_a_batch_that_has_enough(model) -> None:
+    planned = planned_for(model, None)
+    whole = [*planned.batches(TEXTS)]
+    assert [*planned_with(planned, CPU_LIMITS).batches(TEXTS)] == whole
+    cut = [*planned_with(planned, batches.Limits(texts=999, tokens=2000, enough=60)).batches(TEXTS)]
+    lengths = [[len(planned._features["input_ids"][text]) for text in batch] for batch in cut]
+    assert sorted(text for batch in cut for text in batch) == sorted(TEXTS)
+    for batch, following in pairwise(lengths):
+        assert batch == sorted(batch) and len(batch) * batch[-1] >= 60
+        before = [length for length in batch if length < batch[-1]]
+        assert len(before) * max(before, default=0) < 60
+        assert following[0] > batch[-1]
+
+
+def planned_with(planned, limits):
+    planned._limits = limits
+    return planned
 
 
 def test_a_window_holds_the_ids_of_few_texts(model, monkeypatch) -> None:
@@ -62,5 +83,5 @@ def test_vectors_do_not_follow_from_the_window(model, monkeypatch) -> None:
 def test_a_gpu_takes_larger_batches(kind, usual) -> None:
     encoder = SimpleNamespace(device=torch.device(kind))
     assert planned_for(encoder, None)._limits == usual
-    assert planned_for(encoder, None, 3)._limits == batches.Limits(3, usual.tokens)
+    assert planned_for(encoder, None, 3)._limits == replace(usual, texts=3)
     assert planned_for(object(), None)._limits == CPU_LIMITS

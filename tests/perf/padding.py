@@ -23,7 +23,7 @@ from bench.suite import load_suite
 from bench.tasks.loading import load_tasks
 
 PLAIN = 32
-OURS = (("ours on a CPU", CPU_LIMITS, 0.01), ("ours on a GPU", GPU_LIMITS, 0.15))
+OURS = (("ours on a CPU", CPU_LIMITS, 0.01), ("ours on a GPU", GPU_LIMITS, 0.05))
 
 
 def read_texts(data: DataAccess) -> list[str]:
