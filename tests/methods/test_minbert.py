@@ -220,7 +220,7 @@ def test_dropout_schemes(data: Path, base: Path, monkeypatch: pytest.MonkeyPatch
     def noted(self: Any, model: Any, loss: Any, total: int, **options: Any) -> None:
         steps.append(total)
         made_schedule(self, model, loss, total, **options)
-        sites = {site for site, _ in self._sites}
+        sites = {site.module for site, _ in self._sites}
         assert {one for one in loss.modules() if type(one).__name__ == "Dropout"} <= sites
 
     monkeypatch.setattr(dropout.CurriculumDropout, "__init__", noted)

@@ -174,7 +174,7 @@ def test_an_option_changes_its_own_setting_alone(
 
 def test_the_first_tier_has_simcses_loss(model: SentenceTransformer, tmp_path: Path) -> None:
     first = of("two-tier-simcse", "tier=1,temperature=0.5", model, tmp_path)
-    assert first == {"temperature": 0.5, "head": False, "seed": 5}
+    assert first == {"temperature": 0.5, "head": False, "seed": 5, "fixed_mask": False}
 
 
 @pytest.mark.parametrize("name", ["matryoshka", "matryoshka-2d"])

@@ -171,9 +171,9 @@ def test_without_a_training_part_each_fold_is_fitted_on_its_training_rows(
     spy.learn(test)
     write_suite("classification", options)
     record, err = run(bench, "")
-    assert [name for name, _, _ in folds] == 3 * ["path", "path", "path", "predict"]
-    for outer in range(3):
-        *inner, (_, train, held_out) = folds[4 * outer : 4 * outer + 4]
+    assert [name for name, _, _ in folds] == 9 * ["path"] + 3 * ["predict"]
+    for outer, (_, train, held_out) in enumerate(folds[9:]):
+        inner = folds[3 * outer : 3 * outer + 3]
         assert not train & held_out
         assert train | held_out == set(test)
         for _, fitted, checked in inner:
@@ -181,7 +181,7 @@ def test_without_a_training_part_each_fold_is_fitted_on_its_training_rows(
             assert fitted | checked == train
     (entry,) = record.tasks["one"].fits
     assert (entry.source, entry.vectors) == ("folds", len(columns) * 40)
-    assert set(spy.fits[0]) == folds[3][1]
+    assert set(spy.fits[0]) == folds[9][1]
     assert f"{len(columns) * 40} vectors, training texts of each fold, here the first" in err
 
 

@@ -123,7 +123,7 @@ def weights(
 def test_two_processes_equal_one(
     tmp_path: Path, weights: Callable[..., dict[str, torch.Tensor]]
 ) -> None:
-    spec = f"Frequent[base={base(tmp_path / 'tiny')},{ROWS}]"
+    spec = f"Frequent[base={base(tmp_path / 'tiny')},dropout=0,{ROWS}]"
     one, two = weights(spec, 1), weights(spec, 2)
     start = SentenceTransformer(str(tmp_path / "tiny")).state_dict()
     moved = max(float((one[name] - start[name]).abs().max()) for name in one)
@@ -174,7 +174,7 @@ def test_a_killed_process_is_one_line_and_the_next_run_goes_on(
 @pytest.mark.slow
 @pytest.mark.usefixtures("stubs")
 def test_an_error_of_the_user_is_one_line(bench: Bench, tmp_path: Path) -> None:
-    spec = f"Frequent[base={base(tmp_path / 'tiny')},{ROWS.replace('size=8', 'size=9')}]"
+    spec = f"Frequent[base={base(tmp_path / 'tiny')},dropout=0,{ROWS.replace('size=8', 'size=9')}]"
     suite = write_suite(tmp_path)
     code, _, err = bench(
         "run", "--suite", suite, "--profile", "smoke", "--processes", "2", "-m", spec
