@@ -26,8 +26,8 @@ def arguments(folder: Path, options: str = "", rows: int = 640) -> Any:
 
 @pytest.mark.parametrize("name", ["ft", "three-phase"])
 def test_the_published_settings(name: str, tmp_path: Path) -> None:
-    # EMNLP 2023 main 124, Table 5, RoBERTa on SNIPS, whose number of tokens (48) is of that set;
-    # section 4 has the epsilon, the warm-up and when to stop.
+    # EMNLP 2023 main 124, Table 5, RoBERTa on SNIPS; its epsilon, and its warm-up over a fifth of
+    # the most steps. Pooling is that of the authors' code; the 128 tokens are ours.
     config = method(name=name).config
     assert (config.base, config.pooling, config.lr) == ("roberta-base", "cls", 1e-5)
     assert (config.epochs, config.batch_size, config.freeze) == (70, 32, False)

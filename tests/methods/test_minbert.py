@@ -311,7 +311,7 @@ def test_the_suite_is_scored(bench: Bench, data: Path, base: Path, tmp_path: Pat
 
 
 def test_the_settings_are_those_of_the_starter_code() -> None:
-    # CS224N's starter code, gpoesia/minbert-default-final-project: classifier.py and optimizer.py;
+    # CS224N's starter code, repository gpoesia/minbert-default-final-project;
     # those of the report (arXiv 2501.13758) are not known.
     config = MinBert.Config()
     assert (config.base, config.pooling) == ("bert-base-uncased", None)
