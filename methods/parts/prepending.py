@@ -1,20 +1,13 @@
-"""Token prepending: decoders whose early layers show a sentence its own summary (arXiv 2412.11556).
-
-A placeholder stands before the sentence. Before each of some early layers its state becomes that
-of the last token, which has seen the whole sentence, so that all tokens of the sentence can attend
-to it in spite of the causal mask. The model itself stays as it is: hooks do all of this while a
-context is open.
-"""
+"""Encoders that put a placeholder before a sentence (arXiv 2412.11556), or only a prompt."""
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -24,11 +17,11 @@ from torch import Tensor, nn
 
 from bench.core.errors import UsageError
 from bench.encoding.batches import CPU_LIMITS
+from bench.methods.parts.placeholder import SEED, placeholder_vector, prepending
 from bench.methods.parts.prompts import PLACEHOLDER, Prompt
+from bench.methods.parts.read_layers import read_layers
 from bench.models.layers import find_blocks, is_causal
 
-# That of the authors' code, where it seeds a GPU only.
-SEED = 3407
 _LETTER = "x"
 
 
@@ -61,10 +54,6 @@ class Reading:
         return self.prepend and self.start < min(self.stop, self.layer)
 
 
-class _LayerReached(Exception):  # noqa: N818 - no error: the layer that is asked for is done
-    """Ends a forward pass."""
-
-
 def refuse_others(backbone: Any, name: str) -> None:
     """Check that a model is a decoder whose layers can be told apart.
 
@@ -82,118 +71,6 @@ def refuse_others(backbone: Any, name: str) -> None:
             "later ones anyway; name a causal language model such as Llama or GPT-2"
         )
     find_blocks(backbone)
-
-
-def placeholder_vector(backbone: Any, seed: int = SEED) -> Tensor:
-    """Draw the embedding of the placeholder from N(0, 1), (h,); any other serves as well (Table 4).
-
-    Where a model scales its embeddings, as Gemma does, it is scaled too.
-    """
-    embedding = backbone.get_input_embeddings()
-    generator = torch.Generator().manual_seed(seed)
-    vector = torch.randn(embedding.weight.shape[1], generator=generator)
-    scaled: Tensor = vector * getattr(embedding, "scalar_embed_scale", 1.0)
-    return scaled
-
-
-@contextmanager
-def prepending(
-    backbone: Any, places: Tensor, vector: Tensor, start: int, stop: int
-) -> Iterator[None]:
-    """Show a model's early layers the last token's state in the place of the placeholder's.
-
-    While the context is open, the embeddings at ``places`` are ``vector``, and the inputs of the
-    layers ``start`` to ``stop - 1`` have there what they have in the last column. The model's
-    weights and its other states stay as they are, and afterwards nothing is left of it.
-
-    Args:
-        backbone: The decoder.
-        places: Column of the placeholder in each row, int64 (B,); rows are padded on the left.
-        vector: Embedding of the placeholder (h,).
-        start: First layer, from 0, whose input is edited.
-        stop: First layer behind it whose input is not.
-    """
-    rows = torch.arange(len(places), device=places.device)
-
-    def embed(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-        embedded = output.clone()
-        embedded[rows, places] = vector.to(output)
-        return embedded
-
-    def copy_last(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        states = _states(args, kwargs).clone()
-        # Without a copy of the right side too, the write would overlap what it reads.
-        states[rows, places] = states[:, -1].clone()
-        if args:
-            return (states, *args[1:]), kwargs
-        return args, {**kwargs, "hidden_states": states}
-
-    with ExitStack() as hooks:
-        hooks.callback(backbone.get_input_embeddings().register_forward_hook(embed).remove)
-        for layer in list(find_blocks(backbone)[1])[start:stop]:
-            hooks.callback(layer.register_forward_pre_hook(copy_last, with_kwargs=True).remove)
-        yield
-
-
-def states_at(backbone: Any, features: Mapping[str, Tensor], layer: int) -> Tensor:
-    """Run a model up to a layer, and no further.
-
-    Args:
-        backbone: The decoder, of L layers.
-        features: What it is called with, ``input_ids`` (B, T) among it.
-        layer: Number of layers to compute, 0 to L.
-
-    Returns:
-        Their output (B, T, h): entry ``layer`` of what transformers calls hidden states, whose
-        last one has gone through the final norm.
-    """
-    (states,) = read_layers(backbone, features, [layer], lambda states: states)
-    return states
-
-
-def read_layers(
-    backbone: Any,
-    features: Mapping[str, Tensor],
-    layers: Sequence[int],
-    read: Callable[[Tensor], Tensor],
-) -> list[Tensor]:
-    """Run a model once up to the last of some layers, and read what each of them returns.
-
-    Args:
-        backbone: The decoder, of L layers.
-        features: What it is called with, ``input_ids`` (B, T) among it.
-        layers: Numbers of layers, each from 0 to L.
-        read: Takes out of an output (B, T, h) what is kept of it, at once.
-
-    Returns:
-        What was read of each, in the order of ``layers``.
-    """
-    blocks = find_blocks(backbone)[1]
-    last, kept = max(layers), dict[int, Tensor]()
-
-    def look(module: nn.Module, args: Any, kwargs: Any, *, layer: int) -> None:
-        kept[layer] = read(_states(args, kwargs))
-        if layer == last:
-            raise _LayerReached
-
-    with ExitStack() as hooks:
-        for layer in {*layers} - {len(blocks)}:
-            # Before the input of the next layer is edited.
-            hook = blocks[layer].register_forward_pre_hook(
-                partial(look, layer=layer), with_kwargs=True, prepend=True
-            )
-            hooks.callback(hook.remove)
-        try:
-            output = backbone(**features, use_cache=False)
-            kept[len(blocks)] = read(output.last_hidden_state)
-        except _LayerReached:
-            pass
-    return [kept[layer] for layer in layers]
-
-
-def _states(args: Any, kwargs: Any) -> Tensor:
-    states: Tensor = args[0] if args else kwargs["hidden_states"]
-    return states
 
 
 class PrependingEncoder:

@@ -19,13 +19,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.methods.parts.prepending import (
-    PrependingEncoder,
-    placeholder_vector,
-    prepending,
-    states_at,
-)
+from bench.methods.parts.placeholder import placeholder_vector, prepending
+from bench.methods.parts.prepending import PrependingEncoder
 from bench.methods.parts.prompts import PLACEHOLDER, PROMPTS
+from bench.methods.parts.read_layers import states_at
 from bench.models.layers import find_blocks
 from tests.support.prepending import LAYERS, TEXTS, encoder, place_of
 
