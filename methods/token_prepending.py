@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from bench.core.errors import DataError, UsageError, first_line
-from bench.core.files import is_folder, write_atomic
+from bench.core.errors import UsageError
+from bench.core.files import write_atomic
 from bench.core.fingerprint import fingerprint, versions
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput, SplitInput
@@ -24,7 +24,7 @@ from bench.method import (
     named_method,
 )
 from bench.method.contract import SUMMARY_FILE
-from bench.methods.parts.prompts import PROMPTS
+from bench.methods.parts.prompts import PROMPTS, Init, Placeholder, Position
 from bench.training.method import DEV
 
 if TYPE_CHECKING:
@@ -56,6 +56,16 @@ PUBLISHED: Mapping[str, _PublishedLayers] = {
     "Qwen/Qwen2-7B": _PublishedLayers(6, -2),
     "google/gemma-2-9b": _PublishedLayers(6, -2),
 }
+# What acts on the placeholder alone.
+_EDITS = (
+    "start",
+    "stop",
+    "position",
+    "placeholder_init",
+    "placeholders",
+    "mask_first_layer",
+    "resume",
+)
 # Shares of the layers that the published settings of Llama-2-7b come to, 7 and 27 of 32.
 _STOP, _LAYER = 0.22, 0.84
 
@@ -79,6 +89,10 @@ class TokenPrepending(Method):
     class Config(MethodConfig):
         """Settings; the defaults are the paper's for Llama-2-7b.
 
+        What the paper leaves open of an ablation is called our choice. Two cannot be known from it
+        and are left out: the weaker prompts of Table 13, and, in Table 6, bidirectional attention
+        for the last token, of which it is open who attends to it.
+
         Attributes:
             base: Decoder: method, folder or hub id.
             prompt: ``prompteol``; ``cot`` (Pretended CoT); ``knowledge`` (Knowledge Enhancement);
@@ -100,6 +114,23 @@ class TokenPrepending(Method):
                 or None for all 1,500. What is chosen is kept with the model, and in its records.
             pooling: State of the last token, or mean over all tokens of prompt and text.
             max_seq_length: Tokens of a text; what is longer is cut.
+            position: Where the placeholder stands (Table 3): ``after-colon``, in front of the
+                opening quotation mark; ``before-this-sentence``, the words that PromptEOL begins
+                with; ``inside-quote``, in front of the sentence; ``after-sentence``, in front of
+                the closing mark. That BOS stays first and a space is between it and words is our
+                choice, and so is that ``after-sentence`` is inside the marks.
+            placeholder_init: Its embedding before any edit (Table 4): ``normal``, N(0, 1);
+                ``uniform``, whose range of 0 to 1 is our choice; ``zeros``; ``ones``; ``space``,
+                that of the token that is a space.
+            placeholders: How many of it there are (Table 14). That they stand side by side, have
+                one embedding and all become the last token's state is our choice.
+            mask_first_layer: In the first layer no token attends to it (Table 15) but itself, which
+                is our choice.
+            resume: Layer, from 0, above ``stop`` and below ``layer``, from whose input on edits
+                begin again (Table 16). That the table counts from 1, and that edits then go on to
+                ``layer``, is our choice.
+            attention: ``causal``, or ``sentence``, in which the sentence's tokens attend to all of
+                it (Table 6). That they do in every layer, without a placeholder, is our choice.
             load_in_4bit: Quantise the weights to four bits (NF4); needs a GPU and bitsandbytes.
         """
 
@@ -112,12 +143,23 @@ class TokenPrepending(Method):
         dev_rows: int | None = Field(None, gt=1)
         pooling: Literal["lasttoken", "mean"] = "lasttoken"
         max_seq_length: int = Field(500, gt=0)
+        position: Position = "after-colon"
+        placeholder_init: Init = "normal"
+        placeholders: int = Field(1, ge=1)
+        mask_first_layer: bool = False
+        resume: int | None = Field(None, ge=1)
+        attention: Literal["causal", "sentence"] = "causal"
         load_in_4bit: bool = False
 
         def idle(self) -> Mapping[str, str]:
             """What editing states and choosing layers need."""
-            edits = () if self.prepend else ("start", "stop")
-            idle = dict.fromkeys(edits, "it needs prepend=true")
+            idle = {} if self.prepend else dict.fromkeys(_EDITS, "it needs prepend=true")
+            if self.prepend:
+                idle["attention"] = "it needs prepend=false, which it is compared with"
+                if self.prompt == "none":
+                    idle["position"] = "it needs a prompt"
+                if self.start == 0 and self.stop != 0:
+                    idle["placeholder_init"] = "it needs start=1 or more, else it is overwritten"
             if "auto" not in (self.layer, self.stop if self.prepend else None):
                 idle["dev_rows"] = "it needs stop=auto or layer=auto"
             return idle
@@ -173,12 +215,13 @@ class TokenPrepending(Method):
                 quantised here.
             CellError: No layer tells the pairs apart.
         """
+        from bench.methods.parts.four_bit import load_in_4bit
         from bench.methods.parts.prepending import PrependingEncoder, refuse_others
         from bench.models.layers import find_blocks
 
         source = self._source
         if self.config.load_in_4bit:
-            backbone, tokenizer = _load_in_4bit(source, ctx)
+            backbone, tokenizer = load_in_4bit(source, ctx)
         else:
             first: Any = ctx.models.load(source)[0]
             backbone, tokenizer = getattr(first, "auto_model", None), first.tokenizer
@@ -191,10 +234,11 @@ class TokenPrepending(Method):
         encoder = PrependingEncoder(backbone, tokenizer, self.reading(layers))
         if self.chosen:
             encoder = self._choose(encoder, layers, ctx)
-        reading = encoder.reading
+        layer = encoder.reading.layer
+        edited = ", ".join(map(str, encoder.reading.edited(layer)))
         ctx.progress.note(
-            f"  {source}: layer {reading.layer} of {layers}, "
-            + (f"inputs {reading.start} to {reading.stop - 1} edited" if reading.edits else "plain")
+            f"  {source}: layer {layer} of {layers}, "
+            + (f"inputs {edited} edited" if edited else "plain")
         )
         return encoder
 
@@ -225,11 +269,16 @@ class TokenPrepending(Method):
         config, usual = self.config, self.reading(layers)
         stops: Sequence[int] = [usual.stop]
         if "stop" in self.chosen:
-            stops = range(config.start + 1, max(layers // 2, config.start + 1) + 1)
+            most = max(layers // 2, config.start + 1)
+            if config.resume is not None:
+                most = min(most, config.resume - 1)
+            stops = range(config.start + 1, most + 1)
         grid: dict[int, Sequence[int]] = {}
         for stop in stops:
             # What is behind the layer that is read changes nothing.
             least = max(stop, 1) if config.prepend else 1
+            if config.resume is not None:
+                least = config.resume + 1
             reads = range(least, layers + 1) if "layer" in self.chosen else [usual.layer]
             if reads and least <= reads[0]:
                 grid[stop] = reads
@@ -267,6 +316,7 @@ class TokenPrepending(Method):
                     f"{_NAME}: {name}={getattr(config, name)} is out of range: "
                     f"{self._source} has {layers} layers"
                 )
+        self._check_resume(stop, depth, layers)
         return Reading(
             PROMPTS[config.prompt],
             config.prepend,
@@ -275,60 +325,26 @@ class TokenPrepending(Method):
             depth,
             config.pooling,
             config.max_seq_length,
+            Placeholder(
+                config.position,
+                config.placeholder_init,
+                config.placeholders,
+                config.mask_first_layer,
+            ),
+            config.resume,
+            config.attention,
         )
 
+    def _check_resume(self, stop: int, depth: int, layers: int) -> None:
+        """Check that edits end before they begin again, and begin before a layer is read.
 
-def _load_in_4bit(source: str, ctx: BuildContext) -> tuple[Any, Any]:
-    """Load a model of transformers with quantised weights, and its tokenizer."""
-    import torch
-    import transformers
-
-    _refuse_4bit(ctx.device)
-    name, _, revision = source.partition("@")
-    if named_method(source, ctx.profile) is not None:
-        name, revision = str(ctx.models.folder(source)), ""
-    elif is_folder(source):
-        name, revision = source, ""
-    options: dict[str, Any] = {
-        "revision": revision or "main",
-        "local_files_only": ctx.data.offline,
-        "trust_remote_code": False,
-    }
-    # transformers does not annotate it.
-    quantisation = transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16
-    )
-    try:
-        backbone = transformers.AutoModel.from_pretrained(
-            name,
-            quantization_config=quantisation,
-            dtype=torch.bfloat16,
-            device_map={"": ctx.device},
-            use_safetensors=True,
-            **options,
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **options)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source} cannot be loaded in 4 bits: {first_line(error)}") from None
-    return backbone, tokenizer
-
-
-def _refuse_4bit(device: str) -> None:
-    """Check that weights can be quantised here.
-
-    Raises:
-        UsageError: There is no GPU, or the package bitsandbytes is not installed.
-    """
-    import importlib.util
-
-    import torch
-
-    if not device.startswith("cuda") or not torch.cuda.is_available():
-        raise UsageError(
-            f"{_NAME}: load_in_4bit needs a GPU, and the device is {device!r}; pass --device cuda "
-            "on a machine with one, or leave load_in_4bit out"
-        )
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise UsageError(
-            f"{_NAME}: load_in_4bit needs bitsandbytes; pip install 'sentence-bench[llm4bit]'"
-        )
+        Where one of both is chosen later, all of its values count.
+        """
+        resume, chosen = self.config.resume, self.chosen
+        above = self.config.start + 1 if "stop" in chosen else stop
+        below = layers if "layer" in chosen else depth
+        if resume is not None and not above < resume < below:
+            raise UsageError(
+                f"{_NAME}: resume={resume} is out of range: it has to be above stop, {above}, and "
+                f"below the layer that is read, {below}"
+            )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from bench.core.errors import UsageError
 from bench.encoding.batches import CPU_LIMITS
-from bench.methods.parts.placeholder import SEED, placeholder_vector, prepending
-from bench.methods.parts.prompts import PLACEHOLDER, Prompt
+from bench.methods.parts.attention import attention_changed, to_placeholders, within
+from bench.methods.parts.placeholder import SEED, own_places, placeholder_vector, prepending
+from bench.methods.parts.prompts import PLACEHOLDER, Placeholder, Prompt
 from bench.methods.parts.read_layers import read_layers
 from bench.models.layers import find_blocks, is_causal
 
@@ -38,6 +39,9 @@ class Reading:
             of them through the norm behind it.
         pooling: State of the last token, or mean over all tokens of the prompt and the text.
         max_seq_length: Tokens of a text; what is longer is cut, and never the prompt.
+        placeholder: What is put into the prompts.
+        resume: Layer above ``stop`` from which on inputs are edited again, or None.
+        attention: To what the tokens of a text attend: those before them, or all of the text.
     """
 
     prompts: Sequence[Prompt]
@@ -47,11 +51,16 @@ class Reading:
     layer: int
     pooling: Literal["lasttoken", "mean"] = "lasttoken"
     max_seq_length: int = 500
+    placeholder: Placeholder = field(default_factory=Placeholder)
+    resume: int | None = None
+    attention: Literal["causal", "sentence"] = "causal"
 
-    @property
-    def edits(self) -> bool:
-        """Whether any input that is computed is edited."""
-        return self.prepend and self.start < min(self.stop, self.layer)
+    def edited(self, layers: int) -> list[int]:
+        """Layers whose input is edited, of a number of layers that are computed."""
+        if not self.prepend:
+            return []
+        again = layers if self.resume is None else self.resume
+        return [*range(self.start, min(self.stop, layers)), *range(again, layers)]
 
 
 def refuse_others(backbone: Any, name: str) -> None:
@@ -71,6 +80,15 @@ def refuse_others(backbone: Any, name: str) -> None:
             "later ones anyway; name a causal language model such as Llama or GPT-2"
         )
     find_blocks(backbone)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Tokens that stand around a text, and the most tokens of a row of all three."""
+
+    head: list[int]
+    tail: list[int]
+    most: int
 
 
 class PrependingEncoder:
@@ -93,12 +111,15 @@ class PrependingEncoder:
         self.reading = reading
         self._backbone = backbone.eval()
         self._tokenizer = tokenizer
-        self._vector = placeholder_vector(backbone, seed)
+        self._layers = len(find_blocks(backbone)[1])
+        self._vector = placeholder_vector(backbone, tokenizer, reading.placeholder.init, seed)
+        self._prompts = reading.prompts
         self._numbered = "position_ids" in inspect.signature(backbone.forward).parameters
         if reading.prepend:
             tokenizer.add_tokens([PLACEHOLDER])
             self._placeholder = tokenizer.convert_tokens_to_ids(PLACEHOLDER)
-        self._limits = [self._limit(prompt) for prompt in reading.prompts]
+            self._prompts = [prompt.holding(reading.placeholder) for prompt in reading.prompts]
+        self._frames = [self._frame(prompt) for prompt in self._prompts]
 
     def reading_as(self, reading: Reading) -> Self:
         """The same model under the same prompts, edited and read otherwise."""
@@ -136,18 +157,14 @@ class PrependingEncoder:
                 of_layer.append(vectors)
             done(len(batch))
         places = np.argsort(order)
-        shape = (len(texts), len(self._limits), -1)
+        shape = (len(texts), len(self._frames), -1)
         return [np.concatenate(part)[places].reshape(shape).mean(axis=1) for part in parts]
 
     def rows(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text under each prompt, the prompts of a text side by side."""
-        prepend = self.reading.prepend
-        filled = [
-            p.around(text, placeholder=prepend) for text in texts for p in self.reading.prompts
-        ]
-        limits = self._limits * len(texts)
-        limited = zip(self._ids(filled), limits, strict=True)
-        return [_cut(ids, length, behind) for ids, (length, behind) in limited]
+        filled = [prompt.around(text) for text in texts for prompt in self._prompts]
+        frames = self._frames * len(texts)
+        return [_cut(ids, frame) for ids, frame in zip(self._ids(filled), frames, strict=True)]
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Parameters of the model."""
@@ -160,18 +177,16 @@ class PrependingEncoder:
         bos = first if first == [tokenizer.bos_token_id] else []
         return [bos + ids for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
 
-    def _limit(self, prompt: Prompt) -> tuple[int, int]:
-        """Most tokens of a row, and how many of them come behind the text."""
-        opening = prompt.opening(self.reading.prepend)
-        texts = [opening + _LETTER + prompt.after, opening + _LETTER, opening]
+    def _frame(self, prompt: Prompt) -> _Frame:
+        texts = [prompt.before + _LETTER + prompt.after, prompt.before + _LETTER, prompt.before]
         whole, before, start = self._ids(texts)
-        behind = len(whole) - len(before)
+        tail = whole[len(before) :]
         if prompt.after and not self._tokenizer.decode(whole[-1:]).endswith('"'):
             raise UsageError(
                 "token-prepending: the base's tokenizer has no token for the quotation mark that "
                 "the prompt ends with; write prompt=none, or name another base"
             )
-        around = len(start) + behind
+        around = len(start) + len(tail)
         settings = self._backbone.config.get_text_config()
         positions = getattr(settings, "max_position_embeddings", sys.maxsize)
         if around >= positions:
@@ -179,7 +194,7 @@ class PrependingEncoder:
                 f"token-prepending: the prompt takes {around} tokens and the model has "
                 f"{positions} positions; choose another prompt"
             )
-        return min(positions, around + self.reading.max_seq_length), behind
+        return _Frame(start, tail, min(positions, around + self.reading.max_seq_length))
 
     def _vectors(self, rows: list[list[int]], layers: Sequence[int]) -> list[NDArray[np.float32]]:
         features = self._features(rows)
@@ -190,7 +205,7 @@ class PrependingEncoder:
                 return states[:, -1].float()
             return (states.float() * weights).sum(1) / weights.sum(1)
 
-        with torch.inference_mode(), self._edited(features):
+        with torch.inference_mode(), self._changed(rows, features):
             read = read_layers(self._backbone, features, layers, pooled)
         return [vectors.cpu().numpy() for vectors in read]
 
@@ -205,23 +220,60 @@ class PrependingEncoder:
             features["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
         return {name: value.to(self._backbone.device) for name, value in features.items()}
 
-    def _edited(self, features: dict[str, Tensor]) -> AbstractContextManager[None]:
-        """Take the placeholder's id out of a batch, for which the model has no embedding."""
-        if not self.reading.prepend:
-            return nullcontext()
+    @contextmanager
+    def _changed(self, rows: list[list[int]], features: dict[str, Tensor]) -> Iterator[None]:
+        """Edit the states of a batch, and what its tokens attend to, while the context is open."""
+        model, reading = self._backbone, self.reading
+        width = features["input_ids"].shape[1]
+        with ExitStack() as changes:
+            if reading.prepend:
+                places = self._take_places(features)
+                edited = reading.edited(self._layers)
+                changes.enter_context(prepending(model, places, self._vector, edited))
+                if reading.placeholder.masked:
+                    pairs = to_placeholders(places, width)
+                    changes.enter_context(attention_changed(model, [0], pairs, attends=False))
+            if reading.attention == "sentence":
+                pairs = within(*self._spans(rows), width)
+                layers = range(self._layers)
+                changes.enter_context(attention_changed(model, layers, pairs, attends=True))
+            yield
+
+    def _take_places(self, features: dict[str, Tensor]) -> Tensor:
+        """Take the placeholder's id, which has no embedding, out of a batch; return its columns."""
         ids = features["input_ids"]
         is_placeholder = ids == self._placeholder
         features["input_ids"] = ids.masked_fill(is_placeholder, 0)
-        # The first one, as a tokenizer may make another out of a text's look-alikes.
-        places = is_placeholder.int().argmax(1)
-        return prepending(
-            self._backbone, places, self._vector, self.reading.start, self.reading.stop
-        )
+        return own_places(is_placeholder, self.reading.placeholder)
+
+    def _spans(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+        """First column of each row's text, and the first behind it, int64 (B,) each.
+
+        A token that has letters of both the prompt and the text is of the text.
+        """
+        width = max(map(len, rows))
+        begins, ends = [], []
+        for row in rows:
+            # The prompt's own beginning and end agree with the row for longer than others'.
+            before = max(_agreeing(row, frame.head) for frame in self._frames)
+            behind = max(_agreeing(row[::-1], frame.tail[::-1]) for frame in self._frames)
+            begins.append(width - len(row) + before)
+            ends.append(width - behind)
+        device = self._backbone.device
+        return torch.tensor(begins, device=device), torch.tensor(ends, device=device)
 
 
-def _cut(ids: list[int], length: int, behind: int) -> list[int]:
+def _agreeing(row: list[int], part: list[int]) -> int:
+    """How many tokens of a part a row begins with."""
+    pairs = enumerate(zip(row, part, strict=False))
+    return next((i for i, (one, other) in pairs if one != other), min(len(row), len(part)))
+
+
+def _cut(ids: list[int], frame: _Frame) -> list[int]:
     """Cut a row that is too long, in front of the tokens behind the text."""
-    return ids if len(ids) <= length else ids[: length - behind] + ids[len(ids) - behind :]
+    behind = len(frame.tail)
+    kept = ids[: frame.most - behind] + ids[len(ids) - behind :]
+    return ids if len(ids) <= frame.most else kept
 
 
 def _batches(rows: list[list[int]]) -> Iterator[list[int]]:

@@ -10,10 +10,33 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 PLACEHOLDER = "<PST>"
 _PLACEHOLDER = re.compile(re.escape(PLACEHOLDER), re.IGNORECASE)
+_THIS = "this sentence"
 _ENDINGS = (".", "?", '"', "'")
+
+
+Position = Literal["after-colon", "before-this-sentence", "inside-quote", "after-sentence"]
+Init = Literal["normal", "uniform", "zeros", "ones", "space"]
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """What holds the place of a sentence's summary; the defaults are those of arXiv 2412.11556.
+
+    Attributes:
+        position: Where it stands in a prompt.
+        init: What its embedding is before any edit.
+        count: How many of it stand there side by side, all with one embedding.
+        masked: Whether no other token attends to it in the first layer.
+    """
+
+    position: Position = "after-colon"
+    init: Init = "normal"
+    count: int = 1
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -21,28 +44,43 @@ class Prompt:
     """What stands around a sentence.
 
     Attributes:
-        before: All before the placeholder, where one is used, and the sentence.
+        before: All before the sentence, to the opening quotation mark.
         after: All behind the sentence.
     """
 
     before: str
     after: str
 
-    def opening(self, placeholder: bool) -> str:
-        """All before the sentence: what is before the placeholder, itself, and a quotation mark."""
-        mark = '"' if self.after else ""
-        return f"{self.before}{PLACEHOLDER} {mark}" if placeholder else f"{self.before}{mark}"
+    def holding(self, placeholder: Placeholder) -> Prompt:
+        """The same prompt with a placeholder at its position, which is one of the prompt.
 
-    def around(self, sentence: str, *, placeholder: bool) -> str:
+        Without a prompt it stands before the sentence.
+        """
+        tokens = PLACEHOLDER * placeholder.count
+        mark = '"' if self.after else ""
+        opening = self.before.removesuffix(mark)
+        match placeholder.position:
+            case "after-colon":
+                return Prompt(f"{opening}{tokens} {mark}", self.after)
+            case "before-this-sentence":
+                place = opening.lower().rindex(_THIS)
+                return Prompt(f"{opening[:place]}{tokens} {opening[place:]}{mark}", self.after)
+            case "inside-quote":
+                return Prompt(f"{self.before}{tokens} ", self.after)
+            case "after-sentence":
+                return Prompt(self.before, f" {tokens}{self.after}")
+
+    def around(self, sentence: str) -> str:
         """Put the prompt around a sentence; without a prompt the sentence stays as it is.
 
-        A placeholder in the sentence itself is taken apart, so that the prompt's is the only one.
+        Beside a placeholder one in the sentence itself is taken apart, so that the prompt's are
+        the only ones.
         """
         if self.after:
             sentence = prepared(sentence)
-        if placeholder:
+        if PLACEHOLDER in self.before + self.after:
             sentence = _PLACEHOLDER.sub(lambda match: " ".join(match[0]), sentence)
-        return self.opening(placeholder) + sentence + self.after
+        return self.before + sentence + self.after
 
 
 def prepared(sentence: str) -> str:
@@ -58,7 +96,7 @@ def prepared(sentence: str) -> str:
 
 
 def _closing(framing: str, clause: str, lead: str = "For this task, this sentence : ") -> Prompt:
-    return Prompt(f"{framing} {lead}", f'" {clause} in one word:"')
+    return Prompt(f'{framing} {lead}"', f'" {clause} in one word:"')
 
 
 _SAME = "To enhance the performance of this task, this sentence : "
@@ -101,13 +139,13 @@ _METAEOL_OURS = (
 )
 _MEANS = '" means in one word:"'
 PROMPTS: Mapping[str, tuple[Prompt, ...]] = {
-    "prompteol": (Prompt("This sentence : ", _MEANS),),
-    "cot": (Prompt("After thinking step by step , this sentence : ", _MEANS),),
+    "prompteol": (Prompt('This sentence : "', _MEANS),),
+    "cot": (Prompt('After thinking step by step , this sentence : "', _MEANS),),
     "knowledge": (
         Prompt(
             "The essence of a sentence is often captured by its main subjects and actions, while "
             "descriptive terms provide additional but less central details. With this in mind , "
-            "this sentence : ",
+            'this sentence : "',
             _MEANS,
         ),
     ),

@@ -70,6 +70,7 @@ VALUES: dict[str, str] = {
     "token-prepending.base": "{other_decoder}",
     "token-prepending.stop": "1",
     "token-prepending.layer": "1",
+    "token-prepending.resume": "1",
     "models": "({other},tfidf)",
     "labeller": "{other}",
     "retriever": "{other}",
@@ -103,6 +104,10 @@ BESIDE: dict[str, str] = {
     "cl_steps": "cl_steps=1",
     "confidence": "filter=confidence",
     "hierarchical-ensemble.epochs": "epochs=1",
+    # It stands in the place of the placeholder.
+    "token-prepending.attention": "prepend=false",
+    # A layer between the one that edits end before and the one that is read.
+    "token-prepending.resume": "start=0,stop=0,layer=last",
 }
 SHOWN_ELSEWHERE: dict[str, str] = {
     "revision": "it is of the hub, see test_hub.py",

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,70 +20,30 @@ from torch import Tensor
 
 from bench.methods.parts.placeholder import placeholder_vector, prepending
 from bench.methods.parts.prepending import PrependingEncoder
-from bench.methods.parts.prompts import PLACEHOLDER, PROMPTS
+from bench.methods.parts.prompts import PLACEHOLDER, PROMPTS, Placeholder
 from bench.methods.parts.read_layers import states_at
 from bench.models.layers import find_blocks
-from tests.support.prepending import LAYERS, TEXTS, encoder, place_of
+from tests.support.prepending import (
+    LAYERS,
+    TEXTS,
+    by_hand,
+    embedded,
+    encoder,
+    place_of,
+    plain_model,
+)
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
-def plain_model(folder: Path) -> Any:
-    return transformers.AutoModel.from_pretrained(folder).eval()
-
-
-def embedded(model: Any, ids: list[int], place: int | None, vector: Tensor) -> Tensor:
-    """Embeddings (1, T, h) of a row, the placeholder's put in by hand."""
-    known = [0 if i == place else token for i, token in enumerate(ids)]
-    found: Tensor = model.get_input_embeddings()(torch.tensor([known])).clone()
-    if place is not None:
-        found[0, place] = vector
-    return found
-
-
-def by_hand(
-    model: Any, ids: list[int], place: int | None, vector: Tensor, edited: range
-) -> list[Tensor]:
-    """Outputs (T, h) of all layers of an unpadded row, calling each layer on its own.
-
-    Entry 0 are the embeddings, and the last entry went through the final norm.
-    """
-    kind, length = model.config.model_type, len(ids)
-    positions = torch.arange(length)[None]
-    mask = torch.full((length, length), float("-inf")).triu(1)[None, None]
-    hidden = embedded(model, ids, place, vector)
-    more: dict[str, Any] = {}
-    if kind == "gpt2":
-        layers, norm = model.h, model.ln_f
-        hidden = hidden + model.wpe(positions)
-    elif kind == "opt":
-        layers, norm = model.decoder.layers, model.decoder.final_layer_norm
-        hidden = hidden + model.decoder.embed_positions(torch.ones_like(positions))
-    else:
-        layers, norm = model.layers, model.norm
-        more["position_embeddings"] = model.rotary_emb(hidden, positions)
-    states = [hidden]
-    for number, layer in enumerate(layers):
-        if place is not None and number in edited:
-            last = hidden[0, -1]
-            hidden = torch.stack([last if i == place else hidden[0, i] for i in range(length)])[
-                None
-            ]
-        out = layer(hidden, attention_mask=mask, **more)
-        hidden = out[0] if isinstance(out, tuple) else out
-        states.append(hidden)
-    states[-1] = norm(hidden)
-    return [one[0] for one in states]
-
-
 def reference(folder: Path, made: PrependingEncoder) -> NDArray[np.float32]:
     model, reading = plain_model(folder), made.reading
-    vector, rows = placeholder_vector(model), []
+    vector, rows = placeholder_vector(model, None), []
     with torch.no_grad():
         for ids in made.rows(TEXTS):
-            place = place_of(made, ids) if reading.prepend else None
+            places = [place_of(made, ids)] if reading.prepend else []
             edited = range(reading.start, reading.stop)
-            states = by_hand(model, ids, place, vector, edited)[reading.layer]
+            states = by_hand(model, ids, places, vector, edited)[reading.layer]
             rows.append(states[-1] if reading.pooling == "lasttoken" else states.mean(0))
     return torch.stack(rows).numpy()
 
@@ -124,7 +83,7 @@ def test_other_decoders(folders: Callable[[str], Path], kind: str) -> None:
     assert not np.allclose(unedited.encode(TEXTS), together, atol=1e-3)
     model, ids = plain_model(folders(kind)), unedited.rows(TEXTS[5:6])[0]
     place = place_of(unedited, ids)
-    embeddings = embedded(model, ids, place, placeholder_vector(model))
+    embeddings = embedded(model, ids, [place], placeholder_vector(model, None))
     with torch.no_grad():
         states = model(inputs_embeds=embeddings, output_hidden_states=True).hidden_states
     np.testing.assert_allclose(unedited.encode(TEXTS[5:6])[0], states[3][0, -1], atol=1e-5)
@@ -137,7 +96,7 @@ def test_without_edits_it_is_the_model_on_the_same_prompt(folders: Callable[[str
     for start, stop in ((2, 2), (3, 1)):
         made = encoder(folder, start=start, stop=stop, layer=3)
         ids = made.rows(TEXTS[:1])[0]
-        embeddings = embedded(model, ids, place_of(made, ids), placeholder_vector(model))
+        embeddings = embedded(model, ids, [place_of(made, ids)], placeholder_vector(model, None))
         with torch.inference_mode():
             states = model(
                 inputs_embeds=embeddings,
@@ -145,7 +104,7 @@ def test_without_edits_it_is_the_model_on_the_same_prompt(folders: Callable[[str
                 output_hidden_states=True,
             ).hidden_states
         np.testing.assert_array_equal(made.encode(TEXTS[:1])[0], states[3][0, -1])
-        assert not made.reading.edits
+        assert made.reading.edited(3) == []
 
 
 @contextmanager
@@ -176,23 +135,24 @@ def test_edits_change_the_placeholder_and_nothing_before_it(
     """Invariants 2 and 3."""
     model = plain_model(folders(kind))
     ids = torch.tensor([[5, 6, 7, 8, 9, 10], [9, 8, 5, 6, 7, 5]])
-    places, vector = torch.tensor([2, 3]), placeholder_vector(model)
+    places, vector = torch.tensor([[2], [3]]), placeholder_vector(model, None)
     rows = torch.arange(2)
+    columns = places[:, 0]
     with torch.inference_mode():
-        with prepending(model, places, vector, 0, 0), recorded(model) as (_, plain):
+        with prepending(model, places, vector, []), recorded(model) as (_, plain):
             model(input_ids=ids)
-        with prepending(model, places, vector, 1, 3), recorded(model) as (inputs, outputs):
+        with prepending(model, places, vector, [1, 2]), recorded(model) as (inputs, outputs):
             model(input_ids=ids)
     assert len(inputs) == len(outputs) == LAYERS
     for layer in range(1, LAYERS):
         given_, made = inputs[layer], outputs[layer - 1]
         kept = torch.ones(2, 6, dtype=torch.bool)
         if layer in (1, 2):
-            assert torch.equal(given_[rows, places], made[:, -1])
-            assert not torch.equal(given_[rows, places], made[rows, places])
-            kept[rows, places] = False
+            assert torch.equal(given_[rows, columns], made[:, -1])
+            assert not torch.equal(given_[rows, columns], made[rows, columns])
+            kept[rows, columns] = False
         assert torch.equal(given_[kept], made[kept])
-    for row, place in enumerate(places):
+    for row, place in enumerate(columns):
         for with_edits, without in zip(outputs, plain, strict=True):
             assert torch.equal(with_edits[row, :place], without[row, :place])
         assert not torch.allclose(outputs[-1][row, place:], plain[-1][row, place:], atol=1e-4)
@@ -201,12 +161,12 @@ def test_edits_change_the_placeholder_and_nothing_before_it(
 def test_the_first_word_sees_the_last_one(folders: Callable[[str], Path]) -> None:
     """Invariant 4."""
     model = plain_model(folders("llama"))
-    places, vector = torch.tensor([2]), placeholder_vector(model)
+    places, vector = torch.tensor([[2]]), placeholder_vector(model, None)
     first_word, found = 3, {}
     for stop in (0, 2):
         for last in (20, 30):
             ids = torch.tensor([[5, 6, 7, 11, 12, last, 40]])
-            with torch.inference_mode(), prepending(model, places, vector, 1, stop):
+            with torch.inference_mode(), prepending(model, places, vector, range(1, stop)):
                 found[stop, last] = model(input_ids=ids).last_hidden_state[0, first_word]
     assert torch.equal(found[0, 20], found[0, 30])
     assert not torch.allclose(found[2, 20], found[2, 30], atol=1e-3)
@@ -238,7 +198,7 @@ def test_the_model_is_as_before(folders: Callable[[str], Path]) -> None:
     made.encode(TEXTS)
     with (
         pytest.raises(RuntimeError, match="cut off"),
-        prepending(model, torch.tensor([1]), placeholder_vector(model), 0, 4),
+        prepending(model, torch.tensor([[1]]), placeholder_vector(model, None), range(4)),
     ):
         assert hooks(model) == LAYERS + 1
         raise RuntimeError("cut off")
@@ -253,10 +213,11 @@ def test_the_model_is_as_before(folders: Callable[[str], Path]) -> None:
 def test_the_placeholder_s_embedding(folders: Callable[[str], Path]) -> None:
     """Invariant 7: where its first state is overwritten at once it cannot matter."""
     model = plain_model(folders("gemma"))
-    one, other = placeholder_vector(model, 1), placeholder_vector(model, 2)
+    one, other = placeholder_vector(model, None, seed=1), placeholder_vector(model, None, seed=2)
     assert not torch.equal(one, other)
     # Gemma multiplies its embeddings by the root of their width.
-    assert 2.0 < float(torch.stack([placeholder_vector(model, i) for i in range(99)]).std()) < 6.0
+    drawn = torch.stack([placeholder_vector(model, None, seed=i) for i in range(99)])
+    assert 2.0 < float(drawn.std()) < 6.0
     made = encoder(folders("llama"), start=0, stop=2, layer=3)
     later = encoder(folders("llama"), start=1, stop=2, layer=3)
     for built, equal in ((made, True), (later, False)):
@@ -294,8 +255,8 @@ def test_a_text_with_the_placeholder_keeps_its_other_words(folders: Callable[[st
     made = _kept(folders("qwen2"))
     one, other = made.encode([f"red {PLACEHOLDER} kettle", f"red {PLACEHOLDER} dog"])
     assert not np.allclose(one, other, atol=1e-4)
-    assert PROMPTS["none"][0].around("a <pst> b", placeholder=True) == "<PST> a < p s t > b"
-    assert PROMPTS["none"][0].around("a <pst> b", placeholder=False) == "a <pst> b"
+    assert PROMPTS["none"][0].holding(Placeholder()).around("a <pst> b") == "<PST> a < p s t > b"
+    assert PROMPTS["none"][0].around("a <pst> b") == "a <pst> b"
 
 
 @pytest.mark.parametrize("prepend", ["true", "false"])

@@ -16,7 +16,8 @@ from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
 from bench.method import resolve
-from bench.methods.parts.prompts import PROMPTS, prepared
+from bench.methods.parts.four_bit import refuse_4bit
+from bench.methods.parts.prompts import PROMPTS, Placeholder, prepared
 from bench.methods.token_prepending import PUBLISHED, TokenPrepending
 from bench.verdicts.papers import load_papers
 from tests.support.models import tiny_bert, tiny_decoder
@@ -36,13 +37,14 @@ def test_the_record_says_whose_wording_it_is() -> None:
 
 def test_prompts_are_those_of_the_paper() -> None:
     (eol,), (cot,) = PROMPTS["prompteol"], PROMPTS["cot"]
-    assert eol.around("X", placeholder=True) == 'This sentence : <PST> "X." means in one word:"'
-    assert eol.around("X", placeholder=False) == 'This sentence : "X." means in one word:"'
-    assert cot.around("X", placeholder=True) == (
+    usual = Placeholder()
+    assert eol.holding(usual).around("X") == 'This sentence : <PST> "X." means in one word:"'
+    assert eol.around("X") == 'This sentence : "X." means in one word:"'
+    assert cot.holding(usual).around("X") == (
         'After thinking step by step , this sentence : <PST> "X." means in one word:"'
     )
     for prompt in (*PROMPTS["knowledge"], *PROMPTS["metaeol-ours"]):
-        filled = prompt.around("X", placeholder=True)
+        filled = prompt.holding(usual).around("X")
         assert 'his sentence : <PST> "X." ' in filled
         assert filled.endswith(' in one word:"')
 
@@ -155,10 +157,8 @@ def test_four_bits_need_a_gpu_and_a_package(
         encoder(folders("llama"), load_in_4bit="true")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    from bench.methods.token_prepending import _refuse_4bit
-
     with pytest.raises(UsageError, match=r"pip install 'sentence-bench\[llm4bit\]'"):
-        _refuse_4bit("cuda")
+        refuse_4bit("cuda")
 
 
 def test_seeds_matter_where_the_base_is_trained(folders: Callable[[str], Path]) -> None:
