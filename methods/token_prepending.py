@@ -131,7 +131,7 @@ class TokenPrepending(Method):
                 ``layer``, is our choice.
             attention: ``causal``, or ``sentence``, in which the sentence's tokens attend to all of
                 it (Table 6). That they do in every layer, without a placeholder, is our choice.
-            load_in_4bit: Quantise the weights to four bits (NF4); needs a GPU and bitsandbytes.
+            load_in_4bit: Quantise linear layers to 4 bits (NF4, extra ``llm4bit``).
         """
 
         base: str = "meta-llama/Llama-2-7b-hf"
@@ -215,23 +215,20 @@ class TokenPrepending(Method):
                 quantised here.
             CellError: No layer tells the pairs apart.
         """
-        from bench.methods.parts.four_bit import load_in_4bit
         from bench.methods.parts.prepending import PrependingEncoder, refuse_others
         from bench.models.layers import find_blocks
 
-        source = self._source
-        if self.config.load_in_4bit:
-            backbone, tokenizer = load_in_4bit(source, ctx)
-        else:
-            first: Any = ctx.models.load(source)[0]
-            backbone, tokenizer = getattr(first, "auto_model", None), first.tokenizer
-            if backbone is None:
-                raise UsageError(f"{_NAME}: {source} is a {type(first).__name__}, not a decoder")
+        source, four_bit = self._source, self.config.load_in_4bit
+        first: Any = ctx.models.load(source, load_in_4bit=four_bit)[0]
+        backbone = getattr(first, "auto_model", None)
+        if backbone is None:
+            raise UsageError(f"{_NAME}: {source} is a {type(first).__name__}, not a decoder")
+        if not four_bit:
             # Published weights are often of half precision, in which Gemma overflows.
             backbone = backbone.float()
         refuse_others(backbone, source)
         layers = len(find_blocks(backbone)[1])
-        encoder = PrependingEncoder(backbone, tokenizer, self.reading(layers))
+        encoder = PrependingEncoder(backbone, first.tokenizer, self.reading(layers))
         if self.chosen:
             encoder = self._choose(encoder, layers, ctx)
         layer = encoder.reading.layer

@@ -125,7 +125,6 @@ SHOWN_ELSEWHERE: dict[str, str] = {
     "pcc-tuning.adapter": "it needs a first stage with adapters, see test_pcc_tuning.py",
     "gradient_checkpointing": "models are the same, see test_gradient_checkpointing.py",
     "token-prepending.dev_rows": "the same layers may be chosen, see test_layer_search.py",
-    "token-prepending.load_in_4bit": "it needs a GPU, see test_token_prepending_settings.py",
     "keep_encoder": "it keeps what is not used, see test_classifier.py",
     "dae_evaluations": "the same weights may be kept, see test_three_phase.py",
     "cl_evaluations": "the same weights may be kept, see test_three_phase.py",

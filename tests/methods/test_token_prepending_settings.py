@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import transformers
 
 from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
 from bench.method import resolve
-from bench.methods.parts.four_bit import refuse_4bit
 from bench.methods.parts.prompts import PROMPTS, Placeholder, prepared
 from bench.methods.token_prepending import PUBLISHED, TokenPrepending
 from bench.verdicts.papers import load_papers
@@ -150,15 +149,24 @@ def test_prompts_that_do_not_fit(tmp_path: Path) -> None:
         encoder(folder)
 
 
-def test_four_bits_need_a_gpu_and_a_package(
+def test_four_bits_need_a_package(
     folders: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="needs a GPU, and the device is 'cpu'"):
-        encoder(folders("llama"), load_in_4bit="true")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(UsageError, match=r"pip install 'sentence-bench\[llm4bit\]'"):
-        refuse_4bit("cuda")
+        encoder(folders("llama"), load_in_4bit="true")
+
+
+def test_vectors_of_four_bits_are_near_those_of_the_weights(
+    folders: Callable[[str], Path],
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="needs the extra 'llm4bit'")
+    whole, small = (
+        encoder(folders("llama"), load_in_4bit=flag).encode(TEXTS) for flag in ("false", "true")
+    )
+    assert not np.array_equal(whole, small)
+    cosines = (whole * small).sum(1) / np.linalg.norm(whole, axis=1) / np.linalg.norm(small, axis=1)
+    assert cosines.min() > 0.9
 
 
 def test_seeds_matter_where_the_base_is_trained(folders: Callable[[str], Path]) -> None:
