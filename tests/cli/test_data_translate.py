@@ -57,6 +57,7 @@ def test_each_text_is_paired_by_its_translations_by_two_languages(
     assert rows(tmp_path / "few") == pairs[:5]
 
 
+@pytest.mark.nightly
 def test_the_order_of_the_models_counts(
     bench: Bench, translate, translators: list[Path], tmp_path: Path
 ) -> None:

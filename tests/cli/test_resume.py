@@ -120,7 +120,7 @@ def test_death_while_writing_leaves_no_half_cell(
     assert code == 0 and "good" in out
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_kill_during_training_equals_never_killed(
     bench: Bench, suite: Path, tmp_path: Path
 ) -> None:

@@ -85,7 +85,7 @@ def test_what_an_ensemble_remembers_is_not_believed_once_changed(tmp_path: Path)
     assert len(list(tmp_path.iterdir())) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_damaged_model_is_trained_again_and_said_so(bench: Bench, tmp_path: Path) -> None:
     base = tiny_bert(tmp_path / "tiny")
     arguments = [

@@ -306,6 +306,7 @@ def test_the_greedy_soup_is_never_worse_on_dev(options: dict[str, Any]) -> None:
         assert score(greedy) >= score(model) - 1e-6
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("choice", ["none", "delta"])
 def test_stopped_and_run_again(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: str

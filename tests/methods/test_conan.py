@@ -129,6 +129,7 @@ def test_the_log_of_a_training(options: dict[str, Any]) -> None:
     assert built.training is not None and built.training["steps"] == 12
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("balance", ["true", "false"])
 def test_stopped_and_run_again(
     options: dict[str, Any], balance: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -360,6 +360,7 @@ def test_what_it_learns_from() -> None:
         resolve(DefSentPlus, parse_method_spec("defsent-plus[stages=4]"), "local")
 
 
+@pytest.mark.nightly
 def test_stopped_in_the_second_stage_and_run_again(
     base: Path, dictionary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -329,6 +329,7 @@ def test_the_best_towers_are_kept(options: dict[str, Any], monkeypatch: pytest.M
     assert again["spearman_cosine"] == pytest.approx(max(scores), abs=1e-6), scores
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("output", ["twin", "distilled"])
 def test_stopped_and_run_again(
     output: str, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
