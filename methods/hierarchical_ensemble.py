@@ -130,11 +130,10 @@ class HierarchicalEnsemble(Method):
         config = self.config
         inputs: dict[str, Any] = {name: models.fingerprint(name) for name in self.parents}
         if "bt" in config.arms:
-            from bench.models.translation import translation_folder
+            from bench.models.checkpoints import find_folder
 
             folders = [
-                translation_folder(translator, offline=data.offline)
-                for translator in config.translators
+                find_folder(translator, offline=data.offline) for translator in config.translators
             ]
             inputs["translators"] = [models.fingerprint(str(folder)) for folder in folders]
         return inputs | fingerprints(self.reads(), data)

@@ -11,7 +11,8 @@ from bench.core.files import remove_folder, write_atomic
 from bench.core.fingerprint import fingerprint
 from bench.data.corpora import NamedCorpus
 from bench.execution.settings import Settings
-from bench.models.translation import Translators, translation_folder
+from bench.models.checkpoints import find_folder
+from bench.models.translation import Translators
 
 # Translations of so many texts are kept when the work is cut off.
 _PART = 2_048
@@ -43,9 +44,7 @@ def back_translate(
     """
     data, offline = settings.data, settings.data.offline
     texts = [*dict.fromkeys(" ".join(text.split()) for text in corpus.texts(data))]
-    folders = [
-        [str(translation_folder(name, offline=offline)) for name in pair] for pair in languages
-    ]
+    folders = [[str(find_folder(name, offline=offline)) for name in pair] for pair in languages]
     identities = [[settings.models.fingerprint(name) for name in pair] for pair in folders]
     work = settings.cache.work / fingerprint([texts, identities, _PART, _MAX_LENGTH])
     views = []

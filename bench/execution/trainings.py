@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from bench.core.compute import FULL
 from bench.core.errors import DataError
-from bench.core.files import is_folder
 from bench.execution.settings import Settings
 from bench.method import Method, TrainingLoad, lineage, named_method
-from bench.models.checkpoints import snapshot
+from bench.models.checkpoints import find_folder
 from bench.models.sizes import PUBLISHED, Shape, read_shape, training_memory
 
 _GB, _MILLION = 1_000_000_000, 1_000_000
@@ -80,14 +78,13 @@ def _shape(name: str, settings: Settings) -> Shape | None:
     method = named_method(name, settings.profile)
     if method is not None:
         return _shape(method.parents[0], settings) if method.parents else None
-    repository, _, revision = name.partition("@")
+    repository = name.partition("@")[0]
     if repository in PUBLISHED:
         return PUBLISHED[repository]
     try:
-        folder = Path(name) if is_folder(name) else snapshot(repository, revision or None, True)
+        return read_shape(find_folder(name, offline=True))
     except DataError:
         return None
-    return read_shape(folder)
 
 
 def _gigabytes(size: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.compute import Precision
 from bench.core.errors import DataError, UsageError
+from bench.core.files import is_folder
 from bench.core.libraries import quiet_libraries
 from bench.core.progress import Progress, Silent
 from bench.core.registry import METHODS, did_you_mean, names
@@ -155,6 +156,18 @@ def snapshot(repository: str, revision: str | None, offline: bool) -> Path:
                 f"{name} is not in the local hub cache, and cannot be fetched offline; {hint}"
             ) from None
         raise DataError(f"{name} cannot be fetched ({type(error).__name__}); {hint}") from None
+
+
+def find_folder(name: str, *, offline: bool) -> Path:
+    """Folder of a model that is named by a folder or by a hub id with an optional revision.
+
+    Raises:
+        DataError: There is no such model.
+    """
+    if is_folder(name):
+        return Path(name)
+    repository, _, revision = name.partition("@")
+    return snapshot(repository, revision or None, offline)
 
 
 def load_folder(

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench.core.files import is_folder
 from bench.core.libraries import quiet_libraries
 from bench.core.progress import Progress
 from bench.data.access import DataAccess
 from bench.models.checkpoint_files import refuse_damaged
-from bench.models.checkpoints import snapshot
+from bench.models.checkpoints import find_folder
 from bench.models.loading import refuse_random, reports, told_by_name
 
 _BATCH = 32
-
-
-def translation_folder(name: str, *, offline: bool) -> Path:
-    """Folder of a translation model.
-
-    Raises:
-        DataError: There is no such model.
-    """
-    if is_folder(name):
-        return Path(name)
-    repository, _, revision = name.partition("@")
-    return snapshot(repository, revision or None, offline)
 
 
 @dataclass(frozen=True)
@@ -47,6 +33,7 @@ class Translators:
     data: DataAccess
     progress: Progress
     max_length: int
+    _loaded: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def translate(self, texts: Sequence[str]) -> list[str]:
         """Translate texts, each by beam search as the model is configured.
@@ -62,7 +49,10 @@ class Translators:
     def _translated(self, texts: list[str], name: str) -> list[str]:
         import torch
 
-        model, tokenizer = self._load(name)
+        # Long text comes in parts, and a model is loaded for the first.
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        model, tokenizer = self._loaded[name]
         self.progress.start(f"translate by {name}", len(texts))
         translated: list[str] = []
         for start in range(0, len(texts), _BATCH):
@@ -82,7 +72,7 @@ class Translators:
         import transformers
 
         quiet_libraries()
-        folder = translation_folder(name, offline=self.data.offline)
+        folder = find_folder(name, offline=self.data.offline)
         refuse_damaged(folder)
         with told_by_name(folder), reports() as loaded:
             model = transformers.AutoModelForSeq2SeqLM.from_pretrained(

@@ -94,6 +94,20 @@ def test_work_that_was_cut_off_goes_on(
     assert not list((tmp_path / "cache" / "work").glob("*/*"))
 
 
+def test_a_model_is_loaded_once_for_all_parts(translate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.execution.back_translation._PART", 8)
+    loaded: list[str] = []
+    own = translation.Translators._load
+
+    def counted(self: translation.Translators, name: str):
+        loaded.append(name)
+        return own(self, name)
+
+    monkeypatch.setattr(translation.Translators, "_load", counted)
+    assert translate()[0] == 0
+    assert len(loaded) == len(set(loaded)) == 4
+
+
 def test_two_languages_are_needed(bench: Bench, translators: list[Path], tmp_path: Path) -> None:
     code, _, err = bench("data", "translate", "nli", "--via", *translators[:2])
     assert code == 2
