@@ -8,7 +8,7 @@ new kind of data for training is one class of these here or in the file of what 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,12 @@ class SplitInput(BuildInput):
             DataError: They are missing, or differ from the catalog.
         """
         return data.rows(self.ref)
+
+
+def joined(name: str, known: Collection[str]) -> list[str]:
+    """Known names that one is joined of with ``+``, or the one name or path."""
+    parts = name.split("+")
+    return parts if all(part in known for part in parts) else [name]
 
 
 def fingerprints(inputs: Mapping[str, BuildInput], data: DataAccess) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.core.errors import DataError
 from bench.core.fingerprint import canonical_json, fingerprint
 from bench.data.access import DataAccess, in_fixed_split
-from bench.data.build_inputs import TrainingSet
+from bench.data.build_inputs import TrainingSet, joined
 from bench.data.catalog import catalog, dataset_of
 from bench.data.hub import commit_of
 
@@ -105,8 +105,8 @@ class NamedCorpus(TrainingSet):
 
     def fingerprint(self, data: DataAccess) -> str:
         """Identify the whole text, of which ``limit`` and ``columns`` are settings."""
-        if len(joined := _joined(self.name)) > 1:
-            return fingerprint([NamedCorpus(name).fingerprint(data) for name in joined])
+        if len(parts := joined(self.name, _SOURCES)) > 1:
+            return fingerprint([NamedCorpus(name).fingerprint(data) for name in parts])
         if self.name == "pydoc":
             return f"python-{platform.python_version()}"
         if self.name in _HUB:
@@ -120,13 +120,15 @@ class NamedCorpus(TrainingSet):
     @property
     def datasets(self) -> tuple[str, ...]:
         """Data sets of datasets.toml that it draws on, ``family/set``."""
-        return tuple(dataset_of(ref) for name in _joined(self.name) for ref in _PARTS.get(name, ()))
+        return tuple(
+            dataset_of(ref) for name in joined(self.name, _SOURCES) for ref in _PARTS.get(name, ())
+        )
 
     def revisions(self, data: DataAccess) -> Mapping[str, str]:
         """Commit of each data set on the hub that it is a file of, by its id, or none."""
         return {
             _HUB[name][0]: commit_of(_from_hub(name, data), _HUB[name][1])
-            for name in _joined(self.name)
+            for name in joined(self.name, _SOURCES)
             if name in _HUB
         }
 
@@ -136,15 +138,9 @@ class NamedCorpus(TrainingSet):
             yield from row[: self.columns]
 
 
-def _joined(name: str) -> list[str]:
-    """Names of the corpora that one is joined of, or the one name or path."""
-    parts = name.split("+")
-    return parts if all(part in _SOURCES for part in parts) else [name]
-
-
 def _rows_of(name: str, data: DataAccess) -> list[Texts]:
     first: dict[str, Texts] = {}
-    for part in _joined(name):
+    for part in joined(name, _SOURCES):
         source = _SOURCES.get(part)
         for row in source(data) if source else _from_file(Path(part)):
             first.setdefault(row[0], row)

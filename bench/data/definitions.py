@@ -12,7 +12,7 @@ from typing import Any
 from bench.core.errors import DataError
 from bench.core.fingerprint import fingerprint
 from bench.data.access import DataAccess
-from bench.data.build_inputs import TrainingSet
+from bench.data.build_inputs import TrainingSet, joined
 from bench.data.catalog import dataset_of
 from bench.data.rows import text_digest
 
@@ -65,7 +65,7 @@ class Definitions(TrainingSet):
             DataError: Data is missing or changed, or a line of the file is not of this form.
         """
         definitions: dict[str, dict[str, None]] = defaultdict(dict)
-        for name in _joined(self.name):
+        for name in joined(self.name, SETS):
             for word, definition in _from_set(name, data) if name in SETS else _from_file(name):
                 definitions[word][definition] = None
         words = sorted(definitions, key=text_digest)
@@ -74,7 +74,7 @@ class Definitions(TrainingSet):
 
     def fingerprint(self, data: DataAccess) -> str:
         """Identify the whole dictionary, of which ``limit`` and ``part`` are settings."""
-        match _joined(self.name):
+        match joined(self.name, SETS):
             case [name] if name in SETS:
                 return fingerprint(data.sha256(SETS[name]))
             case [path]:
@@ -85,7 +85,7 @@ class Definitions(TrainingSet):
     @property
     def datasets(self) -> tuple[str, ...]:
         """Data sets of datasets.toml that it is of, ``family/set``; none for a file."""
-        return tuple(dataset_of(SETS[name]) for name in _joined(self.name) if name in SETS)
+        return tuple(dataset_of(SETS[name]) for name in joined(self.name, SETS) if name in SETS)
 
     def texts(self, data: DataAccess) -> Iterator[str]:
         """The definitions."""
@@ -129,12 +129,6 @@ def _from_set(name: str, data: DataAccess) -> Iterator[tuple[str, str]]:
     for row in data.rows(SETS[name]):
         if not any(mark in row["definition"] for mark in _LOST):
             yield row["word"], row["definition"]
-
-
-def _joined(name: str) -> list[str]:
-    """Names of the dictionaries that one is joined of, or the one name or path."""
-    parts = name.split("+")
-    return parts if all(part in SETS for part in parts) else [name]
 
 
 def _from_file(name: str) -> Iterator[tuple[str, str]]:

@@ -40,8 +40,9 @@ def describe(
     rows = outline(suites, specs, settings.profile)
     trained = trainings([method for _, methods in rows for _, method in methods], settings)
     if needs := find_needs(suites, specs, settings):
-        lines = [*_waiting(rows, seeds), *_missing(needs, settings), *trained]
-        return "\n".join([*lines, *_advice(needs, settings, command, len(_waiting(rows, seeds)))])
+        waiting = _waiting(rows, seeds)
+        lines = [*waiting, *_missing(needs, settings), *trained]
+        return "\n".join([*lines, *_advice(needs, settings, command, len(waiting))])
     *cells, summary = _work(plan(suites, specs, seeds, settings), settings)
     return "\n".join([*cells, *trained, summary])
 
