@@ -23,6 +23,7 @@ from bench.methods.parts.twin import join_towers
 from bench.methods.simcse import SimCSE
 from bench.training import trainer
 from bench.training.watching import DevEvaluator
+from tests.support.given import OF_EVERY_TRAINING
 from tests.support.models import tiny_bert, tiny_sentence_transformer
 from tests.support.specs import acting
 from tests.support.stopping import frequent_checkpoints, stopped_and_run_again
@@ -122,14 +123,7 @@ def test_the_second_tower_is_as_the_first_where_the_first_alone_is_named() -> No
 @pytest.mark.parametrize(
     ("option", "name", "value"),
     [
-        ("lr=0.01", "lr", 0.01),
-        ("epochs=3", "epochs", 3),
-        ("batch_size=32", "batch_size", 32),
-        ("max_seq_length=17", "max_seq_length", 17),
-        ("max_steps=9", "max_steps", 9),
-        ("dev_every=5", "dev_every", 5),
-        ("dev=false", "dev_every", 0),
-        ("micro_batch=4", "micro_batch", 4),
+        *OF_EVERY_TRAINING,
         ("schedule=linear", "schedule", "linear"),
         ("output=distilled,distill_lr=0.02", "lr", 0.02),
         ("output=uc-distilled,distill_lr=0.02", "lr", 0.02),

@@ -15,6 +15,7 @@ from bench.api import build_method
 from bench.core.errors import UsageError
 from bench.method import named_method
 from bench.methods.losses.cross_view import CrossViewLoss, Projector, Residual
+from tests.support.given import OF_EVERY_TRAINING
 from tests.support.models import tiny_bert, tiny_sentence_transformer
 from tests.training.test_trainer import context
 
@@ -95,15 +96,8 @@ def test_the_trainer_gets_the_published_schedule() -> None:
 @pytest.mark.parametrize(
     ("option", "name", "value"),
     [
-        ("lr=0.01", "lr", 0.01),
-        ("epochs=3", "epochs", 3),
-        ("batch_size=32", "batch_size", 32),
-        ("max_seq_length=17", "max_seq_length", 17),
-        ("max_steps=9", "max_steps", 9),
+        *OF_EVERY_TRAINING,
         ("warmup=0.3", "warmup_ratio", 0.3),
-        ("dev_every=5", "dev_every", 5),
-        ("dev=false", "dev_every", 0),
-        ("micro_batch=4", "micro_batch", 4),
         ("patience=14", "patience", 3),
     ],
 )

@@ -15,6 +15,7 @@ from bench.core.errors import UsageError
 from bench.method import named_method
 from bench.methods.losses.in_batch import InBatchLoss
 from bench.methods.parts.dropout_rates import dropout_sites
+from tests.support.given import OF_EVERY_TRAINING
 from tests.support.models import tiny_llama, tiny_sentence_transformer
 from tests.training.test_trainer import context
 
@@ -47,16 +48,7 @@ def test_the_published_settings_of_bert_base() -> None:
 
 @pytest.mark.parametrize(
     ("option", "name", "value"),
-    [
-        ("lr=0.01", "lr", 0.01),
-        ("epochs=3", "epochs", 3),
-        ("batch_size=32", "batch_size", 32),
-        ("max_seq_length=17", "max_seq_length", 17),
-        ("max_steps=9", "max_steps", 9),
-        ("dev_every=5", "dev_every", 5),
-        ("dev=false", "dev_every", 0),
-        ("micro_batch=4", "micro_batch", 4),
-    ],
+    OF_EVERY_TRAINING,
 )
 def test_settings_reach_the_trainer(option: str, name: str, value: Any) -> None:
     usual, changed = (method(given).train_settings(640) for given in ("", option))

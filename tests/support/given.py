@@ -9,6 +9,18 @@ import torch
 
 from bench.method import named_method
 
+# An option of every training, and the setting of the trainer that it is; given, it is another one.
+OF_EVERY_TRAINING = [
+    ("lr=0.01", "lr", 0.01),
+    ("epochs=3", "epochs", 3),
+    ("batch_size=32", "batch_size", 32),
+    ("max_seq_length=17", "max_seq_length", 17),
+    ("max_steps=9", "max_steps", 9),
+    ("dev_every=5", "dev_every", 5),
+    ("dev=false", "dev_every", 0),
+    ("micro_batch=4", "micro_batch", 4),
+]
+
 
 class Given(torch.nn.Module):
     """Stands for a loss, and keeps the settings that it was given by name."""
