@@ -164,6 +164,9 @@ USUAL = {
     "max_steps": -1,
     "micro_batch": None,
     "patience": 0,
+    "schedule": "linear",
+    "shuffle": True,
+    "gradient_checkpointing": False,
 }
 TRAINER: dict[str, dict[str, Any]] = {
     # arXiv 2104.08821: AdamW as transformers had it, no warm-up, no decay.

@@ -50,7 +50,14 @@ SPECS = (
     "whitening[fit=corpus]",
 )
 # They need a checkpoint, weights of their own, a twin, or a real language model.
-UNBUILT = ("sbert", "minilm", "jtcse[output=distilled]", "token-prepending", "minilm-l2-mlm")
+UNBUILT = (
+    "sbert",
+    "minilm",
+    "minilm-l2-mlm",
+    "smollm2",
+    "jtcse[output=distilled]",
+    "token-prepending",
+)
 WORDS = ("kettle", "rain", "dog", "lamp")
 _ROWS = 40
 
