@@ -14,6 +14,7 @@ from bench.data.rows import Row
 
 LISTS = {"positive", "negative"}
 TARGETS = {"label", "score"}
+_IDS = ("id", "query_id", "document_id")
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,14}))(?:\.0+)?")
 # Longer numbers are identifiers, and stay texts.
 _LONG = 10**15
@@ -122,10 +123,10 @@ def typed(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
 
     A score that is the text of a number becomes that number. A label is the same class in every
     file: ``1``, ``1.0`` and the text ``1`` are one, ``01`` is another, and so are ``0.5`` and the
-    text ``0.5``; truth values are the texts ``True`` and ``False``. All else stays, for ``checked``
-    to judge.
+    text ``0.5``; truth values are the texts ``True`` and ``False``. A whole number that is an
+    identifier is its digits. All else stays, for ``checked`` to judge.
     """
-    makers = {"score": _score, "label": _label}
+    makers = {"score": _score, "label": _label, **dict.fromkeys(_IDS, _identifier)}
     found = {column: makers[column] for column in columns if column in makers}
     return [{**row, **{name: make(row[name]) for name, make in found.items()}} for row in rows]
 
@@ -137,6 +138,10 @@ def _score(value: Any) -> Any:
         number = _parsed(value)
         return number if math.isfinite(number) else value
     return value
+
+
+def _identifier(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _label(value: Any) -> Any:

@@ -1,18 +1,18 @@
 """Suites: TOML files that name tasks, their data, and how the table averages them.
 
-What an entry of each kind may say (``kinds``) and where its rows are (``data``), suites and groups
-of them (``suite``), finding them by name or file (``loading``), and suites made of mteb's tasks
-(``mteb``). Imported are core and data. A new kind of task begins as a class in ``kinds``; its
-scoring is a file in ``bench.tasks``.
+What an entry of each kind may say (``entry``, ``retrieval``, ``kinds``) and where its rows are
+(``data``), suites and groups of them (``suite``), finding them by name or file (``loading``), and
+suites made of mteb's tasks (``mteb``). Imported are core and data. A new kind of task begins as a
+class in ``kinds``; its scoring is a file in ``bench.tasks``.
 """
 
-from bench.suite.data import Data, FileData, HubData, MtebData
+from bench.suite.data import Data, FileData, HubData, MtebData, MtebTable
+from bench.suite.entry import Convention
 from bench.suite.kinds import (
     KINDS,
     MTEB_PREFIX,
     ClassificationSpec,
     ClusteringSpec,
-    Convention,
     MtebSpec,
     NliSpec,
     OwnSpec,
@@ -24,6 +24,7 @@ from bench.suite.kinds import (
     row_columns,
 )
 from bench.suite.loading import load_suite, load_suites, read_suite, suite_path
+from bench.suite.retrieval import RetrievalSpec
 from bench.suite.suite import AVERAGE, Group, Suite
 
 __all__ = [
@@ -39,11 +40,13 @@ __all__ = [
     "HubData",
     "MtebData",
     "MtebSpec",
+    "MtebTable",
     "NliSpec",
     "OwnSpec",
     "PairClassificationSpec",
     "RelatednessSpec",
     "RerankingSpec",
+    "RetrievalSpec",
     "StsSpec",
     "Suite",
     "TaskSpec",

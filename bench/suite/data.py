@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
@@ -54,6 +54,38 @@ class MtebData(TomlTable):
     revision: str
     split: str
 
+    @property
+    def named_split(self) -> str:
+        """Split, as mteb's rows are asked for."""
+        return self.split
+
+
+class MtebTable(MtebData):
+    """One table of a retrieval task of mteb.
+
+    Attributes:
+        table: Which of its three.
+    """
+
+    table: Literal["corpus", "queries", "qrels"]
+
+    @property
+    def named_split(self) -> str:
+        """Split and table, as mteb's rows are asked for."""
+        return f"{self.split}/{self.table}"
+
+
+class BeirData(TomlTable):
+    """A folder as BEIR lays it out: corpus.jsonl, queries.jsonl and qrels/<split>.tsv.
+
+    Attributes:
+        beir: Path relative to the suite's TOML.
+        split: Split of the judgments.
+    """
+
+    beir: str
+    split: str = "test"
+
 
 def _own_files(source: FilesSource) -> FilesSource:
     """Refuse what only the catalog can say of its files."""
@@ -68,15 +100,18 @@ def _data_kind(given: Any) -> str:
     if isinstance(given, str):
         return "name"
     keys = given if isinstance(given, Mapping) else type(given).model_fields
-    kinds = {"url": "files", "files": "files", "hub": "hub", "mteb": "mteb"}
+    kinds = {"url": "files", "files": "files", "hub": "hub", "mteb": "mteb", "beir": "beir"}
     return next((kind for key, kind in kinds.items() if key in keys), "file")
 
 
-Data = Annotated[
-    Annotated[str, Tag("name")]
-    | Annotated[FileData, Tag("file")]
-    | Annotated[FilesSource, AfterValidator(_own_files), Tag("files")]
-    | Annotated[HubData, Tag("hub")]
-    | Annotated[MtebData, Tag("mteb")],
-    Discriminator(_data_kind),
+_Named = Annotated[str, Tag("name")]
+_File = Annotated[FileData, Tag("file")]
+_Files = Annotated[FilesSource, AfterValidator(_own_files), Tag("files")]
+_Hub = Annotated[HubData, Tag("hub")]
+_Mteb = Annotated[MtebData, Tag("mteb")]
+_Beir = Annotated[BeirData, Tag("beir")]
+
+Data = Annotated[_Named | _File | _Files | _Hub | _Mteb, Discriminator(_data_kind)]
+CollectionData = Annotated[
+    _Named | _File | _Files | _Hub | _Mteb | _Beir, Discriminator(_data_kind)
 ]

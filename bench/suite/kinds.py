@@ -11,81 +11,17 @@ from bench.core.errors import UsageError
 from bench.core.registry import did_you_mean
 from bench.core.toml import TomlTable
 from bench.suite.data import Data
+from bench.suite.entry import Convention, RowsTaskSpec, ScoredAs
+from bench.suite.retrieval import RetrievalSpec
 
-Convention = Literal["simcse", "senteval", "mteb", "useb"]
 Aggregation = Literal["all", "mean", "wmean"]
 Track = Literal["frozen", "supervised"]
-ScoredAs = Literal["vectors", "predictions"]
 _SCORED_AS: Mapping[Track, ScoredAs] = {"frozen": "vectors", "supervised": "predictions"}
 MTEB_PREFIX = "mteb:"
 PairFeatures = Literal["u", "absdiff_product", "concat_absdiff_product"]
 
 
-class _TaskSpec(TomlTable):
-    """What tasks of our own kinds have.
-
-    Attributes:
-        name: Name and column of the task.
-        data: Rows to score: ``family/set:split`` of datasets.toml (splits joined by ``+``), a
-            file, public files at pinned addresses (see ``bench.data.sources.FilesSource``), a data
-            set on the hub, or the rows of a task of mteb.
-        columns: The kind's column to the name that it has in the data, where they differ.
-        mteb: Name of the task of mteb with the same rows and, in a suite of convention ``mteb``,
-            the same scores; ``bench export`` writes them under this name.
-    """
-
-    name: str
-    data: Data
-    columns: Mapping[str, str] = Field(default_factory=dict)
-    mteb: str | None = None
-
-    required: ClassVar[tuple[str, ...]]
-    # Columns that rows may have besides, and that may be called otherwise too.
-    beside: ClassVar[tuple[str, ...]] = ("phenomenon",)
-
-    @model_validator(mode="after")
-    def _columns_are_known(self) -> _TaskSpec:
-        known = (*self.row_columns(), *self.beside)
-        unknown = [name for name in self.columns if name not in known]
-        if unknown:
-            raise ValueError(
-                f"columns has {unknown[0]!r}, which the kind does not read; it reads "
-                f"{', '.join(known)}"
-            )
-        return self
-
-    @property
-    def scored_as(self) -> ScoredAs:
-        """Whether vectors of the texts are scored, or what a method itself predicts."""
-        return "vectors"
-
-    @property
-    def over_subsets(self) -> bool:
-        """Whether the score is one over subsets of the rows."""
-        return False
-
-    def renamed_beside(self, part: str) -> tuple[str, ...]:
-        """Columns besides that the rows of a part have under another name."""
-        return tuple(name for name in self.beside if name in self.columns and part == "test")
-
-    def parts(self) -> dict[str, Data]:
-        """All data of the task by role; ``test`` is what is scored."""
-        return {"test": self.data}
-
-    def row_columns(self) -> tuple[str, ...]:
-        """Columns that its rows must have, by the kind's own names."""
-        return self.required
-
-    def optional_columns(self, part: str) -> tuple[str, ...]:
-        """Those of them that rows of a part may lack."""
-        return ()
-
-    def scores_blank_texts(self, convention: Convention) -> bool:
-        """Whether a row without a text has a score, where others are refused."""
-        return False
-
-
-class StsSpec(_TaskSpec):
+class StsSpec(RowsTaskSpec):
     """Semantic textual similarity.
 
     Attributes:
@@ -103,7 +39,7 @@ class StsSpec(_TaskSpec):
         return self.aggregation != "all"
 
 
-class _Trained(_TaskSpec):
+class _Trained(RowsTaskSpec):
     """What tasks with a trained probe have.
 
     Attributes:
@@ -169,7 +105,7 @@ class ClassificationSpec(_Trained):
         """By its track."""
         return _SCORED_AS[self.track]
 
-    def row_columns(self) -> tuple[str, ...]:
+    def row_columns(self, part: str = "test") -> tuple[str, ...]:
         """Its columns of text, and the label."""
         return (*self.texts, "label")
 
@@ -206,21 +142,21 @@ class NliSpec(_Trained):
         return convention != "mteb"
 
 
-class PairClassificationSpec(_TaskSpec):
+class PairClassificationSpec(RowsTaskSpec):
     """Pairs that mean the same or not, separated by a threshold of similarity."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "label")
     kind: Literal["pair_classification"]
 
 
-class RerankingSpec(_TaskSpec):
+class RerankingSpec(RowsTaskSpec):
     """Candidates of a query, those that answer it first."""
 
     required: ClassVar[tuple[str, ...]] = ("query", "positive", "negative")
     kind: Literal["reranking"]
 
 
-class ClusteringSpec(_TaskSpec):
+class ClusteringSpec(RowsTaskSpec):
     """Texts whose labels k-means on their vectors is to find again."""
 
     required: ClassVar[tuple[str, ...]] = ("text", "label")
@@ -269,7 +205,6 @@ class MtebSpec(TomlTable):
     revision: str
     benchmark: str | None = None
     data: str | None = None
-    columns: ClassVar[Mapping[str, str]] = {}
     scored_as: ClassVar[ScoredAs] = "vectors"
 
     @property
@@ -286,9 +221,13 @@ class MtebSpec(TomlTable):
         """Rows for its test split, where datasets.toml has them."""
         return {"test": self.data} if self.data else {}
 
-    def row_columns(self) -> tuple[str, ...]:
+    def row_columns(self, part: str = "test") -> tuple[str, ...]:
         """None that are checked here."""
         return ()
+
+    def names(self, part: str) -> Mapping[str, str]:
+        """None, as columns have the names that mteb gives them."""
+        return {}
 
     def optional_columns(self, part: str) -> tuple[str, ...]:
         """None, as mteb reads its own rows."""
@@ -311,6 +250,7 @@ OwnSpec = (
     | RerankingSpec
     | ClusteringSpec
     | RelatednessSpec
+    | RetrievalSpec
 )
 TaskSpec = Annotated[OwnSpec | MtebSpec, Field(discriminator="kind")]
 

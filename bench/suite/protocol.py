@@ -9,7 +9,7 @@ from bench.suite.suite import Suite
 
 # What only names a task, and what the checksum of its rows already tells.
 _NAMES = frozenset({"name", "mteb"})
-_ROWS = frozenset({"data", "train", "dev", "pool"})
+_ROWS = frozenset({"data", "train", "dev", "pool", "corpus", "queries", "qrels"})
 
 
 def task_protocol(suite: Suite, spec: TaskSpec) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, wrapping
 from bench.core.toml import TomlTable
-from bench.suite.kinds import Convention, TaskSpec
+from bench.suite.entry import Convention
+from bench.suite.kinds import TaskSpec
 
 AVERAGE = "Avg"
 

@@ -12,6 +12,7 @@ from bench.tasks.clustering import ClusteringTask
 from bench.tasks.pair_classification import PairClassificationTask
 from bench.tasks.relatedness import RelatednessTask
 from bench.tasks.reranking import RerankingTask
+from bench.tasks.retrieval import RetrievalTask
 from bench.tasks.sts import StsTask
 from bench.tasks.supervised import (
     SupervisedClassificationTask,
@@ -28,6 +29,7 @@ KINDS: Mapping[str, type[Task[Any]]] = {
         RerankingTask,
         ClusteringTask,
         RelatednessTask,
+        RetrievalTask,
     )
 }
 SUPERVISED: Mapping[str, type[Task[Any]]] = {

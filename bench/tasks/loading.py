@@ -11,6 +11,7 @@ from bench.data.access import DataAccess
 from bench.data.rows import Row
 from bench.suite import Suite, TaskSpec
 from bench.tasks.base import Probing, Task
+from bench.tasks.collection import limited
 from bench.tasks.kinds import task_class
 from bench.tasks.probes.devices import CPU
 from bench.tasks.rows import available_parts, part_rows
@@ -28,8 +29,8 @@ def load_tasks(
         suite: The suite.
         data: Access to rows.
         limit: Rows of each part of a task, spread over all of them and over its labels, or None
-            for all. Where a label then has fewer rows than a probe has folds, there are fewer
-            folds.
+            for all; of a collection queries, and documents besides those judged for them. Where a
+            label then has fewer rows than a probe has folds, there are fewer folds.
         device: Torch device of probes, one that computes in float64.
 
     Raises:
@@ -41,7 +42,7 @@ def load_tasks(
     for spec in suite.tasks:
         roles = available_parts(spec, data)
         whole = {part: part_rows(suite, spec, part, data) for part in roles}
-        parts = {part: spread(rows, limit) for part, rows in whole.items()}
+        parts = _limited(whole, limit)
         fitting = spec if limit is None else _with_fewer_folds(spec, parts, whole)
         try:
             task = task_class(spec)(fitting, parts, suite.convention)
@@ -53,6 +54,12 @@ def load_tasks(
             task.device = device
         loaded.append(task)
     return loaded
+
+
+def _limited(whole: Mapping[str, list[Row]], limit: int | None) -> dict[str, list[Row]]:
+    if limit is None or "corpus" not in whole:
+        return {part: spread(rows, limit) for part, rows in whole.items()}
+    return limited(whole, limit, spread)
 
 
 def spread(rows: Sequence[Row], limit: int | None) -> list[Row]:

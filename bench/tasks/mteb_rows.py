@@ -11,15 +11,16 @@ from bench.core.errors import DataError, UsageError, first_line
 from bench.core.libraries import quiet_libraries
 from bench.data.hub import refuse_unreachable
 from bench.data.rows import Row
+from bench.suite.retrieval import TABLES
 
 
 def load_rows(name: str, revision: str, split: str) -> list[Row]:
     """Load one split of a task with mteb's own loader.
 
     Args:
-        name: Task of type STS, Classification, PairClassification or Reranking.
+        name: Task of type STS, Classification, PairClassification, Reranking or Retrieval.
         revision: Commit that the installed mteb must name for its data.
-        split: Split.
+        split: Split; of a retrieval task with one of its tables, as in ``test/corpus``.
 
     Raises:
         UsageError: mteb has no such task, or its rows are of no kind of ours.
@@ -74,6 +75,22 @@ def _reranking(task: Any, split: str) -> list[Row]:
     return rows
 
 
+def _retrieval(task: Any, split_and_table: str) -> list[Row]:
+    split, _, table = split_and_table.rpartition("/")
+    if not split:
+        raise DataError(f"a retrieval task has the tables {', '.join(TABLES)}, not rows alone")
+    task.convert_v1_dataset_format_to_v2(num_proc=None)
+    data = task.dataset["default"][split]
+    if table != "qrels":
+        wanted = TABLES[table]
+        return [{name: row[name] for name in wanted if name in row} for row in data[table]]
+    return [
+        {"query_id": query, "document_id": document, "score": grade}
+        for query, judgments in data["relevant_docs"].items()
+        for document, grade in judgments.items()
+    ]
+
+
 def _document(row: Mapping[str, Any]) -> str:
     return f"{row.get('title') or ''} {row['text']}".strip()
 
@@ -83,4 +100,5 @@ _CONVERT: Mapping[str, Callable[[Any, str], list[Row]]] = {
     "Classification": _table,
     "PairClassification": _pairs,
     "Reranking": _reranking,
+    "Retrieval": _retrieval,
 }

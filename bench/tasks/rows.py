@@ -30,19 +30,20 @@ def part_rows(suite: Suite, task: TaskSpec, part: str, access: DataAccess) -> li
         DataError: They are missing, changed, or lack a column; or a value in a user's own file is
             not what its column holds.
     """
-    data, columns, optional = task.parts()[part], task.row_columns(), task.optional_columns(part)
+    data, columns = task.parts()[part], task.row_columns(part)
+    names, optional = task.names(part), task.optional_columns(part)
     wanted = (*columns, *task.renamed_beside(part))
     if isinstance(data, str):
         where = f"task {task.name}: {data}"
-        rows = renamed(access.rows(data), wanted, task.columns, where, optional)
+        rows = renamed(access.rows(data), wanted, names, where, optional)
     else:
         path = _path(data, suite.path.parent, task, access)
-        rows = access.table(path, wanted, task.columns, optional)
+        rows = access.table(path, wanted, names, optional)
         where = str(path)
     if isinstance(data, FileData | FilesSource):
-        rows = checked(rows, columns, where, names=task.columns, optional=optional)
+        rows = checked(rows, columns, where, names=names, optional=optional)
     if not task.scores_blank_texts(suite.convention):
-        refuse_blank(rows, columns, where, names=task.columns)
+        refuse_blank(rows, columns, where, names=names)
     return rows
 
 
@@ -99,7 +100,7 @@ def _table_sha256(
 ) -> str:
     path = _path(data, folder, task, access)
     count_and_sha256 = access.table_sha256(
-        path, task.row_columns(), task.columns, task.optional_columns(part)
+        path, task.row_columns(part), task.names(part), task.optional_columns(part)
     )
     count, _, sha256 = count_and_sha256.partition(":")
     if isinstance(data, FileData):
@@ -117,7 +118,7 @@ def _path(data: OtherData, folder: Path, task: TaskSpec, access: DataAccess) -> 
     if isinstance(data, FileData):
         return folder / data.file
     if isinstance(data, MtebData):
-        return access.mteb_file(data.mteb, data.revision, data.split, _load_by_mteb)
+        return access.mteb_file(data.mteb, data.revision, data.named_split, _load_by_mteb)
     if isinstance(data, FilesSource):
         return access.files_table(data, f"task {task.name}: {data.address}")
     hub = HubSource(hub=data.hub, revision=data.revision, config=data.config)

@@ -28,12 +28,20 @@ from bench.metrics.intrinsic_dimension import (
 from bench.metrics.isotropy import effective_rank, isoscore, mean_cosine, partition_isotropy
 from bench.metrics.pearson import pearson
 from bench.metrics.ranking import average_precision, precision_at, ranking, reciprocal_rank
+from bench.metrics.retrieval import (
+    mean_precision,
+    ndcg_at,
+    precision_of_first,
+    recall_at,
+    reciprocal_rank_at,
+)
 from bench.metrics.similarity import similarities
 from bench.metrics.spearman import spearman
 from bench.metrics.thresholds import best_thresholds
 from bench.metrics.vectors import as_float64, squared_distances, unit_rows
 
 N, D, CLASSES = 30, 4, 3
+FOUND = 5
 ONCE = np.ones((1, N), np.int16)
 WORST_LOG_LOSS = 36.05
 Array = NDArray[Any]
@@ -112,6 +120,18 @@ def probable(rng: Rng) -> Arguments:
     return rng.dirichlet(np.ones(CLASSES), N), rng.permutation(np.arange(N) % CLASSES)
 
 
+def found(rng: Rng) -> Arguments:
+    """Which of the first documents of each query are relevant, and how many are."""
+    relevant = rng.random((N, FOUND)) < 0.3
+    return relevant, relevant.sum(axis=1) + rng.integers(0, 3, N)
+
+
+def graded(rng: Rng) -> Arguments:
+    """Grades of the first documents of each query, and its best judged ones."""
+    grades = rng.integers(-1, 4, (N, FOUND))
+    return grades, -np.sort(-np.maximum(grades, 0), axis=1)
+
+
 X, Y = two(np.random.default_rng(0))
 SPHERE = unit_rows(vectors(np.random.default_rng(1)))
 LABELS = named(np.random.default_rng(0))[0]
@@ -151,6 +171,18 @@ RANKED = partial(
 )
 CORRELATED = partial(
     Contract, draw=numbers, low=-1, high=1, best=(RISING, RISING), worst=(RISING, -RISING)
+)
+ALL, NONE = np.ones((N, FOUND), bool), np.zeros((N, FOUND), bool)
+OF_ALL = np.full(N, FOUND)
+SEARCHED = partial(
+    Contract,
+    draw=found,
+    low=0,
+    high=1,
+    best=(ALL, OF_ALL),
+    worst=(NONE, OF_ALL),
+    nan=None,
+    order="follows",
 )
 CONTRACTS: Mapping[Callable[..., Any], Contract] = {
     correlations: CORRELATED(correlations, nan="nan", moves=("scale", "shift")),
@@ -240,6 +272,16 @@ CONTRACTS: Mapping[Callable[..., Any], Contract] = {
         moves=("scale", "shift", "monotone"),
     ),
     best_thresholds: RANKED(best_thresholds),
+    ndcg_at: SEARCHED(
+        partial(ndcg_at, cut=3),
+        draw=graded,
+        best=(ALL.astype(int), ALL.astype(int)),
+        worst=(NONE.astype(int), ALL.astype(int)),
+    ),
+    mean_precision: SEARCHED(mean_precision),
+    recall_at: SEARCHED(partial(recall_at, cut=FOUND)),
+    reciprocal_rank_at: SEARCHED(lambda relevant, total: reciprocal_rank_at(relevant, 3)),
+    precision_of_first: SEARCHED(lambda relevant, total: precision_of_first(relevant, 3)),
     as_float64: Contract(as_float64, one, order="follows"),
     unit_rows: Contract(unit_rows, one, -1, 1, order="follows", moves=("scale",)),
     squared_distances: Contract(

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 
 from bench.core.errors import CellError
 from bench.core.progress import Silent
-from bench.data.rows import Row
+from bench.data.rows import Row, text_digest
 from bench.encoding.encode import encode_columns
 from bench.encoding.encoder import Column
 from bench.stats.bootstrap import REPLICATES
@@ -138,11 +138,30 @@ def related(i: int) -> Row:
     return {"sentence1": axis(i, score), "sentence2": axis(i + 99, score), "score": float(score)}
 
 
+def searched(i: int) -> Row:
+    # Every other candidate lies across all queries; no two have an angle in common.
+    return {
+        "query": angle(i, 6 * i),
+        "positive": [angle(i + 99, 6 * i)],
+        "negative": [f"{i} axis {2 + i % 4}"],
+    }
+
+
+def by_id() -> float:
+    """Score of candidates that are ranked by falling id alone."""
+    rows = [searched(i) for i in range(N)]
+    texts = [text for row in rows for text in (*row["positive"], *row["negative"])]
+    order = sorted({text_digest(text) for text in texts}, reverse=True)
+    ranks = np.array([1 + order.index(text_digest(row["positive"][0])) for row in rows])
+    return float(np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0).mean())
+
+
 TRAINED = ("test", "train", "dev")
 CASES = {
     "sts": Case({"kind": "sts"}, graded),
     "pair_classification": Case({"kind": "pair_classification"}, judged, constant=1 / 2),
     "reranking": Case({"kind": "reranking"}, ranked, constant=3 / 4),
+    "retrieval": Case({"kind": "retrieval"}, searched, constant=by_id()),
     "clustering": Case({"kind": "clustering"}, classified, constant=0.0),
     "classification": Case(
         {"kind": "classification", "folds": 3, "track": "frozen"}, classified, constant=2 / 3

@@ -18,6 +18,7 @@ TASKS: dict[str, Fields] = {
     "nli": {"folds": "3"},
     "pair_classification": {"columns": '{ label = "flag" }'},
     "reranking": {},
+    "retrieval": {},
     "clustering": {},
     "relatedness": {"train": OTHER, "dev": OTHER},
 }

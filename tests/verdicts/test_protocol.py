@@ -94,6 +94,17 @@ CHANGES: dict[str, dict[str, list[Change]]] = {kind: plain(kind) for kind in KIN
         "kind": [({}, {"kind": '"clustering"'})],
         "columns": [({}, {"columns": '{ positive = "negative", negative = "positive" }'})],
     },
+    "retrieval": EACH
+    | {
+        "kind": [({}, {"kind": '"clustering"'})],
+        "columns": [({}, {"columns": '{ positive = "negative", negative = "positive" }'})],
+        "rows": [({}, {"rows": '"pairs"', "columns": '{ label = "flag" }'})],
+        "same_id": [({}, {"same_id": '"drop"'})],
+        # They name rows, whose checksum tells.
+        "corpus": [],
+        "queries": [],
+        "qrels": [],
+    },
     "clustering": EACH
     | {
         "kind": [({}, {"kind": '"classification"'})],
