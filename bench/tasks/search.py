@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 QUERIES = 1024
 DOCUMENTS = 8192
 # What waits to be ranked, as a multiple of what is kept of each query.
-_WAITING = 4
+_WAITING = 2
 _LOW = 0xFFFFFFFF
 _MAGNITUDE = 0x7FFFFFFF
+_LOWEST = -(2**63)
 
 
 class Rows(Protocol):
@@ -56,9 +57,11 @@ def nearest(
         group = slice(start, start + QUERIES)
         asked = _unit(queries[group], device)
         best = _Best(len(asked), kept, torch.device(device))
+        # Memory that is new for every block would cost as much as a fifth of the product.
+        products = torch.empty(len(asked), DOCUMENTS, device=device)
         for first in range(0, len(documents), DOCUMENTS):
             block = _unit(documents[first : first + DOCUMENTS], device)
-            best.add(asked @ block.T, first)
+            best.add(torch.mm(asked, block.T, out=products[:, : len(block)]), first)
         places[group], cosines[group] = best.ranked()
     return places, cosines
 
@@ -66,8 +69,9 @@ def nearest(
 def _unit(vectors: NDArray[np.float32], device: str) -> torch.Tensor:
     import torch
 
-    given = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(device)
-    return torch.nn.functional.normalize(given, dim=1)
+    given = torch.from_numpy(np.array(vectors, dtype=np.float32)).to(device)
+    norms = torch.linalg.vector_norm(given, dim=1, keepdim=True)
+    return given.div_(norms.clamp_min_(torch.finfo(torch.float32).tiny))
 
 
 class _Best:
@@ -80,48 +84,61 @@ class _Best:
     def __init__(self, queries: int, count: int, device: torch.device) -> None:
         import torch
 
-        lowest = torch.iinfo(torch.int64).min
-        self._keys = torch.full((queries, count), lowest, dtype=torch.int64, device=device)
-        self._floor = torch.full((queries, 1), -torch.inf, device=device)
+        self._count = count
+        # The best in front, behind them what may be better.
+        width = count + _WAITING * count + DOCUMENTS
+        self._keys = torch.full((queries, width), _LOWEST, dtype=torch.int64, device=device)
         self._sizes = torch.zeros(queries, dtype=torch.int64, device=device)
-        self._rows: list[torch.Tensor] = []
-        self._waiting: list[torch.Tensor] = []
+        self._better = torch.empty(queries, DOCUMENTS, dtype=torch.bool, device=device)
+        self._floor: torch.Tensor | None = None
 
     def add(self, cosines: torch.Tensor, first: int) -> None:
         """Take the cosines (q, b) of the documents from a place on."""
-        # An equal one comes later than what is kept, and goes behind it.
-        rows, columns = (cosines > self._floor).nonzero(as_tuple=True)
-        self._rows.append(rows)
-        self._waiting.append(_keys(cosines[rows, columns], columns + first))
-        self._sizes += rows.bincount(minlength=len(self._sizes))
-        if self._sizes.max() > _WAITING * self._keys.shape[1]:
+        import torch
+
+        rows, columns = _places(self._candidates(cosines))
+        sizes = rows.bincount(minlength=len(self._sizes))
+        starts = self._count + self._sizes - (sizes.cumsum(0) - sizes)
+        slots = torch.arange(len(rows), device=rows.device) + starts[rows]
+        self._keys[rows, slots] = _keys(cosines[rows, columns], columns + first)
+        self._sizes += sizes
+        if self._floor is None or self._sizes.max() > _WAITING * self._count:
             self._merge()
+
+    def _candidates(self, cosines: torch.Tensor) -> torch.Tensor:
+        """Which may be among the best; an equal one comes later than what is kept, and is not."""
+        import torch
+
+        if self._floor is not None:
+            return torch.gt(cosines, self._floor, out=self._better[:, : cosines.shape[1]])
+        least = cosines.topk(min(self._count, cosines.shape[1]), dim=1).values.amin(dim=1)
+        return cosines >= least[:, None]
 
     def ranked(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Places and cosines of what is kept, the best first."""
-        if self._rows:
-            self._merge()
-        keys = self._keys.sort(dim=1, descending=True).values
+        self._merge()
+        keys = self._keys[:, : self._count].sort(dim=1, descending=True).values
         return (_LOW - (keys & _LOW)).cpu().numpy(), _cosines(keys).cpu().numpy()
 
     def _merge(self) -> None:
-        import torch
-
-        rows, keys = torch.cat(self._rows), torch.cat(self._waiting)
-        self._rows, self._waiting = [], []
-        order = rows.argsort(stable=True)
-        starts = self._sizes.cumsum(0) - self._sizes
-        columns = torch.arange(len(rows), device=rows.device) - starts.repeat_interleave(
-            self._sizes
-        )
-        lowest = torch.iinfo(torch.int64).min
-        shape = (len(self._sizes), int(self._sizes.max()))
-        waiting = torch.full(shape, lowest, dtype=torch.int64, device=rows.device)
-        waiting[rows[order], columns] = keys[order]
-        both = torch.cat([self._keys, waiting], dim=1)
-        self._keys = both.topk(self._keys.shape[1], dim=1, sorted=False).values
-        self._floor = _cosines(self._keys.min(dim=1, keepdim=True).values)
+        filled = self._count + int(self._sizes.max())
+        kept = self._keys[:, :filled].topk(self._count, dim=1, sorted=False).values
+        self._keys[:, : self._count] = kept
+        self._keys[:, self._count : filled] = _LOWEST
+        self._floor = _cosines(kept.amin(dim=1, keepdim=True))
         self._sizes.zero_()
+
+
+def _places(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns where a mask holds, row by row."""
+    import torch
+
+    if mask.device.type != "cpu":
+        rows, columns = mask.nonzero(as_tuple=True)
+        return rows, columns
+    # On a CPU torch takes ten times as long for it as NumPy.
+    flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return flat.div(mask.shape[1], rounding_mode="floor"), flat.remainder(mask.shape[1])
 
 
 def _keys(cosines: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -140,4 +157,4 @@ def _cosines(keys: torch.Tensor) -> torch.Tensor:
 
     bits = (keys >> 32).to(torch.int32)
     cosines = torch.where(bits < 0, bits ^ _MAGNITUDE, bits).view(torch.float32)
-    return torch.where(keys == torch.iinfo(torch.int64).min, -torch.inf, cosines)
+    return torch.where(keys == _LOWEST, -torch.inf, cosines)

@@ -3,8 +3,8 @@
     python tests/perf/search_speed.py [DOCUMENTS] [QUERIES] [TURNS]
 
 Documents of 384 numbers lie in a file that is mapped, 1,000 are kept of each query. The product
-computes every cosine and keeps none. Prints medians, their ratio, and the most memory that the
-search took besides the file (anonymous memory, sampled every 20 ms).
+computes every cosine and keeps none. Prints medians and their ratio, of wall and of CPU time, and
+the most memory that the search took besides the file (anonymous memory, sampled every 20 ms).
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def most_memory(work: Callable[[], object]) -> int:
 def main(documents: int = 1_000_000, asked: int = 1000, turns: int = 5) -> None:
     """Print the figures."""
     print(
-        machine(), f"{torch.get_num_threads()} threads, {documents:,} documents, {asked:,} queries"
+        machine("cpu"),
+        f"{torch.get_num_threads()} threads, {documents:,} documents, {asked:,} queries",
     )
     with tempfile.TemporaryDirectory() as folder:
         rows = write(Path(folder) / "rows", documents)
@@ -82,15 +83,19 @@ def main(documents: int = 1_000_000, asked: int = 1000, turns: int = 5) -> None:
             "search": lambda: nearest(queries, rows, KEPT),
         }
         seconds: dict[str, list[float]] = {name: [] for name in work}
+        processor: dict[str, list[float]] = {name: [] for name in work}
         for turn in range(1, turns + 1):
             for name, run in work.items():
-                started = time.perf_counter()
+                started, used = time.perf_counter(), time.process_time()
                 run()
                 seconds[name].append(time.perf_counter() - started)
+                processor[name].append(time.process_time() - used)
                 print(f"turn {turn} {name}: {seconds[name][-1]:.2f} s", flush=True)
-        medians = {name: statistics.median(times) for name, times in seconds.items()}
-        print({name: round(one, 2) for name, one in medians.items()})
-        print(f"search / product: {medians['search'] / medians['product']:.2f}")
+        for unit, times in (("seconds", seconds), ("CPU seconds", processor)):
+            medians = {name: statistics.median(of_each) for name, of_each in times.items()}
+            ratio = medians["search"] / medians["product"]
+            print({name: round(of_each, 2) for name, of_each in medians.items()}, unit)
+            print(f"search / product: {ratio:.2f} in {unit}")
         print(f"memory of the search: {most_memory(work['search']) / 2**20:.0f} MiB")
 
 
