@@ -95,7 +95,9 @@ def test_offline_and_without_rows_is_a_data_error(bench: Bench) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("suite", ["reranking-hub", "nli-hub", "sct-paper-reranking"])
+@pytest.mark.parametrize(
+    "suite", ["reranking-hub", "retrieval-hub", "nli-hub", "sct-paper-reranking"]
+)
 def test_hub_suites_need_the_hub(bench: Bench, suite: str) -> None:
     code, out, err = bench("run", "--suite", suite, "--methods", "random")
     assert (code, out) == (4, "")
@@ -150,6 +152,51 @@ def test_a_hub_suite_scores_as_mteb_does(
     (record,) = map(read_record, find_records([tmp_path / "results"]))
     expected = mteb.evaluate(
         as_mteb_encoder("random"), reranking_task(), cache=None, show_progress_bar=False
+    ).task_results[0]
+    assert record.average == pytest.approx(expected.get_score(), abs=1e-5)
+
+
+def retrieval_task(*_: object):
+    """SciFact's real task on three queries, one of them without judgments."""
+    task = mteb.get_task("SciFact")
+    corpus = [
+        {"id": str(i), "title": WORDS[i] if i % 2 else "", "text": f"{WORDS[i % 3]} text {i}"}
+        for i in range(8)
+    ]
+    queries = [{"id": name, "text": f"{WORDS[i]} text"} for i, name in enumerate("abc")]
+    split = {
+        "corpus": datasets.Dataset.from_list(corpus),
+        "queries": datasets.Dataset.from_list(queries),
+        "relevant_docs": {"a": {"0": 2, "3": 1}, "b": {"5": 1, "1": 0}},
+        "top_ranked": None,
+    }
+    task.dataset, task.data_loaded = {"default": {"test": split}}, True
+    return task
+
+
+@pytest.mark.parametrize("by", ["rows", "mteb"])
+def test_retrieval_scores_as_mteb_does(
+    by: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = retrieval_task()
+    revision = task.metadata.dataset["revision"]
+    monkeypatch.setattr(mteb_rows.mteb, "get_task", lambda name: task)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    fields = {
+        "rows": 'kind = "retrieval"\nmteb = "SciFact"\ndata = { mteb = "SciFact", '
+        f'revision = "{revision}", split = "test" }}\n',
+        "mteb": f'kind = "mteb"\nrevision = "{revision}"\n',
+    }
+    path = tmp_path / "small.toml"
+    path.write_text(
+        'name = "small"\ntitle = "x"\nconvention = "mteb"\naverage = ["SciFact"]\n[[tasks]]\n'
+        f'name = "SciFact"\n{fields[by]}'
+    )
+    code, _, err = bench("run", "--suite", path, "--methods", "random")
+    assert code == 0, err
+    (record,) = map(read_record, find_records([tmp_path / "results"]))
+    expected = mteb.evaluate(
+        as_mteb_encoder("random"), task, cache=None, show_progress_bar=False
     ).task_results[0]
     assert record.average == pytest.approx(expected.get_score(), abs=1e-5)
 
