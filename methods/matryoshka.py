@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from bench.methods.losses.in_batch import InBatchLoss
+    from bench.training.sub_models import SubModels
     from bench.training.trainer import TrainSettings
+
+# Share of the steps over which the learning rate rises where their number is not given, that of
+# Tevatron, with which the reproduction trains for retrieval.
+WARMUP_RATIO = 0.1
 
 
 def _listed(value: Any) -> Any:
@@ -49,7 +54,9 @@ class Matryoshka(CorpusMethod):
     class Config(CorpusConfig):
         """Settings; the defaults are those of the reproduction (arXiv 2411.17299) for BERT-base.
 
-        Its script adds up the gradients of 128 batches before each step, which is not done here.
+        Its script adds up the gradients of 128 batches before each step, which is not done here,
+        and keeps the weights that it ends with. Where ``dev`` is set, a checkpoint is chosen by the
+        mean over the lengths of ``grid``.
 
         Attributes:
             pooling: Pooling in training and at inference.
@@ -58,7 +65,7 @@ class Matryoshka(CorpusMethod):
                 plain training.
             dims_per_step: How many of them a step takes, at random, or -1 for all.
             grid: Lengths at which every layer is scored, see ``bench table --view grid``.
-            warmup_steps: Steps over which the learning rate rises.
+            warmup_steps: Steps over which the learning rate rises, or None for a tenth of all.
         """
 
         base: str = "bert-base-uncased"
@@ -71,8 +78,9 @@ class Matryoshka(CorpusMethod):
         lr: float = Field(5e-5, gt=0)
         batch_size: int = Field(128, gt=1)
         epochs: float = Field(10, gt=0)
-        max_seq_length: int = Field(128, gt=0)
-        warmup_steps: int = Field(50, ge=0)
+        max_seq_length: int = Field(512, gt=0)
+        dev: bool = False
+        warmup_steps: int | None = Field(50, ge=0)
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -86,6 +94,7 @@ class Matryoshka(CorpusMethod):
             "epochs": 1,
             "max_seq_length": 32,
             "warmup_steps": 6,
+            "dev": True,
             "dev_every": 30,
         },
     }
@@ -101,6 +110,13 @@ class Matryoshka(CorpusMethod):
         return self.config.grid
 
     @property
+    def cuts(self) -> SubModels:
+        """Prefixes of the last layer."""
+        from bench.training.sub_models import SubModels
+
+        return SubModels(self.config.grid, every_layer=False)
+
+    @property
     def texts_per_row(self) -> int:
         """A triplet."""
         return 3
@@ -110,8 +126,11 @@ class Matryoshka(CorpusMethod):
         return [*NamedCorpus(self.config.corpus, self.config.sentences).load(ctx.data).triplets()]
 
     def train_settings(self, rows: int) -> TrainSettings:
-        """Those of every training, with the steps of the warm-up."""
-        return replace(super().train_settings(rows), warmup_steps=self.config.warmup_steps)
+        """Those of every training, with the warm-up."""
+        steps, settings = self.config.warmup_steps, super().train_settings(rows)
+        if steps is None:
+            return replace(settings, warmup_ratio=WARMUP_RATIO)
+        return replace(settings, warmup_steps=steps)
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
         """The base.
@@ -121,7 +140,8 @@ class Matryoshka(CorpusMethod):
         """
         model = super().start(ctx)
         width = int(model.get_embedding_dimension() or 0)
-        for name in ("dims", "grid"):
+        idle = self.config.idle()
+        for name in (name for name in ("dims", "grid") if name not in idle):
             longest = max(getattr(self.config, name))
             if longest > width:
                 raise UsageError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from bench.core.errors import CellError
 from bench.encoding.maps import Fitted, Floats, Link
 from bench.method import BuildContext, Encoder, MethodInfo
 from bench.models.layers import cut_layers
@@ -35,9 +38,20 @@ class Truncate(Transform):
 
         Attributes:
             layers: Layers that stay, or None for all. With fewer of them texts are encoded again.
+            whole_documents: Documents keep all layers, and queries alone lose some, as for models
+                that are trained so (``matryoshka-2d[passage_to_last_layer=true]``). For retrieval
+                and reranking, whose texts are either.
         """
 
         layers: int | None = Field(None, gt=0)
+        whole_documents: bool = False
+
+        def idle(self) -> Mapping[str, str]:
+            """What documents keep where nothing is cut."""
+            idle = dict(super().idle())
+            if self.layers is None:
+                idle["whole_documents"] = "it needs layers"
+            return idle
 
     config: Config
 
@@ -61,10 +75,43 @@ class Truncate(Transform):
             return super().build(ctx)
         model = ctx.models.load(self.config.of)
         cut_layers(model, self.config.layers)
+        if not self.config.whole_documents:
+            return self._shortened(model)
+        whole = self._shortened(ctx.models.load(self.config.of))
+        return _OfTwoDepths(self._shortened(model), whole)
+
+    def _shortened(self, model: SentenceTransformer) -> SentenceTransformer:
         if self.config.dim is not None or self.config.fraction is not None:
             none = np.empty((0, int(model.get_embedding_dimension() or 0)))
             model.append(as_dense(_leading(none, self.config).affine, str(model.device)))
         return model
+
+
+class _OfTwoDepths:
+    """Encodes queries with one model and documents with another."""
+
+    def __init__(self, queries: SentenceTransformer, documents: SentenceTransformer) -> None:
+        self._queries, self._documents = queries, documents
+
+    @property
+    def device(self) -> Any:
+        """Where both are."""
+        return self._queries.device
+
+    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
+        """Encode n texts to float32 of shape (n, d).
+
+        Raises:
+            CellError: They are neither queries nor documents.
+        """
+        if role is None:
+            raise CellError(
+                "whole_documents=true needs queries and documents, as retrieval and reranking have"
+            )
+        model = self._documents if role == "document" else self._queries
+        encode = model.encode_document if role == "document" else model.encode_query
+        vectors: NDArray[np.float32] = encode(list(texts), show_progress_bar=False)
+        return vectors
 
 
 def _leading(vectors: Floats, config: SizedConfig) -> Fitted:

@@ -278,6 +278,11 @@ class Method(ABC):
         """Lengths of vectors at which every layer of the transformer is scored too, or none."""
         return ()
 
+    @property
+    def fixed_documents(self) -> bool:
+        """Whether documents keep all layers there, as they are encoded once for queries of each."""
+        return False
+
     def reads(self) -> Mapping[str, BuildInput]:
         """Data that the build itself reads, by keys under which ``inputs`` has the fingerprints.
 

@@ -41,6 +41,7 @@ _PARTS = (
     "bench.methods",
     "bench.models.checkpoint_files",
     "bench.models.checkpoints",
+    "bench.models.every_layer",
     "bench.models.four_bit",
     "bench.models.layers",
     "bench.models.loading",

@@ -94,6 +94,15 @@ class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
             evidence="means",
         )
 
+    def main(self, vectors: Vectors) -> float:
+        """Mean nDCG@10 alone.
+
+        Raises:
+            CellError: Vectors are too long for a float32 cosine.
+        """
+        grades = _grades(self._ranked(vectors), self._judged)
+        return float(ndcg_at(grades, _ideal(self._judged, 10), 10).mean())
+
     @property
     def _judged(self) -> Sequence[Judged]:
         return self._collection.judged

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import TrainerCallback
 
     from bench.training.batches import Batches
+    from bench.training.sub_models import SubModels
     from bench.training.trainer import TrainSettings
 
 DEV = "sts/stsb:dev"
@@ -90,6 +91,11 @@ class TrainedMethod(Method):
     def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
         """What else is called during training."""
         return []
+
+    @property
+    def cuts(self) -> SubModels | None:
+        """What the model may be cut to, whose mean chooses the checkpoint; None for it alone."""
+        return None
 
     @property
     def pooling(self) -> str:
@@ -173,6 +179,7 @@ class TrainedMethod(Method):
             self.labels(rows, ctx),
             batches=self.batches(rows, ctx),
             callbacks=self.callbacks(model, ctx),
+            cuts=self.cuts,
         )
         keep_lora(model, ctx.extra / ADAPTER)
         merge_lora(model)

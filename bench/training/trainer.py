@@ -48,6 +48,7 @@ from bench.training.ranks import (
     rank_and_world_size,
     wait_for_all,
 )
+from bench.training.sub_models import SubModelEvaluator, SubModels
 from bench.training.watching import (
     SPEARMAN,
     DevEvaluator,
@@ -142,6 +143,7 @@ def train(
     *,
     batches: Batches | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    cuts: SubModels | None = None,
 ) -> SentenceTransformer:
     """Train a model in place, from the last checkpoint in ``ctx.workdir`` if there is one.
 
@@ -162,6 +164,8 @@ def train(
         batches: Row numbers of each batch of an epoch, from the seed and the epoch alone; equally
             many batches in every epoch. By default all rows, as ``settings.shuffle`` says.
         callbacks: What else is called during training; none may keep state of its own.
+        cuts: What the model may be cut to, whose mean on the dev rows chooses the best weights, or
+            None for the model alone.
 
     Raises:
         CellError: The loss became NaN or infinite, or the model collapsed.
@@ -172,7 +176,7 @@ def train(
     keep_freed_memory()
     seed_everything(ctx.seed)
     steps = _steps(settings, len(pairs), batches, ctx.seed)
-    evaluator = _evaluator(dev, settings, model.max_seq_length)
+    evaluator = _evaluator(dev, settings, model.max_seq_length, cuts)
     progress, checkpoints = ProgressCallback(ctx.progress, "train"), LossCheckpoints(model, loss)
     stop = StopWhen(partial(out_of_patience, patience=settings.patience))
     seal, guard = SealCheckpoints(ctx.workdir), CollapseGuard(model, pairs)
@@ -205,10 +209,15 @@ def _steps(settings: TrainSettings, rows: int, batches: Batches | None, seed: in
 
 
 def _evaluator(
-    dev: list[Row] | None, settings: TrainSettings, max_seq_length: int | None
+    dev: list[Row] | None,
+    settings: TrainSettings,
+    max_seq_length: int | None,
+    cuts: SubModels | None,
 ) -> DevEvaluator | None:
     if not dev or settings.dev_every <= 0:
         return None
+    if cuts is not None:
+        return SubModelEvaluator(dev, settings.batch_size, max_seq_length, cuts)
     return DevEvaluator(dev, settings.batch_size, max_seq_length)
 
 

@@ -15,7 +15,9 @@ from bench.core.progress import Progress
 from bench.data.rows import Row
 from bench.method.contract import SUMMARY_FILE
 
-SPEARMAN = "eval_spearman_cosine"
+# Of the whole model, or the mean over what it may be cut to where that chooses, with the former as
+# ``WHOLE``.
+SPEARMAN, WHOLE = "eval_spearman_cosine", "eval_spearman_cosine_whole"
 
 
 class ProgressCallback(TrainerCallback):
@@ -102,6 +104,7 @@ def write_summary(
     """Write ``training.json``: steps, seconds, final loss, dev scores, the best step, and more."""
     dev = [
         {"step": entry["step"], "spearman": entry[SPEARMAN]}
+        | ({"whole": entry[WHOLE]} if WHOLE in entry else {})
         for entry in state.log_history
         if SPEARMAN in entry
     ]

@@ -119,7 +119,7 @@ class MatryoshkaLoss(nn.Module):
         return self._prefixes(columns, labels, self.draws.next())
 
     def _prefixes(self, columns: list[Tensor], labels: Tensor, chance: Random) -> Tensor:
-        dims = _drawn(self._dims, self._dims_per_step, chance)
+        dims = drawn(self._dims, self._dims_per_step, chance)
         return prefix_loss(self._base, columns, labels, dims)
 
 
@@ -176,7 +176,7 @@ class Matryoshka2dLoss(MatryoshkaLoss):
         layers = _columns_by_layer(self.model, features)
         chance = self.draws.next()
         loss = self._prefixes(layers[-1], labels, chance)
-        chosen = _drawn(range(1, len(layers) - 1), self._layers_per_step, chance)
+        chosen = drawn(range(1, len(layers) - 1), self._layers_per_step, chance)
         teacher = torch.cat(layers[-1])
         if self._detached:
             teacher = teacher.detach()
@@ -199,16 +199,19 @@ class EspressoLoss(nn.Module):
     """Espresso: the first k numbers of every layer learn to be its compression.
 
     With B the base, u the vectors of a layer: B(e_L) + B(e_L[:k]) + align(e_L[:k], pca(e_L)) +
-    (1 / (L - 1)) Σ_i [B(u_i[:k]) + align(u_i[:k], pca(u_i))] / (1 + ln(1 + i)), over the layers i
-    from 1 to L - 1. The authors' code runs i from 0, the embedding output, to L - 2, and so never
-    trains layer L - 1; that is ``embedding_layer=True``.
+    (1 / |S|) Σ_{i∈S} [B(u_i[:k]) + align(u_i[:k], pca(u_i))] / (1 + ln(1 + i)), over some or all of
+    the layers i from 1 to L - 1. The authors' code runs i from 0, the embedding output, to L - 2,
+    and so never trains layer L - 1; that is ``embedding_layer=True``. Without S it is their
+    one-dimensional training.
 
     Args:
         model: Sentence transformer with L layers and vectors of size H.
         base: Loss of columns of vectors.
         size: Numbers k.
+        layers_per_step: Size of S, at random; -1 for all of the layers, as with the authors.
         temperature: Temperature of ``align``.
         embedding_layer: Whether i runs as in the authors' code.
+        seed: Seed of what is drawn.
     """
 
     def __init__(
@@ -217,15 +220,19 @@ class EspressoLoss(nn.Module):
         base: VectorLoss,
         *,
         size: int,
+        layers_per_step: int,
         temperature: float,
         embedding_layer: bool,
+        seed: int,
     ) -> None:
         super().__init__()
         self.model = model
         self._base = base
         self._size = size
+        self._layers_per_step = layers_per_step
         self._temperature = temperature
         self._first = 0 if embedding_layer else 1
+        self.draws = Draws(seed)
 
     def forward(self, features: ColumnFeatures, labels: Tensor) -> Tensor:
         """Encode the columns once, and compute the loss of all layers.
@@ -237,8 +244,10 @@ class EspressoLoss(nn.Module):
         layers = _columns_by_layer(self.model, features)
         blocks = len(layers) - 1
         loss = self._base(layers[-1], labels) + self._compressed(layers[-1], labels)
-        for i in range(self._first, self._first + blocks - 1):
-            weight = 1 / (1 + math.log(1 + i)) / (blocks - 1)
+        indices = range(self._first, self._first + blocks - 1)
+        chosen = drawn(indices, self._layers_per_step, self.draws.next())
+        for i in chosen:
+            weight = 1 / (1 + math.log(1 + i)) / len(chosen)
             loss = loss + weight * self._compressed(layers[i], labels)
         return loss
 
@@ -293,5 +302,6 @@ def _columns_by_layer(model: SentenceTransformer, features: ColumnFeatures) -> l
     return [list(layer) for layer in zip(*columns, strict=True)]
 
 
-def _drawn(choices: Sequence[int], count: int, chance: Random) -> Sequence[int]:
+def drawn(choices: Sequence[int], count: int, chance: Random) -> Sequence[int]:
+    """Some of the choices at random, in their order; all where the count is -1 or too large."""
     return choices if count < 0 or count >= len(choices) else sorted(chance.sample(choices, count))

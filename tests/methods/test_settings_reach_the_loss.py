@@ -38,6 +38,8 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
         "matryoshka.MatryoshkaLoss",
         "matryoshka.Matryoshka2dLoss",
         "matryoshka.EspressoLoss",
+        "angle.AngleObjective",
+        "passages.PassageLoss",
         "batch_balance.BatchBalanceLoss",
         "multi_positive.CoDiEmbLoss",
         "distilled_view.DistilledViewLoss",
@@ -95,9 +97,19 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "matryoshka-2d": {
         "dims_per_step": 1,
         "layers_per_step": 1,
-        "layer_weighting": "uniform",
+        "layer_weighting": "linear",
         "temperature": 0.3,
-        "detached": True,
+        "detached": False,
+        "seed": 5,
+    },
+    "matryoshka-2d[variant=retrieval]": {
+        "layers_per_step": -1,
+        "similarity": "dot",
+        "temperature": 1.0,
+        "score_align": False,
+        "compare_to_last_layer": False,
+        "sub_layer_full_dim": False,
+        "passage_to_last_layer": False,
         "seed": 5,
     },
     "conan": {
@@ -146,7 +158,7 @@ def test_the_loss_gets_the_published_settings(
         ("matryoshka-2d", "dims_per_step=3", {"dims_per_step": 3}),
         ("matryoshka-2d", "layers_per_step=3", {"layers_per_step": 3}),
         ("matryoshka-2d", "layer_weighting=log", {"layer_weighting": "log"}),
-        ("matryoshka-2d", "detached=false", {"detached": False}),
+        ("matryoshka-2d", "detached=true", {"detached": True}),
         ("matryoshka-2d", "divergence_temperature=2", {"temperature": 2}),
         ("conan", "temperature=0.5", {"temperature": 0.5}),
         ("conan", "beta=0.5", {"beta": 0.5}),
@@ -190,10 +202,29 @@ def test_each_prefix_has_the_contrast_of_the_settings(
 
 def test_espresso_has_settings_of_its_own(model: SentenceTransformer, tmp_path: Path) -> None:
     usual = of("matryoshka-2d", "variant=ese", model, tmp_path)
-    assert usual == {"size": 128, "temperature": 1.0, "embedding_layer": False}
-    options = "variant=ese,size=64,embedding_layer=true,divergence_temperature=2"
+    of_all = {"layers_per_step": -1, "seed": 5}
+    assert usual == {"size": 128, "temperature": 1.0, "embedding_layer": True, **of_all}
+    options = "variant=ese,size=64,embedding_layer=false,divergence_temperature=2,layers_per_step=2"
     other = of("matryoshka-2d", options, model, tmp_path)
-    assert other == {"size": 64, "temperature": 2.0, "embedding_layer": True}
+    of_all["layers_per_step"] = 2
+    assert other == {"size": 64, "temperature": 2.0, "embedding_layer": False, **of_all}
+
+
+def test_espresso_has_the_objective_of_the_settings(
+    model: SentenceTransformer, tmp_path: Path
+) -> None:
+    for text, expected in (
+        ("", {"angle_weight": 1.0, "in_batch_weight": 30.0, "angle_scale": 20.0}),
+        (
+            ",angle_weight=2,in_batch_weight=3,angle_scale=4,temperature=0.5",
+            {"angle_weight": 2.0, "in_batch_weight": 3.0, "angle_scale": 4.0},
+        ),
+    ):
+        found = loss("matryoshka-2d", f"variant=ese{text}", model, tmp_path)
+        objective = found.args[1].__self__
+        assert objective.options == expected
+        contrast = objective.args[0].__self__
+        assert contrast.options["temperature"] == (0.5 if text else 0.05)
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method
-from bench.core.errors import UsageError
+from bench.core.errors import CellError, UsageError
 from bench.core.spec import parse_method_spec
+from bench.data.retrieval import Queries, Query
 from bench.method import resolve
 from bench.methods.truncate import Truncate
 from bench.records.files import find_records, read_record
 from tests.support.models import tiny_bert
-from tests.support.suites import Bench, write_suite
+from tests.support.suites import WORDS, Bench, write_suite
 
 TEXTS = ["a red kettle", "two dogs run", "rain"]
 
@@ -35,6 +38,10 @@ def triplets(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+
+
+def encoder_of(spec: str) -> Any:
+    return build_method(spec)[0].encoder
 
 
 def encoder(spec: str) -> SentenceTransformer:
@@ -112,7 +119,10 @@ def test_what_cannot_be_cut(base: Path) -> None:
 
 
 def ese(base: Path, triplets: Path, size: int) -> str:
-    return matryoshka("matryoshka-2d", base, triplets, f",variant=ese,size={size}")
+    return (
+        f"matryoshka-2d[variant=ese,size={size},base={base},corpus={triplets},dev=false,"
+        "batch_size=8,lr=1e-2,grid=(16,4)]"
+    )
 
 
 def test_prefixes_out_of_range(base: Path, triplets: Path) -> None:
@@ -157,3 +167,68 @@ def test_the_record_has_the_grid_and_the_table_shows_it(
     code, _, err = bench("table", "--view", "grid", "--format", "csv")
     assert code == 2
     assert "comes as text or markdown" in err
+
+
+def write_collection(folder: Path) -> Path:
+    """Write a suite of retrieval: 12 queries, and two documents that answer each among 30."""
+    tables = {
+        "corpus": [
+            {"id": f"d{i}", "title": "", "text": f"the {WORDS[i % 10]} of {i * i} things"}
+            for i in range(30)
+        ],
+        "queries": [{"id": f"q{i}", "text": f"what {WORDS[i % 10]} is {i}"} for i in range(12)],
+        "qrels": [
+            {"query_id": f"q{i}", "document_id": f"d{(i + 10 * k) % 30}", "score": 1 + k}
+            for i in range(12)
+            for k in (0, 1)
+        ],
+    }
+    entry = ""
+    for name, rows in tables.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        entry += f'{name} = {{ file = "{name}.jsonl" }}\n'
+    path = folder / "found.toml"
+    path.write_text(
+        'name = "found"\ntitle = "Thirty documents"\nconvention = "senteval"\n'
+        f'average = ["docs"]\n[[tasks]]\nname = "docs"\nkind = "retrieval"\n{entry}'
+    )
+    return path
+
+
+@pytest.mark.parametrize("fixed", ["false", "true"])
+def test_queries_are_cut_and_documents_are_not(
+    bench: Bench, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fixed: str
+) -> None:
+    suite = write_collection(tmp_path)
+    queries = [Query(f"what {w}", (f"the {w} of things",), ()) for w in WORDS]
+    monkeypatch.setattr(Queries, "load_sets", lambda self, data: {"quora": queries})
+    monkeypatch.setattr(Queries, "fingerprint", lambda self, data: "made up")
+    # As with columns that are too large for memory.
+    monkeypatch.setattr("bench.encoding.encode.MOST_BYTES", 100)
+    spec = (
+        f"matryoshka-2d[variant=retrieval,retrieval=quora,base={base},dims=8,batch_size=5,"
+        f"max_steps=2,grid=(16,8),passage_to_last_layer={fixed}]"
+    )
+    cut = f"truncate[layers=1,dim=8,whole_documents={fixed},of={spec}]"
+    code, _, err = bench("run", "--suite", suite, "--methods", f"{spec},{cut}")
+    assert code == 0, err
+    records = {r.method.name: r for r in map(read_record, find_records([Path("results/runs")]))}
+    grid = {(cell.layers, cell.dim): cell.average for cell in records["matryoshka-2d"].grid}
+    assert set(grid) == {(layer, dim) for layer in (1, 2, 3) for dim in (16, 8)}
+    assert grid[3, 16] == pytest.approx(records["matryoshka-2d"].average, abs=1e-9)
+    assert grid[1, 8] == pytest.approx(records["truncate"].average, abs=1e-9)
+    assert grid[1, 8] != grid[3, 8]
+
+
+def test_documents_alone_keep_their_layers(base: Path) -> None:
+    found = encoder_of(f"truncate[layers=1,dim=5,whole_documents=true,of={base}]")
+    low, whole = (
+        encoder(f"truncate[layers=1,dim=5,of={base}]"),
+        encoder(f"truncate[dim=5,of={base}]"),
+    )
+    np.testing.assert_allclose(found.encode(TEXTS, role="query"), low.encode(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(found.encode(TEXTS, role="document"), whole.encode(TEXTS), atol=1e-6)
+    with pytest.raises(CellError, match="needs queries and documents"):
+        found.encode(TEXTS)
+    with pytest.raises(UsageError, match="whole_documents does nothing here; it needs layers"):
+        encoder_of(f"truncate[dim=5,whole_documents=true,of={base}]")

@@ -34,8 +34,15 @@ class Given(torch.nn.Module):
 
 
 def method(name: str, options: str = "") -> Any:
-    """A method with its published settings and some others."""
-    found = named_method(f"{name}[{options}]" if options else name, "paper")
+    """A method with its published settings and some others.
+
+    Args:
+        name: The method, or a spec of it.
+        options: The others.
+    """
+    head, _, own = name.removesuffix("]").partition("[")
+    inner = ",".join(filter(None, [own, options]))
+    found = named_method(f"{head}[{inner}]" if inner else head, "paper")
     assert found is not None
     return found
 

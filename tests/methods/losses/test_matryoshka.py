@@ -267,17 +267,23 @@ def numpy_align(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.mean((a - b) ** 2) + (p * np.log(p / q)).sum(1).mean())
 
 
+@pytest.mark.parametrize("layers_per_step", [-1, 0])
 @pytest.mark.parametrize("embedding_layer", [False, True])
 def test_espresso_equals_its_formula(
-    model: SentenceTransformer, features: list[dict[str, Any]], embedding_layer: bool
+    model: SentenceTransformer,
+    features: list[dict[str, Any]],
+    embedding_layer: bool,
+    layers_per_step: int,
 ) -> None:
     size = 4
     loss = EspressoLoss(
         model,
         base(model).from_vectors,
         size=size,
+        layers_per_step=layers_per_step,
         temperature=1.0,
         embedding_layer=embedding_layer,
+        seed=0,
     )
     layers = [
         [v.detach() for v in column] for column in zip(*_layers(model, features), strict=True)
@@ -293,7 +299,7 @@ def test_espresso_equals_its_formula(
 
     first = 0 if embedding_layer else 1
     expected = contrast(LAYERS, WIDTH) + term(LAYERS)
-    for i in range(first, first + LAYERS - 1):
+    for i in range(first, first + LAYERS - 1) if layers_per_step else ():
         expected += term(i) / (1 + math.log(1 + i)) / (LAYERS - 1)
     assert loss(features, LABELS).item() == pytest.approx(expected, rel=1e-4)
 
