@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
 
 from bench.data.rows import Row
 from bench.metrics.cosine import cosine_float64
@@ -50,10 +49,18 @@ class SubModelEvaluator(DevEvaluator):
         super().__init__(dev, batch_size, max_seq_length)
         self._cuts = cuts
 
-    def __call__(self, model: SentenceTransformer, *args: Any, **kwargs: Any) -> dict[str, float]:
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
+    ) -> dict[str, float]:
         """Spearman of cosines and scores: the mean over the sub-models, and that of the model.
 
         One whose cosines are all equal ranks nothing, and counts as 0.
+
+        Args:
+            model: Sentence transformer.
+            output_path: Ignored, as nothing is written.
+            epoch: Ignored.
+            steps: Ignored.
         """
         encoder = EveryLayer(model) if self._cuts.every_layer else model
         first, second = (

@@ -71,6 +71,7 @@ RUNS = {
     "grid": "scores of cut models to show; run e.g. "
     "'bench run --suite sts7 --methods matryoshka-2d'",
     "curve": "'bench run --suite redundancy --methods minilm'",
+    "dev": "'bench run --suite sts-mini --methods sup-simcse'",
     "diagnostics": "'bench run --suite pseudo-label --methods hierarchical-ensemble'",
     "phenomena": "'bench run --suite mini'",
 }

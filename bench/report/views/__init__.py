@@ -121,6 +121,13 @@ VIEWS = [
         module="bench.report.views.grid",
     ),
     View(
+        "dev",
+        "scores on dev rows, by which checkpoints and settings are chosen",
+        needs="evaluations on dev rows",
+        command="--suite sts-mini --methods sup-simcse",
+        module="bench.report.views.dev",
+    ),
+    View(
         "geometry",
         "how the vectors lie",
         needs="measures of its vectors",
