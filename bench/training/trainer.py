@@ -148,10 +148,9 @@ def train(
     """Train a model in place, from the last checkpoint in ``ctx.workdir`` if there is one.
 
     Parameters and persistent buffers of the loss, apart from the model's own, are part of every
-    checkpoint; other state is not restored. With dev rows the best weights are kept. In several
-    processes each has its ``share`` of every batch, the gradients of model and loss are averaged,
-    and the first one writes. The steps are those of one process where the loss is of the rows of
-    all processes, or a mean over a process's own where batches divide evenly.
+    checkpoint; other state is not. With dev rows the best weights are kept. In several processes
+    each has its ``share`` of every batch, and gradients are averaged: these are the steps of one
+    process if the loss is of the rows of all, or a mean over its own where batches divide evenly.
 
     Args:
         model: The model.
@@ -164,13 +163,11 @@ def train(
         batches: Row numbers of each batch of an epoch, from the seed and the epoch alone; equally
             many batches in every epoch. By default all rows, as ``settings.shuffle`` says.
         callbacks: What else is called during training; none may keep state of its own.
-        cuts: What the model may be cut to, whose mean on the dev rows chooses the best weights, or
-            None for the model alone.
+        cuts: What the model may be cut to, whose mean chooses the best weights; None for it alone.
 
     Raises:
         CellError: The loss became NaN or infinite, or the model collapsed.
-        UsageError: Processes do not divide a batch, the loss is not of vectors alone where batches
-            are encoded in parts, or precision, device or model do not allow what is asked for.
+        UsageError: Processes do not divide a batch, or loss, precision, device or model do not fit.
     """
     quiet_libraries()
     keep_freed_memory()
