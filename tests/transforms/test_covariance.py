@@ -1,4 +1,4 @@
-"""The five whitenings by their formulas."""
+"""The six whitenings by their formulas."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from bench.encoding.maps import Floats
 from bench.method import resolve
 from bench.methods import whitening
 from bench.metrics.isotropy import isoscore
-from bench.transforms.covariance import WhiteningKind, fit_whitening
+from bench.transforms.covariance import Shrinkage, WhiteningKind, fit_whitening
 
 KINDS: tuple[WhiteningKind, ...] = get_args(WhiteningKind)
 COR = ("pca-cor", "zca-cor")
+CHOLESKY = ("cholesky", "cholesky-cov")
 D = 6
 
 
 def fit(vectors: Floats, kind: WhiteningKind, dim: int | None = None, ridge: float = 0.0) -> Floats:
     """Matrix of a whitening, (d, k)."""
     return fit_whitening(vectors, kind=kind, dim=dim, ridge=ridge).affine.matrix
+
+
+def shrunk(vectors: Floats, kind: WhiteningKind, shrinkage: Shrinkage) -> Floats:
+    """Matrix of a whitening of an estimated covariance, (d, k)."""
+    found = fit_whitening(vectors, kind=kind, dim=None, ridge=0.0, shrinkage=shrinkage)
+    return found.affine.matrix
 
 
 def whiten(vectors: Floats, kind: WhiteningKind, dim: int | None = None) -> Floats:
@@ -86,6 +93,19 @@ def test_the_matrix_of_cholesky_is_triangular(seed: int) -> None:
 
 @given(seed=seeds)
 @many
+def test_the_matrix_of_the_other_cholesky_is_triangular(seed: int) -> None:
+    x = sample(seed)
+    matrix = fit(x, "cholesky-cov").T
+    assert (np.triu(matrix, 1) == 0).all()
+    np.testing.assert_allclose(matrix @ np.linalg.cholesky(np.cov(x.T)), np.eye(D), atol=1e-6)
+    # The first column is only scaled, where that of the other one is mixed from all.
+    np.testing.assert_allclose(
+        whiten(x, "cholesky-cov")[:, 0], (x - x.mean(0))[:, 0] / x[:, 0].std(ddof=1), atol=1e-6
+    )
+
+
+@given(seed=seeds)
+@many
 def test_all_kinds_differ_by_a_rotation(seed: int) -> None:
     x = sample(seed, 60)
     expected = whiten(x, "pca")
@@ -120,11 +140,11 @@ def test_shift_and_scale(kind: WhiteningKind, seed: int, scale: float) -> None:
     columns = np.logspace(-1, 1, D)
     scaled = whiten(x * columns, kind)
     np.testing.assert_allclose(cosines(scaled), cosines(z), atol=1e-6)
-    if kind in COR or kind == "cholesky":
+    if kind in (*COR, *CHOLESKY):
         np.testing.assert_allclose(scaled, z, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "cholesky"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CHOLESKY])
 def test_directions_without_variance_are_dropped(kind: WhiteningKind) -> None:
     x = np.random.default_rng(0).standard_normal((20, 32))
     found = fit_whitening(x, kind=kind, dim=None, ridge=0.0)
@@ -175,9 +195,10 @@ def test_a_constant_column_counts_as_one_of_deviation_one(kind: WhiteningKind) -
 def test_what_cannot_be_fitted() -> None:
     x = sample(0)
     flat = np.hstack([x, x[:, :1]])
-    with pytest.raises(CellError, match=r"have rank 6 of 7; .* or set ridge"):
-        fit(flat, "cholesky")
-    assert np.isfinite(fit(flat, "cholesky", ridge=1e-6)).all()
+    for kind in CHOLESKY:
+        with pytest.raises(CellError, match=rf"kind={kind}\] .* have rank 6 of 7; .* or set ridge"):
+            fit(flat, kind)
+        assert np.isfinite(fit(flat, kind, ridge=1e-6)).all()
     with pytest.raises(CellError, match="have rank 6 of 7; choose dim=6 or less"):
         fit(flat, "pca", 7)
     with pytest.raises(CellError, match="3 vectors, all the same"):
@@ -193,6 +214,66 @@ def test_a_ridge_is_a_share_of_the_mean_variance() -> None:
     for kind in KINDS:
         matrix = fit(x, kind, ridge=0.5)
         np.testing.assert_allclose(matrix @ matrix.T @ covariance, np.eye(D), atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [200, 20])
+@pytest.mark.parametrize("kind", KINDS)
+def test_shrunk_as_scikit_learn_does(kind: WhiteningKind, n: int) -> None:
+    from sklearn.covariance import LedoitWolf
+
+    x = sample(1, n, 32)
+    known = LedoitWolf().fit(x)
+    matrix = shrunk(x, kind, "ledoit-wolf")
+    assert matrix.shape == (32, 32)
+    np.testing.assert_allclose(matrix @ matrix.T @ known.covariance_, np.eye(32), atol=1e-8)
+    if kind == "zca":
+        from scipy.linalg import sqrtm
+
+        np.testing.assert_allclose(matrix, sqrtm(known.precision_), atol=1e-8)
+    # What the rows lack is not blown up.
+    assert np.abs((sample(2, 50, 32) - x.mean(axis=0)) @ matrix).max() < 50
+
+
+@pytest.mark.parametrize("n", [200, 20])
+@pytest.mark.parametrize("kind", KINDS)
+def test_se_plus_adds_to_eigenvalues_and_drops_none(kind: WhiteningKind, n: int) -> None:
+    x = 0.01 * sample(1, n, 32)
+    covariance = np.cov(x.T)
+    deviation = np.sqrt(np.diag(covariance)) if kind in COR else np.ones(32)
+    added = covariance / np.outer(deviation, deviation) + 1e-5 * np.eye(32)
+    matrix = shrunk(x, kind, "se+")
+    assert matrix.shape == (32, 32)
+    white = deviation[:, None] * matrix
+    np.testing.assert_allclose(white @ white.T @ added, np.eye(32), atol=1e-6)
+    # Rows of its own fit stay bounded, as they have nothing outside of their span.
+    z = (x - x.mean(axis=0)) @ matrix
+    values = np.linalg.eigvalsh(np.cov(z.T))
+    assert values.max() < 1
+    if n == 20:
+        assert np.sum(values > 1e-6) == 19
+
+
+@pytest.mark.parametrize("kind", COR)
+def test_a_constant_column_is_shrunk_too(kind: WhiteningKind) -> None:
+    x = sample(0)
+    x[:, 2] = 0.1
+    for shrinkage in ("ledoit-wolf", "se+"):
+        assert np.abs(shrunk(x, kind, shrinkage)).max() < 1e4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("shrinkage=se+", "set fit=test, or another shrinkage"),
+        ("shrinkage=se+,fit=corpus", "set fit=test, or another shrinkage"),
+        ("shrinkage=ledoit-wolf,ridge=0.1", "leave one out"),
+        ("pairs=features,fit=corpus", "a corpus has no pairs"),
+        ("shrinkage=oas", "shrinkage: input should be 'none', 'ledoit-wolf' or 'se\\+'"),
+    ],
+)
+def test_settings_that_do_not_go_together(options: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(whitening.Whitening, parse_method_spec(f"whitening[{options}]"), "local")
 
 
 def test_dim_goes_with_ordered_columns() -> None:
