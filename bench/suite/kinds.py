@@ -19,6 +19,7 @@ Track = Literal["frozen", "supervised"]
 _SCORED_AS: Mapping[Track, ScoredAs] = {"frozen": "vectors", "supervised": "predictions"}
 MTEB_PREFIX = "mteb:"
 PairFeatures = Literal["u", "absdiff_product", "concat_absdiff_product"]
+ProbeName = Literal["sk", "torch", "svm", "rf", "nb"]
 
 
 class StsSpec(RowsTaskSpec):
@@ -79,7 +80,9 @@ class ClassificationSpec(_Trained):
         texts: Columns of text; two are a pair.
         features: What the probe sees of a pair (u, v): ``absdiff_product`` is
             [|u − v|, u·v], ``concat_absdiff_product`` is [u, v, u·v, |u − v|].
-        probe: ``sk`` is scikit-learn's logistic regression, ``torch`` SentEval's own loop.
+        probe: ``sk`` is scikit-learn's logistic regression, ``torch`` SentEval's own loop, and
+            ``svm``, ``rf`` and ``nb`` are SentEval+'s support vector machine, random forest and
+            naive Bayes, see ``bench.tasks.probes.classifiers``.
         folds: Folds where there is no dev split; on the supervised track where there are no
             training rows.
         samples_per_label: Training rows of each class in an experiment of MTEB's protocol.
@@ -93,7 +96,7 @@ class ClassificationSpec(_Trained):
     kind: Literal["classification"]
     texts: tuple[str, ...] = ("text",)
     features: PairFeatures = "u"
-    probe: Literal["sk", "torch"] = "sk"
+    probe: ProbeName = "sk"
     folds: int = Field(10, gt=1)
     samples_per_label: int = Field(8, gt=0)
     experiments: int = Field(10, gt=0)
@@ -117,6 +120,11 @@ class ClassificationSpec(_Trained):
     def _fields_agree(self) -> ClassificationSpec:
         if (len(self.texts) == 2) != (self.features != "u") or len(self.texts) > 2:
             raise ValueError("features 'u' takes one text, the others take two")
+        if self.track == "supervised" and self.probe != "sk":
+            raise ValueError(
+                "the supervised track has one probe, 'sk', for methods that only have vectors; "
+                "leave probe out"
+            )
         return self
 
 
@@ -125,7 +133,7 @@ class NliSpec(_Trained):
 
     Attributes:
         features: What the probe sees of premise u and hypothesis v.
-        probe: ``sk`` or ``torch``, see ``ClassificationSpec``.
+        probe: As of ``ClassificationSpec``.
         folds: Folds where there is no dev split.
         regularise: Search the regularisation; SentEval does for SICK-E, not for SNLI.
     """
@@ -133,7 +141,7 @@ class NliSpec(_Trained):
     required: ClassVar[tuple[str, ...]] = ("premise", "hypothesis", "label")
     kind: Literal["nli"]
     features: PairFeatures = "concat_absdiff_product"
-    probe: Literal["sk", "torch"] = "sk"
+    probe: ProbeName = "sk"
     folds: int = Field(10, gt=1)
     regularise: bool = True
 

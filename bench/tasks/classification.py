@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import CellError
+from bench.core.errors import CellError, UsageError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.suite import ClassificationSpec, Convention, NliSpec
@@ -39,8 +39,17 @@ class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
 
     @property
     def probe_device(self) -> str:
-        """MTEB's few-shot fits end before the optimum, and are scikit-learn's on the CPU."""
-        return CPU if self.convention == "mteb" else self.device
+        """Few-shot fits of MTEB end before the optimum; these and most probes are on the CPU."""
+        elsewhere = self.convention != "mteb" and self.spec.probe in ("sk", "torch")
+        return self.device if elsewhere else CPU
+
+    def _check(self) -> None:
+        if self.convention == "mteb" and self.spec.probe != "sk":
+            raise UsageError(
+                f'task {self.spec.name}: MTEB has one probe, so that probe = "{self.spec.probe}" '
+                "goes with another convention"
+            )
+        super()._check()
 
     def notes(self) -> Sequence[str]:
         """Labels of scored rows that no training row has."""
@@ -82,8 +91,20 @@ class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
         Raises:
             CellError: The rows are too few for the protocol.
         """
+        return self.score_features(self._features(vectors), seed)
+
+    def features_of_pairs(self, vectors: Vectors) -> Vectors:
+        """Features of each part, none where rows have one text."""
+        return self._features(vectors) if len(self.text_columns) > 1 else {}
+
+    def score_features(self, features: Vectors, seed: int) -> TaskScore:
+        """Fit the probe on the features of each part, and score its predictions.
+
+        Raises:
+            CellError: The rows are too few for the protocol.
+        """
         parts = {
-            part: ProbeRows(self._features(part, vectors), self._labels(rows))
+            part: ProbeRows(features[part], self._labels(rows))
             for part, rows in self._used().items()
         }
         return self._scored(parts, self._probe(), seed)
@@ -102,7 +123,11 @@ class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
             raise self._probe_failed(error) from error
 
     def score_in_folds(
-        self, vectors: Vectors, seed: int, fit: Callable[[NDArray[Any]], Sequence[Map]]
+        self,
+        vectors: Vectors,
+        seed: int,
+        fit: Callable[[NDArray[Any]], Sequence[Map]],
+        of_features: bool = False,
     ) -> TaskScore:
         """Map vectors by what is fitted in each fold, outer and inner, then fit the probe.
 
@@ -110,6 +135,8 @@ class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
             CellError: The rows are too few for the protocol or for the maps.
         """
         columns = self._columns("test", vectors)
+        if of_features:
+            columns = [text_features(columns, self.spec.features)]
         parts = {"test": ProbeRows(np.hstack(columns), self._labels(self.rows))}
         features = partial(text_features, features=self.spec.features)
         probe = MappedProbe(self._probe(), fit, len(columns), features)
@@ -130,8 +157,11 @@ class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
     def _columns(self, part: str, vectors: Vectors) -> list[NDArray[np.float32]]:
         return [vectors[f"{part}/{column}"] for column in self.text_columns]
 
-    def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:
-        return text_features(self._columns(part, vectors), self.spec.features)
+    def _features(self, vectors: Vectors) -> Vectors:
+        return {
+            part: text_features(self._columns(part, vectors), self.spec.features)
+            for part in self._used()
+        }
 
     def _predict(self, parts: Mapping[str, ProbeRows], probe: Probe) -> LabelledOutcome:
         test = parts["test"]
@@ -153,6 +183,10 @@ class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
     def _probe(self) -> Probe:
         if self.spec.probe == "sk":
             return logistic(self.device)
+        if self.spec.probe != "torch":
+            from bench.tasks.probes.classifiers import SklearnClassifier
+
+            return SklearnClassifier(self.spec.probe)
         from bench.tasks.probes.senteval_torch import SentEvalTorch
 
         return SentEvalTorch(len(self._classes), device=self.device)
@@ -189,7 +223,7 @@ class NliTask(_ProbeTask[NliSpec]):
         super()._check()
 
     def _probe(self) -> Probe:
-        if self.spec.regularise or self.spec.probe == "sk":
+        if self.spec.regularise or self.spec.probe != "torch":
             return super()._probe()
         from bench.tasks.probes.senteval_torch import SentEvalTorch
 

@@ -38,7 +38,7 @@ PROBED: dict[str, list[Change]] = {
     "train": [({}, TRAIN)],
     "dev": [(TRAIN, {"dev": OTHER})],
     "folds": [({}, {"folds": "5"})],
-    "probe": [(SPLIT, TORCH)],
+    "probe": [(SPLIT, TORCH), *((SPLIT, {"probe": f'"{name}"'}) for name in ("svm", "rf", "nb"))],
 }
 
 

@@ -50,21 +50,29 @@ def nested_folds(
         (x,) = probe.prepared([data.x])
     data = ProbeRows(x, data.y)
     outer = _split(data.y, folds)
+    by_fold = _predictions(data, outer, probe, _best_by_inner_folds(data, outer, probe, folds))
+    predicted = np.empty(len(data), dtype=np.int64)
+    fold = np.empty(len(data), dtype=np.intp)
+    for number, ((_, test), labels) in enumerate(zip(outer, by_fold, strict=True)):
+        predicted[test], fold[test] = labels, number
+    return predicted, fold
+
+
+def _best_by_inner_folds(
+    data: ProbeRows, outer: Sequence[FoldRows], probe: Probe, folds: int
+) -> Sequence[float]:
+    """The regularisation of each outer fold that does best on folds of its training rows."""
+    if len(probe.grid) == 1:
+        return [probe.grid[0]] * len(outer)
     inner = [
         (train[fit], train[check])
         for train, _ in outer
         for fit, check in _split(data.y[train], folds)
     ]
     paths = _paths(data, inner, probe, probe.grid)
-    best = [
+    return [
         _best(probe.grid, paths[first : first + folds]) for first in range(0, len(inner), folds)
     ]
-    by_fold = _predictions(data, outer, probe, best)
-    predicted = np.empty(len(data), dtype=np.int64)
-    fold = np.empty(len(data), dtype=np.intp)
-    for number, ((_, test), labels) in enumerate(zip(outer, by_fold, strict=True)):
-        predicted[test], fold[test] = labels, number
-    return predicted, fold
 
 
 def cross_validated(train: ProbeRows, x: FeatureMatrix, probe: Probe, folds: int) -> ClassNumbers:
@@ -88,6 +96,8 @@ def dev_split(train: ProbeRows, dev: ProbeRows, x: FeatureMatrix, probe: Probe) 
 def best_by_folds(train: ProbeRows, probe: Probe, folds: int) -> float:
     """The regularisation that does best on folds of prepared training rows."""
     grid = probe.grid_cross_validated
+    if len(grid) == 1:
+        return grid[0]
     return _best(grid, _paths(train, _split(train.y, folds), probe, grid))
 
 
