@@ -67,12 +67,15 @@ class Link:
             rows or of all.
         texts: Reads the text of the corpus, which ``train`` takes where a task has no training
             rows.
+        features: Whether it maps the features that a probe sees of pairs, where it sees any. It is
+            then the only map that is fitted to each task.
     """
 
     name: str
     fit: Fit
     source: FitSource = "known"
     texts: Callable[[], list[str]] | None = None
+    features: bool = False
 
     @property
     def per_task(self) -> bool:

@@ -3,7 +3,8 @@
 A map with ``fit=train`` never sees a text that is scored. It is fitted on the training columns of
 a task; in nested folds on the training rows of each fold alone, inside the probe; and where a
 task has nothing to train on, on a corpus. With ``fit=test`` it is fitted on all texts of the task,
-the scored ones among them.
+the scored ones among them. A map of the features of pairs is fitted on those of the same rows, and
+leaves the vectors as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bench.records.entries import FitEntry
 if TYPE_CHECKING:
     from bench.encoding.encode import Encoded
     from bench.method import Built
-    from bench.tasks.base import FoldTask, Task, TaskScore, Vectors
+    from bench.tasks.base import FeaturesTask, FoldTask, Task, TaskScore, Vectors
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,13 @@ class InFolds:
         task: The task.
         vectors: Its vectors before these maps, by column.
         fit: Fits the maps.
+        of_features: Whether they map the features of pairs.
     """
 
     task: FoldTask
     vectors: Vectors
     fit: FitInFolds
+    of_features: bool = False
 
     def score(self, seed: int) -> TaskScore:
         """Score the task.
@@ -68,7 +71,34 @@ class InFolds:
         Raises:
             CellError: The vectors give no score, or the rows of a fold no maps.
         """
-        return self.task.score_in_folds(self.vectors, seed, self.fit)
+        return self.task.score_in_folds(self.vectors, seed, self.fit, self.of_features)
+
+
+@dataclass(frozen=True)
+class OnFeatures:
+    """A task whose features of pairs are mapped.
+
+    Attributes:
+        task: The task.
+        vectors: Its vectors, by column.
+        maps: The maps.
+    """
+
+    task: FeaturesTask
+    vectors: Vectors
+    maps: Sequence[Affine]
+
+    def score(self, seed: int) -> TaskScore:
+        """Score the task.
+
+        Args:
+            seed: Seed of the resampling.
+
+        Raises:
+            CellError: The features give no score.
+        """
+        features = self.task.features_of_pairs(self.vectors)
+        return self.task.score_features(_apply(self.maps, features), seed)
 
 
 @dataclass(frozen=True)
@@ -77,11 +107,13 @@ class Fitting:
 
     Attributes:
         fits: What on; of nested folds those of the first fold.
-        in_folds: The task, where its maps are fitted in each fold.
+        scorer: What scores the task, where its vectors are not all that it takes.
+        of_features: Whether the features of pairs are mapped.
     """
 
     fits: tuple[FitEntry, ...]
-    in_folds: InFolds | None = None
+    scorer: InFolds | OnFeatures | None = None
+    of_features: bool = False
 
 
 def fit_to_tasks(
@@ -118,13 +150,13 @@ def fit_to_tasks(
         except CellError as error:
             raise CellError(f"task {name}: {error}") from None
         for entry in fitting.fits:
-            progress.note(f"  {name}: {describe(entry)}")
+            progress.note(f"  {name}: {describe(entry, fitting.of_features)}")
         vectors |= {(name, column): array for column, array in fitted.items()}
         fittings[name] = replace(fitting, fits=(*mapped.fits, *fitting.fits))
     return replace(encoded, vectors=vectors), fittings
 
 
-def describe(entry: FitEntry) -> str:
+def describe(entry: FitEntry, of_features: bool = False) -> str:
     """What a map was fitted on, in a line."""
     where = {
         "corpus": "text of the corpus",
@@ -132,17 +164,23 @@ def describe(entry: FitEntry) -> str:
         "folds": "training texts of each fold, here the first",
         "test": "all texts of the task, the scored ones too",
     }[entry.source]
+    what = "feature vectors of pairs" if of_features else "vectors"
     return (
-        f"{entry.method} fitted on {entry.vectors:,} vectors, {where}; "
+        f"{entry.method} fitted on {entry.vectors:,} {what}, {where}; "
         f"rank {entry.rank} of {entry.dimension}"
     )
 
 
 def _fit_one(mapped: Mapped, task: Task[Any], vectors: Vectors) -> tuple[Vectors, Fitting]:
-    from bench.tasks.base import FoldTask
+    from bench.tasks.base import FeaturesTask, FoldTask
 
     if not vectors:
         return vectors, Fitting(())
+    # It is then the only map that is fitted to tasks.
+    if mapped.rest[-1].features and isinstance(task, FeaturesTask):
+        features = task.features_of_pairs(vectors)
+        if features:
+            return vectors, _fit_features(mapped.rest, task, vectors, features)
     if mapped.fitted_on == "test":
         return _fit_on(mapped.rest, vectors, list(vectors.values()), "test")
     columns = task.training_columns()
@@ -151,10 +189,38 @@ def _fit_one(mapped: Mapped, task: Task[Any], vectors: Vectors) -> tuple[Vectors
     if isinstance(task, FoldTask) and (rows := task.first_fold()) is not None:
         own = [vectors[name][rows] for name in task.test_columns()]
         mapped_vectors, fitting = _fit_on(mapped.rest, vectors, own, "folds")
-        links = tuple(replace(link, texts=None) for link in mapped.rest)
-        return mapped_vectors, replace(fitting, in_folds=InFolds(task, vectors, FitInFolds(links)))
+        folds = InFolds(task, vectors, _in_folds(mapped.rest))
+        return mapped_vectors, replace(fitting, scorer=folds)
     affines, entries = mapped.on_corpus
     return _apply(affines, vectors), Fitting(entries)
+
+
+def _fit_features(
+    links: Sequence[Link], task: FeaturesTask, vectors: Vectors, features: Vectors
+) -> Fitting:
+    """Fit maps on features of pairs, by part, as they are fitted on vectors."""
+    from bench.tasks.base import FoldTask
+
+    rows = None
+    if links[-1].source == "test":
+        source, chosen = "test", np.concatenate(list(features.values()))
+    elif "train" in features:
+        source, chosen = "train", features["train"]
+    elif isinstance(task, FoldTask) and (rows := task.first_fold()) is not None:
+        source, chosen = "folds", features["test"][rows]
+    else:
+        raise TypeError(f"{type(task).__name__} has features of pairs and no rows to fit maps on")
+    fitted = fit_all(links, chosen)
+    entries = fit_entries(links, fitted, source, len(chosen))
+    if isinstance(task, FoldTask) and rows is not None:
+        folds = InFolds(task, vectors, _in_folds(links), of_features=True)
+        return Fitting(entries, folds, of_features=True)
+    maps = [one.affine for one in fitted]
+    return Fitting(entries, OnFeatures(task, vectors, maps), of_features=True)
+
+
+def _in_folds(links: Sequence[Link]) -> FitInFolds:
+    return FitInFolds(tuple(replace(link, texts=None) for link in links))
 
 
 def _fit_on(

@@ -74,10 +74,10 @@ def score_tasks(
         seed = rows_seed(data, settings.limit)
         settings.progress.start(f"score {task.spec.name}", 1)
         fitting = fittings.get(task.spec.name)
-        if fitting is None or fitting.in_folds is None:
+        if fitting is None or fitting.scorer is None:
             score = scorer(seed)
         else:
-            score = fitting.in_folds.score(seed)
+            score = fitting.scorer.score(seed)
         settings.progress.advance(1)
         scores[task.spec.name] = ScoredTask(
             score,

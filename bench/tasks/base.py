@@ -209,7 +209,11 @@ class FoldTask(Protocol):
         """Rows that the first fold trains on; None where there are no folds of scored rows."""
 
     def score_in_folds(
-        self, vectors: Vectors, seed: int, fit: Callable[[NDArray[Any]], Sequence[Map]]
+        self,
+        vectors: Vectors,
+        seed: int,
+        fit: Callable[[NDArray[Any]], Sequence[Map]],
+        of_features: bool = False,
     ) -> TaskScore:
         """Score vectors that are mapped first, the maps fitted in each fold.
 
@@ -217,9 +221,29 @@ class FoldTask(Protocol):
             vectors: Float32 vectors by column, each of shape (n, d).
             seed: Seed of the resampling.
             fit: Fits maps on the vectors (m, d) of a fold's training rows.
+            of_features: Whether the features of pairs are mapped, not their vectors.
 
         Raises:
             CellError: The vectors give no score, or the rows of a fold no maps.
+        """
+
+
+@runtime_checkable
+class FeaturesTask(Protocol):
+    """A task whose probe sees features of pairs, which may be mapped."""
+
+    def features_of_pairs(self, vectors: Vectors) -> Vectors:
+        """Features of the n pairs of each part, float32 (n, k); none where rows have one text."""
+
+    def score_features(self, features: Vectors, seed: int) -> TaskScore:
+        """Fit the probe on features and score its predictions.
+
+        Args:
+            features: Float32 features by part, each of shape (n, k).
+            seed: Seed of the resampling.
+
+        Raises:
+            CellError: The features give no score.
         """
 
 

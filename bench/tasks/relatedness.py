@@ -100,11 +100,22 @@ class RelatednessTask(Probing, ScoredPairsTask, VectorTask[RelatednessSpec]):
         Raises:
             CellError: All predictions are equal.
         """
+        return self.score_features(self.features_of_pairs(vectors), seed)
+
+    def features_of_pairs(self, vectors: Vectors) -> Vectors:
+        """Features of each part."""
+        return {part: self._features(part, vectors) for part in self.parts}
+
+    def score_features(self, features: Vectors, seed: int) -> TaskScore:
+        """Score features of the test rows by the probe, fitted and stopped on those of the others.
+
+        Raises:
+            CellError: All predictions are equal.
+        """
         from bench.tasks.probes.senteval_relatedness import predict_scores
 
-        x = {part: self._features(part, vectors) for part in self.parts}
-        train, dev = ((x[part], self._gold(part)) for part in ("train", "dev"))
-        predicted = predict_scores(train, dev, x["test"], self.spec.classes, self.device)
+        train, dev = ((features[part], self._gold(part)) for part in ("train", "dev"))
+        predicted = predict_scores(train, dev, features["test"], self.spec.classes, self.device)
         return self._score_of(predicted, "the probe", seed)
 
     def _features(self, part: str, vectors: Vectors) -> NDArray[np.float32]:

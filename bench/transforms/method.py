@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,11 @@ class Transform(Method):
         return "known"
 
     @property
+    def maps_features(self) -> bool:
+        """Whether it maps the features of pairs that a probe sees, and not their vectors."""
+        return False
+
+    @property
     def wrapped(self) -> Method | None:
         """The method whose vectors are mapped; None where it is a folder or hub id."""
         return named_method(self.config.of, self.profile)
@@ -136,6 +141,16 @@ class Transform(Method):
 
     def _refuse_mixed(self) -> None:
         inner, own = _fitted_to_tasks(self.wrapped), self.source
+        if any(one.maps_features for one in _transforms_from(self.wrapped)):
+            raise UsageError(
+                f"{self.info.name} maps vectors, and {self.config.of} features that are made of "
+                "them; put pairs=features outside of all other transforms"
+            )
+        if self.maps_features and inner is not None:
+            raise UsageError(
+                f"{self.info.name}[pairs=features] cannot wrap {self.config.of}, which is fitted "
+                "to each task too; fit that on a corpus"
+            )
         if inner is None or own in ("known", inner):
             return
         why = "needs a model" if own == "corpus" else f"is fitted with fit={own}"
@@ -169,13 +184,17 @@ class Transform(Method):
         return mapped if mapped.rest else replace(mapped, model=_as_model(mapped))
 
 
+def _transforms_from(method: Method | None) -> Iterator[Transform]:
+    """A method, if it is a transform, and those that it wraps, from the outermost on."""
+    while isinstance(method, Transform) and method.wraps is not None:
+        yield method
+        method = method.wrapped
+
+
 def _fitted_to_tasks(method: Method | None) -> FitSource | None:
     """What the maps of a method and of those it wraps are fitted on in each task, if any are."""
-    while isinstance(method, Transform) and method.wraps is not None:
-        if method.source in ("train", "test"):
-            return method.source
-        method = method.wrapped
-    return None
+    sources = (one.source for one in _transforms_from(method))
+    return next((source for source in sources if source in ("train", "test")), None)
 
 
 def size(config: SizedConfig, width: int) -> int:
