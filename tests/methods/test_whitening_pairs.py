@@ -18,6 +18,7 @@ from bench.methods import whitening
 from bench.methods.random import RandomEncoder
 from bench.records.files import find_records, read_record
 from bench.tasks.classification import pair_features
+from bench.tasks.probes import protocols
 from bench.transforms import covariance
 from bench.transforms.covariance import fit_whitening
 from tests.support.suites import Bench
@@ -72,6 +73,8 @@ def fitted_on(monkeypatch: pytest.MonkeyPatch) -> list[Floats]:
         return fit_whitening(vectors, **options)
 
     monkeypatch.setattr(whitening, "fit_whitening", spy)
+    # One processor, so that folds are fitted in their order.
+    monkeypatch.setattr(protocols.os, "sched_getaffinity", lambda _: {0}, raising=False)
     return found
 
 
