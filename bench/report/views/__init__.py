@@ -143,6 +143,14 @@ VIEWS = [
         drawings="bench.report.views.plot",
     ),
     View(
+        "learning",
+        "what trainings reached on dev rows, by step",
+        needs="trainings with evaluations on dev rows",
+        command="--suite imbalance-supervised --methods ft",
+        module="bench.report.views.learning",
+        drawings="bench.report.views.learning_plot",
+    ),
+    View(
         "diagnostics",
         "what ensembles are made of",
         needs="what was learned from a pool",

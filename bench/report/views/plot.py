@@ -1,9 +1,9 @@
-"""Curves of scores against the size of vectors, drawn with matplotlib."""
+"""Panels drawn with matplotlib, and curves of scores against the size of vectors in them."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +61,42 @@ def draw_curves(suite: str, curves: Sequence[Curves], path: Path) -> None:
         path: File, .svg or .png.
 
     Raises:
+        UsageError: See ``draw_panels``.
+    """
+    kinds = list(dict.fromkeys(kind for model_curves in curves for kind in model_curves.kinds))
+
+    def paint(panels: Any) -> None:
+        for row, model_curves in zip(panels, curves, strict=True):
+            for axes, kind in zip(row, kinds, strict=True):
+                _draw_panel(axes, model_curves, kind)
+
+    title = f"{suite}: score by size of the vectors"
+    draw_panels(title, (len(curves), len(kinds)), paint, path)
+
+
+def draw_panels(
+    title: str, shape: tuple[int, int], paint: Callable[[Any], None], path: Path
+) -> None:
+    """Draw rows of panels into a file, the same bytes for the same drawing.
+
+    Args:
+        title: What stands above them.
+        shape: Rows and columns.
+        paint: Draws into an array of axes of this shape.
+        path: File, .svg or .png.
+
+    Raises:
         UsageError: See ``check_drawable``; or the file cannot be written.
     """
     check_drawable(path)
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    kinds = list(dict.fromkeys(kind for model_curves in curves for kind in model_curves.kinds))
     with mpl.rc_context(_SETTINGS):
-        size = (_PANEL[0] * len(kinds), _PANEL[1] * len(curves))
+        size = (_PANEL[0] * shape[1], _PANEL[1] * shape[0])
         figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(len(curves), len(kinds), squeeze=False)
-        for row, model_curves in zip(panels, curves, strict=True):
-            for axes, kind in zip(row, kinds, strict=True):
-                _draw_panel(axes, model_curves, kind)
-        figure.suptitle(plain(f"{suite}: score by size of the vectors"))
+        paint(figure.subplots(*shape, squeeze=False))
+        figure.suptitle(plain(title))
         content = io.BytesIO()
         figure.savefig(content, format=path.suffix[1:], metadata=_NO_DATES[path.suffix])
     try:
