@@ -187,6 +187,7 @@ def _task_entry(
         in_domain=isinstance(spec.data, str) and dataset_of(spec.data) in learnt,
         protocol={**task_protocol(suite, spec), **subsets},
         evidence=task.score.evidence,
+        trainings=tuple(map(dict, task.trainings)) or None,
     )
 
 

@@ -23,7 +23,7 @@ from bench.records.entries import ContaminationEntry, FitEntry, GroupEntry
 from bench.tasks.rows import subsets_sha256
 
 if TYPE_CHECKING:
-    from bench.tasks.base import Task, TaskScore
+    from bench.tasks.base import Predictions, Task, TaskScore
 
 
 PHENOMENON = "phenomenon"
@@ -40,6 +40,7 @@ class ScoredTask:
     subsets: str | None = None
     fits: tuple[FitEntry, ...] = ()
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    trainings: tuple[Mapping[str, Any], ...] = ()
     probe_device: str = "cpu"
 
 
@@ -70,7 +71,7 @@ def score_tasks(
     scores = {}
     for task in tasks:
         data = cell.loaded.sha256[task.spec.name]
-        scorer, diagnostics = _scorer(task, built, encoded, cell.seed, settings)
+        scorer, predictions = _scorer(task, built, encoded, cell.seed, settings)
         seed = rows_seed(data, settings.limit)
         settings.progress.start(f"score {task.spec.name}", 1)
         fitting = fittings.get(task.spec.name)
@@ -86,7 +87,8 @@ def score_tasks(
             _contamination(task, seen),
             subsets_sha256(task.spec, task.rows) if task.spec.over_subsets else None,
             () if fitting is None else fitting.fits,
-            diagnostics,
+            {} if predictions is None else predictions.diagnostics,
+            () if predictions is None else predictions.trainings,
             _probe_device(task, built),
         )
     return scores
@@ -111,21 +113,21 @@ def rows_seed(data_sha256: str, limit: int | None) -> int:
 
 def _scorer(
     task: Task[Any], built: Built, encoded: Encoded, seed: int, settings: Settings
-) -> tuple[Callable[[int], TaskScore], Mapping[str, Any]]:
-    """What scores the task by a seed of its resamples, and what the method tells of itself."""
+) -> tuple[Callable[[int], TaskScore], Predictions | None]:
+    """What scores the task by a seed of its resamples, and what the method predicted, if any."""
     for note in task.notes():
         settings.progress.note(f"  {note}")
     name = task.spec.name
     if task.scored_as == "vectors":
         vectors = {column: encoded.vectors[name, column] for column in task.texts()}
-        return partial(task.score, vectors), {}
+        return partial(task.score, vectors), None
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         return encode(built, {(name, "text"): Column(texts)}, settings).vectors[name, "text"]
 
     own = built.encoder if isinstance(built.encoder, Predictor) else task.probe(embed)
     predictions = task.predictions(own, seed)
-    return partial(task.score, predictions), predictions.diagnostics
+    return partial(task.score, predictions), predictions
 
 
 def _contamination(task: Task[Any], seen: TrainingText) -> ContaminationEntry | None:

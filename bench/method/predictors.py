@@ -147,6 +147,7 @@ class Answer:
             not say, or predicts scores.
         made_of: What a method with several parts, or that learns from a pool, says of itself; a
             task with a pool holds it against the labels there.
+        trainings: What each training behind the answer reported, JSON objects.
 
     Raises:
         CellError: Labels and probabilities are of different numbers of rows.
@@ -155,6 +156,7 @@ class Answer:
     labels: Sequence[Label]
     probabilities: Probabilities | None = None
     made_of: Composition | None = None
+    trainings: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         """Check that labels and probabilities are of the same rows."""

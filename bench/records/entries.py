@@ -100,10 +100,12 @@ class TaskEntry(RecordEntry):
     ``fits`` says what the maps of a transform were fitted on, in their order. ``protocol`` is what
     decides the score besides the rows, see ``bench.suite.protocol``; None in records before it.
     ``evidence`` is what the score rests on, None where there are no items; records from before it
-    was kept have none, see ``bench.records.evidence``.
+    was kept have none, see ``bench.records.evidence``. ``trainings`` has what a method that learns
+    from the task's rows reported of each of its trainings there, see ``Record.training`` for all
+    others; None where there is none, and in records from before it was kept.
     """
 
-    kept_later: ClassVar[tuple[str, ...]] = ("evidence",)
+    kept_later: ClassVar[tuple[str, ...]] = ("evidence", "trainings")
 
     kind: str
     metric: str
@@ -120,6 +122,7 @@ class TaskEntry(RecordEntry):
     fits: tuple[FitEntry, ...] = ()
     protocol: dict[str, Any] | None = None
     evidence: Evidence | None = None
+    trainings: tuple[dict[str, Any], ...] | None = None
 
 
 class GridEntry(RecordEntry):

@@ -90,6 +90,7 @@ def _figures(record: Record) -> Iterator[str]:
     for part, value in (
         ("method.config", record.method.config),
         ("training", record.training),
+        ("trainings", [task.trainings for task in record.tasks.values()]),
         ("diagnostics", record.diagnostics),
         ("protocol", [task.protocol for task in record.tasks.values()]),
     ):

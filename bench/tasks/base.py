@@ -63,12 +63,14 @@ class Predictions:
         fold: The fold that each row was held out in, (n,); None where there are no folds.
         diagnostics: What the method made of the pool, and its members of the rows, held against
             the labels: JSON values.
+        trainings: What each training on the task's rows reported, in folds one after the other.
     """
 
     values: NDArray[Any]
     probabilities: NDArray[np.float64] | None = None
     fold: NDArray[np.intp] | None = None
     diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    trainings: tuple[Mapping[str, Any], ...] = ()
 
 
 class BaseTask(ABC, Generic[AnySpec]):

@@ -85,7 +85,7 @@ class SupervisedTask(Probing, PredictionTask[PredictedSpec]):
             seed=seed,
         )
         answer = self._asked(predictor, question)
-        predictions = self._in_numbers(answer)
+        predictions = self._noted(answer)
         if not question.pool or answer.made_of is None:
             return predictions
         return replace(predictions, diagnostics=self._diagnosed(answer.made_of))
@@ -107,6 +107,10 @@ class SupervisedTask(Probing, PredictionTask[PredictedSpec]):
         if labels != rows:
             raise self._wrong(f"the method returned {labels} labels for {rows} rows")
         return answer
+
+    def _noted(self, answer: Answer) -> Predictions:
+        """An answer in the numbers of the task, with what its trainings reported."""
+        return replace(self._in_numbers(answer), trainings=tuple(answer.trainings))
 
     def _wrong(self, reason: str) -> CellError:
         return CellError(f"task {self.spec.name}: {reason}")
@@ -195,7 +199,7 @@ class SupervisedClassificationTask(
         for kept, held in folds:
             texts = [whole.texts[row] for row in held]
             question = Question(texts=texts, train=_taken(whole, kept), seed=seed)
-            parts.append(self._in_numbers(self._asked(predictor, question)))
+            parts.append(self._noted(self._asked(predictor, question)))
         return _in_order(parts, [held for _, held in folds])
 
     def _folds(self, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
@@ -324,4 +328,5 @@ def _in_order(parts: Sequence[Predictions], held: Sequence[NDArray[np.intp]]) ->
         np.concatenate([part.values for part in parts])[place],
         np.concatenate(given)[place] if len(given) == len(parts) else None,
         np.repeat(np.arange(len(held)), [len(rows) for rows in held])[place],
+        trainings=tuple(training for part in parts for training in part.trainings),
     )

@@ -32,6 +32,7 @@ def test_the_published_settings(name: str, tmp_path: Path) -> None:
     assert (config.base, config.pooling, config.lr) == ("roberta-base", "cls", 1e-5)
     assert (config.epochs, config.batch_size, config.freeze) == (70, 32, False)
     assert (config.head_lr, config.max_steps, config.dev_rows) == (None, -1, None)
+    assert (config.patience, config.dev_every) == (0, None)
     given = arguments(tmp_path)
     assert (given.adam_epsilon, given.max_steps) == (2e-5, 20 * 70)
     assert given.warmup_steps == 0.2 * 20 * 70
@@ -52,6 +53,22 @@ def test_the_published_settings(name: str, tmp_path: Path) -> None:
 def test_settings_reach_the_trainer(tmp_path: Path, option: str, name: str, value: Any) -> None:
     usual, changed = (getattr(arguments(tmp_path, given), name) for given in ("", option))
     assert changed == value != usual
+
+
+def test_evaluations_are_an_epoch_apart_or_as_far_as_is_asked_for(tmp_path: Path) -> None:
+    config = method("dev_every=7").config
+    given = trainer._arguments(config, context(tmp_path), 640, True, {})
+    assert (given.eval_steps, given.save_steps, given.max_steps) == (7, 7, 1400)
+    for options, every in (("", 20), ("max_steps=50", 10)):
+        given = trainer._arguments(method(options).config, context(tmp_path), 640, True, {})
+        assert given.eval_steps == every
+
+
+def test_local_trainings_have_as_many_steps_in_all() -> None:
+    ft, phases = (method(name=name, profile="local").config for name in ("ft", "three-phase"))
+    assert ft.max_steps == phases.dae_steps + phases.cl_steps + phases.max_steps
+    for option in ("patience", "dev_every", "dev_rows", "lr", "head_lr", "max_seq_length"):
+        assert getattr(ft, option) == getattr(phases, option)
 
 
 @pytest.mark.parametrize("activation", ["relu", "none"])

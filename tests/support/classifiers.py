@@ -34,6 +34,8 @@ PHASES = {
     "cl_steps": 2,
     "dae_evaluations": 1,
     "cl_evaluations": 1,
+    # Fresh layers of so few numbers learn little in so few steps.
+    "extra_dense": False,
 }
 
 

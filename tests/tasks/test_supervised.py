@@ -36,9 +36,13 @@ class Oracle(_Letters):
 
     def answer(self, question: Question) -> Answer:
         train = question.train
-        self.given.append((len(train.texts), len(question.dev.texts), question.seed))
+        dev = 0 if question.dev is None else len(question.dev.texts)
+        self.given.append((len(train.texts), dev, question.seed))
         known = {row[0].split()[0]: label for row, label in zip(*vars(train).values(), strict=True)}
-        return Answer([known[row[0].split()[0]] for row in question.texts])
+        labels = [known.get(row[0].split()[0], train.labels[0]) for row in question.texts]
+        return Answer(
+            labels, trainings=[{"dev": [{"step": 1, "accuracy": len(train.texts) / 100}]}]
+        )
 
 
 class OracleMethod(Stub):
@@ -98,6 +102,25 @@ def test_predictions_are_scored(bench: Bench, suite: Path, tmp_path: Path) -> No
     assert (record.dimension, record.encoding.texts) == (None, 0)
     assert read_items(path)["words/value"].sum() == 11
     assert "tfidf" in out
+
+
+@pytest.mark.parametrize(("folds", "learnt"), [(False, [0.2]), (True, [0.08, 0.08, 0.08])])
+def test_what_trainings_reported_is_kept_of_every_fold(
+    bench: Bench, suite: Path, tmp_path: Path, folds: bool, learnt: list[float]
+) -> None:
+    if folds:
+        text = suite.read_text().replace('dev = { file = "dev.jsonl" }\n', "folds = 3\n")
+        suite.write_text(text.replace('train = { file = "train.jsonl" }\n', ""))
+    code, _, err = bench("run", "--suite", suite, "--methods", "oracle,majority")
+    assert code == 0, err
+    records = {one.method.name: one for one in map(read_record, find_records([tmp_path]))}
+    found = records["good"].tasks["words"].trainings or ()
+    assert [one["dev"][0]["accuracy"] for one in found] == learnt
+    # Records of methods that report nothing are as they were before.
+    assert "trainings" not in records["majority"].model_dump_json()
+    code, out, err = bench("table", "--view", "learning", "--suite", "small")
+    assert code == 0, err
+    assert "small by learning" in out
 
 
 def test_a_label_that_is_none(bench: Bench, suite: Path) -> None:

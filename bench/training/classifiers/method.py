@@ -147,6 +147,15 @@ class ClassifierMethod(Method):
         classifier = make_classifier(model, Path(self.checkpoint))
         return SavedClassifier(self.info.name, classifier)
 
+    def learnable(self, question: Question) -> ClassifierRows:
+        """What of a question the training reads.
+
+        Raises:
+            CellError: Rows hold two texts, or the labels are scores, or all the same.
+        """
+        dev_rows = self.config.dev_rows
+        return make_rows(question.train, question.dev, seed=question.seed, dev_rows=dev_rows)
+
     @abstractmethod
     def encoder(self, rows: ClassifierRows, stages: Stages) -> Path:
         """Train what comes before the classifier, if anything; the folder of the encoder."""
@@ -201,8 +210,8 @@ class TaskClassifiers(LabelsOnly):
         Raises:
             CellError: Rows hold two texts, or the labels are scores, or all the same.
         """
-        texts, dev_rows = single_texts(question.texts), self._method.config.dev_rows
-        rows = make_rows(question.train, question.dev, seed=question.seed, dev_rows=dev_rows)
+        texts = single_texts(question.texts)
+        rows = self._method.learnable(question)
         built = self._models.build(self._method.on(rows), seed=question.seed)
         folder, model = built.folder, built.encoder
         from sentence_transformers import SentenceTransformer
@@ -210,7 +219,9 @@ class TaskClassifiers(LabelsOnly):
         if folder is None or not isinstance(model, SentenceTransformer):
             raise TypeError(f"{self.name} trained no sentence transformer")
         self._progress.note(f"  classifier of {len(rows.labels)} labels: {folder}")
-        return Answer.most_probable(make_classifier(model, folder).probabilities(texts))
+        given = make_classifier(model, folder).probabilities(texts)
+        trainings = () if built.training is None else (built.training,)
+        return replace(Answer.most_probable(given), trainings=trainings)
 
 
 def _save(model: SentenceTransformer, folder: Path, summary: Path | None = None) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bench.core.errors import CellError
 from bench.core.fingerprint import fingerprint
+from bench.data.contamination import row_key
 from bench.method import Label, LabelledTexts
 
 DEV_SHARE = 0.2
@@ -39,16 +40,18 @@ class ClassifierRows:
         labels: The labels, by number.
         train: Texts to learn from.
         dev: Texts to stop by, which may be none; no label is new in them.
+        unlabelled: Further texts, which what needs no labels may learn from.
     """
 
     labels: tuple[Label, ...]
     train: NumberedTexts
     dev: NumberedTexts
+    unlabelled: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """Identify texts, labels and split."""
         parts = [[part.texts, part.classes] for part in (self.train, self.dev)]
-        return fingerprint([self.labels, parts])
+        return fingerprint([self.labels, parts, self.unlabelled])
 
 
 def make_rows(
@@ -79,6 +82,28 @@ def make_rows(
         drawn = np.random.default_rng(seed).permutation(len(stopped))[:dev_rows]
         stopped = stopped.take(sorted(drawn.tolist()))
     return ClassifierRows(labels, learnt, stopped)
+
+
+def usable_pool(
+    pool: Sequence[tuple[str, ...]], *held_out: Sequence[tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Distinct texts of a pool, without those that are scored or stopped by.
+
+    Args:
+        pool: Single texts.
+        held_out: Texts that are left out, also where case or punctuation differ.
+
+    Raises:
+        CellError: Rows hold two texts, or nothing is left.
+    """
+    taken = {row_key(row) for rows in held_out for row in rows}
+    texts = dict.fromkeys(text for text in single_texts(pool) if row_key([text]) not in taken)
+    if not texts:
+        raise CellError(
+            "the task has no pool of other texts than those that are scored; "
+            "leave out unlabelled=pool, or name a corpus"
+        )
+    return tuple(texts)
 
 
 def single_texts(texts: Sequence[tuple[str, ...]]) -> list[str]:

@@ -22,6 +22,10 @@ class ClassifierConfig(MethodConfig):
             layers learn little at a rate that an encoder stands.
         epochs: Most passes over the training rows.
         max_steps: Most steps, or -1.
+        patience: Evaluations on the dev rows without a new lowest loss before the training ends, or
+            0 for the paper's rule alone, see ``bench.training.classifiers.trainer.has_to_stop``.
+        dev_every: Steps between these evaluations; None for an epoch, or a fifth of the steps
+            where that is less.
         batch_size: Rows in a batch.
         max_seq_length: Tokens that a text is cut to, in training and when it is labelled.
         freeze: Train the head alone.
@@ -35,6 +39,8 @@ class ClassifierConfig(MethodConfig):
     head_lr: float | None = Field(None, gt=0)
     epochs: int = Field(70, gt=0)
     max_steps: int = Field(-1, ge=-1)
+    patience: int = Field(0, ge=0)
+    dev_every: int | None = Field(None, gt=0)
     batch_size: int = Field(32, gt=1)
     max_seq_length: int = Field(128, gt=2)
     freeze: bool = False

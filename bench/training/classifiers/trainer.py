@@ -6,8 +6,9 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from datasets import Dataset
 from sentence_transformers import (
     SentenceTransformer,
@@ -43,7 +44,7 @@ ADAM_EPSILON = 2e-5
 PATIENCE = 5
 INTERRUPTED = 10
 EVALUATIONS = 5
-EVAL_LOSS = "eval_loss"
+EVAL_LOSS, EVAL_ACCURACY = "eval_loss", "eval_accuracy"
 
 
 def add_head(model: SentenceTransformer, classes: int, activation: str, seed: int) -> None:
@@ -73,7 +74,11 @@ def add_head(model: SentenceTransformer, classes: int, activation: str, seed: in
 
 
 class ClassifierLoss(nn.Module):
-    """Cross-entropy of logits.
+    """Cross-entropy of logits; of rows that it is not trained on it also counts which are right.
+
+    Attributes:
+        right: Rows since ``count_anew`` whose likeliest class is their own.
+        seen: All rows since then.
 
     Args:
         model: Model of logits (B, K).
@@ -85,8 +90,13 @@ class ClassifierLoss(nn.Module):
         super().__init__()
         self.model = model
         self.frozen = frozen
+        self.count_anew()
         for module in list(model)[:frozen]:
             module.requires_grad_(False)
+
+    def count_anew(self) -> None:
+        """Begin to count right rows."""
+        self.right = self.seen = 0
 
     def forward(self, features: Iterable[Mapping[str, Any]], labels: Tensor) -> Tensor:
         """Compute the mean over a batch, a scalar.
@@ -102,19 +112,38 @@ class ClassifierLoss(nn.Module):
                 module.eval()
             # Not ``encode``, which has no gradient: nothing of the encoder would be trained.
             batch = module(batch)
-        return functional.cross_entropy(batch["sentence_embedding"].float(), labels.long())
+        logits = batch["sentence_embedding"].float()
+        if not torch.is_grad_enabled():
+            self.right += int((logits.argmax(dim=1) == labels).sum())
+            self.seen += len(labels)
+        return functional.cross_entropy(logits, labels.long())
 
 
-def has_to_stop(losses: Sequence[float], epochs: int) -> bool:
+class _Trainer(FiniteTrainer):
+    """Logs the accuracy on the dev rows beside their loss."""
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate, and count the rows that are right."""
+        loss = cast("ClassifierLoss", self.loss)
+        loss.count_anew()
+        output = super().evaluation_loop(*args, **kwargs)
+        output.metrics[EVAL_ACCURACY] = loss.right / loss.seen
+        return output
+
+
+def has_to_stop(losses: Sequence[float], epochs: int, patience: int = 0) -> bool:
     """Whether the losses of all evaluations so far end a training (EMNLP 2023 main 124).
 
     They do after five rises in a row, or after min(epochs / 2, 10) runs of rises that a fall
-    interrupted.
+    interrupted; and, which is not the paper's, where the lowest is long ago.
 
     Args:
         losses: Losses on the dev rows, in order.
         epochs: Most epochs.
+        patience: Evaluations without a new lowest loss, or 0 for any number.
     """
+    if patience and losses and len(losses) - 1 - losses.index(min(losses)) >= patience:
+        return True
     run = interrupted = 0
     for before, after in pairwise(losses):
         if after > before:
@@ -156,7 +185,7 @@ def train_classifier(
     rates = _rates(settings.head_lr, encoder, len(model))
     loss = ClassifierLoss(model, encoder if settings.freeze else 0)
     checkpoints = LossCheckpoints(model, loss)
-    trainer = FiniteTrainer(
+    trainer = _Trainer(
         model=model,
         loss=loss,
         args=_arguments(settings, ctx, len(rows.train), evaluated, rates),
@@ -166,7 +195,11 @@ def train_classifier(
             ProgressCallback(ctx.progress, "train classifier"),
             checkpoints,
             StopWhen(
-                lambda state: has_to_stop([loss for _, loss in _losses(state)], settings.epochs)
+                lambda state: has_to_stop(
+                    [entry[EVAL_LOSS] for entry in _evaluations(state)],
+                    settings.epochs,
+                    settings.patience,
+                )
             ),
             SealCheckpoints(ctx.workdir),
         ],
@@ -182,9 +215,9 @@ def train_classifier(
     return model.eval()
 
 
-def _losses(state: TrainerState) -> list[tuple[int, float]]:
-    """Step and loss of every evaluation."""
-    return [(int(log["step"]), log[EVAL_LOSS]) for log in state.log_history if EVAL_LOSS in log]
+def _evaluations(state: TrainerState) -> list[dict[str, float]]:
+    """What was logged of every evaluation."""
+    return [log for log in state.log_history if EVAL_LOSS in log]
 
 
 def _dataset(rows: NumberedTexts) -> Dataset:
@@ -211,7 +244,7 @@ def _arguments(
     if settings.max_steps > 0:
         steps = min(steps, settings.max_steps)
     # Every epoch, but several times where the steps end before there are several epochs.
-    every = min(epoch, math.ceil(steps / EVALUATIONS))
+    every = settings.dev_every or min(epoch, math.ceil(steps / EVALUATIONS))
     arguments = SentenceTransformerTrainingArguments(
         **shared_arguments(ctx, every),
         per_device_train_batch_size=settings.batch_size,
@@ -232,12 +265,15 @@ def _arguments(
 
 
 def _write_summary(ctx: BuildContext, state: TrainerState, seconds: float, rows: int) -> None:
-    dev = _losses(state)
+    dev = [
+        {"step": int(log["step"]), "loss": log[EVAL_LOSS], "accuracy": log[EVAL_ACCURACY]}
+        for log in _evaluations(state)
+    ]
     summary = {
         "steps": state.global_step,
         "seconds": seconds,
-        "best_step": min(dev, key=lambda evaluation: evaluation[1])[0] if dev else None,
-        "dev": [{"step": step, "loss": loss} for step, loss in dev],
+        "best_step": min(dev, key=lambda entry: entry["loss"])["step"] if dev else None,
+        "dev": dev,
         "rows": rows,
     }
     write_atomic(ctx.workdir / SUMMARY_FILE, json.dumps(summary, indent=2).encode())

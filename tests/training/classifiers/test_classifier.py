@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from bench.core.errors import CellError, DataError, UsageError
 from bench.method import LabelledTexts
 from bench.models.checkpoints import load_folder
 from bench.training.checkpoints import LossCheckpoints
-from bench.training.classifiers.rows import make_rows, stratified_split
+from bench.training.classifiers.rows import make_rows, stratified_split, usable_pool
 from bench.training.classifiers.saved import make_classifier
 from bench.training.classifiers.trainer import (
     ClassifierLoss,
@@ -172,6 +173,38 @@ def test_a_training_that_was_cut_off_goes_on(
 
 
 @pytest.mark.parametrize(
+    ("losses", "patience", "expected"),
+    [
+        ([], 1, False),
+        ([1], 1, False),
+        ([2, 1], 1, False),
+        ([1, 1], 1, True),
+        ([3, 1, 2, 1.5], 2, True),
+        ([3, 1, 2, 1.5], 3, False),
+        ([3, 1, 2, 0.5], 2, False),
+        ([1, 2, 3, 4, 5], 0, False),
+    ],
+)
+def test_when_patience_is_spent(losses: list[float], patience: int, expected: bool) -> None:
+    assert has_to_stop(losses, 70, patience) == expected
+
+
+def test_patience_ends_a_training(base: Path) -> None:
+    # So high a rate that the loss rises at once.
+    options: dict[str, Any] = {"lr": 0.5, "epochs": 9, "dev_every": 2, "max_steps": 40}
+    made_steps = {}
+    for patience in (0, 2):
+        folder = fitted(spec("ft", base, **options, patience=patience), made(60))
+        report = json.loads((folder / "training.json").read_text())["stages"]["ft"]
+        steps = [one["step"] for one in report["dev"]]
+        assert steps == [*range(2, report["steps"] + 1, 2)]
+        made_steps[patience] = report
+    short = made_steps[2]
+    assert short["steps"] == short["best_step"] + 2 * 2 < made_steps[0]["steps"]
+    assert short["dev"] == made_steps[0]["dev"][: len(short["dev"])]
+
+
+@pytest.mark.parametrize(
     ("losses", "epochs", "expected"),
     [
         ([], 70, False),
@@ -199,6 +232,9 @@ def test_the_best_evaluation_is_kept(base: Path, monkeypatch: pytest.MonkeyPatch
     given = classifier.probabilities(rows.dev.texts).values
     loss = -np.log(given[range(len(rows.dev)), rows.dev.classes]).mean()
     assert loss == pytest.approx(min(dev.values()), rel=1e-3)
+    (kept,) = (one for one in report["dev"] if one["step"] == report["best_step"])
+    right = given.argmax(axis=1) == rows.dev.classes
+    assert kept["accuracy"] == pytest.approx(right.mean())
 
 
 def test_the_split_keeps_classes_in_training() -> None:
@@ -214,6 +250,17 @@ def test_the_split_keeps_classes_in_training() -> None:
     assert (len(rows.train), rows.dev.texts) == (len(labels), ("x",))
     assert len(make_rows(train, None, seed=0, dev_rows=5).dev) == 5
     assert rows.fingerprint() != make_rows(train, None, seed=0).fingerprint()
+    assert replace(rows, unlabelled=("x",)).fingerprint() != rows.fingerprint()
+
+
+def test_a_pool_without_what_is_held_out() -> None:
+    pool = [("One text.",), ("two",), ("three!",), ("two",), ("",)]
+    assert usable_pool(pool, [("one  TEXT",)], [("three",)]) == ("two", "")
+    for given in ([], [("A",)]):
+        with pytest.raises(CellError, match="no pool of other texts"):
+            usable_pool(given, [("a",)])
+    with pytest.raises(CellError, match="rows hold 2 texts"):
+        usable_pool([("a", "b")])
 
 
 @pytest.mark.parametrize(
