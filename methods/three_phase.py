@@ -1,8 +1,9 @@
 """3-Phase fine-tuning: denoising, pairs of labelled texts, then a classifier.
 
 Read from the paper and from its code (github.com/vsuarezpaniagua/3-phase_finetuning at 3ca37ff).
-Where the code fails to do what the paper says, this does what the paper says: phase 3 trains the
-encoder, joint training has pairs of the same label, and the test rows stop nothing.
+Where the code fails to do what the paper says, this does what the paper says: phases 1 and 2 have
+a layer each, phase 3 trains the encoder, joint training has pairs of the same label, and the test
+rows stop nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from bench.core.errors import CellError
+from bench.data.access import DataAccess
+from bench.data.build_inputs import BuildInput
+from bench.data.corpora import NamedCorpus
 from bench.data.rows import Row
-from bench.method import BuildContext, MethodInfo, TrainingLoad
+from bench.method import BuildContext, MethodInfo, Question, TrainingLoad
 from bench.methods.losses.denoising import denoising_loss, noisy_copies
 from bench.methods.losses.label_pairs import (
     Correction,
@@ -29,7 +33,7 @@ from bench.methods.losses.label_pairs import (
     shuffles,
 )
 from bench.training.classifiers.method import ClassifierMethod, Stages
-from bench.training.classifiers.rows import ClassifierRows
+from bench.training.classifiers.rows import ClassifierRows, usable_pool
 from bench.training.classifiers.settings import ClassifierConfig
 
 if TYPE_CHECKING:
@@ -41,7 +45,17 @@ ADAM_EPSILON = 1e-6
 WARMUP_DAE = 1 / 2
 WARMUP_CL = 1 / 3
 
-_OF_DAE = ("lr_dae", "copies", "dae_steps", "dae_evaluations", "del_ratio")
+# The texts of the task's pool, in the place of a corpus's name.
+POOL = "pool"
+_OF_DAE = (
+    "lr_dae",
+    "copies",
+    "dae_steps",
+    "dae_evaluations",
+    "del_ratio",
+    "unlabelled",
+    "sentences",
+)
 # Both phases at once have the rate and the evaluations of phase 2.
 _OF_DAE_ALONE = ("lr_dae", "dae_evaluations")
 _OF_CL = ("lr_cl", "cl_steps", "cl_evaluations", "max_ratio", "min_ratio", "stop_words")
@@ -64,10 +78,11 @@ class ThreePhase(ClassifierMethod):
     class Config(ClassifierConfig):
         """Settings; the defaults are ours for a new data set, among those of the paper's Table 5.
 
-        In profile ``local`` each phase has a cap of steps, whatever the number of rows: 20 batches
-        of 32 texts, 48 batches of 32 pairs and 200 batches of 32 rows, cut to 32 tokens. A larger
-        task is a random part of itself there. The head has a higher rate than the encoder: with one
-        for both, so few steps left the classifier of ATIS at its largest class.
+        In profile ``local`` each phase has a cap of steps, whatever the number of rows: 60 batches
+        of 32 texts, 120 batches of 32 pairs and 1,260 batches of 32 rows, cut to 32 tokens: as
+        many as ``ft`` has. The last phase ends before where 400 steps brought no lower loss on dev
+        rows. The head has a higher rate than the encoder, and the phases have no layers of their
+        own there, as fresh ones take more steps.
 
         Attributes:
             phases: ``joint`` is phases 1 and 2 as one sum of losses, then the classifier; the
@@ -82,6 +97,10 @@ class ThreePhase(ClassifierMethod):
             cl_evaluations: The same of phase 2.
             dev_pairs: Most of these pairs.
             del_ratio: Probability that phase 1 deletes a word.
+            unlabelled: Texts that phase 1 learns from besides those of the training rows: a corpus,
+                see ``bench.data.corpora``, or ``pool`` for the task's pool. In the paper these were
+                unlabelled texts of the task, where there were any (section 4.1); None is none.
+            sentences: Most sentences of that corpus, or None for all.
             max_ratio: R, how often the text of a class of one is repeated for pairs.
             min_ratio: r, repetitions below which a class stays as it is; with
                 ``max_ratio=1,min_ratio=1`` all do.
@@ -89,8 +108,9 @@ class ThreePhase(ClassifierMethod):
             separator: What separates the levels of labels that have any, e.g. the colon of
                 ``LOC:city``. As many pairs of each cosine are kept as the rarest has, so that one
                 of half alike labels alone leaves next to none.
-            extra_dense: Another layer and tanh behind the pooling in all phases, of which the paper
-                speaks and which its code does not have.
+            extra_dense: A layer and tanh behind the pooling that phase 1 adds, the bottleneck of
+                the paper, and another one behind it that phase 2 adds (sections 3.1 and 3.2), which
+                the paper's code does not have. Both at once add one.
             keep_encoder: Keep the encoder after phase 2 in the folder of the classifier, as
                 ``encoder``, an ordinary sentence transformer.
         """
@@ -106,11 +126,13 @@ class ThreePhase(ClassifierMethod):
         cl_evaluations: int = Field(10, gt=0)
         dev_pairs: int = Field(2_000, gt=1)
         del_ratio: float = Field(0.6, ge=0, le=1)
+        unlabelled: str | None = Field(None, min_length=1)
+        sentences: int | None = Field(None, gt=0)
         max_ratio: int = Field(4, ge=1)
         min_ratio: float = Field(1.5, ge=1)
         stop_words: bool = True
         separator: str = ""
-        extra_dense: bool = False
+        extra_dense: bool = True
         keep_encoder: bool = False
 
         @model_validator(mode="after")
@@ -126,8 +148,11 @@ class ThreePhase(ClassifierMethod):
         def idle(self) -> Mapping[str, str]:
             """What the phases that are left out, or are one, need."""
             options = {"cl+ft": _OF_DAE, "dae+ft": _OF_CL, "joint": _OF_DAE_ALONE}
+            idle = dict(super().idle())
+            if self.unlabelled in (None, POOL):
+                idle["sentences"] = "it needs unlabelled=CORPUS"
             left = options.get(self.phases, ())
-            return {**super().idle(), **dict.fromkeys(left, "it needs phases=dae+cl+ft")}
+            return {**idle, **dict.fromkeys(left, "it needs phases=dae+cl+ft")}
 
         @property
         def correction(self) -> Correction:
@@ -143,14 +168,17 @@ class ThreePhase(ClassifierMethod):
             "lr_cl": 3e-4,
             "lr": 3e-4,
             "head_lr": 3e-3,
-            "dae_steps": 20,
-            "cl_steps": 48,
-            "max_steps": 200,
-            "dae_evaluations": 1,
-            "cl_evaluations": 2,
-            "dev_pairs": 100,
-            "dev_rows": 200,
+            "dae_steps": 60,
+            "cl_steps": 120,
+            "max_steps": 1_260,
+            "patience": 5,
+            "dev_every": 80,
+            "dae_evaluations": 2,
+            "cl_evaluations": 4,
+            "dev_pairs": 200,
+            "dev_rows": 500,
             "max_seq_length": 32,
+            "extra_dense": False,
         },
         "smoke": {
             "base": "minilm-l2",
@@ -166,8 +194,21 @@ class ThreePhase(ClassifierMethod):
             "dev_pairs": 50,
             "dev_rows": 50,
             "max_seq_length": 32,
+            "extra_dense": False,
         },
     }
+
+    def reads(self) -> Mapping[str, BuildInput]:
+        """The corpus of unlabelled texts, where one is named."""
+        corpus = self._corpus
+        return {} if corpus is None else {"unlabelled": corpus}
+
+    @property
+    def _corpus(self) -> NamedCorpus | None:
+        name = self.config.unlabelled
+        if name in (None, POOL) or not self.trains:
+            return None
+        return NamedCorpus(name, self.config.sentences, columns=1)
 
     @property
     def trainings(self) -> Mapping[str, TrainingLoad]:
@@ -191,14 +232,25 @@ class ThreePhase(ClassifierMethod):
             shutil.copytree(folder, kept, dirs_exist_ok=True)
         return folder
 
-    def start(self, ctx: BuildContext) -> SentenceTransformer:
-        """The base, with another layer where it has one."""
-        model = super().start(ctx)
+    def learnable(self, question: Question) -> ClassifierRows:
+        """The labelled rows, and the pool where phase 1 learns from it.
+
+        Raises:
+            CellError: The task has no such pool, or rows that cannot be learned.
+        """
+        rows = super().learnable(question)
+        if self.config.unlabelled != POOL:
+            return rows
+        dev = [] if question.dev is None else question.dev.texts
+        return replace(rows, unlabelled=usable_pool(question.pool, question.texts, dev))
+
+    def add_layer(self, model: SentenceTransformer, seed: int) -> None:
+        """Append the layer of a phase, where phases have any."""
         if self.config.extra_dense:
             from bench.training.heads import append_head
 
-            append_head(model, ctx.seed)
-        return model
+            # The layers of two phases differ.
+            append_head(model, 100 * seed + len(model))
 
     def pairs(self, rows: ClassifierRows, seed: int) -> Pairs:
         """Pairs that phase 2 learns from.
@@ -216,15 +268,25 @@ class ThreePhase(ClassifierMethod):
             raise CellError("all training texts are the same, so that none can be paired")
         return pairs
 
-    def noisy(self, rows: ClassifierRows, seed: int) -> list[tuple[str, str]]:
+    def noisy(
+        self, rows: ClassifierRows, seed: int, data: DataAccess | None = None
+    ) -> list[tuple[str, str]]:
         """Texts that phase 1 learns from, with words deleted and whole.
+
+        Args:
+            rows: Training rows, and the pool where it learns from that.
+            seed: Seed of noise and order.
+            data: Has the corpus, where one is named.
 
         Raises:
             CellError: No text has words.
         """
-        config = self.config
+        config, corpus = self.config, self._corpus
         limit = _limit(config.dae_steps, config.batch_size)
-        copies = noisy_copies(rows.train.texts, config.copies, config.del_ratio, seed, limit)
+        texts = [*rows.train.texts, *rows.unlabelled]
+        if corpus is not None and data is not None:
+            texts += corpus.load(data).sentences()
+        copies = noisy_copies(texts, config.copies, config.del_ratio, seed, limit)
         if not copies:
             raise CellError("no training text has words to delete; use phases=cl+ft")
         return copies
@@ -255,8 +317,9 @@ class ThreePhase(ClassifierMethod):
         self, model: SentenceTransformer, folder: Path, rows: ClassifierRows, ctx: BuildContext
     ) -> None:
         """Phase 1."""
-        texts = self.noisy(rows, ctx.seed)
+        texts = self.noisy(rows, ctx.seed, ctx.data)
         schedule = _PhaseSchedule(self.config.lr_dae, WARMUP_DAE, self.config.dae_evaluations)
+        self.add_layer(model, ctx.seed)
         loss = denoising_loss(model, folder, ctx.seed)
         self._learn(model, loss, [*texts], None, schedule, rows, ctx)
 
@@ -267,6 +330,7 @@ class ThreePhase(ClassifierMethod):
         from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
 
         pairs = self.pairs(rows, ctx.seed)
+        self.add_layer(model, ctx.seed)
         loss = CosineSimilarityLoss(model)
         self._learn(model, loss, [*pairs.texts], pairs.cosines, self._cl_schedule, rows, ctx)
 
@@ -278,7 +342,8 @@ class ThreePhase(ClassifierMethod):
 
         from bench.methods.losses.joint import JointLoss
 
-        noisy, pairs = self.noisy(rows, ctx.seed), self.pairs(rows, ctx.seed)
+        noisy, pairs = self.noisy(rows, ctx.seed, ctx.data), self.pairs(rows, ctx.seed)
+        self.add_layer(model, ctx.seed)
         loss = JointLoss(denoising_loss(model, folder, ctx.seed), CosineSimilarityLoss(model))
         count = max(len(noisy), len(pairs))
         joined = zip(cycle(noisy), cycle(pairs.texts), strict=False)

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from sentence_transformers.sentence_transformer.modules import Dense
 
 from bench.api import build_method
-from bench.core.errors import UsageError
+from bench.core.errors import CellError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.method import LabelledTexts, named_method
 from bench.methods import three_phase
 from bench.methods.losses.joint import JointLoss
 from bench.methods.three_phase import ADAM_EPSILON, WARMUP_CL, WARMUP_DAE, ThreePhase
 from bench.models.checkpoints import load_folder
+from bench.training.classifiers.method import Stages
 from bench.training.classifiers.rows import make_rows
 from bench.training.watching import DevEvaluator
 from tests.support.classifiers import (
@@ -188,7 +190,9 @@ def test_the_published_settings() -> None:
     assert (config.lr_dae, config.lr_cl, config.copies) == (5e-5, 5e-5, 4)
     assert (config.max_ratio, config.min_ratio, config.del_ratio) == (4, 1.5, 0.6)
     assert (config.dae_evaluations, config.cl_evaluations) == (5, 10)
-    assert (config.phases, config.stop_words, config.extra_dense) == ("dae+cl+ft", True, False)
+    # A layer a phase: sections 3.1 and 3.2.
+    assert (config.phases, config.stop_words, config.extra_dense) == ("dae+cl+ft", True, True)
+    assert (config.unlabelled, config.sentences) == (None, None)
     assert (WARMUP_DAE, WARMUP_CL, ADAM_EPSILON) == (1 / 2, 1 / 3, 1e-6)
 
 
@@ -224,7 +228,9 @@ def test_settings_reach_the_trainer_of_their_phase(
     monkeypatch.setattr("bench.methods.three_phase.denoising_loss", lambda *_: torch.nn.Identity())
     inner = f"batch_size=4,max_seq_length=17,{option or 'dae_steps=40,cl_steps=40'}"
     given = dict(parse_method_spec(f"three-phase[{inner}]").options)
-    config = ThreePhase.Config.model_validate({"dae_steps": 40, "cl_steps": 40, **given})
+    # There is no model that could be given a layer.
+    usual = {"dae_steps": 40, "cl_steps": 40, "extra_dense": False}
+    config = ThreePhase.Config.model_validate({**usual, **given})
     rows = make_rows(made(200), None, seed=0)
     getattr(ThreePhase(config), phase)(None, tmp_path, rows, context(tmp_path))
     count, settings = seen
@@ -240,12 +246,92 @@ def test_settings_reach_the_trainer_of_their_phase(
         ("phases=joint,lr_dae=0.1", "lr_dae"),
         ("phases=joint,dae_evaluations=2", "dae_evaluations"),
         ("phases=cl+ft,copies=2", "copies"),
+        ("phases=cl+ft,unlabelled=mix", "unlabelled"),
         ("phases=dae+ft,max_ratio=9", "max_ratio"),
     ],
 )
 def test_options_of_a_phase_that_is_left_out_are_refused(options: str, idle: str) -> None:
     with pytest.raises(UsageError, match=f"{idle} does nothing here; it needs phases=dae"):
         named_method(f"three-phase[{options}]", "paper")
+
+
+@pytest.mark.parametrize("options", ["sentences=9", "sentences=9,unlabelled=pool"])
+def test_sentences_are_those_of_a_corpus(options: str) -> None:
+    with pytest.raises(UsageError, match="sentences does nothing here; it needs unlabelled=CORPUS"):
+        named_method(f"three-phase[{options}]", "paper")
+
+
+@pytest.mark.parametrize(
+    ("options", "layers"),
+    [
+        ({"extra_dense": True}, [1, 2, 2]),
+        ({"extra_dense": True, "phases": "joint"}, [1, 1]),
+        ({}, [0, 0, 0]),
+    ],
+)
+def test_phases_one_and_two_have_a_layer_each(
+    base: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], layers: list[int]
+) -> None:
+    folders: list[Path] = []
+    run = Stages.run
+    monkeypatch.setattr(
+        Stages, "run", lambda *given: [folders.append(run(*given)), folders[-1]][-1]
+    )
+    found: list[list[Any]] = []
+    monkeypatch.setattr(
+        Stages,
+        "summarise",
+        lambda self, names: found.extend([*load_folder(one, "cpu")] for one in folders),
+    )
+    fitted(spec("three-phase", base, **options), made(40))
+    # The classifier's own two layers are behind them.
+    counts = [sum(isinstance(one, Dense) for one in model) for model in found]
+    assert counts == [*layers[:-1], layers[-1] + 2]
+    for model, number in zip(found, layers, strict=True):
+        own = [one for one in model if isinstance(one, Dense)][:number]
+        assert all(one.activation_function.__class__.__name__ == "Tanh" for one in own)
+    if layers[0] and len(layers) == 3:
+        # Phase 2 goes on with the layer of phase 1, and adds another one.
+        first, second = ([one for one in model if isinstance(one, Dense)] for model in found[:2])
+        moved = (first[0].linear.weight - second[0].linear.weight).abs().mean()
+        apart = (second[1].linear.weight - second[0].linear.weight).abs().mean()
+        assert 0 < moved < apart
+
+
+def test_denoising_learns_from_unlabelled_texts_too(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("".join(f"corpus text {i}\n" for i in range(30)))
+    learnt: list[set[str]] = []
+
+    def noted(model: Any, loss: Any, rows: Any, *more: Any) -> None:
+        learnt.append({row[-1] for row in rows})
+
+    monkeypatch.setattr("bench.training.trainer.train", noted)
+    monkeypatch.setattr("bench.training.classifiers.trainer.train_classifier", stopped)
+    train, test = made(40), made(5, seed=7)
+    pool = [(f"pool text {i}",) for i in range(12)]
+    own = {text for (text,) in train.texts}
+    for options, more in (
+        ({}, set()),
+        ({"unlabelled": corpus}, {f"corpus text {i}" for i in range(30)}),
+        ({"unlabelled": corpus, "sentences": 9}, {f"corpus text {i}" for i in range(9)}),
+        ({"unlabelled": "pool"}, {text for (text,) in pool}),
+    ):
+        learnt.clear()
+        phases = {"dae_steps": 99, **options}
+        poisoned = [*pool, *((text.upper(),) for (text,) in test.texts)]
+        with pytest.raises(KeyboardInterrupt):
+            asked(predictor(spec("three-phase", base, **phases)), test.texts, train, pool=poisoned)
+        denoised, paired = learnt
+        assert denoised - own == more
+        assert not paired & more
+    method = named_method(f"three-phase[unlabelled={corpus}]", "paper")
+    assert method is not None
+    assert [*method.reads()] == ["unlabelled"]
+    with pytest.raises(CellError, match="the task has no pool"):
+        asked(predictor(spec("three-phase", base, unlabelled="pool")), test.texts, train)
 
 
 def test_checkpoints_are_chosen_by_some_pairs() -> None:
