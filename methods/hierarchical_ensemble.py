@@ -46,12 +46,17 @@ class HierarchicalEnsemble(Method):
     )
 
     class Config(EnsembleConfig):
-        """Settings, see ``bench.methods.ensemble.settings``."""
+        """Settings, see ``bench.methods.ensemble.settings``.
+
+        In profile ``local`` the members are of three families: an encoder, a decoder that was
+        trained on other text, and characters counted. ``models=(minilm,smollm2,tfidf)`` with
+        ``frozen=smollm2`` has a stronger decoder.
+        """
 
     config: Config
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "local": {
-            "models": ("minilm", "minilm-l2", TFIDF),
+            "models": ("minilm", "decoder-mini", TFIDF),
             "labeller": "minilm",
             "masked_lm": "minilm-l2-mlm",
             "folds": 3,
@@ -92,20 +97,24 @@ class HierarchicalEnsemble(Method):
             others.append(config.labeller)
         if "ctx" in config.arms:
             others.append(config.masked_lm)
-        neural = [name for name in config.models if name != TFIDF]
-        return tuple(dict.fromkeys([*neural, *others]))
+        models = [name for name in config.models if name != TFIDF]
+        return tuple(dict.fromkeys([*models, *others]))
+
+    @property
+    def stand_ins(self) -> Mapping[str, str]:
+        """Of variants that are translated there and back, where nothing translates."""
+        arms = self.config.arms
+        if "bt" not in self.config.left_out:
+            return {}
+        return {"back-translated variants": f"only those of {', '.join(arms)}" if arms else "none"}
 
     @property
     def trainings(self) -> Mapping[str, TrainingLoad]:
         """Those of the members, and of what labels retrieved texts."""
         config = self.config
-        learners = [*config.models, *([config.labeller] if config.pseudo_labels else [])]
+        learners = [*config.trained, *([config.labeller] if config.pseudo_labels else [])]
         sizes = {name: config.batch_size or PUBLISHED.get(name, OTHERS)[1] for name in learners}
-        return {
-            name: TrainingLoad(size, config.max_seq_length)
-            for name, size in sizes.items()
-            if name != TFIDF
-        }
+        return {name: TrainingLoad(size, config.max_seq_length) for name, size in sizes.items()}
 
     def reads(self) -> Mapping[str, BuildInput]:
         """The word net of synonyms, where texts are varied by them."""

@@ -194,8 +194,11 @@ class _Truth:
 
 
 def alarms(facts: Mapping[str, Any]) -> list[str]:
-    """What of the facts of ``diagnose`` is out of bounds, a sentence each."""
-    told = []
+    """What of the facts of ``diagnose`` is out of bounds or was left out, a sentence each."""
+    told = [
+        f"no variants by {arm}, as there is no model for it"
+        for arm in facts.get("augmentation", {}).get("left_out", ())
+    ]
     audited = facts.get("audit", {})
     accuracy, precision = audited.get("accuracy_kept"), audited.get("precision")
     if accuracy is not None and accuracy < MIN_ACCURACY:

@@ -53,8 +53,11 @@ class EnsembleEncoder(LabelsOnly):
                 defined for this kind of labels.
         """
         config, ctx, seed = self._config, self._ctx, question.seed
-        if "bt" in config.augment and not config.translators:
-            ctx.progress.note("  augment: bt is left out, as translators names no models")
+        if "bt" in config.left_out:
+            ctx.progress.note(
+                "  warning: no variants are translated there and back (bt), as translators names "
+                "no models; name two, translators=(THERE,BACK), or leave bt out of augment"
+            )
         rows = EnsembleRows(config, ctx, question)
         of_rows = rows.fingerprint()
         members, labeller = (

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from bench.methods.ensemble.pipeline import Fold
 from bench.methods.ensemble.pseudo_labels import DEFINITIONS, Filter
 from bench.methods.ensemble.rows import EnsembleRows
-from bench.methods.ensemble.settings import TFIDF
 from bench.methods.ensemble.stack import Stack
 from bench.metrics.spearman import spearman
 
@@ -36,7 +35,7 @@ def training_facts(rows: EnsembleRows, folds: Sequence[Fold], stack: Stack) -> d
         "augmentation": {
             "made": rows.augmented.made,
             "kept": rows.augmented.kept,
-            "left_out": sorted(set(config.augment) - set(config.arms)),
+            "left_out": sorted(config.left_out),
         },
         "weights": stack.summary(),
         "out_of_fold_error": stack.losses(),
@@ -46,8 +45,7 @@ def training_facts(rows: EnsembleRows, folds: Sequence[Fold], stack: Stack) -> d
     if rows.labels_pool:
         facts["pseudo_labels"] = _pseudo_labels(rows, folds)
     if rows.pool and config.cross_attention and config.context != "none":
-        names = [name for name in config.models if name != TFIDF]
-        facts["attention"] = {name: _attention(name, rows, folds) for name in names}
+        facts["attention"] = {name: _attention(name, rows, folds) for name in config.trained}
     return facts
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.fingerprint import fingerprint
+from bench.encoding.maps import Mapped
 from bench.method import BuildContext
-from bench.methods.ensemble.members import Member, MemberRows, TfidfMember
+from bench.methods.ensemble.members import FrozenMember, Member, MemberRows, TfidfMember
 from bench.methods.ensemble.memory import Arrays, Memory
 from bench.methods.ensemble.pseudo_labels import Selection, distinct, select, spread
 from bench.methods.ensemble.rows import INNER_FOLDS, EnsembleRows, seed_of
@@ -64,6 +65,7 @@ class Training:
         self._members, self._labels = members, labeller
         self._config, self._targets = rows.config, rows.targets
         self._classes = bool(self._targets.classes)
+        self._frozen: dict[str, Mapped] = {}
 
     def run(self) -> list[Fold]:
         """Train, fold by fold."""
@@ -182,11 +184,21 @@ class Training:
     def _member(self, name: str) -> Member:
         if name == TFIDF:
             return TfidfMember(classes=self._classes)
+        if name in self._config.frozen:
+            return FrozenMember(partial(self._vectors, name), classes=self._classes)
         from bench.methods.ensemble.context_model import ContextParts
 
         config = self._config
         parts = ContextParts(config.cross_attention, config.refine_conv, config.attn_pool)
         return self._neural(name, parts, config.epochs)
+
+    def _vectors(self, name: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of a model that stays as it is, which is loaded once."""
+        if name not in self._frozen:
+            self._frozen[name] = self._ctx.models.mapped(name)
+            self._frozen[name].refuse_per_task()
+        mapped = self._frozen[name]
+        return mapped.apply_done(mapped.embed(texts)).astype(np.float32)
 
     def _labeller(self) -> Member:
         from bench.methods.ensemble.context_model import ContextParts

@@ -37,6 +37,7 @@ _OF_LABELS = (
 )
 # What members learn from and are built of, besides their names and the arms of augmentation.
 _OF_MEMBERS = (
+    "frozen",
     "filter",
     "sigma_scale",
     "confidence",
@@ -62,6 +63,8 @@ class EnsembleConfig(MethodConfig):
     Attributes:
         models: The members: methods, folders or hub ids of transformers, or ``tfidf`` for ridge
             regression on TF-IDF weights.
+        frozen: Those of them that stay as they are: a ridge regression learns from their vectors.
+            For models that are too large to train, or that are no transformers.
         labeller: Transformer that labels retrieved texts.
         retriever: What makes the vectors that texts are retrieved and compared by.
         k: Retrieved texts of each text.
@@ -74,7 +77,7 @@ class EnsembleConfig(MethodConfig):
             (translated there and back), ``ctx`` (words guessed by a masked language model).
         masked_lm: The model of ``ctx``.
         translators: Two translation models, there and back, folders or hub ids; without them
-            ``bt`` is left out.
+            ``bt`` is left out, which a warning says.
         least_similarity: Least cosine of a variant to its text.
         cross_attention: Let the members attend to retrieved texts.
         context: What they attend to: texts ``retrieved``, drawn at ``random``, or ``none``.
@@ -99,6 +102,7 @@ class EnsembleConfig(MethodConfig):
     """
 
     models: tuple[str, ...] = (*PUBLISHED,)
+    frozen: tuple[str, ...] = ()
     labeller: str = "roberta-base"
     retriever: str = "minilm"
     k: int = Field(5, gt=0)
@@ -130,7 +134,7 @@ class EnsembleConfig(MethodConfig):
     warmup: float = Field(0.06, ge=0, lt=1)
     max_seq_length: int = Field(256, gt=2)
 
-    @field_validator("models", "augment", "translators", mode="before")
+    @field_validator("models", "frozen", "augment", "translators", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """Names as a spec has them, ``(minilm,tfidf)`` or ``minilm``."""
@@ -148,6 +152,8 @@ class EnsembleConfig(MethodConfig):
             raise ValueError("models: name at least one, and none twice")
         if taken := [name for name in self.models if name in RESERVED]:
             raise ValueError(f"models: {taken[0]} names a part of the report; write ./{taken[0]}")
+        if others := [name for name in self.frozen if name not in self.models or name == TFIDF]:
+            raise ValueError(f"frozen: {others[0]} is none of the models that could be trained")
         if len(set(self.augment)) != len(self.augment):
             raise ValueError("augment: name each arm once")
         if len(self.translators) not in (0, 2):
@@ -177,6 +183,16 @@ class EnsembleConfig(MethodConfig):
     def arms(self) -> tuple[str, ...]:
         """Arms of augmentation that there are models for."""
         return tuple(arm for arm in self.augment if arm != "bt" or self.translators)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Members with a transformer that is trained."""
+        return tuple(name for name in self.models if name != TFIDF and name not in self.frozen)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Arms of augmentation that there are no models for."""
+        return tuple(arm for arm in self.augment if arm not in self.arms)
 
     def of_members(self) -> Self:
         """The same for all ways to combine the members, which are trained once for all of them."""

@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from bench.method import Item
+from bench.method import Item, named_method
 from bench.methods.ensemble import members, neural
 from bench.methods.ensemble import rows as ensemble_rows
 from bench.methods.ensemble.pipeline import make_folds
+from bench.methods.ensemble.targets import find_targets
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
+from bench.models.checkpoints import load_folder
 from bench.records.files import find_records, read_items, read_record
 from tests.support.classifiers import asked
 from tests.support.ensembles import (
@@ -25,6 +30,7 @@ from tests.support.ensembles import (
     ask,
     built,
     labelled,
+    pairs,
     parts,
     rows,
     spec,
@@ -278,6 +284,54 @@ def test_decoders_learn_and_label_empty_texts(tmp_path: Path, attn_pool: str) ->
     encoder = built(spec(folder, attn_pool=attn_pool, **UNLABELLED))
     made_of = parts(asked(encoder, [("",), ("aaa",)], train))
     assert np.isfinite(made_of.combined["ridge"]).all()
+
+
+@pytest.mark.parametrize("of_pairs", [False, True])
+def test_a_frozen_member_is_a_regression_on_its_vectors(base: Path, of_pairs: bool) -> None:
+    text = spec(base, frozen=base, **UNLABELLED)
+    found = ask(built(text), of_pairs=of_pairs).members[str(base)]
+    # The same of scikit-learn, on vectors that are made here.
+    encode = load_folder(base, "cpu", "mean").encode
+    make: Any = pairs if of_pairs else rows
+    train, test = (labelled(make(part, n)) for part, n in (("t", 20), ("s", 8)))
+
+    def features(items: Any) -> Any:
+        columns = [encode(list(column)).astype(np.float64) for column in zip(*items, strict=True)]
+        if len(columns) == 1:
+            return columns[0]
+        return np.hstack([np.abs(columns[0] - columns[1]), columns[0] * columns[1]])
+
+    targets = find_targets(train.labels)
+    gold, expected = targets.matrix(train.labels), []
+    for held in make_folds(targets.strata(gold), 2, 0):
+        kept = np.setdiff1d(np.arange(20), held)
+        model = make_pipeline(StandardScaler(), RidgeCV((1, 10, 100, 1_000, 10_000)))
+        model.fit(features([train.texts[i] for i in kept]), gold[kept])
+        outputs = model.predict(features(test.texts)).reshape(8, -1)
+        if not of_pairs:
+            outputs = outputs.clip(1e-6, 1)
+            outputs /= outputs.sum(axis=1, keepdims=True)
+        expected.append(outputs)
+    np.testing.assert_allclose(found, np.mean(expected, axis=0), rtol=1e-4)
+
+
+def test_a_frozen_member_is_not_trained_and_may_be_no_transformer(
+    base: Path, fits: list[list[Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any) -> Any:
+        raise AssertionError("no transformer is trained")
+
+    monkeypatch.setattr(neural.NeuralMember, "fit", refuse)
+    static = "random"
+    models = f"({base},{static},tfidf)"
+    text = spec(base, models=models, frozen=f"({base},{static})", **UNLABELLED)
+    made_of = ask(built(text))
+    assert [*made_of.members] == [str(base), static, "tfidf"]
+    method = named_method(text, "local")
+    assert method is not None
+    assert method.trainings == {}
+    assert {str(base), static} <= {*method.parents}
+    assert made_of.report["attention"] == {}
 
 
 def test_a_run_that_was_cut_off_goes_on(

@@ -15,11 +15,12 @@ from transformers import BartConfig, BartForConditionalGeneration, BertTokenizer
 from bench.api import build_method
 from bench.core.errors import BenchError, CellError, DataError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.method import Item, LabelledTexts, Predictor, named_method, resolve
+from bench.method import Item, LabelledTexts, Predictor, named_method, resolve, stand_ins
 from bench.methods.ensemble.pipeline import Training
 from bench.methods.ensemble.settings import EnsembleConfig
 from bench.methods.hierarchical_ensemble import HierarchicalEnsemble
 from bench.suite import load_suite
+from bench.tasks.diagnostics import alarms
 from tests.support.classifiers import asked, probable
 from tests.support.ensembles import (
     UNLABELLED,
@@ -119,6 +120,8 @@ def test_rows_of_one_label(base: Path) -> None:
         ("hierarchical-ensemble[models=(mean,tfidf)]", UsageError, r"write \./mean"),
         ("hierarchical-ensemble[translators=one]", UsageError, "there and back"),
         ("hierarchical-ensemble[augment=(syn,xyz)]", UsageError, "augment"),
+        ("hierarchical-ensemble[frozen=other]", UsageError, "other is none of the models"),
+        ("hierarchical-ensemble[models=tfidf,frozen=tfidf]", UsageError, "tfidf is none of the"),
         ("hierarchical-ensemble[models=no/such]", DataError, "no/such"),
     ],
 )
@@ -140,9 +143,11 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert (config.k, config.folds, config.ridge_lambda, config.loss) == (5, 6, 1.0, "mse")
     assert config.arms == ("syn", "ctx")
     local = resolve(HierarchicalEnsemble, parse_method_spec("hierarchical-ensemble"), "local")
-    assert local.base == "minilm + minilm-l2 + tfidf"
-    assert local.parents == ("minilm", "minilm-l2", "minilm-l2-mlm")
+    # An encoder, a decoder and no transformer at all.
+    assert local.base == "minilm + decoder-mini + tfidf"
+    assert local.parents == ("minilm", "decoder-mini", "minilm-l2-mlm")
     assert local.seeded
+    assert config.frozen == ()
 
 
 def test_the_suites_name_a_pool_apart_from_test_and_gold(data_folder: Path) -> None:
@@ -177,11 +182,30 @@ def test_round_trips_need_translators(
     monkeypatch.setattr(encoder, "_ctx", _with(encoder._ctx, notes))
     left = ask(encoder).report["augmentation"]
     assert left == {"made": {}, "kept": {}, "left_out": ["bt"]}
-    assert any("bt is left out" in one for one in notes.said)
+    assert any("warning: no variants are translated there and back" in one for one in notes.said)
     folder = _translator(base, tmp_path / "translator")
     both = built(spec(base, **options, translators=f"({folder},{folder})", least_similarity=-1))
     found = ask(both).report["augmentation"]
     assert (found["left_out"], [*found["made"]]) == ([], ["bt"])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", "only those of syn, ctx"),
+        ("augment=bt", "none"),
+        ("augment=syn", None),
+        ("translators=(a,b)", None),
+    ],
+)
+def test_a_record_says_that_nothing_was_translated(options: str, expected: str | None) -> None:
+    method = named_method(f"hierarchical-ensemble[{options}]", "paper")
+    assert method is not None
+    told = {} if expected is None else {"back-translated variants": expected}
+    assert stand_ins(method) == told
+    left_out = [] if expected is None else ["bt"]
+    (alarm,) = alarms({"augmentation": {"left_out": left_out}}) or [None]
+    assert alarm == (None if expected is None else "no variants by bt, as there is no model for it")
 
 
 def _with(ctx: Any, progress: Notes) -> Any:
