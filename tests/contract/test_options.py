@@ -76,7 +76,6 @@ VALUES: dict[str, str] = {
     "retriever": "{other}",
     "gold": "10",
     "unlabelled": "{other_corpus}",
-    "three-phase.dae_steps": "4",
     "ft.dev_every": "3",
     "three-phase.dev_every": "3",
     "frozen": "{base}",
