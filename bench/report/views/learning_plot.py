@@ -15,7 +15,7 @@ from bench.report.views.plot import draw_panels
 
 def draw(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
     """Draw the trainings of the suite that has any. See ``bench.report.views.Draw``."""
-    by_name = {suite: found for suite, group in by_suite.items() if (found := find_learning(group))}
+    by_name = {suite: own for suite, group in by_suite.items() if (own := find_learning(group))}
     if not by_name:
         raise DataError(
             "no learning curves found to draw; "
