@@ -80,7 +80,7 @@ class ThreePhase(ClassifierMethod):
 
         In profile ``local`` each phase has a cap of steps, whatever the number of rows: 60 batches
         of 32 texts, 120 batches of 32 pairs and 1,260 batches of 32 rows, cut to 32 tokens: as
-        many as ``ft`` has. The last phase ends before where 400 steps brought no lower loss on dev
+        many as ``ft`` has. The last phase ends before where 360 steps brought no lower loss on dev
         rows. The head has a higher rate than the encoder, and the phases have no layers of their
         own there, as fresh ones take more steps.
 
@@ -171,8 +171,8 @@ class ThreePhase(ClassifierMethod):
             "dae_steps": 60,
             "cl_steps": 120,
             "max_steps": 1_260,
-            "patience": 5,
-            "dev_every": 80,
+            "patience": 6,
+            "dev_every": 60,
             "dae_evaluations": 2,
             "cl_evaluations": 4,
             "dev_pairs": 200,

@@ -59,14 +59,16 @@ def test_evaluations_are_an_epoch_apart_or_as_far_as_is_asked_for(tmp_path: Path
     config = method("dev_every=7").config
     given = trainer._arguments(config, context(tmp_path), 640, True, {})
     assert (given.eval_steps, given.save_steps, given.max_steps) == (7, 7, 1400)
-    for options, every in (("", 20), ("max_steps=50", 10)):
-        given = trainer._arguments(method(options).config, context(tmp_path), 640, True, {})
+    for options, rows, every in (("", 640, 20), ("max_steps=50", 640, 10), ("dev_every=99", 9, 70)):
+        given = trainer._arguments(method(options).config, context(tmp_path), rows, True, {})
         assert given.eval_steps == every
 
 
 def test_local_trainings_have_as_many_steps_in_all() -> None:
     ft, phases = (method(name=name, profile="local").config for name in ("ft", "three-phase"))
     assert ft.max_steps == phases.dae_steps + phases.cl_steps + phases.max_steps
+    # The last weights are evaluated too.
+    assert ft.max_steps % ft.dev_every == phases.max_steps % phases.dev_every == 0
     for option in ("patience", "dev_every", "dev_rows", "lr", "head_lr", "max_seq_length"):
         assert getattr(ft, option) == getattr(phases, option)
 

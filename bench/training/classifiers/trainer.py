@@ -245,6 +245,8 @@ def _arguments(
         steps = min(steps, settings.max_steps)
     # Every epoch, but several times where the steps end before there are several epochs.
     every = settings.dev_every or min(epoch, math.ceil(steps / EVALUATIONS))
+    # Else few rows would have no evaluation, and nothing would choose among the weights.
+    every = min(every, steps)
     arguments = SentenceTransformerTrainingArguments(
         **shared_arguments(ctx, every),
         per_device_train_batch_size=settings.batch_size,
