@@ -126,7 +126,7 @@ class _Trainer(FiniteTrainer):
         """Evaluate, and count the rows that are right."""
         loss = cast("ClassifierLoss", self.loss)
         loss.count_anew()
-        output = super().evaluation_loop(*args, **kwargs)
+        output: Any = super().evaluation_loop(*args, **kwargs)
         output.metrics[EVAL_ACCURACY] = loss.right / loss.seen
         return output
 
