@@ -165,7 +165,7 @@ def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
         score=time.perf_counter() - encoded_at,
     )
     grid = _grid(cell, built, tasks, columns, settings)
-    geometry = _geometry(tasks, encoded, scores, settings)
+    geometry = _geometry(built, tasks, encoded, scores, settings)
     memory.end("score")
     scored = Scored(encoded, scores, timings, memory, grid, geometry)
     record, packed_items = make_record(cell, built, learnt, scored, settings)
@@ -173,6 +173,7 @@ def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
 
 
 def _geometry(
+    built: Built,
     tasks: Sequence[Task[Any]],
     encoded: Encoded,
     scores: Mapping[str, ScoredTask],
@@ -182,10 +183,13 @@ def _geometry(
     from bench.execution.geometry import measure
 
     measured = {}
+    # The states are those of a model whose vectors are mapped afterwards.
+    encoder = built.encoder if built.mapped is None else None
     for task in tasks:
         name = task.spec.name
         vectors = {column: encoded.vectors[name, column] for column in task.texts()}
-        entry = measure(task, vectors, rows_seed(scores[name].data_sha256, settings.limit))
+        seed = rows_seed(scores[name].data_sha256, settings.limit)
+        entry = measure(task, vectors, seed, encoder)
         if entry is not None:
             measured[name] = entry
     return measured

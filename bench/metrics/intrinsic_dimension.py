@@ -6,42 +6,92 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.blocks import Matrix
-from bench.metrics.vectors import as_float64
+from bench.metrics.vectors import as_float64, squared_distances
 
 NEIGHBOURS = 20
 DISCARDED = 0.1
 EXPLAINED = 0.95
-_BLOCK = 500
+# Of the length of a vector: the same tokens in another batch differ by some float32 roundings.
+SAME = 1e-5
 _ROUNDING = 1e-12
 
 
-def nearest_distances(
-    squared: NDArray[np.float64], neighbours: int = NEIGHBOURS
-) -> NDArray[np.float64]:
+def nearest_distances(vectors: Matrix, neighbours: int = NEIGHBOURS) -> NDArray[np.float64]:
     """Distances from every vector to its nearest neighbours, ascending.
 
     Args:
-        squared: Squared distances of all pairs, (n, n).
+        vectors: Vectors, one a row, (n, d).
         neighbours: Number k of neighbours.
 
     Returns:
         Float64 of shape (n, k).
 
     Raises:
-        ValueError: There are no k other vectors.
+        ValueError: There are no k other vectors, or a value is not finite.
     """
-    n = len(squared)
+    n = len(vectors)
     if n <= neighbours:
         raise ValueError(f"{neighbours} neighbours need more than {n} vectors")
     nearest = np.empty((n, neighbours))
-    for start in range(0, n, _BLOCK):
-        block = squared[start : start + _BLOCK].copy()
-        rows = np.arange(len(block))
-        block[rows, start + rows] = np.inf
-        nearest[start : start + _BLOCK] = np.partition(block, neighbours - 1, axis=1)[
-            :, :neighbours
-        ]
-    return np.sqrt(np.sort(nearest, axis=1))
+    for start, squared in squared_distances(vectors):
+        nearest[start : start + len(squared)] = _nearest(squared, start, neighbours)
+    return np.sqrt(nearest)
+
+
+def different_neighbours(
+    vectors: Matrix, neighbours: int = NEIGHBOURS
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Rows that are neither zero nor repeat an earlier one, and their nearest others.
+
+    A row repeats another where they differ by roundings: by at most 1e-5 of the length of a vector.
+
+    Args:
+        vectors: Vectors, one a row, (n, d).
+        neighbours: Number k of neighbours.
+
+    Returns:
+        The m rows, (m,), and their distances to the nearest of these, ascending, (m, k), or
+        (m, m − 1) where there are fewer.
+
+    Raises:
+        ValueError: A value is not finite.
+    """
+    if not np.isfinite(vectors).all():
+        raise ValueError("expected finite vectors, but some hold NaN or infinity")
+    rows = np.flatnonzero(vectors.any(axis=1))
+    if len(rows) < 2:
+        return rows, np.empty((len(rows), 0))
+    repeats, nearest = _repeats(vectors[rows], min(neighbours, len(rows) - 1))
+    if not repeats.any():
+        return rows, nearest
+    kept = rows[~repeats]
+    least = min(neighbours, len(kept) - 1)
+    return kept, nearest_distances(vectors[kept], least) if least else np.empty((len(kept), 0))
+
+
+def _repeats(vectors: Matrix, neighbours: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which rows (n, d) repeat an earlier one, (n,), and their nearest distances, (n, k)."""
+    same = SAME**2 * float(np.square(vectors, dtype=np.float64).sum(axis=1).mean())
+    repeats = np.zeros(len(vectors), dtype=np.bool_)
+    nearest = np.empty((len(vectors), neighbours))
+    for start, squared in squared_distances(vectors):
+        rows = slice(start, start + len(squared))
+        nearest[rows] = _nearest(squared, start, neighbours)
+        # A row without a neighbour that is as near repeats none.
+        for row in np.flatnonzero(nearest[rows, 0] <= same):
+            earlier = squared[row, : start + row]
+            repeats[start + row] = bool((earlier <= same).any())
+    return repeats, np.sqrt(nearest)
+
+
+def _nearest(squared: NDArray[np.float64], start: int, neighbours: int) -> NDArray[np.float64]:
+    """The least k of each row of squared distances (b, n), itself left out, ascending, (b, k).
+
+    The first of the rows is that of vector ``start``, whose distance to itself becomes infinite.
+    """
+    rows = np.arange(len(squared))
+    squared[rows, start + rows] = np.inf
+    return np.sort(np.partition(squared, neighbours - 1, axis=1)[:, :neighbours], axis=1)
 
 
 def twonn(nearest: NDArray[np.float64]) -> float:

@@ -57,25 +57,6 @@ def mean_cosine(vectors: NDArray[np.floating[Any]]) -> float:
     return float((total @ total - n) / (n * (n - 1)))
 
 
-def effective_rank(vectors: NDArray[np.floating[Any]]) -> float:
-    """Compute the effective rank of vectors as they are (Roy & Vetterli, EUSIPCO 2007).
-
-    It is exp(−Σ p ln p) with p the singular values over their sum: 1 where all vectors lie on a
-    line through the origin, d where all directions are alike. Scale and rotations do not count.
-
-    Args:
-        vectors: Vectors, one a row, (n, d) with n ≥ 2.
-
-    Raises:
-        ValueError: There are fewer, a value is not finite, or all are zero.
-    """
-    sizes = np.linalg.svd(as_float64(vectors), compute_uv=False)
-    if not sizes.any():
-        raise ValueError("vectors that are all zero have no rank")
-    shares = sizes[sizes > 0] / sizes.sum()
-    return float(np.exp(-shares @ np.log(shares)))
-
-
 def partition_isotropy(vectors: NDArray[np.floating[Any]]) -> float:
     """Compute the isotropy of the partition function (Mu & Viswanath, ICLR 2018, section 3.1).
 

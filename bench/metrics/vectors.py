@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.blocks import Matrix
+
+# Distances that are held at a time, 32 MB: those of all pairs of 2,000 vectors.
+_CELLS = 4_000_000
 
 
 def as_float64(vectors: Matrix, least: int = 2) -> NDArray[np.float64]:
@@ -34,8 +39,11 @@ def unit_rows(vectors: Matrix, least: int = 2) -> NDArray[np.float64]:
     return np.asarray(x / lengths)
 
 
-def squared_distances(vectors: Matrix) -> NDArray[np.float64]:
-    """Squared Euclidean distances of all pairs of rows, (n, d) to (n, n), in float64.
+def squared_distances(vectors: Matrix) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Squared Euclidean distances of all pairs of rows (n, d), in float64, some rows at a time.
+
+    Yields:
+        The first row of a block, and the distances of its b rows to all, (b, n); 0 to themselves.
 
     Raises:
         ValueError: As ``as_float64``.
@@ -43,10 +51,14 @@ def squared_distances(vectors: Matrix) -> NDArray[np.float64]:
     x = as_float64(vectors)
     # Centred, as a long mean would cost digits of the difference below.
     x -= x.mean(axis=0)
-    products = x @ x.T
-    squares = products.diagonal().copy()
-    products *= -2
-    products += squares[:, None]
-    products += squares
-    np.fill_diagonal(products, 0)
-    return np.maximum(products, 0, out=products)
+    squares = np.einsum("nd,nd->n", x, x)
+    step = max(1, _CELLS // len(x))
+    for start in range(0, len(x), step):
+        products = x[start : start + step] @ x.T
+        products *= -2
+        products += squares[start : start + step, None]
+        products += squares
+        np.maximum(products, 0, out=products)
+        rows = np.arange(len(products))
+        products[rows, start + rows] = 0
+        yield start, products

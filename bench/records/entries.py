@@ -141,8 +141,18 @@ class GeometryEntry(RecordEntry):
     """How the vectors of a task's texts lie, see ``bench.execution.geometry``; None: undefined.
 
     ``texts`` counts the texts that were drawn and ``vectors`` the different vectors among theirs,
-    on which all is measured but ``alignment``, which is over ``pairs`` of texts that mean the same.
+    on which all is measured but ``alignment``, which is over ``pairs`` of texts that mean the same,
+    and ``token_similarity``, over the tokens of some of the texts. ``apart`` says that no two of
+    the texts are of one pair; None in records from before that and where pairs are not known.
     """
+
+    kept_later: ClassVar[tuple[str, ...]] = (
+        "apart",
+        "rank",
+        "singular_entropy",
+        "condition_number",
+        "token_similarity",
+    )
 
     texts: Whole
     vectors: Whole
@@ -157,8 +167,13 @@ class GeometryEntry(RecordEntry):
     mle: float | None = None
     pca_dimension: Whole | None = None
     participation_ratio: float | None = None
+    rank: Whole | None = None
+    singular_entropy: float | None = None
+    condition_number: float | None = None
+    token_similarity: Score | None = None
     alignment: float | None = None
     uniformity: float | None = None
+    apart: bool | None = None
 
 
 class EncodingEntry(RecordEntry):

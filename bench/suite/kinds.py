@@ -171,6 +171,13 @@ class ClusteringSpec(RowsTaskSpec):
     kind: Literal["clustering"]
 
 
+class DimensionSpec(RowsTaskSpec):
+    """Sentences whose vectors fill some number of dimensions, which is no merit of theirs."""
+
+    required: ClassVar[tuple[str, ...]] = ("text",)
+    kind: Literal["dimension"]
+
+
 class RelatednessSpec(_Trained):
     """SentEval's supervised relatedness: a probe on pair features that predicts the score.
 
@@ -257,6 +264,7 @@ OwnSpec = (
     | PairClassificationSpec
     | RerankingSpec
     | ClusteringSpec
+    | DimensionSpec
     | RelatednessSpec
     | RetrievalSpec
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -19,6 +19,8 @@ from bench.tasks.probes.devices import CPU
 from bench.tasks.probes.mapped import Map
 
 Vectors = Mapping[str, NDArray[np.float32]]
+# By column of ``texts()``: some of its rows (p,), and the group that each of them is in, (p,).
+Together = Mapping[str, tuple[NDArray[np.intp], NDArray[np.intp]]]
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 AnySpec = TypeVar("AnySpec")
 
@@ -108,6 +110,14 @@ class BaseTask(ABC, Generic[AnySpec]):
         """Columns of ``texts()`` that may be learnt from, none where there is no training part."""
         return [name for name in self.texts() if name.startswith("train/")]
 
+    def together(self) -> Together | None:
+        """Groups of texts that belong together, as the two of a pair do; None if not known.
+
+        A sample of texts that are to be strangers to each other has one of each group. A text may
+        be in several groups, and one that is in none stands alone. There are none by default.
+        """
+        return {}
+
     def notes(self) -> Sequence[str]:
         """What is to be said before it is scored; nothing by default."""
         return []
@@ -193,6 +203,21 @@ class PredictionTask(BaseTask[AnySpec]):
 
 
 Task = VectorTask[AnySpec] | PredictionTask[AnySpec]
+
+
+def rows_together(tables: Iterable[tuple[Sequence[str], int]]) -> Together:
+    """Groups of the texts that rows have in several columns, see ``BaseTask.together``.
+
+    Args:
+        tables: Columns that have a text of every row, and the number of rows, of each table.
+    """
+    together: dict[str, tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
+    first = 0
+    for columns, n in tables:
+        rows = np.arange(n)
+        together |= dict.fromkeys(columns, (rows, first + rows))
+        first += n
+    return together
 
 
 @runtime_checkable

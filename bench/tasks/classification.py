@@ -13,7 +13,14 @@ from bench.core.errors import CellError, UsageError
 from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.suite import ClassificationSpec, Convention, NliSpec
-from bench.tasks.base import Probing, TaskScore, Vectors, VectorTask
+from bench.tasks.base import (
+    Probing,
+    TaskScore,
+    Together,
+    Vectors,
+    VectorTask,
+    rows_together,
+)
 from bench.tasks.labelled import (
     LabelledOutcome,
     LabelledSpec,
@@ -71,6 +78,15 @@ class _ProbeTask(Probing, LabelledTask[LabelledSpec], VectorTask[LabelledSpec]):
             for part, rows in self._used().items()
             for column in self.text_columns
         }
+
+    def together(self) -> Together:
+        """All texts of a row, where it has several."""
+        if len(self.text_columns) == 1:
+            return {}
+        return rows_together(
+            ([f"{part}/{column}" for column in self.text_columns], len(rows))
+            for part, rows in self._used().items()
+        )
 
     def test_columns(self) -> Sequence[str]:
         """Columns of the scored rows."""

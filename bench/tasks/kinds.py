@@ -9,6 +9,7 @@ from bench.suite import TaskSpec
 from bench.tasks.base import Task
 from bench.tasks.classification import ClassificationTask, NliTask
 from bench.tasks.clustering import ClusteringTask
+from bench.tasks.dimension import DimensionTask
 from bench.tasks.pair_classification import PairClassificationTask
 from bench.tasks.relatedness import RelatednessTask
 from bench.tasks.reranking import RerankingTask
@@ -28,6 +29,7 @@ KINDS: Mapping[str, type[Task[Any]]] = {
         PairClassificationTask,
         RerankingTask,
         ClusteringTask,
+        DimensionTask,
         RelatednessTask,
         RetrievalTask,
     )

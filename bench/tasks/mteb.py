@@ -23,7 +23,7 @@ from bench.data.rows import Row
 from bench.encoding.encoder import Column
 from bench.suite import Convention, MtebSpec, StsSpec
 from bench.suite.mteb import find_benchmark, find_task
-from bench.tasks.base import TaskScore, Vectors, VectorTask
+from bench.tasks.base import TaskScore, Together, Vectors, VectorTask
 
 Encode = Callable[[Sequence[str], str | None], NDArray[np.float32]]
 
@@ -67,6 +67,23 @@ class MtebTask(VectorTask[MtebSpec]):
             return find_task(self.spec.name)
         tasks = find_benchmark(self.spec.benchmark).tasks
         return next(task for task in tasks if task.metadata.name == self.spec.name)
+
+    def together(self) -> Together | None:
+        """Both sentences of a pair where the rows are ours; else it is not known."""
+        if "test" not in self.parts:
+            return None
+        together = {}
+        for name, column in self.texts().items():
+            row_of = {text: row for row, text in enumerate(column.texts)}
+            members = [
+                (row_of[row[side]], group)
+                for group, row in enumerate(self.rows)
+                for side in ("sentence1", "sentence2")
+                if row[side] in row_of
+            ]
+            rows, groups = np.array(members, dtype=np.intp).reshape(-1, 2).T
+            together[name] = (rows, groups)
+        return together
 
     def item_rows(self) -> Sequence[Row]:
         """None: mteb gives no scores of single items."""

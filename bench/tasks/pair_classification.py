@@ -18,7 +18,7 @@ from bench.metrics.similarity import similarities
 from bench.metrics.thresholds import best_thresholds
 from bench.stats.bootstrap import average_precision_replicates, resampled
 from bench.suite import Convention, PairClassificationSpec
-from bench.tasks.base import TaskScore, Vectors, VectorTask
+from bench.tasks.base import TaskScore, Together, Vectors, VectorTask, rows_together
 
 
 class PairClassificationTask(VectorTask[PairClassificationSpec]):
@@ -56,6 +56,10 @@ class PairClassificationTask(VectorTask[PairClassificationSpec]):
         return {
             name: Column([row[name] for row in self.rows]) for name in ("sentence1", "sentence2")
         }
+
+    def together(self) -> Together:
+        """Both sentences of a pair."""
+        return rows_together([(("sentence1", "sentence2"), len(self.rows))])
 
     def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
         """Pairs of label 1."""

@@ -15,7 +15,15 @@ from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import pearson_replicates, resampled
 from bench.suite import Convention, RelatednessSpec
-from bench.tasks.base import BaseTask, Probing, TaskScore, Vectors, VectorTask
+from bench.tasks.base import (
+    BaseTask,
+    Probing,
+    TaskScore,
+    Together,
+    Vectors,
+    VectorTask,
+    rows_together,
+)
 from bench.tasks.classification import pair_features
 from bench.tasks.gold import check_spread
 
@@ -89,6 +97,13 @@ class RelatednessTask(Probing, ScoredPairsTask, VectorTask[RelatednessSpec]):
             for part, rows in self.parts.items()
             for column in self.text_columns
         }
+
+    def together(self) -> Together:
+        """Both sentences of a pair."""
+        return rows_together(
+            ([f"{part}/{column}" for column in self.text_columns], len(rows))
+            for part, rows in self.parts.items()
+        )
 
     def test_columns(self) -> Sequence[str]:
         """Columns of the scored rows."""

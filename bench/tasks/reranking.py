@@ -19,7 +19,7 @@ from bench.metrics.cosine import settled
 from bench.metrics.ranking import Ties, average_precision, precision_at, reciprocal_rank
 from bench.stats.bootstrap import mean_replicates, resampled
 from bench.suite import Convention, RerankingSpec
-from bench.tasks.base import TaskScore, Vectors, VectorTask
+from bench.tasks.base import TaskScore, Together, Vectors, VectorTask
 
 TIES: tuple[Ties, ...] = ("optimistic", "realistic", "pessimistic")
 # Whose vectors are held at a time, unless one query has more.
@@ -94,6 +94,12 @@ class RerankingTask(VectorTask[RerankingSpec]):
         digests = [hashlib.sha256(text.encode()).digest() for text in texts]
         order = sorted(range(len(texts)), key=digests.__getitem__)
         return _Listed([texts[place] for place in order], relevant[order])
+
+    def together(self) -> Together:
+        """Each query and its positive candidates."""
+        pairs = self.positive_pairs()
+        queries = np.arange(len(self._listed))
+        return {"query": (queries, queries), "candidates": (pairs["candidates"], pairs["query"])}
 
     def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
         """Each query with each of its positive candidates."""

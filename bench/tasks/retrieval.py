@@ -20,7 +20,7 @@ from bench.metrics.retrieval import (
 )
 from bench.stats.bootstrap import mean_replicates, resampled
 from bench.suite import Convention, RetrievalSpec
-from bench.tasks.base import Probing, TaskScore, Vectors, VectorTask
+from bench.tasks.base import Probing, TaskScore, Together, Vectors, VectorTask
 from bench.tasks.collection import ABSENT, Judged, read_collection
 from bench.tasks.search import nearest
 
@@ -62,6 +62,12 @@ class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
             "query": Column([row["text"] for row in self.rows], "query"),
             "document": Column(self._collection.texts, "document", streamed=True),
         }
+
+    def together(self) -> Together:
+        """Each query and its relevant documents."""
+        pairs = self.positive_pairs()
+        queries = np.arange(len(self.rows))
+        return {"query": (queries, queries), "document": (pairs["document"], pairs["query"])}
 
     def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
         """Each query with each of its relevant documents."""

@@ -17,7 +17,7 @@ from bench.metrics.pearson import pearson
 from bench.metrics.spearman import spearman
 from bench.stats.bootstrap import resampled, spearman_replicates
 from bench.suite import Convention, StsSpec
-from bench.tasks.base import TaskScore, Vectors, VectorTask
+from bench.tasks.base import TaskScore, Together, Vectors, VectorTask, rows_together
 from bench.tasks.gold import check_spread
 
 CLOSE = 0.8
@@ -47,6 +47,10 @@ class StsTask(VectorTask[StsSpec]):
         return {
             name: Column([row[name] for row in self.rows]) for name in ("sentence1", "sentence2")
         }
+
+    def together(self) -> Together:
+        """Both sentences of a pair."""
+        return rows_together([(("sentence1", "sentence2"), len(self.rows))])
 
     def positive_pairs(self) -> Mapping[str, NDArray[np.intp]]:
         """Pairs with at least 0.8 of the highest gold score: 4 of 5, as in Wang & Isola (2020)."""

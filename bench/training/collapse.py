@@ -11,7 +11,8 @@ from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from bench.core.errors import CellError
-from bench.metrics.isotropy import effective_rank, mean_cosine
+from bench.metrics.isotropy import mean_cosine
+from bench.metrics.singular_values import effective_rank
 from bench.metrics.vectors import unit_rows
 
 TEXTS = 256

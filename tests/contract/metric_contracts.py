@@ -17,6 +17,7 @@ from bench.metrics.clusters import bcubed_f1, homogeneity_completeness, v_measur
 from bench.metrics.cosine import cosine_float64, cosine_mteb, settled
 from bench.metrics.intrinsic_dimension import (
     covariance_spectrum,
+    different_neighbours,
     levina_bickel,
     nearest_distances,
     participation_ratio,
@@ -25,7 +26,7 @@ from bench.metrics.intrinsic_dimension import (
     twonn,
     twonn_fit,
 )
-from bench.metrics.isotropy import effective_rank, isoscore, mean_cosine, partition_isotropy
+from bench.metrics.isotropy import isoscore, mean_cosine, partition_isotropy
 from bench.metrics.pearson import pearson
 from bench.metrics.ranking import average_precision, precision_at, ranking, reciprocal_rank
 from bench.metrics.retrieval import (
@@ -36,6 +37,14 @@ from bench.metrics.retrieval import (
     reciprocal_rank_at,
 )
 from bench.metrics.similarity import similarities
+from bench.metrics.singular_values import (
+    condition_number,
+    effective_rank,
+    numerical_rank,
+    singular_entropy,
+    singular_values,
+    token_similarity,
+)
 from bench.metrics.spearman import spearman
 from bench.metrics.thresholds import best_thresholds
 from bench.metrics.vectors import as_float64, squared_distances, unit_rows
@@ -149,7 +158,11 @@ def of_spectrum(measure: Callable[[Array], float]) -> Callable[[Array], float]:
 
 
 def of_neighbours(measure: Callable[[Array], Any]) -> Callable[[Array], Any]:
-    return lambda x: measure(nearest_distances(squared_distances(x), neighbours=5))
+    return lambda x: measure(nearest_distances(x, neighbours=5))
+
+
+def of_singular_values(measure: Callable[[Array], float]) -> Callable[[Array], float]:
+    return lambda x: measure(singular_values(x))
 
 
 def of_items(metric: Callable[..., Any]) -> Callable[..., Any]:
@@ -242,6 +255,13 @@ CONTRACTS: Mapping[Callable[..., Any], Contract] = {
         order="follows",
         moves=("rotation", "shift"),
     ),
+    different_neighbours: Contract(
+        lambda x: different_neighbours(x, neighbours=5)[1],
+        one,
+        low=0,
+        order="follows",
+        moves=("rotation",),
+    ),
     twonn: Contract(of_neighbours(twonn), one, low=0, moves=SHAPE),
     twonn_fit: Contract(of_neighbours(twonn_fit), one, low=0, moves=SHAPE),
     levina_bickel: Contract(of_neighbours(levina_bickel), one, low=0, moves=SHAPE),
@@ -255,6 +275,43 @@ CONTRACTS: Mapping[Callable[..., Any], Contract] = {
     pca_dimension: Contract(of_spectrum(pca_dimension), one, 1, D, (AXES,), (LINE,), moves=SHAPE),
     isoscore: Contract(isoscore, one, 0, 1, (AXES,), (LINE,), moves=SHAPE),
     mean_cosine: Contract(mean_cosine, one, -1, 1, worst=(LINE,), higher=False, moves=DIRECTION),
+    singular_values: Contract(singular_values, one, low=0, moves=("rotation",)),
+    numerical_rank: Contract(
+        of_singular_values(partial(numerical_rank, longest=N)),
+        one,
+        1,
+        D,
+        (AXES,),
+        (LINE,),
+        moves=DIRECTION,
+    ),
+    singular_entropy: Contract(
+        of_singular_values(singular_entropy),
+        one,
+        0,
+        np.log(D),
+        (AXES,),
+        (LINE,),
+        moves=DIRECTION,
+    ),
+    condition_number: Contract(
+        of_singular_values(partial(condition_number, longest=N)),
+        one,
+        1,
+        best=(AXES,),
+        higher=False,
+        moves=DIRECTION,
+    ),
+    token_similarity: Contract(
+        lambda x: token_similarity([x[:1], x[: N // 2], x[N // 2 :]]),
+        one,
+        -1,
+        1,
+        worst=(LINE,),
+        higher=False,
+        order="counts",
+        moves=DIRECTION,
+    ),
     effective_rank: Contract(
         effective_rank, one, 1, D, (AXES,), (LINE,), moves=("scale", "rotation")
     ),
@@ -285,6 +342,10 @@ CONTRACTS: Mapping[Callable[..., Any], Contract] = {
     as_float64: Contract(as_float64, one, order="follows"),
     unit_rows: Contract(unit_rows, one, -1, 1, order="follows", moves=("scale",)),
     squared_distances: Contract(
-        squared_distances, one, low=0, order="counts", moves=("rotation", "shift")
+        lambda x: np.vstack([block for _, block in squared_distances(x)]),
+        one,
+        low=0,
+        order="counts",
+        moves=("rotation", "shift"),
     ),
 }

@@ -147,6 +147,11 @@ def searched(i: int) -> Row:
     }
 
 
+def spread_out(i: int) -> Row:
+    # On a circle, where most have two neighbours that are equally far; the dimension is then large.
+    return {"text": angle(i, 12 * i + (i % 10 == 0))}
+
+
 def by_id() -> float:
     """Score of candidates that are ranked by falling id alone."""
     rows = [searched(i) for i in range(N)]
@@ -163,6 +168,7 @@ CASES = {
     "reranking": Case({"kind": "reranking"}, ranked, constant=3 / 4),
     "retrieval": Case({"kind": "retrieval"}, searched, constant=by_id()),
     "clustering": Case({"kind": "clustering"}, classified, constant=0.0),
+    "dimension": Case({"kind": "dimension"}, spread_out, perfect=0.25),
     "classification": Case(
         {"kind": "classification", "folds": 3, "track": "frozen"}, classified, constant=2 / 3
     ),

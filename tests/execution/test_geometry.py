@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,29 @@ import pytest
 from numpy.typing import NDArray
 
 import bench
+from bench.core.progress import Silent
 from bench.execution import geometry
 from bench.execution.geometry import measure
 from bench.metrics.alignment import alignment
 from bench.metrics.isotropy import isoscore, mean_cosine
+from bench.metrics.singular_values import effective_rank
+from bench.models.checkpoints import load_folder, with_pooling
 from bench.records.entries import GeometryEntry, Record
 from bench.records.files import read_record
 from bench.suite import (
     ClassificationSpec,
+    DimensionSpec,
+    NliSpec,
     PairClassificationSpec,
+    RelatednessSpec,
     RerankingSpec,
+    RetrievalSpec,
     StsSpec,
 )
 from bench.tasks.base import Task
 from bench.tasks.kinds import KINDS, task_class
 from bench.tasks.supervised import SupervisedTask
+from tests.support.models import tiny_bert
 from tests.support.suites import write_suite
 
 STS = StsSpec(name="T", kind="sts", data="x")
@@ -53,26 +62,108 @@ def sts(n: int, scores: Sequence[float] = (0.0, 3.9, 4.0, 5.0)) -> Task[Any]:
     return KINDS["sts"](STS, {"test": rows}, "senteval")
 
 
+def singles(texts: Sequence[str]) -> Task[Any]:
+    spec = ClassificationSpec(name="T", kind="classification", data="x")
+    rows = [{"text": text, "label": i % 2} for i, text in enumerate(texts)]
+    return KINDS["classification"](spec, {"test": rows}, "senteval")
+
+
+def drawn(task: Task[Any], most: int = 2000, seed: int = 0) -> Sequence[str]:
+    rng = np.random.default_rng(seed)
+    return geometry._drawn(task, task.together() or {}, most, rng).texts
+
+
 def measured(task: Task[Any], vector: Callable[[str], NDArray[np.float32]]) -> GeometryEntry:
     entry = measure(task, vectors_of(task, vector), 0)
     assert entry is not None
     return entry
 
 
-def test_measures_are_those_of_the_distinct_texts() -> None:
+def test_measures_are_those_of_the_texts_that_are_drawn() -> None:
     task = sts(40)
     entry = measured(task, hashed)
-    texts = [text for column in task.texts().values() for text in column.texts]
-    vectors = np.stack([hashed(text) for text in texts])
-    assert (entry.texts, entry.vectors) == (80, 80)
+    vectors = np.stack([hashed(text) for text in drawn(task)])
+    assert (entry.texts, entry.vectors, entry.apart) == (40, 40, True)
     assert entry.isoscore == pytest.approx(isoscore(vectors))
     assert entry.mean_cosine == pytest.approx(mean_cosine(vectors))
     assert entry.mean_cosine_centred == pytest.approx(
         mean_cosine(vectors - vectors.mean(axis=0)), abs=1e-6
     )
     assert entry.participation_ratio == pytest.approx(1 + 5 * isoscore(vectors))
-    numbers = entry.model_dump().values()
+    assert (entry.rank, entry.condition_number) == (6, pytest.approx(np.linalg.cond(vectors)))
+    assert entry.singular_entropy == pytest.approx(np.log(effective_rank(vectors)))
+    numbers = entry.model_dump(exclude={"token_similarity"}).values()
     assert all(value is not None and math.isfinite(value) for value in numbers)
+
+
+def test_no_two_texts_of_a_pair_are_drawn() -> None:
+    pairs = [{f"a{i}", f"b{i}"} for i in range(40)]
+    texts = drawn(sts(40))
+    assert [len(pair & set(texts)) for pair in pairs] == [1] * 40
+    # Either side, and in the order of the columns.
+    assert {text[0] for text in texts} == {"a", "b"}
+    assert list(texts) == sorted(texts, key=lambda text: (text[0], int(text[1:])))
+    few = drawn(sts(40), most=15)
+    assert len(few) == 15 and max(len(pair & set(few)) for pair in pairs) == 1
+
+
+def test_a_query_and_its_positives_give_one_text() -> None:
+    rows = [
+        {
+            "query": f"q{i}",
+            "positive": [f"p{i}", f"r{i}", "of all"],
+            "negative": [f"n{i}", f"m{i}"],
+        }
+        for i in range(20)
+    ]
+    for spec in (
+        RerankingSpec(name="T", kind="reranking", data="x"),
+        RetrievalSpec(name="T", kind="retrieval", data="x"),
+    ):
+        texts = set(drawn(KINDS[spec.kind](spec, {"test": rows}, "senteval")))
+        assert all(len({f"q{i}", f"p{i}", f"r{i}"} & texts) <= 1 for i in range(20))
+        assert {row["negative"][0] for row in rows} <= texts
+        assert ("of all" in texts) == (len(texts) == 41)
+
+
+def test_sides_of_pairs_of_every_part_are_apart() -> None:
+    def rows(part: str) -> list[dict[str, Any]]:
+        return [
+            {"sentence1": f"{part} a{i}", "sentence2": f"{part} b{i}", "score": 1 + i % 4}
+            for i in range(8)
+        ]
+
+    spec = RelatednessSpec(name="T", kind="relatedness", data="x", train="y", dev="z")
+    parts = {part: rows(part) for part in ("test", "train", "dev")}
+    assert len(drawn(KINDS["relatedness"](spec, parts, "senteval"))) == 24
+    nli = NliSpec(name="T", kind="nli", data="x")
+    labelled = [
+        {"premise": f"a{i}", "hypothesis": f"b{i}", "label": ("x", "y")[i % 2]} for i in range(30)
+    ]
+    assert len(drawn(KINDS["nli"](nli, {"test": labelled}, "senteval"))) == 30
+
+
+def test_spellings_of_one_text_are_apart() -> None:
+    texts = [spelt for i in range(30) for spelt in (f"Text {i}.", f"text {i}!", f"TEXT  {i}")]
+    assert len(drawn(singles([*texts, "?!", "..."]))) == 32
+
+
+@pytest.mark.parametrize("near", [0.0, 1e-7, 0.02])
+def test_paraphrases_do_not_make_the_dimension(near: float) -> None:
+    def vector(text: str) -> NDArray[np.float32]:
+        return hashed(text[1:]) + near * hashed(text)
+
+    # Measured on all texts, a neighbour would be the other side of a pair.
+    paired, alone = sts(600), singles([f"a{i}" for i in range(600)])
+    both = singles([f"{side}{i}" for side in "ab" for i in range(600)])
+    expected = measured(alone, vector)
+    found = measured(paired, vector)
+    assert expected.twonn is not None and expected.twonn > 5
+    for name in ("twonn", "mle", "isoscore"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=0.05)
+    if near == 0.02:
+        wrong = measured(both, vector).twonn
+        assert wrong is not None and wrong < 1
 
 
 def test_equal_vectors_and_zeros_are_left_out() -> None:
@@ -83,16 +174,16 @@ def test_equal_vectors_and_zeros_are_left_out() -> None:
         # Another batch rounds otherwise.
         return hashed(same) * np.float32(1 + 1e-6 * (text < "b"))
 
-    entry = measured(sts(30), vector)
+    task = singles([f"{side}{i}" for side in "ab" for i in range(30)])
+    entry = measured(task, vector)
     assert (entry.texts, entry.vectors) == (60, 60 - 1 - 3)
-    plain = measured(sts(30), hashed)
+    plain = measured(task, hashed)
     assert entry.twonn == pytest.approx(plain.twonn, rel=0.15)
-    assert None not in entry.model_dump().values()
 
 
 def test_what_is_undefined_is_none() -> None:
     alone = measured(sts(9), lambda text: np.ones(6, np.float32))
-    numbers = alone.model_dump(exclude={"texts", "vectors", "pairs", "alignment"})
+    numbers = alone.model_dump(exclude={"texts", "vectors", "pairs", "alignment", "apart"})
     assert set(numbers.values()) == {None}
     assert (alone.vectors, alone.alignment) == (1, 0)
     nothing = measured(sts(9), lambda text: np.zeros(6, np.float32))
@@ -107,13 +198,13 @@ def test_draws_follow_from_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(geometry, "TEXTS", 20)
     monkeypatch.setattr(geometry, "PAIRS", 5)
     seen: list[set[tuple[float, ...]]] = []
-    spy = geometry._different
+    spy = geometry.different_neighbours
 
-    def different(vectors: NDArray[np.float32]) -> Any:
+    def different(vectors: NDArray[np.float32], neighbours: int) -> Any:
         seen.append({tuple(row) for row in vectors.tolist()})
-        return spy(vectors)
+        return spy(vectors, neighbours)
 
-    monkeypatch.setattr(geometry, "_different", different)
+    monkeypatch.setattr(geometry, "different_neighbours", different)
     task = sts(60)
     vectors = vectors_of(task)
     first, again, other = (measure(task, vectors, seed) for seed in (1, 1, 2))
@@ -137,8 +228,10 @@ def unit(text: str) -> NDArray[np.float32]:
 
 def test_a_text_of_two_columns_counts_once() -> None:
     rows = [{"sentence1": f"a{i}", "sentence2": f"a{i + 1}", "score": i} for i in range(30)]
-    task = KINDS["sts"](STS, {"test": rows}, "senteval")
-    assert measured(task, hashed).texts == 31
+    texts = drawn(KINDS["sts"](STS, {"test": rows}, "senteval"))
+    places = sorted(int(text[1:]) for text in texts)
+    # Neighbours of a chain are pairs, and each left out has one that is drawn.
+    assert {after - before for before, after in pairwise(places)} <= {2, 3}
 
 
 def test_positive_pairs_of_sts_are_those_of_four_of_five() -> None:
@@ -176,9 +269,7 @@ def test_positive_pairs_by_kind() -> None:
 
 
 def test_other_kinds_have_no_pairs() -> None:
-    spec = ClassificationSpec(name="T", kind="classification", data="x")
-    rows = [{"text": f"t{i}", "label": i % 2} for i in range(40)]
-    entry = measured(KINDS["classification"](spec, {"test": rows}, "senteval"), hashed)
+    entry = measured(singles([f"t{i}" for i in range(40)]), hashed)
     assert (entry.pairs, entry.alignment) == (0, None)
     assert entry.uniformity is not None
 
@@ -198,7 +289,38 @@ def test_records_hold_it_and_old_ones_load(tmp_path: Path) -> None:
     (path,) = result.paths
     record = read_record(path)
     entry = record.geometry["pairs"]
-    assert (entry.texts, entry.vectors) == (60, 60)
+    assert (entry.texts, entry.vectors) == (30, 30)
     assert entry.isoscore is not None
     old = record.model_dump(mode="json", exclude={"geometry"})
     assert Record.model_validate(old).geometry == {}
+
+
+def test_a_fixed_sample_is_measured_whole_and_by_its_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geometry, "TEXTS", 20)
+    monkeypatch.setattr(geometry, "TOKENS_OF", 16)
+    spec = DimensionSpec(name="T", kind="dimension", data="x")
+    rows = [{"text": f"text {'abcdefgh'[i % 8]} of {i}"} for i in range(40)]
+    task = KINDS["dimension"](spec, {"test": rows}, "senteval")
+    model = with_pooling(load_folder(tiny_bert(tmp_path / "bert"), "cpu", None, Silent()), "mean")
+    asked: list[int] = []
+    encode = model.encode
+
+    def counted(texts: Sequence[str], **options: Any) -> Any:
+        asked.append(len(texts))
+        return encode(texts, **options)
+
+    monkeypatch.setattr(model, "encode", counted)
+    entry = measure(task, vectors_of(task), 0, model)
+    assert entry is not None
+    assert (entry.texts, sum(asked)) == (40, 14)
+    chosen = [row["text"] for row in rows][::3]
+    states = [np.asarray(one) for one in encode(chosen, output_value="token_embeddings")]
+    assert entry.token_similarity == pytest.approx(np.mean([mean_cosine(one) for one in states]))
+    # Others have no further pass of the model.
+    other = measure(sts(40), vectors_of(sts(40)), 0, model)
+    assert other is not None
+    assert (other.texts, other.token_similarity, sum(asked)) == (20, None, 14)
+    mapped = measure(task, vectors_of(task), 0, None)
+    assert mapped is not None and mapped.token_similarity is None

@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from bench.metrics.intrinsic_dimension import (
     covariance_spectrum,
+    different_neighbours,
     levina_bickel,
     nearest_distances,
     participation_ratio,
@@ -22,7 +23,6 @@ from bench.metrics.intrinsic_dimension import (
     twonn,
     twonn_fit,
 )
-from bench.metrics.vectors import squared_distances
 
 Vectors = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def embedded(dimension: int, n: int = 5000, ambient: int = 100) -> Vectors:
 
 
 def nearest(vectors: Vectors, k: int = 20) -> NDArray[np.float64]:
-    return nearest_distances(squared_distances(vectors), k)
+    return nearest_distances(vectors, k)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +77,33 @@ def test_isometry_and_scale_do_not_count() -> None:
             assert measure(nearest(moved)) == pytest.approx(want, rel=1e-6)
 
 
+@pytest.mark.parametrize(("dimension", "ambient"), [(3, 5), (10, 100), (30, 60)])
+def test_estimates_are_those_of_scikit_dimension(dimension: int, ambient: int) -> None:
+    skdim = pytest.importorskip("skdim.id", reason="scikit-dimension is not installed")
+    vectors = embedded(dimension, n=600, ambient=ambient)
+    distances = nearest(vectors)
+    assert twonn_fit(distances) == pytest.approx(skdim.TwoNN().fit_transform(vectors))
+    # Its estimate is made unbiased by one point less.
+    likelihood = skdim.TwoNN(discard_fraction=0, method="mle").fit_transform(vectors)
+    assert twonn(distances) * 599 / 600 == pytest.approx(likelihood)
+    assert levina_bickel(distances) == pytest.approx(skdim.MLE().fit_predict(vectors))
+
+
+def test_repeats_and_zeros_are_left_out() -> None:
+    vectors = embedded(5, n=40, ambient=6)
+    rounded = vectors[7:9] * (1 + 1e-7)
+    mixed = np.vstack([vectors[:10], np.zeros((1, 6)), rounded, vectors[10:], vectors[3:4]])
+    kept, found = different_neighbours(mixed, 4)
+    assert kept.tolist() == [*range(10), *range(13, 43)]
+    assert found == pytest.approx(nearest(vectors, 4))
+    kept, found = different_neighbours(vectors, 50)
+    assert (len(kept), found.shape) == (40, (40, 39))
+    kept, found = different_neighbours(np.ones((5, 3)), 2)
+    assert (kept.tolist(), found.shape) == ([0], (1, 0))
+    kept, found = different_neighbours(np.zeros((5, 3)), 2)
+    assert (kept.tolist(), found.shape) == ([], (0, 0))
+
+
 def test_a_permutation_of_columns_changes_nothing() -> None:
     vectors = embedded(4, n=200, ambient=9)
     mixed = vectors[:, np.random.default_rng(2).permutation(9)]
@@ -86,7 +113,7 @@ def test_a_permutation_of_columns_changes_nothing() -> None:
 
 
 def test_neighbours_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.metrics.intrinsic_dimension._BLOCK", 7)
+    monkeypatch.setattr("bench.metrics.vectors._CELLS", 7 * 60)
     vectors = embedded(5, n=60, ambient=6) + 3
     want, _ = NearestNeighbors(n_neighbors=4).fit(vectors).kneighbors()
     assert nearest(vectors, 4) == pytest.approx(want)

@@ -20,6 +20,7 @@ TASKS: dict[str, Fields] = {
     "reranking": {},
     "retrieval": {},
     "clustering": {},
+    "dimension": {},
     "relatedness": {"train": OTHER, "dev": OTHER},
 }
 

@@ -110,6 +110,11 @@ CHANGES: dict[str, dict[str, list[Change]]] = {kind: plain(kind) for kind in KIN
         "kind": [({}, {"kind": '"classification"'})],
         "columns": [({}, {"columns": '{ label = "subset" }'})],
     },
+    "dimension": EACH
+    | {
+        "kind": [({}, {"kind": '"clustering"'})],
+        "columns": [({}, {"columns": '{ text = "other" }'})],
+    },
     "relatedness": EACH
     | {
         "train": [({}, {"train": FILE})],

@@ -12,6 +12,7 @@ from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code
 
 FEWER = "*"
+PAIRED = "¶"
 # Field of the record: name of the column, and how a value is written.
 _MEASURES: Mapping[str, tuple[str, str]] = {
     "vectors": ("Vectors", "{:.0f}"),
@@ -25,21 +26,37 @@ _MEASURES: Mapping[str, tuple[str, str]] = {
     "mle": ("MLE", "{:.1f}"),
     "pca_dimension": ("PCA 95%", "{:.0f}"),
     "participation_ratio": ("PR", "{:.1f}"),
+    "rank": ("Rank", "{:.0f}"),
+    "singular_entropy": ("SVD entropy", "{:.2f}"),
+    "condition_number": ("Cond", "{:.3g}"),
+    "token_similarity": ("Tokens", "{:.3f}"),
     "alignment": ("Align", "{:.3f}"),
     "uniformity": ("Unif", "{:.2f}"),
 }
+# Over pairs and tokens of their own, not over the texts that were drawn.
+_OTHERWISE = {"alignment", "token_similarity"}
 _NOTE = (
-    "Means over the tasks of the suite and over seeds, of up to 2,000 distinct texts of each task "
+    "Means over the tasks of the suite and over seeds, of up to 2,000 distinct texts of each task, "
+    "no two of one pair, and of 10,000 in tasks of kind dimension "
     "(Vectors: different vectors among theirs). Evenness: IsoScore (1 even, 0 on a line), mean "
     "cosine of pairs, as it is and of centred vectors, variance on the first principal axis, min/"
     "max of the partition function (1 even; longer vectors lower it). Intrinsic dimension: TwoNN "
     "by maximum likelihood and by its line, MLE of 20 neighbours, principal axes for 95% of the "
-    "variance, participation ratio (PR). Align: mean squared distance of pairs that mean the same, "
-    "where a task has such; Unif: logarithm of the mean of exp(-2 d²), lower is more even. "
-    "IsoScore and PR fall short where there are fewer than about 5 vectors a dimension, TwoNN "
-    "where texts come in near-copies, as in STS. Avg: score of the suite × 100."
+    "variance, participation ratio (PR). Vectors as they are: Rank (singular values that float32 "
+    "tells from 0), entropy of the singular values in nats, condition number (Cond: the largest "
+    "over the least of the rank). Tokens: mean cosine of the tokens of a text, of 500 texts in "
+    "tasks of kind dimension, where a model has states of tokens. Align: mean squared distance of "
+    "pairs that mean the same, where a task has such; Unif: logarithm of the mean of exp(-2 d²), "
+    "lower is more even. "
+    "IsoScore and PR fall short where there are fewer than about 5 vectors a dimension, both "
+    "neighbour measures above about 10 dimensions. Avg: score of the suite × 100."
 )
 _FEWER_NOTE = f"{FEWER} over fewer tasks than in other rows, as it is not defined in all."
+_PAIRED_NOTE = (
+    f"{PAIRED} of texts of which two may be of one pair, as in records from before these were kept "
+    "apart and in tasks whose pairs mteb alone knows: TwoNN then measures paraphrases, and no such "
+    "figure compares with the others."
+)
 
 
 def render(
@@ -65,8 +82,9 @@ def render(
     ]
     headers = ["Method", "Dim", *(_MEASURES[name][0] for name in shown), "Avg"]
     text = _NOTE
-    if any(cell.endswith(FEWER) for row in rows for cell in row[1:]):
-        text += f" {_FEWER_NOTE}"
+    for mark, note_of_it in ((FEWER, _FEWER_NOTE), (PAIRED, _PAIRED_NOTE)):
+        if any(mark in cell for row in rows for cell in row[1:]):
+            text += f" {note_of_it}"
     return "\n\n".join(
         [
             heading(f"{suite} by geometry", style),
@@ -94,4 +112,14 @@ def _cell(group: Sequence[Record], measure: str, known: set[str]) -> str:
     if not measured:
         return ""
     mean = float(np.mean([np.mean(list(values.values())) for values in measured]))
-    return _MEASURES[measure][1].format(mean) + FEWER * (_tasks(group, measure) < known)
+    marks = FEWER * (_tasks(group, measure) < known) + PAIRED * _is_paired(group, measure)
+    return _MEASURES[measure][1].format(mean) + marks
+
+
+def _is_paired(group: Sequence[Record], measure: str) -> bool:
+    """Whether a measure is over texts that may be of one pair."""
+    return measure not in _OTHERWISE and any(
+        not entry.apart and getattr(entry, measure) is not None
+        for record in group
+        for entry in record.geometry.values()
+    )

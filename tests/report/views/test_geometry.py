@@ -12,8 +12,8 @@ from tests.support.records import make_record
 SCORES = {"S1": 0.5, "C": 0.3}
 
 
-def entry(isoscore: float | None, **more: float) -> GeometryEntry:
-    return GeometryEntry(texts=100, vectors=90, pairs=0, isoscore=isoscore, **more)
+def entry(isoscore: float | None, apart: bool | None = True, **more: float) -> GeometryEntry:
+    return GeometryEntry(texts=100, vectors=90, pairs=0, isoscore=isoscore, apart=apart, **more)
 
 
 @pytest.fixture
@@ -58,6 +58,18 @@ def test_what_is_not_defined_everywhere_is_marked(records: list[Record]) -> None
     alone = render("cuts", records[1:3])
     assert alone is not None
     assert "over fewer tasks" not in alone
+
+
+def test_texts_that_may_be_of_one_pair_are_marked(records: list[Record]) -> None:
+    old = make_record("older", SCORES, geometry={"S1": entry(0.2, None, alignment=0.5)})
+    text = render("cuts", [*records, old])
+    assert text is not None
+    assert "¶ of texts of which two may be of one pair" in text
+    rows = {row[0]: row for row in grid(text)}
+    assert rows["older"] == ["older", "8", "90*¶", "0.2000*¶", "0.500", "40.00"]
+    assert not any("¶" in cell for cell in rows["high"])
+    alone = render("cuts", records)
+    assert alone is not None and "¶" not in alone
 
 
 def test_partial_records_keep_a_row_of_their_own(records: list[Record]) -> None:
