@@ -35,7 +35,18 @@ _NAME = "token-prepending"
 # The authors' wording of MetaEOL is not part of this project, and no result may look as if it were.
 _OURS = {"metaeol": "metaeol-ours"}
 PromptName = Annotated[
-    Literal["prompteol", "cot", "knowledge", "metaeol-ours", "none"],
+    Literal[
+        "prompteol",
+        "cot",
+        "knowledge",
+        "metaeol-ours",
+        "classification",
+        "clustering",
+        "query",
+        "passage",
+        "sts",
+        "none",
+    ],
     BeforeValidator(lambda name: _OURS.get(name, name)),
 ]
 
@@ -97,7 +108,9 @@ class TokenPrepending(Method):
             base: Decoder: method, folder or hub id.
             prompt: ``prompteol``; ``cot`` (Pretended CoT); ``knowledge`` (Knowledge Enhancement);
                 ``metaeol-ours``, eight prompts in this project's own words whose vectors are
-                averaged, for which ``metaeol`` will do; ``none`` for the text alone.
+                averaged, for which ``metaeol`` will do; ``classification``, ``clustering``,
+                ``query``, ``passage`` and ``sts``, prompts of kinds of task, in its words too, for
+                the claims of arXiv 2506.01435; ``none`` for the text alone.
             prepend: Put the placeholder before the sentence and overwrite its states; without it
                 the prompt is read as it is.
             start: First layer, from 0, whose input is edited.

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.contamination import normalise
+from bench.encoding.encoder import Column
 from bench.metrics.alignment import alignment, uniformity
 from bench.metrics.intrinsic_dimension import (
     NEIGHBOURS,
@@ -67,12 +68,12 @@ def measure(
     Returns:
         The measures, or None where the task has no vectors.
     """
-    sampled = isinstance(task, DimensionTask)
-    together = task.together()
-    most = SENTENCES if sampled else TEXTS
-    drawn = _drawn(task, together or {}, most, np.random.default_rng(seed))
-    if not drawn.texts:
+    columns, together = task.texts(), task.together()
+    if not any(column.texts for column in columns.values()):
         return None
+    sampled = isinstance(task, DimensionTask)
+    most = SENTENCES if sampled else TEXTS
+    drawn = _drawn(columns, together or {}, most, np.random.default_rng(seed))
     every = np.concatenate([vectors[name][rows] for name, rows in drawn.rows.items()])
     different, nearest = different_neighbours(every, NEIGHBOURS)
     kept = every[different]
@@ -99,9 +100,10 @@ class _Drawn:
     rows: Mapping[str, NDArray[np.intp]]
 
 
-def _drawn(task: Task[Any], together: Together, most: int, rng: np.random.Generator) -> _Drawn:
+def _drawn(
+    columns: Mapping[str, Column], together: Together, most: int, rng: np.random.Generator
+) -> _Drawn:
     """Draw texts at random, each unless one that it belongs with is drawn already."""
-    columns = task.texts()
     firsts: dict[str, int] = {}
     for place, text in enumerate(chain.from_iterable(one.texts for one in columns.values())):
         firsts.setdefault(text, place)
@@ -123,12 +125,12 @@ def _drawn(task: Task[Any], together: Together, most: int, rng: np.random.Genera
     places = np.array([firsts[texts[number]] for number in chosen], dtype=np.intp)
     ends = np.cumsum([len(column.texts) for column in columns.values()])
     # Texts come in the order of the columns, and so do the places of the first of each.
-    own_places = np.split(places, np.searchsorted(places, ends[:-1])) if len(columns) else []
-    starts = (0, *ends[:-1])
-    rows = {
-        name: own - start for name, own, start in zip(columns, own_places, starts, strict=False)
-    }
-    return _Drawn([texts[number] for number in chosen], rows)
+    own_places = np.split(places, np.searchsorted(places, ends[:-1]))
+    by_column = zip(columns, own_places, (0, *ends[:-1]), strict=True)
+    return _Drawn(
+        [texts[number] for number in chosen],
+        {name: own - start for name, own, start in by_column},
+    )
 
 
 def _sample(n: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:

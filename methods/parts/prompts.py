@@ -2,7 +2,8 @@
 
 PromptEOL is of arXiv 2307.16645, the other two single ones of 2404.03921, MetaEOL of 2402.18458;
 all are used as arXiv 2412.11556 does, which puts a placeholder before the sentence. The framings
-of MetaEOL are in this project's own words and named after it: ``metaeol-ours``.
+of MetaEOL are in this project's own words and named after it: ``metaeol-ours``. Prompts of kinds of
+task are in its own words too.
 """
 
 from __future__ import annotations
@@ -137,6 +138,32 @@ _METAEOL_OURS = (
         "highlights the primary entity or relation",
     ),
 )
+# Of kinds of task, for arXiv 2506.01435, which compares vectors under such; the words are ours.
+_BY_TASK: Mapping[str, Prompt] = {
+    "classification": _closing(
+        "Sort a sentence into a class, such as its topic, its tone or what its writer wants.",
+        "belongs to the class called",
+        "This sentence : ",
+    ),
+    "clustering": _closing(
+        "Put a sentence into a group of sentences on the same subject.",
+        "belongs to the group called",
+        "This sentence : ",
+    ),
+    "query": _closing(
+        "Find passages that answer a question or tell more of what is looked for.",
+        "looks for a passage about",
+        "This sentence : ",
+    ),
+    "passage": _closing(
+        "Let a passage be found by whoever looks for what it says.",
+        "says something about",
+        "This sentence : ",
+    ),
+    "sts": _closing(
+        "Compare the meaning of a sentence with that of others.", "means", "This sentence : "
+    ),
+}
 _MEANS = '" means in one word:"'
 PROMPTS: Mapping[str, tuple[Prompt, ...]] = {
     "prompteol": (Prompt('This sentence : "', _MEANS),),
@@ -150,5 +177,6 @@ PROMPTS: Mapping[str, tuple[Prompt, ...]] = {
         ),
     ),
     "metaeol-ours": _METAEOL_OURS,
+    **{name: (prompt,) for name, prompt in _BY_TASK.items()},
     "none": (Prompt("", ""),),
 }

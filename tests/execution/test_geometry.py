@@ -70,7 +70,7 @@ def singles(texts: Sequence[str]) -> Task[Any]:
 
 def drawn(task: Task[Any], most: int = 2000, seed: int = 0) -> Sequence[str]:
     rng = np.random.default_rng(seed)
-    return geometry._drawn(task, task.together() or {}, most, rng).texts
+    return geometry._drawn(task.texts(), task.together() or {}, most, rng).texts
 
 
 def measured(task: Task[Any], vector: Callable[[str], NDArray[np.float32]]) -> GeometryEntry:
