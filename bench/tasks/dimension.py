@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.core.blocks import chunks
 from bench.core.errors import CellError
+from bench.data.contamination import normalise
 from bench.data.rows import Row, text_digest
 from bench.encoding.encoder import Column
 from bench.metrics.intrinsic_dimension import different_neighbours, twonn
@@ -25,6 +26,9 @@ _HUNDREDTH = 0.01
 class DimensionTask(VectorTask[DimensionSpec]):
     """Rows of ``text``, of whose different texts at most 10,000 are measured, by their checksums.
 
+    Of texts that differ in case and punctuation alone one is taken, as a few whose nearest
+    neighbour is all but themselves take much of the dimension.
+
     The main score is TwoNN (see ``bench.metrics.intrinsic_dimension.twonn``) in hundredths, so that
     a table, which has scores in points, shows the dimension. It is a property of the vectors and
     no merit. Texts without a vector, and those whose vector repeats an earlier one, are left out;
@@ -38,10 +42,11 @@ class DimensionTask(VectorTask[DimensionSpec]):
         self, spec: DimensionSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         super().__init__(spec, parts, convention)
-        by_text: dict[str, Row] = {}
-        for row in parts["test"]:
-            by_text.setdefault(row["text"], row)
-        chosen = set(sorted(by_text, key=text_digest)[:SENTENCES])
+        by_text = {row["text"]: row for row in parts["test"]}
+        by_spelling: dict[str, str] = {}
+        for text in sorted(by_text, key=text_digest):
+            by_spelling.setdefault(normalise(text) or text, text)
+        chosen = set(list(by_spelling.values())[:SENTENCES])
         self._sample = [row for text, row in by_text.items() if text in chosen]
 
     @property

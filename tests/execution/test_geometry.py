@@ -318,6 +318,8 @@ def test_a_fixed_sample_is_measured_whole_and_by_its_tokens(
     chosen = [row["text"] for row in rows][::3]
     states = [np.asarray(one) for one in encode(chosen, output_value="token_embeddings")]
     assert entry.token_similarity == pytest.approx(np.mean([mean_cosine(one) for one in states]))
+    score = task.score(vectors_of(task), 0)
+    assert entry.twonn == pytest.approx(100 * score.main)
     # Others have no further pass of the model.
     other = measure(sts(40), vectors_of(sts(40)), 0, model)
     assert other is not None

@@ -25,6 +25,9 @@ from tests.support.prepending import TEXTS, encoder, place_of
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
+KINDS_OF_TASK = ("classification", "clustering", "query", "passage", "sts")
+
+
 def test_the_record_says_whose_wording_it_is() -> None:
     method = resolve(
         TokenPrepending, parse_method_spec("token-prepending[prompt=metaeol]"), "local"
@@ -42,7 +45,9 @@ def test_prompts_are_those_of_the_paper() -> None:
     assert cot.holding(usual).around("X") == (
         'After thinking step by step , this sentence : <PST> "X." means in one word:"'
     )
-    for prompt in (*PROMPTS["knowledge"], *PROMPTS["metaeol-ours"]):
+    by_task = [PROMPTS[name][0] for name in KINDS_OF_TASK]
+    assert len(set(by_task)) == len(by_task)
+    for prompt in (*PROMPTS["knowledge"], *PROMPTS["metaeol-ours"], *by_task):
         filled = prompt.holding(usual).around("X")
         assert 'his sentence : <PST> "X." ' in filled
         assert filled.endswith(' in one word:"')

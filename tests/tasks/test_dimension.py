@@ -63,6 +63,13 @@ def test_the_sample_follows_from_the_texts_alone(monkeypatch: pytest.MonkeyPatch
     assert set(first.texts()["text"].texts) < set(task(texts).texts()["text"].texts)
 
 
+def test_spellings_of_one_text_count_once() -> None:
+    spelt = [form for i in range(30) for form in (f"Text {i}.", f"text {i}!", f"TEXT  {i}")]
+    first, again = task([*spelt, "?!", "..."]), task(["...", "?!", *spelt[::-1]])
+    assert len(first.rows) == 32
+    assert set(first.texts()["text"].texts) == set(again.texts()["text"].texts)
+
+
 def test_what_has_no_dimension_fails() -> None:
     three = task(["a", "b", "c"])
     with pytest.raises(CellError, match="T: 2 of 3 texts have a vector of their own"):
