@@ -1,9 +1,9 @@
 """How the vectors of a task lie: evenly or not, in how many dimensions, close where they should be.
 
 All methods are measured on the same texts of a task, which follow from its rows alone. No two of
-them are of one pair: where each has its paraphrase nearby, a measure by nearest neighbours is one
-of how paraphrases differ. Figures of different tasks, or of different numbers of texts, do not
-compare.
+them are of one pair, nor linked by pairs: where each has its paraphrase nearby, a measure by
+nearest neighbours is one of how paraphrases differ. Figures of different tasks, or of different
+numbers of texts, do not compare.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def measure(
     """Measure the vectors of some distinct texts of a task, and of 2,000 positive pairs.
 
     At most 2,000 texts are drawn, of kind ``dimension`` all. Two that differ in case and
-    punctuation, or belong to one pair, are never both among them. Vectors of zeros, and those
+    punctuation, or are linked by pairs, are never both among them. Vectors of zeros, and those
     within rounding of an earlier one, are left out; what is not defined on the rest is None.
 
     Args:
@@ -103,24 +103,21 @@ class _Drawn:
 def _drawn(
     columns: Mapping[str, Column], together: Together, most: int, rng: np.random.Generator
 ) -> _Drawn:
-    """Draw texts at random, each unless one that it belongs with is drawn already."""
+    """Draw texts at random, each unless one that it is linked with is drawn already."""
     firsts: dict[str, int] = {}
     for place, text in enumerate(chain.from_iterable(one.texts for one in columns.values())):
         firsts.setdefault(text, place)
-    groups: dict[str, list[int]] = {}
-    for name, (rows, numbers) in together.items():
-        for row, number in zip(rows.tolist(), numbers.tolist(), strict=True):
-            groups.setdefault(columns[name].texts[row], []).append(number)
+    linked = _linked(columns, together)
     texts, chosen = list(firsts), list[int]()
-    taken, spelt = set[int](), set[str]()
+    taken = set[int | str]()
     for number in rng.permutation(len(texts)).tolist():
-        own, spelling = groups.get(texts[number], ()), normalise(texts[number])
         if len(chosen) == most:
             break
-        if taken.isdisjoint(own) and (spelling == "" or spelling not in spelt):
+        text = texts[number]
+        own = {linked.get(text, text), normalise(text) or text}
+        if taken.isdisjoint(own):
             chosen.append(number)
-            taken.update(own)
-            spelt.add(spelling)
+            taken |= own
     chosen.sort()
     places = np.array([firsts[texts[number]] for number in chosen], dtype=np.intp)
     ends = np.cumsum([len(column.texts) for column in columns.values()])
@@ -131,6 +128,24 @@ def _drawn(
         [texts[number] for number in chosen],
         {name: own - start for name, own, start in by_column},
     )
+
+
+def _linked(columns: Mapping[str, Column], together: Together) -> Mapping[str, int]:
+    """Number the texts that groups link, those of groups that share a text alike."""
+    parents: dict[int, int] = {}
+
+    def root(group: int) -> int:
+        while parents.setdefault(group, group) != group:
+            parents[group] = parents[parents[group]]
+            group = parents[group]
+        return group
+
+    groups: dict[str, int] = {}
+    for name, (rows, numbers) in together.items():
+        for row, number in zip(rows.tolist(), numbers.tolist(), strict=True):
+            own = groups.setdefault(columns[name].texts[row], number)
+            parents[root(number)] = root(own)
+    return {text: root(group) for text, group in groups.items()}
 
 
 def _sample(n: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +122,9 @@ def test_a_query_and_its_positives_give_one_text() -> None:
         texts = set(drawn(KINDS[spec.kind](spec, {"test": rows}, "senteval")))
         assert all(len({f"q{i}", f"p{i}", f"r{i}"} & texts) <= 1 for i in range(20))
         assert {row["negative"][0] for row in rows} <= texts
-        assert ("of all" in texts) == (len(texts) == 41)
+        assert len(texts & {f"m{i}" for i in range(20)}) == 20
+        # Their common answer links them all.
+        assert len(texts) == 41
 
 
 def test_sides_of_pairs_of_every_part_are_apart() -> None:
@@ -228,10 +229,12 @@ def unit(text: str) -> NDArray[np.float32]:
 
 def test_a_text_of_two_columns_counts_once() -> None:
     rows = [{"sentence1": f"a{i}", "sentence2": f"a{i + 1}", "score": i} for i in range(30)]
-    texts = drawn(KINDS["sts"](STS, {"test": rows}, "senteval"))
-    places = sorted(int(text[1:]) for text in texts)
-    # Neighbours of a chain are pairs, and each left out has one that is drawn.
-    assert {after - before for before, after in pairwise(places)} <= {2, 3}
+    chain = KINDS["sts"](STS, {"test": rows}, "senteval")
+    assert len(geometry._drawn(chain.texts(), {}, 99, np.random.default_rng(0)).texts) == 31
+    # What two pairs share a side of is alike too.
+    assert len(drawn(chain)) == 1
+    apart = [*rows[:10], *rows[20:]]
+    assert len(drawn(KINDS["sts"](STS, {"test": apart}, "senteval"))) == 2
 
 
 def test_positive_pairs_of_sts_are_those_of_four_of_five() -> None:
