@@ -275,6 +275,16 @@ def test_a_score_is_that_of_its_items(kind: str, change: Fields, bench: Bench) -
     assert read_verified(path).average != score
 
 
+def test_a_dimension_may_be_above_a_hundred() -> None:
+    for metric in ("TwoNN", "MRR"):
+        task = task_of("new", 1.2, metric=metric, metrics={"main": 1.2})
+        if metric == "TwoNN":
+            check_figures(Path("x"), record_of("a", {"T": task}))
+        else:
+            with pytest.raises(DataError, match=r"main is 1.2, which is out of range for MRR"):
+                check_figures(Path("x"), record_of("a", {"T": task}))
+
+
 @pytest.mark.parametrize("metric", ["Spearman", "Pearson", "MRR"])
 def test_a_correlation_may_be_negative_whatever_the_kind(metric: str) -> None:
     task = task_of("new", -0.2, metric=metric, metrics={"main": -0.2})
