@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.encoding.maps import Fitted, Floats, Link
 from bench.method import BuildContext, MethodInfo
-from bench.transforms.method import SOURCES, SizedConfig, Transform, pick, size
+from bench.transforms.method import SOURCES, SizedConfig, Transform, picking, size
 
 
 class RandomDims(Transform):
@@ -45,4 +45,4 @@ class RandomDims(Transform):
 def _drawn(vectors: Floats, config: SizedConfig, seed: int) -> Fitted:
     width = vectors.shape[1]
     columns = np.random.default_rng(seed).permutation(width)
-    return pick(columns[: size(config, width)].tolist(), width)
+    return Fitted(picking(columns[: size(config, width)].tolist(), width))

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.core.errors import CellError
-from bench.encoding.maps import Fitted, Floats, Link
+from bench.encoding.maps import Affine, Fitted, Floats, Link
 from bench.method import BuildContext, Encoder, MethodInfo
 from bench.models.layers import cut_layers
-from bench.transforms.method import SOURCES, SizedConfig, Transform, as_dense, pick, size
+from bench.transforms.method import SOURCES, SizedConfig, Transform, as_dense, picking, size
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -62,7 +62,7 @@ class Truncate(Transform):
 
     def link(self, ctx: BuildContext) -> Link:
         """The leading dimensions."""
-        return Link("truncate", partial(_leading, config=self.config))
+        return Link("truncate", partial(_fit, config=self.config))
 
     def build(self, ctx: BuildContext) -> Encoder | SentenceTransformer:
         """Cut the vectors, or the model.
@@ -82,8 +82,8 @@ class Truncate(Transform):
 
     def _shortened(self, model: SentenceTransformer) -> SentenceTransformer:
         if self.config.dim is not None or self.config.fraction is not None:
-            none = np.empty((0, int(model.get_embedding_dimension() or 0)))
-            model.append(as_dense(_leading(none, self.config).affine, str(model.device)))
+            width = int(model.get_embedding_dimension() or 0)
+            model.append(as_dense(_leading(width, self.config), str(model.device)))
         return model
 
 
@@ -114,6 +114,9 @@ class _OfTwoDepths:
         return vectors
 
 
-def _leading(vectors: Floats, config: SizedConfig) -> Fitted:
-    width = vectors.shape[1]
-    return pick(range(size(config, width)), width)
+def _fit(vectors: Floats, config: SizedConfig) -> Fitted:
+    return Fitted(_leading(vectors.shape[1], config))
+
+
+def _leading(width: int, config: SizedConfig) -> Affine:
+    return picking(range(size(config, width)), width)

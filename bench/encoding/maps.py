@@ -1,4 +1,4 @@
-"""Affine maps of vectors: known, fitted on a corpus, or fitted to each task.
+"""Maps of vectors: known, fitted on a corpus, or fitted to each task.
 
 A method whose vectors are maps of another's costs no encoding of its own: the vectors of the
 innermost encoder are kept, and mapped in float64.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,21 @@ FitSource = Literal["known", "corpus", "train", "test"]
 _Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
+class VectorMap(Protocol):
+    """A map of rows, each by itself."""
+
+    @property
+    def width(self) -> int:
+        """Size d of the vectors that it takes."""
+
+    @property
+    def dim(self) -> int:
+        """Size k of those that it gives."""
+
+    def __call__(self, vectors: NDArray[Any]) -> Floats:
+        """Map rows (n, d) to float64 (n, k)."""
+
+
 @dataclass(frozen=True)
 class Affine:
     """The map x ↦ (x − mean) @ matrix of rows.
@@ -39,6 +54,16 @@ class Affine:
     mean: Floats
     matrix: Floats
 
+    @property
+    def width(self) -> int:
+        """Size d of the vectors that it takes."""
+        return int(self.matrix.shape[0])
+
+    @property
+    def dim(self) -> int:
+        """Size k of those that it gives."""
+        return int(self.matrix.shape[1])
+
     def __call__(self, vectors: NDArray[Any]) -> Floats:
         """Map rows (n, d) to float64 (n, k)."""
         return np.asarray((vectors - self.mean) @ self.matrix, dtype=np.float64)
@@ -46,9 +71,9 @@ class Affine:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A map, and the rank of the vectors that it was fitted on; None where none were needed."""
+    """A map, and the rank of the vectors that it was fitted on; None where that is not asked."""
 
-    affine: Affine
+    map: VectorMap
     rank: int | None = None
 
 
@@ -95,15 +120,15 @@ class Mapped:
         done: Names and maps that are the same for all tasks.
         fits: How those of them were fitted that were.
         rest: Maps from the first that is fitted to each task on.
-        model: The encoder with ``done`` as its last layers, where it is a sentence transformer
-            and nothing is left in ``rest``.
+        model: The encoder with ``done`` as its last layers, where it is a sentence transformer,
+            all of them are affine, and nothing is left in ``rest``.
     """
 
     encoder: Encoder | SentenceTransformer
     fingerprint: str
     embed: _Embed
     training: dict[str, Any] | None = None
-    done: tuple[Affine, ...] = ()
+    done: tuple[VectorMap, ...] = ()
     fits: tuple[FitEntry, ...] = ()
     rest: tuple[Link, ...] = ()
     model: SentenceTransformer | None = None
@@ -120,7 +145,7 @@ class Mapped:
         vectors = self._corpus(link)
         fitted = link.fit(vectors)
         entries = fit_entries([link], [fitted], "corpus", len(vectors))
-        return replace(self, done=(*self.done, fitted.affine), fits=(*self.fits, *entries))
+        return replace(self, done=(*self.done, fitted.map), fits=(*self.fits, *entries))
 
     @property
     def fitted_on(self) -> FitSource | None:
@@ -132,16 +157,16 @@ class Mapped:
         return apply_all(self.done, vectors)
 
     @cached_property
-    def on_corpus(self) -> tuple[tuple[Affine, ...], tuple[FitEntry, ...]]:
+    def on_corpus(self) -> tuple[tuple[VectorMap, ...], tuple[FitEntry, ...]]:
         """The maps in ``rest``, each fitted on its corpus: for tasks without rows to fit on."""
-        affines: list[Affine] = []
+        maps: list[VectorMap] = []
         entries: list[FitEntry] = []
         for link in self.rest:
-            vectors = apply_all(affines, self._corpus(link))
+            vectors = apply_all(maps, self._corpus(link))
             fitted = link.fit(vectors)
-            affines.append(fitted.affine)
+            maps.append(fitted.map)
             entries += fit_entries([link], [fitted], "corpus", len(vectors))
-        return tuple(affines), tuple(entries)
+        return tuple(maps), tuple(entries)
 
     def _corpus(self, link: Link) -> Floats:
         """Vectors of a link's corpus behind ``done``; none, of the same size, where it has none."""
@@ -151,7 +176,7 @@ class Mapped:
 
     def _width(self) -> int:
         if self.done:
-            return int(self.done[-1].matrix.shape[1])
+            return self.done[-1].dim
         asked: Any = getattr(self.encoder, "get_embedding_dimension", None)
         known = None if asked is None else asked()
         return int(known) if known else int(self.embed(["A sentence."]).shape[1])
@@ -180,10 +205,10 @@ class Mapped:
         return self.apply_done(vectors).astype(np.float32)
 
 
-def apply_all(affines: Sequence[Affine], vectors: NDArray[Any]) -> NDArray[Any]:
+def apply_all(maps: Sequence[VectorMap], vectors: NDArray[Any]) -> NDArray[Any]:
     """Map rows by one map after the other."""
-    for affine in affines:
-        vectors = affine(vectors)
+    for one in maps:
+        vectors = one(vectors)
     return vectors
 
 
@@ -197,7 +222,7 @@ def fit_all(links: Sequence[Link], vectors: NDArray[Any]) -> list[Fitted]:
     rows, fits = np.asarray(vectors, dtype=np.float64), []
     for link in links:
         fitted = link.fit(rows)
-        rows = fitted.affine(rows)
+        rows = fitted.map(rows)
         fits.append(fitted)
     return fits
 
@@ -212,8 +237,8 @@ def fit_entries(
             source=source,
             vectors=vectors,
             rank=fit.rank,
-            dimension=fit.affine.matrix.shape[0],
+            dimension=fit.map.width,
         )
         for link, fit in zip(links, fitted, strict=True)
-        if fit.rank is not None
+        if link.source != "known"
     )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError
 from bench.core.progress import Progress
-from bench.encoding.maps import Affine, Link, Mapped, apply_all, fit_all, fit_entries
+from bench.encoding.maps import Link, Mapped, VectorMap, apply_all, fit_all, fit_entries
 from bench.records.entries import FitEntry
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ class FitInFolds:
 
     links: tuple[Link, ...]
 
-    def __call__(self, rows: NDArray[Any]) -> Sequence[Affine]:
+    def __call__(self, rows: NDArray[Any]) -> Sequence[VectorMap]:
         """Fit on rows (n, d).
 
         Raises:
             CellError: They are too few.
         """
-        return [fitted.affine for fitted in fit_all(self.links, rows)]
+        return [fitted.map for fitted in fit_all(self.links, rows)]
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,8 @@ def describe(entry: FitEntry, of_features: bool = False) -> str:
         "test": "all texts of the task, the scored ones too",
     }[entry.source]
     what = "feature vectors of pairs" if of_features else "vectors"
-    return (
-        f"{entry.method} fitted on {entry.vectors:,} {what}, {where}; "
-        f"rank {entry.rank} of {entry.dimension}"
-    )
+    rank = "" if entry.rank is None else f"; rank {entry.rank} of {entry.dimension}"
+    return f"{entry.method} fitted on {entry.vectors:,} {what}, {where}{rank}"
 
 
 def _fit_one(mapped: Mapped, task: Task[Any], vectors: Vectors) -> tuple[Vectors, Fitting]:
@@ -191,8 +189,8 @@ def _fit_one(mapped: Mapped, task: Task[Any], vectors: Vectors) -> tuple[Vectors
         mapped_vectors, fitting = _fit_on(mapped.rest, vectors, own, "folds")
         folds = InFolds(task, vectors, _in_folds(mapped.rest))
         return mapped_vectors, replace(fitting, scorer=folds)
-    affines, entries = mapped.on_corpus
-    return _apply(affines, vectors), Fitting(entries)
+    maps, entries = mapped.on_corpus
+    return _apply(maps, vectors), Fitting(entries)
 
 
 def _fit_features(
@@ -215,7 +213,7 @@ def _fit_features(
     if isinstance(task, FoldTask) and rows is not None:
         folds = InFolds(task, vectors, _in_folds(links), of_features=True)
         return Fitting(entries, folds, of_features=True)
-    maps = [one.affine for one in fitted]
+    maps = [one.map for one in fitted]
     return Fitting(entries, OnFeatures(task, vectors, maps), of_features=True)
 
 
@@ -229,8 +227,8 @@ def _fit_on(
     chosen = np.concatenate(rows)
     fitted = fit_all(links, chosen)
     entries = fit_entries(links, fitted, source, len(chosen))
-    return _apply([one.affine for one in fitted], vectors), Fitting(entries)
+    return _apply([one.map for one in fitted], vectors), Fitting(entries)
 
 
-def _apply(affines: Sequence[Affine], vectors: Vectors) -> Mapping[str, NDArray[np.float32]]:
-    return {name: apply_all(affines, array).astype(np.float32) for name, array in vectors.items()}
+def _apply(maps: Sequence[VectorMap], vectors: Vectors) -> Mapping[str, NDArray[np.float32]]:
+    return {name: apply_all(maps, array).astype(np.float32) for name, array in vectors.items()}

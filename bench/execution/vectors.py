@@ -56,7 +56,7 @@ def _map_rows(mapped: Mapped, vectors: NDArray[np.float32]) -> NDArray[np.float3
     """Map vectors (n, d) to float32 (n, k), a few of them in float64 at a time."""
     if not mapped.done:
         return np.asarray(vectors)
-    rows = np.empty((len(vectors), mapped.done[-1].matrix.shape[1]), dtype=np.float32)
+    rows = np.empty((len(vectors), mapped.done[-1].dim), dtype=np.float32)
     for start in range(0, len(rows), _ROWS):
         rows[start : start + _ROWS] = mapped.apply_done(vectors[start : start + _ROWS])
     return rows

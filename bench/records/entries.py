@@ -79,13 +79,13 @@ class FitEntry(RecordEntry):
 
     ``source`` is the text of a corpus, the training rows of the task, those of each fold (the
     figures are the first fold's), or all rows of the task, the scored ones too. ``rank`` is that
-    of the covariance of these vectors of size ``dimension``.
+    of the covariance of these vectors of size ``dimension``, None where the map is not made of it.
     """
 
     method: str
     source: Literal["corpus", "train", "folds", "test"]
     vectors: Whole
-    rank: Whole
+    rank: Whole | None
     dimension: Whole
 
 

@@ -15,7 +15,7 @@ from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput, fingerprints
 from bench.data.corpora import NamedCorpus
-from bench.encoding.maps import Affine, FitSource, Fitted, Floats, Link, Mapped
+from bench.encoding.maps import Affine, FitSource, Floats, Link, Mapped
 from bench.method import BuildContext, Encoder, Method, MethodConfig, ModelAccess, named_method
 
 if TYPE_CHECKING:
@@ -210,22 +210,25 @@ def size(config: SizedConfig, width: int) -> int:
     return config.dim or width
 
 
-def pick(columns: Sequence[int], width: int) -> Fitted:
-    """The known map to some of the ``width`` columns, in their order."""
+def picking(columns: Sequence[int], width: int) -> Affine:
+    """The map to some of the ``width`` columns, in their order."""
     matrix: Floats = np.eye(width)[:, columns]
-    return Fitted(Affine(np.zeros(width), matrix))
+    return Affine(np.zeros(width), matrix)
 
 
 def _as_model(mapped: Mapped) -> SentenceTransformer | None:
-    """A sentence transformer with the maps as its last layers; None for other encoders."""
+    """A sentence transformer with the maps as its last layers; None for other encoders and maps."""
     # Who made a model with the library has imported it; others need not wait seconds for it.
     library = sys.modules.get("sentence_transformers")
     model: Any = mapped.encoder
     # One of a class of its own may compute its vectors without looking at its last layers.
     if library is None or type(model) is not library.SentenceTransformer:
         return None
+    affine = [one for one in mapped.done if isinstance(one, Affine)]
+    if len(affine) < len(mapped.done):
+        return None
     made: SentenceTransformer = library.SentenceTransformer(
-        modules=[*model, *(as_dense(affine, str(model.device)) for affine in mapped.done)],
+        modules=[*model, *(as_dense(one, str(model.device)) for one in affine)],
         device=str(model.device),
         prompts={name: text or "" for name, text in model.prompts.items()},
         default_prompt_name=model.default_prompt_name,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.core.errors import CellError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.encoding.maps import Floats
+from bench.encoding.maps import Affine, Floats
 from bench.method import resolve
 from bench.methods import whitening
 from bench.metrics.isotropy import isoscore
@@ -25,7 +25,9 @@ D = 6
 
 def fit(vectors: Floats, kind: WhiteningKind, dim: int | None = None, ridge: float = 0.0) -> Floats:
     """Matrix of a whitening, (d, k)."""
-    return fit_whitening(vectors, kind=kind, dim=dim, ridge=ridge).affine.matrix
+    found = fit_whitening(vectors, kind=kind, dim=dim, ridge=ridge).map
+    assert isinstance(found, Affine)
+    return found.matrix
 
 
 def shrunk(vectors: Floats, kind: WhiteningKind, shrinkage: Shrinkage) -> Floats:
@@ -35,7 +37,7 @@ def shrunk(vectors: Floats, kind: WhiteningKind, shrinkage: Shrinkage) -> Floats
 
 
 def whiten(vectors: Floats, kind: WhiteningKind, dim: int | None = None) -> Floats:
-    return fit_whitening(vectors, kind=kind, dim=dim, ridge=0.0).affine(vectors)
+    return fit_whitening(vectors, kind=kind, dim=dim, ridge=0.0).map(vectors)
 
 
 def sample(seed: int, n: int = 200, d: int = D) -> Floats:
@@ -148,13 +150,13 @@ def test_shift_and_scale(kind: WhiteningKind, seed: int, scale: float) -> None:
 def test_directions_without_variance_are_dropped(kind: WhiteningKind) -> None:
     x = np.random.default_rng(0).standard_normal((20, 32))
     found = fit_whitening(x, kind=kind, dim=None, ridge=0.0)
-    z = found.affine(x)
+    z = found.map(x)
     assert found.rank == 19
     assert z.shape[1] == (19 if kind.startswith("pca") else 32)
     projector = np.cov(z.T)
     np.testing.assert_allclose(projector @ projector, projector, atol=1e-6)
     assert np.trace(projector) == pytest.approx(19)
-    held_out = found.affine(np.random.default_rng(1).standard_normal((50, 32)))
+    held_out = found.map(np.random.default_rng(1).standard_normal((50, 32)))
     assert np.abs(held_out).max() < 50
 
 
