@@ -38,6 +38,10 @@ class VectorMap(Protocol):
     def dim(self) -> int:
         """Size k of those that it gives."""
 
+    @property
+    def vector_bytes(self) -> int | None:
+        """Bytes that one of these is stored in; None of float32."""
+
     def __call__(self, vectors: NDArray[Any]) -> Floats:
         """Map rows (n, d) to float64 (n, k)."""
 
@@ -63,6 +67,11 @@ class Affine:
     def dim(self) -> int:
         """Size k of those that it gives."""
         return int(self.matrix.shape[1])
+
+    @property
+    def vector_bytes(self) -> None:
+        """None: they stay float32."""
+        return None
 
     def __call__(self, vectors: NDArray[Any]) -> Floats:
         """Map rows (n, d) to float64 (n, k)."""
@@ -151,6 +160,11 @@ class Mapped:
     def fitted_on(self) -> FitSource | None:
         """What the maps in ``rest`` are fitted on, ``train`` or ``test``; None where all are."""
         return next((link.source for link in self.rest if link.per_task), None)
+
+    @property
+    def vector_bytes(self) -> int | None:
+        """Bytes that a vector is stored in; None of float32, and of maps fitted to each task."""
+        return self.done[-1].vector_bytes if self.done and not self.rest else None
 
     def apply_done(self, vectors: NDArray[Any]) -> NDArray[Any]:
         """Map rows (n, d) by all maps that are the same for all tasks, to float64 if any."""

@@ -91,6 +91,7 @@ def make_record(
         cell_fingerprint=cell.fingerprint,
         model_fingerprint=cell.model_fingerprint,
         dimension=_dimension(scored.encoded, built),
+        vector_bytes=None if built.mapped is None else built.mapped.vector_bytes,
         parameters=_parameters(built),
         tasks={
             task.name: _task_entry(suite, task, scores[task.name], learnt.datasets)

@@ -239,12 +239,13 @@ class Record(RecordEntry):
     phase, None where the system cannot tell and in records before it. ``diagnostics`` has what a
     method that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``.
     ``revisions`` has the commit of each data set on the hub that was trained on, by its id.
-    ``compute`` is None in records from before it was kept. ``record_sha256`` is that of all other
+    ``compute`` is None in records from before it was kept. ``vector_bytes`` is what a vector is
+    stored in where that is known and it is not float32. ``record_sha256`` is that of all other
     fields, see ``content_sha256``; records from before it was kept have none.
     """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
-    kept_later: ClassVar[tuple[str, ...]] = ("compute", "peak_memory")
+    kept_later: ClassVar[tuple[str, ...]] = ("compute", "peak_memory", "vector_bytes")
 
     schema_version: Literal[1] = 1
     suite: str
@@ -256,6 +257,7 @@ class Record(RecordEntry):
     cell_fingerprint: str
     model_fingerprint: str
     dimension: Whole | None
+    vector_bytes: Whole | None = None
     parameters: Whole | None
     tasks: dict[str, TaskEntry]
     average: float

@@ -126,6 +126,10 @@ def _setup_note(table: Table) -> str:
     return "The others were computed in fp32 by torch or by themselves."
 
 
+def _bytes_note(_: Table) -> str:
+    return "Bytes of a vector are told where it is quantised; others take 4 a dimension."
+
+
 def _published_note(table: Table) -> str:
     specs: dict[str, list[str]] = {}
     for row in table.rows:
@@ -174,6 +178,15 @@ COLUMNS = [
         left=True,
     ),
     TableColumn("Dim", lambda row: row.dimension, str, "dimension", kind="fact", expendable=6),
+    TableColumn(
+        "Bytes",
+        lambda row: row.vector_bytes,
+        str,
+        "vector_bytes",
+        kind="fact",
+        optional=True,
+        note=_bytes_note,
+    ),
     TableColumn(
         "Params",
         lambda row: row.parameters,

@@ -57,6 +57,7 @@ class TableRow:
         ci95: Bootstrap interval of ``average`` over items, or None where nothing is known of items.
         below_base: Whether a trained row stays below its untrained base.
         rank: Rank among the rows of its base, see ``bench.verdicts.rank``, or None.
+        vector_bytes: Bytes of a vector that is kept otherwise than in float32, else None.
         costs: Time and memory.
         published: What a paper prints for the same method on the same suite.
         imported: Whether the scores come from result files of mteb.
@@ -85,6 +86,7 @@ class TableRow:
     ci95: Interval | None
     below_base: bool
     rank: int | None = None
+    vector_bytes: int | None = None
     costs: Costs = Costs()
     published: Published | None = None
     imported: bool = False
@@ -257,6 +259,7 @@ def _row(group: Sequence[StoredRecord], bases: set[str | None]) -> TableRow:
         sd=float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
         ci95=None,
         below_base=False,
+        vector_bytes=first.vector_bytes,
         costs=_costs(records),
         published=find_published(first.suite, first.averaged_tasks, spec, first.method.base),
         contaminated={

@@ -34,6 +34,7 @@ SETTINGS = {
     "truncate": "of={model},dim=8",
     "pca-dims": "of={model},dim=8,corpus={corpus}",
     "random-dims": "of={model},dim=8",
+    "quantize": "of={model},corpus={corpus}",
     "whitening": "of={model},fit=corpus,corpus={corpus}",
     "decoder-mini": "corpus={corpus},hidden=8,layers=1,heads=1,max_steps=2,max_seq_length=8",
     "token-prepending": "base={decoder}",
