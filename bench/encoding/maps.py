@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import UsageError
+from bench.encoding.batches import planned_for
 from bench.encoding.encoder import Encoder
 from bench.records.entries import FitEntry
 
@@ -214,8 +215,12 @@ class Mapped:
             UsageError: Some maps are fitted to each task.
         """
         self.refuse_per_task()
-        encoder: Any = self.encoder
-        vectors = np.asarray(encoder.encode(texts, role=role), dtype=np.float32)
+        planned = planned_for(self.encoder, role)
+        distinct = list(dict.fromkeys(texts))
+        rows: dict[str, NDArray[Any]] = {}
+        for batch in planned.batches(distinct):
+            rows |= zip(batch, planned.encode(planned.prepare(batch)), strict=True)
+        vectors = np.array([rows[text] for text in texts], dtype=np.float32)
         return self.apply_done(vectors).astype(np.float32)
 
 

@@ -186,9 +186,13 @@ def test_one_vector_has_no_ranges() -> None:
         fit_quantisation(np.ones((1, 4)), kind="int8")
 
 
-def test_a_base_is_no_vectors_of_bits() -> None:
-    found = build_method("quantize[kind=binary,of=random]")[0]
+@pytest.mark.parametrize("of", ["random", "sbert@{base}"])
+def test_what_is_quantised_encodes_by_itself(of: str, base: Path, corpus: Path) -> None:
+    spec = f"quantize[corpus={corpus},of={of.format(base=base)}]"
+    found = build_method(spec)[0]
     assert found.mapped is not None
     (only,) = found.mapped.done
     assert isinstance(only, Quantised)
     assert found.mapped.model is None
+    texts = [TEXTS[3], *TEXTS, TEXTS[3]]
+    np.testing.assert_array_equal(found.encoder.encode(texts), vectors(spec, texts))
