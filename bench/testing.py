@@ -23,6 +23,7 @@ from bench.method import (
     Built,
     LabelledTexts,
     LabelsOnly,
+    PairScorer,
     Predictor,
     Question,
     method_class,
@@ -48,7 +49,7 @@ class Finding:
 def check_method(
     spec: str, *, data: str | None = None, progress: Progress | None = None
 ) -> Iterator[Finding]:
-    """Check one method spec: facts, profiles, then vectors or answers in profile smoke.
+    """Check one method spec: facts, profiles, then vectors, scores or answers in profile smoke.
 
     Args:
         spec: Method spec.
@@ -79,6 +80,8 @@ def check_method(
             built = settings.models.build(method)
             if isinstance(built.encoder, LabelsOnly):
                 yield from _check_answers(built.encoder)
+            elif isinstance(built.encoder, PairScorer):
+                yield from _check_scores(built.encoder)
             else:
                 yield from _check_vectors(built, settings, Path(folder))
         except (UsageError, DataError):
@@ -96,6 +99,16 @@ def _check_answers(predictor: Predictor) -> Iterator[Finding]:
     yield Finding("every row gets an answer", len(first.labels) == len(question.texts))
     yield Finding("labels are those of training rows", {*first.labels} <= {*labels})
     yield Finding("answering twice gives the same labels", [*first.labels] == [*again.labels])
+
+
+def _check_scores(scorer: PairScorer) -> Iterator[Finding]:
+    pairs = [(first, second) for first in _TEXTS for second in _TEXTS]
+    first, again = scorer.score_pairs(pairs), scorer.score_pairs(pairs)
+    alone = np.concatenate([scorer.score_pairs([pair]) for pair in pairs])
+    finite = first.shape == (len(pairs),) and bool(np.isfinite(first).all())
+    yield Finding("scores are finite, of shape (n,)", finite)
+    yield Finding("scoring twice gives the same bytes", bool(np.array_equal(first, again)))
+    yield Finding("the order of pairs is kept", bool(np.allclose(first, alone, atol=1e-4)))
 
 
 def _check_vectors(built: Built, settings: Settings, folder: Path) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from bench.core.compute import FULL
 from bench.core.errors import UsageError
 from bench.core.files import check_writable
 from bench.core.fingerprint import fingerprint, source_fingerprint, versions
+from bench.core.outputs import Output
 from bench.core.registry import METHODS, names
 from bench.core.spec import MethodSpec, parse_method_spec, wrapping
 from bench.execution.cells import Cell
@@ -18,7 +19,15 @@ from bench.execution.settings import Settings
 from bench.execution.suites import LoadedSuite
 from bench.method import Method, learns, method_class, resolve
 from bench.records.files import record_path
-from bench.suite import ClassificationSpec, MtebSpec, NliSpec, RelatednessSpec, Suite
+from bench.suite import (
+    KINDS,
+    ClassificationSpec,
+    MtebSpec,
+    NliSpec,
+    RelatednessSpec,
+    Suite,
+    scored_from,
+)
 
 SCORING = (
     "bench.tasks",
@@ -31,6 +40,11 @@ SCORING = (
     "bench.execution.geometry",
 )
 PROBED = (ClassificationSpec, NliSpec, RelatednessSpec)
+_GIVEN: Mapping[Output, str] = {
+    "vectors": "one",
+    "pairs": "scores of pairs",
+    "sparse": "sparse vectors",
+}
 Outline = list[tuple[Suite, list[tuple[MethodSpec, Method]]]]
 
 
@@ -80,13 +94,29 @@ def outline(suites: Sequence[Suite], specs: Sequence[MethodSpec], profile: str) 
     wanted = {str(spec): spec for spec in specs}.values()
     asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in wanted]
     with_bases = _with_bases(asked, profile)
-    return [
+    found = [
         (
             suite,
             _with_variants(suite, asked if _is_supervised(suite) else with_bases, asked, profile),
         )
         for suite in _distinct(suites)
     ]
+    for suite, rows in found:
+        for spec, method in rows:
+            _refuse_unscorable(suite, spec, method)
+    return found
+
+
+def _refuse_unscorable(suite: Suite, spec: MethodSpec, method: Method) -> None:
+    output = method.info.output
+    for task in suite.tasks:
+        if output not in task.scored_from:
+            kinds = ", ".join(kind for kind in KINDS if output in scored_from(kind))
+            raise UsageError(
+                f"{spec} cannot run on suite {suite.name}: task {task.name} of kind {task.kind} "
+                f"needs a vector of each text, and {method.info.name} gives "
+                f"{_GIVEN[output]}; it runs on suites of {kinds}"
+            )
 
 
 def _distinct(suites: Sequence[Suite]) -> list[Suite]:

@@ -90,7 +90,7 @@ def make_record(
         limit=settings.limit,
         cell_fingerprint=cell.fingerprint,
         model_fingerprint=cell.model_fingerprint,
-        dimension=_dimension(scored.encoded, built),
+        dimension=_dimension(cell, scored.encoded, built),
         vector_bytes=None if built.mapped is None else built.mapped.vector_bytes,
         parameters=_parameters(built),
         tasks={
@@ -136,7 +136,9 @@ def _method_entry(cell: Cell) -> MethodEntry:
     )
 
 
-def _dimension(encoded: Encoded, built: Built) -> int | None:
+def _dimension(cell: Cell, encoded: Encoded, built: Built) -> int | None:
+    if cell.method.info.output == "pairs":
+        return None
     sizes = {vectors.shape[1] for vectors in encoded.vectors.values()}
     if len(sizes) > 1 and built.mapped is None:
         raise CellError(f"the encoder returned vectors of different sizes: {sorted(sizes)}")

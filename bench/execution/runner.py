@@ -19,7 +19,6 @@ from bench.core.errors import (
 )
 from bench.core.files import out_of_room
 from bench.encoding.encode import Encoded
-from bench.encoding.encoder import Columns
 from bench.execution import environment
 from bench.execution.builds import Builds
 from bench.execution.cells import Cell, due, finished
@@ -28,7 +27,7 @@ from bench.execution.leftovers import remove_leftovers
 from bench.execution.recording import Scored, make_record
 from bench.execution.scoring import ScoredTask, rows_seed, score_tasks
 from bench.execution.settings import Settings
-from bench.execution.vectors import encode_unfitted
+from bench.execution.vectors import encode_tasks, text_columns
 from bench.method import Built
 from bench.records.entries import GeometryEntry, GridEntry, Record, Timings
 from bench.records.files import Failure, StoredRecord, write_failure, write_record
@@ -150,12 +149,12 @@ def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
     built, learnt = builds.get(cell)
     memory.end("build")
     started = time.perf_counter()
-    columns = {(t.spec.name, name): col for t in tasks for name, col in t.texts().items()}
-    encoded = encode_unfitted(built, columns, settings)
+    encoded = encode_tasks(built, tasks, settings)
     encoded_at = time.perf_counter()
     memory.end("encode")
+    what, done = _counted(cell)
     settings.progress.note(
-        f"  {encoded.texts:,} texts, {encoded.distinct:,} distinct, {encoded.encoded:,} encoded now"
+        f"  {encoded.texts:,} {what}, {encoded.distinct:,} distinct, {encoded.encoded:,} {done} now"
     )
     encoded, fittings = fit_to_tasks(built, tasks, encoded, settings.progress)
     scores = score_tasks(cell, tasks, built, encoded, fittings, learnt.texts, settings)
@@ -164,21 +163,29 @@ def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
         encode=encoded_at - started,
         score=time.perf_counter() - encoded_at,
     )
-    grid = _grid(cell, built, tasks, columns, settings)
-    geometry = _geometry(built, tasks, encoded, scores, settings)
+    grid = _grid(cell, built, tasks, settings)
+    geometry = _geometry(cell, built, tasks, encoded, scores, settings)
     memory.end("score")
     scored = Scored(encoded, scores, timings, memory, grid, geometry)
     record, packed_items = make_record(cell, built, learnt, scored, settings)
     write_record(cell.path, record, packed_items)
 
 
+def _counted(cell: Cell) -> tuple[str, str]:
+    """What is counted of an encoding, and what was done with it."""
+    return ("pairs", "scored") if cell.method.info.output == "pairs" else ("texts", "encoded")
+
+
 def _geometry(
+    cell: Cell,
     built: Built,
     tasks: Sequence[Task[Any]],
     encoded: Encoded,
     scores: Mapping[str, ScoredTask],
     settings: Settings,
 ) -> dict[str, GeometryEntry]:
+    if cell.method.info.output != "vectors":
+        return {}
     # Imported late, as it brings SciPy, which a run of complete cells never needs.
     from bench.execution.geometry import measure
 
@@ -196,10 +203,11 @@ def _geometry(
 
 
 def _grid(
-    cell: Cell, built: Built, tasks: Sequence[Task[Any]], columns: Columns, settings: Settings
+    cell: Cell, built: Built, tasks: Sequence[Task[Any]], settings: Settings
 ) -> tuple[GridEntry, ...]:
     if not cell.method.grid:
         return ()
     from bench.execution.grid import score_grid
 
+    columns = text_columns(tasks)
     return score_grid(cell, built, tasks, columns, settings)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.errors import CellError
 from bench.encoding.encode import Encoded, encode_columns
-from bench.encoding.encoder import Columns
+from bench.encoding.encoder import Column, Columns
 from bench.encoding.maps import Mapped
+from bench.encoding.pairs import PairEncoder, pair_column
 from bench.execution.settings import Settings
-from bench.method import Built
+from bench.method import Built, PairScorer
 
+if TYPE_CHECKING:
+    from bench.tasks.base import PairTask, Task
+
+# The column of what scores pairs itself.
+PAIRS = "pairs"
 _ROWS = 65_536
 
 
@@ -24,6 +34,54 @@ def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:
     if built.mapped is not None:
         built.mapped.refuse_per_task()
     return encode_unfitted(built, columns, settings)
+
+
+def encode_tasks(built: Built, tasks: Sequence[Task[Any]], settings: Settings) -> Encoded:
+    """Encode the texts of tasks up to the first map that is fitted to each task.
+
+    Of a method that scores pairs itself there are their scores instead, of shape (p, 1), under the
+    name ``PAIRS``.
+
+    Raises:
+        CellError: Vectors of a wrong shape or with NaN or infinity, or a task without pairs.
+    """
+    if not isinstance(built.encoder, PairScorer):
+        return encode_unfitted(built, text_columns(tasks), settings)
+    scorer = settings.conversions.get(built.encoder, built.fingerprint).encoder
+    return encode_columns(
+        PairEncoder(scorer.score_pairs, scorer.device),
+        {(task.spec.name, PAIRS): _pair_column(task) for task in tasks},
+        model_fingerprint=built.fingerprint,
+        folder=settings.cache.vectors,
+        progress=settings.progress,
+        batch_size=settings.batch_size,
+    )
+
+
+def text_columns(tasks: Sequence[Task[Any]]) -> Columns:
+    """Columns of texts of some tasks, by task and column."""
+    return {(task.spec.name, name): one for task in tasks for name, one in task.texts().items()}
+
+
+def _pair_column(task: Task[Any]) -> Column:
+    columns = task.texts()
+    first, second = (
+        [columns[name].texts[row] for row in rows] for name, rows in paired(task).pairs().items()
+    )
+    return pair_column(first, second)
+
+
+def paired(task: Task[Any]) -> PairTask:
+    """The task as one of pairs.
+
+    Raises:
+        CellError: It is none.
+    """
+    from bench.tasks.base import PairTask
+
+    if not isinstance(task, PairTask):
+        raise CellError(f"task {task.spec.name} has no pairs of texts to score")
+    return task
 
 
 def encode_unfitted(built: Built, columns: Columns, settings: Settings) -> Encoded:

@@ -1,8 +1,9 @@
 """The contract of a method, and all that an author of one imports: ``from bench.method import …``.
 
 What a method is, gets and gives back (``contract``), methods that label rows themselves
-(``predictors``), and methods by name (``named``). Imported are core, data and encoding. A new hook
-of methods is one of ``Method``, with a default that leaves all others as they are.
+(``predictors``) or score pairs of texts (``scorers``), and methods by name (``named``). Imported
+are core, data and encoding. A new hook of methods is one of ``Method``, with a default that leaves
+all others as they are.
 """
 
 from bench.encoding.encoder import Encoder
@@ -39,6 +40,7 @@ from bench.method.predictors import (
     PseudoLabels,
     Question,
 )
+from bench.method.scorers import PairScorer
 
 __all__ = [
     "PROFILES",
@@ -57,6 +59,7 @@ __all__ = [
     "MethodConfig",
     "MethodInfo",
     "ModelAccess",
+    "PairScorer",
     "Predictor",
     "Probabilities",
     "PseudoLabels",

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.core.compute import FULL, Precision
+from bench.core.outputs import Output
 from bench.data.build_inputs import BuildInput, TrainingSet, fingerprints
 from bench.encoding.encoder import Encoder
 from bench.encoding.maps import Mapped
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer
 
     from bench.core.progress import Progress
     from bench.data.access import DataAccess
@@ -50,6 +51,7 @@ class MethodInfo:
         gathers: Whether the loss is of the rows of all processes, so that their number does not
             count.
         loads_checkpoints: Whether ``build`` heeds a checkpoint; by default it does where it trains.
+        output: What ``build`` gives, which decides the kinds of tasks that can score it.
     """
 
     name: str
@@ -63,6 +65,7 @@ class MethodInfo:
     sources: tuple[str, ...] = ()
     gathers: bool = False
     loads_checkpoints: bool | None = None
+    output: Output = "vectors"
 
 
 class MethodConfig(BaseModel):
@@ -180,6 +183,9 @@ class ModelAccess(Protocol):
         A method trains with the build's seed unless another one is given. Linear layers may be of
         4 bits, for adapters to be trained on.
         """
+
+    def cross_encoder(self, name: str) -> CrossEncoder:
+        """Load a folder or a hub checkpoint that scores pairs of texts."""
 
     def fingerprint(self, name: str, *, seed: int | None = None) -> str:
         """Identify the same model without loading it."""

@@ -24,7 +24,7 @@ from bench.models.checkpoints import load_folder, load_masked_lm, snapshot, with
 from bench.models.runtime import Runtime
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer
 
 _HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
 
@@ -94,6 +94,20 @@ class Models:
         four_bit = runtime.train_precision if load_in_4bit else None
         model = load_folder(folder, runtime.device, pooling, runtime.progress, four_bit=four_bit)
         return _padding(model, name)
+
+    def cross_encoder(self, name: str) -> CrossEncoder:
+        """Load a cross-encoder.
+
+        Args:
+            name: Folder or hub id.
+
+        Raises:
+            DataError: There is no such model, it is damaged, or no cross-encoder.
+            UsageError: It gives several numbers a pair.
+        """
+        from bench.models.scorers import load_cross_encoder
+
+        return load_cross_encoder(self._folder(name), self._runtime.device, self._runtime.progress)
 
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load a masked language model and its tokenizer.

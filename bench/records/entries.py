@@ -177,7 +177,10 @@ class GeometryEntry(RecordEntry):
 
 
 class EncodingEntry(RecordEntry):
-    """How much was encoded: texts in all columns, distinct ones, and those not in the store."""
+    """How much was encoded: texts in all columns, distinct ones, and those not in the store.
+
+    Of a method that scores pairs of texts itself it is pairs that are counted.
+    """
 
     texts: Whole
     distinct: Whole

@@ -23,6 +23,7 @@ from bench.suite.kinds import (
     StsSpec,
     TaskSpec,
     row_columns,
+    scored_from,
 )
 from bench.suite.loading import load_suite, load_suites, read_suite, suite_path
 from bench.suite.retrieval import RetrievalSpec
@@ -56,5 +57,6 @@ __all__ = [
     "load_suites",
     "read_suite",
     "row_columns",
+    "scored_from",
     "suite_path",
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import Field, model_validator
 
 from bench.core.errors import UsageError
+from bench.core.outputs import Output
 from bench.core.registry import did_you_mean
 from bench.core.toml import TomlTable
 from bench.suite.data import Data
@@ -31,6 +32,7 @@ class StsSpec(RowsTaskSpec):
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
     beside: ClassVar[tuple[str, ...]] = ("subset", "phenomenon")
+    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs")
     kind: Literal["sts"]
     aggregation: Aggregation = "all"
 
@@ -154,6 +156,7 @@ class PairClassificationSpec(RowsTaskSpec):
     """Pairs that mean the same or not, separated by a threshold of similarity."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "label")
+    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs")
     kind: Literal["pair_classification"]
 
 
@@ -161,6 +164,7 @@ class RerankingSpec(RowsTaskSpec):
     """Candidates of a query, those that answer it first."""
 
     required: ClassVar[tuple[str, ...]] = ("query", "positive", "negative")
+    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs")
     kind: Literal["reranking"]
 
 
@@ -221,6 +225,7 @@ class MtebSpec(TomlTable):
     benchmark: str | None = None
     data: str | None = None
     scored_as: ClassVar[ScoredAs] = "vectors"
+    scored_from: ClassVar[tuple[Output, ...]] = ("vectors",)
 
     @property
     def mteb(self) -> str:
@@ -273,6 +278,12 @@ TaskSpec = Annotated[OwnSpec | MtebSpec, Field(discriminator="kind")]
 
 _SPECS = {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in get_args(OwnSpec)}
 KINDS = tuple(_SPECS)
+
+
+def scored_from(kind: str) -> tuple[Output, ...]:
+    """What of a method a kind can be scored from."""
+    found: tuple[Output, ...] = _SPECS[kind].scored_from
+    return found
 
 
 def row_columns(kind: str) -> tuple[str, ...]:

@@ -229,6 +229,25 @@ class PairedTask(Protocol):
 
 
 @runtime_checkable
+class PairTask(Protocol):
+    """A task that compares texts in pairs, and so can be scored by what reads both at once."""
+
+    def pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Where the texts of its pairs are: rows of two columns of ``texts()``, each (p,)."""
+
+    def score_pairs(self, similarities: NDArray[np.float64], seed: int) -> TaskScore:
+        """Score similarities of the pairs.
+
+        Args:
+            similarities: Those of the p pairs, the higher the closer.
+            seed: Seed of the resampling.
+
+        Raises:
+            CellError: They give no score.
+        """
+
+
+@runtime_checkable
 class FoldTask(Protocol):
     """A task whose probe may be fitted in folds of the scored rows."""
 

@@ -25,7 +25,8 @@ class PairClassificationTask(VectorTask[PairClassificationSpec]):
     """Rows of ``sentence1``, ``sentence2`` and ``label`` (1 positive, 0 negative).
 
     The main score is the average precision of the cosine; under MTEB's convention it is the best
-    average precision of four similarities (``max_ap``). Accuracy and F1 take the best threshold
+    average precision of four similarities (``max_ap``). Of what scores pairs itself it is that of
+    its scores. Accuracy and F1 take the best threshold
     on the scored pairs themselves, so they are upper bounds.
 
     Raises:
@@ -68,10 +69,22 @@ class PairClassificationTask(VectorTask[PairClassificationSpec]):
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Score all similarities."""
-        gold = np.array([row["label"] for row in self.rows], dtype=bool)
-        scores = similarities(
-            vectors["sentence1"], vectors["sentence2"], mteb=self.convention == "mteb"
+        mteb = self.convention == "mteb"
+        return self._score(
+            similarities(vectors["sentence1"], vectors["sentence2"], mteb=mteb), seed
         )
+
+    def pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Both sentences of every row."""
+        rows = np.arange(len(self.rows))
+        return {"sentence1": rows, "sentence2": rows}
+
+    def score_pairs(self, similarities: NDArray[np.float64], seed: int) -> TaskScore:
+        """Score the one similarity that there is."""
+        return self._score({"similarity": similarities}, seed)
+
+    def _score(self, scores: Mapping[str, NDArray[np.float64]], seed: int) -> TaskScore:
+        gold = np.array([row["label"] for row in self.rows], dtype=bool)
         metrics = {}
         for name, values in scores.items():
             metrics[f"{name}_ap"] = float(average_precision_score(gold, values))
@@ -79,7 +92,7 @@ class PairClassificationTask(VectorTask[PairClassificationSpec]):
                 metrics[f"{name}_{metric}"] = value
         for metric in ("ap", "accuracy", "f1", "precision", "recall"):
             metrics[f"max_{metric}"] = max(metrics[f"{name}_{metric}"] for name in scores)
-        best = "cosine"
+        best = next(iter(scores))
         if self.convention == "mteb":
             best = max(scores, key=lambda name: metrics[f"{name}_ap"])
         statistic = partial(average_precision_replicates, scores[best], gold)

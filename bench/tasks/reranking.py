@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -110,10 +110,26 @@ class RerankingTask(VectorTask[RerankingSpec]):
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Score every query, the vectors of the candidates of a few of them at a time."""
+        return self._score(self._cosines(vectors), seed)
+
+    def pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Each query with each of its candidates."""
+        sizes = [len(listed.texts) for listed in self._listed]
+        return {
+            "query": np.repeat(np.arange(len(sizes)), sizes),
+            "candidates": np.arange(sum(sizes)),
+        }
+
+    def score_pairs(self, similarities: NDArray[np.float64], seed: int) -> TaskScore:
+        """Score every query by the similarities of its candidates."""
+        ends = np.cumsum([len(listed.texts) for listed in self._listed])
+        return self._score(np.split(similarities, ends[:-1]), seed)
+
+    def _score(self, of_queries: Iterable[NDArray[np.float64]], seed: int) -> TaskScore:
         metrics = self._metrics()
         scored = [
-            self._scored(listed, cosines, metrics)
-            for listed, cosines in zip(self._listed, self._cosines(vectors), strict=True)
+            self._scored(listed, similarities, metrics)
+            for listed, similarities in zip(self._listed, of_queries, strict=True)
         ]
         values = {name: np.array([one[name] for one in scored]) for name in scored[0]}
         return TaskScore(

@@ -64,18 +64,31 @@ class StsTask(VectorTask[StsSpec]):
         Raises:
             CellError: All similarities of a task or subset are equal: no correlation exists.
         """
-        similarity, gold = self._similarity(vectors), self._gold()
-        metrics = self._checked_metrics(similarity, gold)
+        return self.score_pairs(self._similarity(vectors), seed)
+
+    def pairs(self) -> Mapping[str, NDArray[np.intp]]:
+        """Both sentences of every row."""
+        rows = np.arange(len(self.rows))
+        return {"sentence1": rows, "sentence2": rows}
+
+    def score_pairs(self, similarities: NDArray[np.float64], seed: int) -> TaskScore:
+        """Score similarities of the pairs against the gold scores.
+
+        Raises:
+            CellError: All similarities of a task or subset are equal: no correlation exists.
+        """
+        gold = self._gold()
+        metrics = self._checked_metrics(similarities, gold)
         return TaskScore(
             metric="Spearman",
             main=metrics[f"spearman_{self.spec.aggregation}"],
             metrics=metrics,
             items={
-                "similarity": similarity,
+                "similarity": similarities,
                 "gold": _kept(gold),
-                "value": _rank_agreement(similarity, gold),
+                "value": _rank_agreement(similarities, gold),
             },
-            replicates=self._replicates(similarity, gold, seed),
+            replicates=self._replicates(similarities, gold, seed),
             evidence="replicates",
         )
 
@@ -104,7 +117,7 @@ class StsTask(VectorTask[StsSpec]):
         for name, group in self._groups.items():
             if not np.ptp(similarity[group]):
                 raise CellError(
-                    f"{self._called(name)}: the encoder gives every pair the same similarity, so "
+                    f"{self._called(name)}: the method gives every pair the same similarity, so "
                     "no correlation is defined"
                 )
         return self._metrics(similarity, gold)

@@ -136,6 +136,11 @@ class Transform(Method):
                 f"{name}@{self.checkpoint}: {name} has no checkpoints; write "
                 f"{name}[of={self.checkpoint}]"
             )
+        if self.wrapped is not None and self.wrapped.info.output != "vectors":
+            raise UsageError(
+                f"{name} maps one vector a text, which {self.config.of} does not give; name "
+                "another model"
+            )
         self._refuse_mixed()
         return {"of": models.fingerprint(self.config.of), **fingerprints(self.reads(), data)}
 

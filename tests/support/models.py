@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
@@ -19,6 +19,7 @@ from transformers import (
     AutoModel,
     AutoTokenizer,
     BertConfig,
+    BertForSequenceClassification,
     BertModel,
     BertTokenizer,
     GPT2Tokenizer,
@@ -156,3 +157,18 @@ def _byte_level_bpe(special: Sequence[str] = ("<unk>", "<s>", "</s>")) -> dict[s
     tokenizer.train_from_iterator(["This sentence means something in one word."], trainer)
     model = json.loads(tokenizer.to_str())["model"]
     return {"vocab": model["vocab"], "merges": [tuple(merge) for merge in model["merges"]]}
+
+
+def tiny_cross_encoder(folder: Path, *, labels: int = 1, activation: str = "Sigmoid") -> Path:
+    """Save a random BERT that scores pairs of texts as a cross-encoder, and return its path."""
+    bare = tiny_bert(folder / "bare")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = BertConfig.from_pretrained(bare, num_labels=labels, initializer_range=0.5)
+        BertForSequenceClassification(config).save_pretrained(folder / "bare")
+    function = getattr(torch.nn, activation)()
+    model = CrossEncoder(
+        str(bare), device="cpu", num_labels=labels, activation_fn=function, max_length=128
+    )
+    model.save_pretrained(str(folder / "saved"), create_model_card=False)
+    return folder / "saved"
