@@ -26,6 +26,7 @@ from bench.method import (
     PairScorer,
     Predictor,
     Question,
+    SparseScorer,
     method_class,
     resolve,
 )
@@ -82,6 +83,8 @@ def check_method(
                 yield from _check_answers(built.encoder)
             elif isinstance(built.encoder, PairScorer):
                 yield from _check_scores(built.encoder)
+            elif isinstance(built.encoder, SparseScorer):
+                yield from _check_sparse(built.encoder)
             else:
                 yield from _check_vectors(built, settings, Path(folder))
         except (UsageError, DataError):
@@ -109,6 +112,15 @@ def _check_scores(scorer: PairScorer) -> Iterator[Finding]:
     yield Finding("scores are finite, of shape (n,)", finite)
     yield Finding("scoring twice gives the same bytes", bool(np.array_equal(first, again)))
     yield Finding("the order of pairs is kept", bool(np.allclose(first, alone, atol=1e-4)))
+
+
+def _check_sparse(scorer: SparseScorer) -> Iterator[Finding]:
+    first, again = (scorer.encode_sparse(_TEXTS, None).toarray() for _ in range(2))
+    alone = np.concatenate([scorer.encode_sparse([text], None).toarray() for text in _TEXTS])
+    yield Finding("vectors are finite, of shape (n, V)", first.shape[0] == len(_TEXTS))
+    yield Finding("encoding twice gives the same bytes", bool(np.array_equal(first, again)))
+    yield Finding("the order of texts is kept", bool(np.allclose(first, alone, atol=1e-4)))
+    yield Finding("different texts differ", not np.allclose(first[0], first[1]))
 
 
 def _check_vectors(built: Built, settings: Settings, folder: Path) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 Here live what an encoder is and reads (``encoder``), the plan (``encode``), how texts are cut into
 batches (``batches``), vectors kept by content (``store``, in ``shards``; ``stored`` where they stay
 on disk), what computes them (``compute``, with the ``exports`` that other libraries than torch run)
-maps of vectors (``maps``), and pairs of texts as texts (``pairs``). Imported are core and records.
-How models get loaded or trained is no matter of this room; a new way to cut texts into batches goes
-into ``batches``.
+maps of vectors (``maps``), sparse vectors (``sparse``), and pairs of texts as texts (``pairs``).
+Imported are core and records. How models get loaded or trained is no matter of this room; a new way
+to cut texts into batches goes into ``batches``.
 """

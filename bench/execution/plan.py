@@ -37,13 +37,14 @@ SCORING = (
     "bench.encoding.compute",
     "bench.encoding.exports",
     "bench.encoding.encode",
+    "bench.encoding.sparse",
     "bench.execution.geometry",
 )
 PROBED = (ClassificationSpec, NliSpec, RelatednessSpec)
 _GIVEN: Mapping[Output, str] = {
-    "vectors": "one",
-    "pairs": "scores of pairs",
-    "sparse": "sparse vectors",
+    "vectors": "gives them",
+    "pairs": "scores pairs of texts",
+    "sparse": "gives sparse ones",
 }
 Outline = list[tuple[Suite, list[tuple[MethodSpec, Method]]]]
 
@@ -114,8 +115,8 @@ def _refuse_unscorable(suite: Suite, spec: MethodSpec, method: Method) -> None:
             kinds = ", ".join(kind for kind in KINDS if output in scored_from(kind))
             raise UsageError(
                 f"{spec} cannot run on suite {suite.name}: task {task.name} of kind {task.kind} "
-                f"needs a vector of each text, and {method.info.name} gives "
-                f"{_GIVEN[output]}; it runs on suites of {kinds}"
+                f"needs dense vectors of texts, and {method.info.name} {_GIVEN[output]}; it runs "
+                f"on suites of {kinds}"
             )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.data.catalog import dataset_of
 from bench.encoding.encode import Encoded
+from bench.encoding.sparse import SparselyEncoded
 from bench.execution import environment
 from bench.execution.builds import Learnt
 from bench.execution.cells import Cell
@@ -137,6 +138,8 @@ def _method_entry(cell: Cell) -> MethodEntry:
 
 
 def _dimension(cell: Cell, encoded: Encoded, built: Built) -> int | None:
+    if isinstance(encoded, SparselyEncoded):
+        return encoded.size
     if cell.method.info.output == "pairs":
         return None
     sizes = {vectors.shape[1] for vectors in encoded.vectors.values()}

@@ -16,9 +16,10 @@ from bench.encoding.encode import Encoded
 from bench.encoding.encoder import Column
 from bench.execution.cells import Cell
 from bench.execution.fitting import Fitting
+from bench.execution.scorers import scorer_of
 from bench.execution.settings import Settings
-from bench.execution.vectors import PAIRS, encode, paired
-from bench.method import Built, PairScorer, Predictor
+from bench.execution.vectors import encode
+from bench.method import Built, PairScorer, Predictor, SparseScorer
 from bench.records.entries import ContaminationEntry, FitEntry, GroupEntry
 from bench.tasks.rows import subsets_sha256
 
@@ -118,9 +119,8 @@ def _scorer(
     for note in task.notes():
         settings.progress.note(f"  {note}")
     name = task.spec.name
-    if isinstance(built.encoder, PairScorer):
-        similarities = encoded.vectors[name, PAIRS][:, 0].astype(np.float64)
-        return partial(paired(task).score_pairs, similarities), {}
+    if isinstance(built.encoder, PairScorer | SparseScorer):
+        return scorer_of(task, built.encoder, encoded), {}
     if task.scored_as == "vectors":
         vectors = {column: encoded.vectors[name, column] for column in task.texts()}
         return partial(task.score, vectors), None

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import CellError
 from bench.encoding.encode import Encoded, encode_columns
 from bench.encoding.encoder import Column, Columns
 from bench.encoding.maps import Mapped
 from bench.encoding.pairs import PairEncoder, pair_column
+from bench.encoding.sparse import encode_sparse
+from bench.execution.scorers import PAIRS, as_pairs
 from bench.execution.settings import Settings
-from bench.method import Built, PairScorer
+from bench.method import Built, PairScorer, SparseScorer
 
 if TYPE_CHECKING:
-    from bench.tasks.base import PairTask, Task
+    from bench.tasks.base import Task
 
-# The column of what scores pairs itself.
-PAIRS = "pairs"
 _ROWS = 65_536
 
 
@@ -40,14 +39,17 @@ def encode_tasks(built: Built, tasks: Sequence[Task[Any]], settings: Settings) -
     """Encode the texts of tasks up to the first map that is fitted to each task.
 
     Of a method that scores pairs itself there are their scores instead, of shape (p, 1), under the
-    name ``PAIRS``.
+    name ``PAIRS``; of one with sparse vectors, ``SparselyEncoded``.
 
     Raises:
-        CellError: Vectors of a wrong shape or with NaN or infinity, or a task without pairs.
+        CellError: Vectors of a wrong shape or with NaN or infinity, sparse ones too large for
+            memory, or a task without pairs.
     """
-    if not isinstance(built.encoder, PairScorer):
+    if not isinstance(built.encoder, PairScorer | SparseScorer):
         return encode_unfitted(built, text_columns(tasks), settings)
     scorer = settings.conversions.get(built.encoder, built.fingerprint).encoder
+    if isinstance(scorer, SparseScorer):
+        return encode_sparse(scorer.encode_sparse, text_columns(tasks), settings.progress)
     return encode_columns(
         PairEncoder(scorer.score_pairs, scorer.device),
         {(task.spec.name, PAIRS): _pair_column(task) for task in tasks},
@@ -66,22 +68,9 @@ def text_columns(tasks: Sequence[Task[Any]]) -> Columns:
 def _pair_column(task: Task[Any]) -> Column:
     columns = task.texts()
     first, second = (
-        [columns[name].texts[row] for row in rows] for name, rows in paired(task).pairs().items()
+        [columns[name].texts[row] for row in rows] for name, rows in as_pairs(task).pairs().items()
     )
     return pair_column(first, second)
-
-
-def paired(task: Task[Any]) -> PairTask:
-    """The task as one of pairs.
-
-    Raises:
-        CellError: It is none.
-    """
-    from bench.tasks.base import PairTask
-
-    if not isinstance(task, PairTask):
-        raise CellError(f"task {task.spec.name} has no pairs of texts to score")
-    return task
 
 
 def encode_unfitted(built: Built, columns: Columns, settings: Settings) -> Encoded:

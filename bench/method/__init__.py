@@ -1,9 +1,9 @@
 """The contract of a method, and all that an author of one imports: ``from bench.method import …``.
 
 What a method is, gets and gives back (``contract``), methods that label rows themselves
-(``predictors``) or score pairs of texts (``scorers``), and methods by name (``named``). Imported
-are core, data and encoding. A new hook of methods is one of ``Method``, with a default that leaves
-all others as they are.
+(``predictors``), that score pairs or give sparse vectors (``scorers``), and methods by name
+(``named``). Imported are core, data and encoding. A new hook of methods is one of ``Method``, with
+a default that leaves all others as they are.
 """
 
 from bench.encoding.encoder import Encoder
@@ -40,7 +40,7 @@ from bench.method.predictors import (
     PseudoLabels,
     Question,
 )
-from bench.method.scorers import PairScorer
+from bench.method.scorers import PairScorer, SparseScorer
 
 __all__ = [
     "PROFILES",
@@ -64,6 +64,7 @@ __all__ = [
     "Probabilities",
     "PseudoLabels",
     "Question",
+    "SparseScorer",
     "TrainingLoad",
     "learns",
     "lineage",

@@ -19,7 +19,7 @@ from bench.encoding.encoder import Encoder
 from bench.encoding.maps import Mapped
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
     from bench.core.progress import Progress
     from bench.data.access import DataAccess
@@ -186,6 +186,9 @@ class ModelAccess(Protocol):
 
     def cross_encoder(self, name: str) -> CrossEncoder:
         """Load a folder or a hub checkpoint that scores pairs of texts."""
+
+    def sparse_encoder(self, name: str) -> SparseEncoder:
+        """Load a folder or a hub checkpoint whose vectors are sparse."""
 
     def fingerprint(self, name: str, *, seed: int | None = None) -> str:
         """Identify the same model without loading it."""

@@ -24,7 +24,7 @@ from bench.models.checkpoints import load_folder, load_masked_lm, snapshot, with
 from bench.models.runtime import Runtime
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder, SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
 _HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
 
@@ -108,6 +108,19 @@ class Models:
         from bench.models.scorers import load_cross_encoder
 
         return load_cross_encoder(self._folder(name), self._runtime.device, self._runtime.progress)
+
+    def sparse_encoder(self, name: str) -> SparseEncoder:
+        """Load a sparse encoder.
+
+        Args:
+            name: Folder or hub id.
+
+        Raises:
+            DataError: There is no such model, it is damaged, or no sparse encoder.
+        """
+        from bench.models.scorers import load_sparse_encoder
+
+        return load_sparse_encoder(self._folder(name), self._runtime.device, self._runtime.progress)
 
     def masked_lm(self, name: str) -> tuple[Any, Any]:
         """Load a masked language model and its tokenizer.

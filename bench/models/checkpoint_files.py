@@ -162,9 +162,18 @@ def is_classifier(folder: Path) -> bool:
     """Whether a checkpoint is that of a cross-encoder or of another classifier of texts."""
     if (folder / "modules.json").is_file():
         return model_type(folder) == "CrossEncoder"
+    return _has_head(folder, "ForSequenceClassification")
+
+
+def is_masked_lm(folder: Path) -> bool:
+    """Whether a checkpoint of transformers is that of a masked language model."""
+    return _has_head(folder, "ForMaskedLM")
+
+
+def _has_head(folder: Path, head: str) -> bool:
     path = folder / _CONFIG
     names = _read(path, dict).get("architectures") if path.is_file() else None
-    return any(str(name).endswith("ForSequenceClassification") for name in names or ())
+    return any(str(name).endswith(head) for name in names or ())
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 from bench.core.errors import DataError, UsageError
 from bench.core.libraries import quiet_libraries
 from bench.core.progress import Progress
-from bench.models.checkpoint_files import is_classifier, refuse_damaged
+from bench.models.checkpoint_files import (
+    is_classifier,
+    is_masked_lm,
+    model_type,
+    refuse_damaged,
+)
 from bench.models.checkpoints import with_model
 from bench.models.loading import (
     refuse_random,
@@ -18,7 +23,7 @@ from bench.models.loading import (
 )
 
 if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder
+    from sentence_transformers import CrossEncoder, SparseEncoder
 
 
 def load_cross_encoder(folder: Path, device: str, progress: Progress) -> CrossEncoder:
@@ -48,6 +53,34 @@ def load_cross_encoder(folder: Path, device: str, progress: Progress) -> CrossEn
             f"{folder} gives {model.num_labels} numbers a pair, as classifiers of entailment do; "
             "a score is one"
         )
+    return model
+
+
+def load_sparse_encoder(folder: Path, device: str, progress: Progress) -> SparseEncoder:
+    """Load a sparse encoder.
+
+    Args:
+        folder: Where it is: saved by sentence-transformers, or a masked language model, which is
+            read as SPLADE.
+        device: Torch device.
+        progress: Shows what of the folder is left out.
+
+    Raises:
+        DataError: There is no model, it is damaged or pickled, or no sparse encoder; weights or the
+            tokenizer are missing.
+    """
+    from sentence_transformers import SparseEncoder
+
+    refuse_damaged(with_model(folder))
+    saved = (folder / "modules.json").is_file()
+    if model_type(folder) != "SparseEncoder" if saved else not is_masked_lm(folder):
+        raise DataError(
+            f"{folder} is no sparse encoder, so that what makes it one would be random; write "
+            f"sbert@{folder} for its vectors"
+        )
+    if not saved:
+        progress.note(f"  {folder} is a masked language model, read as SPLADE by max pooling")
+    model: SparseEncoder = _loaded(SparseEncoder, folder, device, progress)
     return model
 
 

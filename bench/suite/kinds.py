@@ -32,7 +32,7 @@ class StsSpec(RowsTaskSpec):
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
     beside: ClassVar[tuple[str, ...]] = ("subset", "phenomenon")
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs")
+    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs", "sparse")
     kind: Literal["sts"]
     aggregation: Aggregation = "all"
 
@@ -156,7 +156,7 @@ class PairClassificationSpec(RowsTaskSpec):
     """Pairs that mean the same or not, separated by a threshold of similarity."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "label")
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs")
+    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs", "sparse")
     kind: Literal["pair_classification"]
 
 
@@ -164,7 +164,7 @@ class RerankingSpec(RowsTaskSpec):
     """Candidates of a query, those that answer it first."""
 
     required: ClassVar[tuple[str, ...]] = ("query", "positive", "negative")
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs")
+    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs", "sparse")
     kind: Literal["reranking"]
 
 

@@ -247,6 +247,25 @@ class PairTask(Protocol):
         """
 
 
+Find = Callable[[int], tuple[NDArray[np.int64], NDArray[np.float32]]]
+
+
+@runtime_checkable
+class SearchTask(Protocol):
+    """A task that searches the texts of its column ``document`` for those of ``query``."""
+
+    def score_search(self, find: Find, seed: int) -> TaskScore:
+        """Score what is found.
+
+        Args:
+            find: Finds the k nearest texts of every query, see ``bench.tasks.search.nearest``.
+            seed: Seed of the resampling.
+
+        Raises:
+            CellError: It gives no score.
+        """
+
+
 @runtime_checkable
 class FoldTask(Protocol):
     """A task whose probe may be fitted in folds of the scored rows."""

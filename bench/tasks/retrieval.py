@@ -20,7 +20,7 @@ from bench.metrics.retrieval import (
 )
 from bench.stats.bootstrap import mean_replicates, resampled
 from bench.suite import Convention, RetrievalSpec
-from bench.tasks.base import Probing, TaskScore, Together, Vectors, VectorTask
+from bench.tasks.base import Find, Probing, TaskScore, Together, Vectors, VectorTask
 from bench.tasks.collection import ABSENT, Judged, read_collection
 from bench.tasks.search import nearest
 
@@ -32,11 +32,11 @@ CUTS = (1, 3, 5, 10, 20, 100, 1000)
 class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
     """Queries, a corpus and judgments, see ``bench.suite.retrieval``.
 
-    The whole corpus is ranked by cosine, by exact search; documents that score the same go by
-    falling id, as in trec_eval. The main score is the mean of nDCG@10 over queries, all scores are
-    those of trec_eval on the first 1,000 documents. Where the document with the query's own id is
-    left out, 1,000 others are ranked; under MTEB's convention it is one of the 1,000, as mteb
-    removes it afterwards.
+    The whole corpus is ranked by exact search, of dense vectors by cosine, of sparse ones by what
+    their model compares them with; documents that score the same go by falling id, as in trec_eval.
+    The main score is the mean of nDCG@10 over queries, all scores are those of trec_eval on the
+    first 1,000 documents. Where the document with the query's own id is left out, 1,000 others are
+    ranked; under MTEB's convention it is one of the 1,000, as mteb removes it afterwards.
     """
 
     kind = "retrieval"
@@ -79,8 +79,17 @@ class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
         }
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
-        """Search the corpus for every query, and score what is found first."""
-        ranked = self._ranked(vectors)
+        """Search the corpus for every query by cosine, and score what is found first."""
+        find = partial(nearest, vectors["query"], vectors["document"], device=self.device)
+        return self.score_search(find, seed)
+
+    def score_search(self, find: Find, seed: int) -> TaskScore:
+        """Score what is found first.
+
+        Raises:
+            CellError: Vectors are too long for a similarity in float32.
+        """
+        ranked = self._ranked(find)
         values = self._values(_grades(ranked, self._judged))
         ndcg = values["ndcg_at_10"]
         return TaskScore(
@@ -113,19 +122,19 @@ class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
     def _judged(self) -> Sequence[Judged]:
         return self._collection.judged
 
-    def _ranked(self, vectors: Vectors) -> NDArray[np.intp]:
+    def _ranked(self, find: Find) -> NDArray[np.intp]:
         """Places of the first documents of each query, (q, r); ``ABSENT`` behind the last."""
         drops = self.spec.drops_same_id
         depth = DEPTH + (drops and self.convention != "mteb")
-        texts, cosines = nearest(vectors["query"], vectors["document"], depth, self.device)
-        if not np.isfinite(cosines).all():
-            raise CellError(f"task {self.spec.name}: vectors are too long for a float32 cosine")
+        texts, found = find(depth)
+        if not np.isfinite(found).all():
+            raise CellError(f"task {self.spec.name}: vectors are too long for float32 similarities")
         members = _members(self._collection.text_of)
         ranked = np.full((len(texts), min(DEPTH, len(self._collection.text_of))), ABSENT)
-        for row, (texts_of_query, cosine, judged) in enumerate(
-            zip(texts, cosines, self._judged, strict=True)
+        for row, (texts_of_query, similarity, judged) in enumerate(
+            zip(texts, found, self._judged, strict=True)
         ):
-            places = _documents(texts_of_query, cosine, members)[:depth]
+            places = _documents(texts_of_query, similarity, members)[:depth]
             if drops:
                 places = places[places != judged.own]
             ranked[row, : len(places)] = places[:DEPTH]
@@ -154,15 +163,15 @@ def _members(text_of: NDArray[np.intp]) -> Sequence[NDArray[np.intp]] | None:
 
 def _documents(
     texts: NDArray[np.int64],
-    cosines: NDArray[np.float32],
+    similarities: NDArray[np.float32],
     members: Sequence[NDArray[np.intp]] | None,
 ) -> NDArray[np.intp]:
-    """Documents of the texts that were found, by falling cosine, and then by their places."""
+    """Documents of the texts that were found, by falling similarity, and then by their places."""
     if members is None:
         return texts.astype(np.intp)
     groups = [members[text] for text in texts]
     places = np.concatenate(groups)
-    scores = np.repeat(cosines, [len(group) for group in groups])
+    scores = np.repeat(similarities, [len(group) for group in groups])
     return places[np.lexsort((places, -scores))]
 
 

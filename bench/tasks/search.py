@@ -6,13 +6,17 @@ corpus of millions may stay on disk.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.encoding.sparse import SparseColumn, normalised
+
 if TYPE_CHECKING:
     import torch
+    from scipy.sparse import csr_array
 
 QUERIES = 1024
 DOCUMENTS = 8192
@@ -21,6 +25,10 @@ _WAITING = 2
 _LOW = 0xFFFFFFFF
 _MAGNITUDE = 0x7FFFFFFF
 _LOWEST = -(2**63)
+
+
+# Similarities (q, b) of some queries with a block of documents.
+_Products: TypeAlias = "Callable[[slice], torch.Tensor]"
 
 
 class Rows(Protocol):
@@ -50,20 +58,71 @@ def nearest(
     """
     import torch
 
-    kept = min(count, len(documents))
-    places = np.empty((len(queries), kept), dtype=np.int64)
-    cosines = np.empty((len(queries), kept), dtype=np.float32)
-    for start in range(0, len(queries), QUERIES):
-        group = slice(start, start + QUERIES)
+    def products(group: slice) -> _Products:
         asked = _unit(queries[group], device)
-        best = _Best(len(asked), kept, torch.device(device))
         # Memory that is new for every block would cost as much as a fifth of the product.
-        products = torch.empty(len(asked), DOCUMENTS, device=device)
-        for first in range(0, len(documents), DOCUMENTS):
-            block = _unit(documents[first : first + DOCUMENTS], device)
-            best.add(torch.mm(asked, block.T, out=products[:, : len(block)]), first)
-        places[group], cosines[group] = best.ranked()
-    return places, cosines
+        kept = torch.empty(len(asked), DOCUMENTS, device=device)
+
+        def with_block(block: slice) -> torch.Tensor:
+            rows = _unit(documents[block], device)
+            return torch.mm(asked, rows.T, out=kept[:, : len(rows)])
+
+        return with_block
+
+    return _nearest((len(queries), len(documents)), count, device, products)
+
+
+def nearest_sparse(
+    queries: SparseColumn, documents: SparseColumn, count: int, *, cosine: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Find the documents of highest dot product or cosine; of equal ones the first goes first.
+
+    What is dense at once are the products of a block of queries and one of documents.
+
+    Args:
+        queries: Vectors (q, V).
+        documents: Vectors (n, V), fewer than 2**32.
+        count: How many k to find, n where there are fewer.
+        cosine: Whether vectors count by their direction alone.
+
+    Returns:
+        As ``nearest``.
+    """
+    import torch
+
+    def products(group: slice) -> _Products:
+        asked = _rows(queries, group, cosine=cosine)
+
+        def with_block(block: slice) -> torch.Tensor:
+            found = asked @ _rows(documents, block, cosine=cosine).T
+            return torch.from_numpy(found.toarray())
+
+        return with_block
+
+    return _nearest((len(queries), len(documents)), count, "cpu", products)
+
+
+def _nearest(
+    sizes: tuple[int, int], count: int, device: str, products: Callable[[slice], _Products]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    import torch
+
+    asked, there = sizes
+    kept = min(count, there)
+    places = np.empty((asked, kept), dtype=np.int64)
+    similarities = np.empty((asked, kept), dtype=np.float32)
+    for start in range(0, asked, QUERIES):
+        group = slice(start, start + QUERIES)
+        with_block = products(group)
+        best = _Best(len(places[group]), kept, torch.device(device))
+        for first in range(0, there, DOCUMENTS):
+            best.add(with_block(slice(first, first + DOCUMENTS)), first)
+        places[group], similarities[group] = best.ranked()
+    return places, similarities
+
+
+def _rows(column: SparseColumn, rows: slice, *, cosine: bool) -> csr_array:
+    return normalised(column[rows]) if cosine else column[rows]
 
 
 def _unit(vectors: NDArray[np.float32], device: str) -> torch.Tensor:

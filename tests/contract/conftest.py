@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.models import tiny_bert, tiny_cross_encoder, tiny_decoder
+from tests.support.models import tiny_bert, tiny_cross_encoder, tiny_decoder, tiny_splade
 from tests.support.sets import small_sets, write_sets
 
 
@@ -36,6 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             "other_dictionary": other_dictionary,
             "base": base,
             "cross": tiny_cross_encoder(folder / "cross"),
+            "splade": tiny_splade(folder / "splade"),
             "model": f"sbert@{base}",
             "decoder": tiny_decoder(folder / "decoder", "llama"),
             "other_decoder": tiny_decoder(folder / "other_decoder", "gpt2"),

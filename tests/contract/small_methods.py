@@ -42,7 +42,7 @@ SETTINGS = {
     "three-phase": f"{CLASSIFIER},dae_steps=2,cl_steps=2,copies=1,shuffles=1",
     "hierarchical-ensemble": ENSEMBLE,
 }
-CHECKPOINTS = {"sbert": "@{base}", "cross": "@{cross}"}
+CHECKPOINTS = {"sbert": "@{base}", "cross": "@{cross}", "sparse": "@{splade}"}
 OF_MINILM = ("minilm", "minilm-l2")
 LARGE = {"smollm2": "it has 135 million weights, see test_smollm2.py"}
 

@@ -173,15 +173,15 @@ def test_other_kinds_refuse_before_anything_is_read(bench: Bench, model: Path) -
     code, _, err = bench("run", "--suite", "mini", "--methods", f"cross@{model}")
     assert code == 2
     line = (
-        "cannot run on suite mini: task Intent of kind classification needs a vector of each "
-        "text, and cross gives scores of pairs; it runs on suites of sts, pair_classification, "
+        "cannot run on suite mini: task Intent of kind classification needs dense vectors of "
+        "texts, and cross scores pairs of texts; it runs on suites of sts, pair_classification, "
         "reranking"
     )
     assert line in err
     assert len(err.strip().splitlines()) == 1
     code, _, err = bench("run", "--suite", "mteb:[STS12]", "--methods", f"cross@{model}")
     assert code == 2
-    assert "task STS12 of kind mteb needs a vector" in err
+    assert "task STS12 of kind mteb needs dense vectors" in err
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ SPECS = (
 UNBUILT = (
     "sbert",
     "cross",
+    "sparse",
     "minilm",
     "minilm-l2-mlm",
     "smollm2",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
@@ -19,6 +19,7 @@ from transformers import (
     AutoModel,
     AutoTokenizer,
     BertConfig,
+    BertForMaskedLM,
     BertForSequenceClassification,
     BertModel,
     BertTokenizer,
@@ -169,6 +170,26 @@ def tiny_cross_encoder(folder: Path, *, labels: int = 1, activation: str = "Sigm
     function = getattr(torch.nn, activation)()
     model = CrossEncoder(
         str(bare), device="cpu", num_labels=labels, activation_fn=function, max_length=128
+    )
+    model.save_pretrained(str(folder / "saved"), create_model_card=False)
+    return folder / "saved"
+
+
+def tiny_splade(folder: Path, *, similarity: str | None = None) -> Path:
+    """Save a random BERT whose words are weighted by SPLADE, and return its path.
+
+    Queries and documents have prompts of their own.
+    """
+    bare = tiny_bert(folder / "bare")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = BertConfig.from_pretrained(bare, initializer_range=0.5)
+        BertForMaskedLM(config).save_pretrained(bare)
+    model = SparseEncoder(
+        str(bare),
+        device="cpu",
+        prompts={"query": "find: ", "document": "text: "},
+        similarity_fn_name=similarity,
     )
     model.save_pretrained(str(folder / "saved"), create_model_card=False)
     return folder / "saved"
