@@ -6,4 +6,4 @@ from typing import Literal
 
 # A vector of each text; a score of each pair of texts, which has no vectors; or vectors that are
 # mostly zeros, of as many numbers as a vocabulary.
-Output = Literal["vectors", "pairs", "sparse"]
+MethodOutput = Literal["vectors", "pairs", "sparse"]

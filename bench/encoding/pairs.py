@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from bench.encoding.encoder import Column
 
-Pair = tuple[str, str]
-
 
 def pair_column(first: Sequence[str], second: Sequence[str]) -> Column:
     """Pairs of n texts each as a column, in which a pair is one text that says both."""
@@ -27,7 +25,9 @@ class PairEncoder:
         device: Torch device that it computes on.
     """
 
-    def __init__(self, score: Callable[[Sequence[Pair]], NDArray[Any]], device: Any) -> None:
+    def __init__(
+        self, score: Callable[[Sequence[tuple[str, str]]], NDArray[Any]], device: Any
+    ) -> None:
         self._score, self.device = score, device
 
     def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from bench.encoding.encode import Encoded
 from bench.encoding.encoder import Columns
 
 # Encodes n texts in a role, to float32 of shape (n, V).
-Encode: TypeAlias = Callable[[Sequence[str], str | None], csr_array]
+EncodeSparse: TypeAlias = Callable[[Sequence[str], str | None], csr_array]
 # What the numbers that are not zero may take, and while they are put together twice that.
 MOST_BYTES = 4 * 2**30
 _TEXTS = 256
@@ -56,7 +56,7 @@ class SparselyEncoded(Encoded):
     size: int = 0
 
 
-def encode_sparse(encode: Encode, columns: Columns, progress: Progress) -> SparselyEncoded:
+def encode_sparse(encode: EncodeSparse, columns: Columns, progress: Progress) -> SparselyEncoded:
     """Encode the texts of all columns, each distinct text once per role.
 
     They are kept in memory for as long as they are scored, and not in the store of vectors, whose
@@ -140,7 +140,7 @@ def similarities(
         Shape (p,).
     """
     left, right = pairs
-    found = np.empty(len(left))
+    products = np.empty(len(left))
     for start in range(0, len(left), _PAIRS):
         block = slice(start, start + _PAIRS)
         a, b = (
@@ -149,8 +149,8 @@ def similarities(
         )
         if cosine:
             a, b = normalised(a), normalised(b)
-        found[block] = a.multiply(b).sum(axis=1)
-    return found
+        products[block] = a.multiply(b).sum(axis=1)
+    return products
 
 
 def normalised(vectors: csr_array) -> csr_array:

@@ -11,7 +11,7 @@ from bench.core.compute import FULL
 from bench.core.errors import UsageError
 from bench.core.files import check_writable
 from bench.core.fingerprint import fingerprint, source_fingerprint, versions
-from bench.core.outputs import Output
+from bench.core.outputs import MethodOutput
 from bench.core.registry import METHODS, names
 from bench.core.spec import MethodSpec, parse_method_spec, wrapping
 from bench.execution.cells import Cell
@@ -41,7 +41,7 @@ SCORING = (
     "bench.execution.geometry",
 )
 PROBED = (ClassificationSpec, NliSpec, RelatednessSpec)
-_GIVEN: Mapping[Output, str] = {
+_GIVEN: Mapping[MethodOutput, str] = {
     "vectors": "gives them",
     "pairs": "scores pairs of texts",
     "sparse": "gives sparse ones",
@@ -95,17 +95,17 @@ def outline(suites: Sequence[Suite], specs: Sequence[MethodSpec], profile: str) 
     wanted = {str(spec): spec for spec in specs}.values()
     asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in wanted]
     with_bases = _with_bases(asked, profile)
-    found = [
+    rows_of_suites = [
         (
             suite,
             _with_variants(suite, asked if _is_supervised(suite) else with_bases, asked, profile),
         )
         for suite in _distinct(suites)
     ]
-    for suite, rows in found:
+    for suite, rows in rows_of_suites:
         for spec, method in rows:
             _refuse_unscorable(suite, spec, method)
-    return found
+    return rows_of_suites
 
 
 def _refuse_unscorable(suite: Suite, spec: MethodSpec, method: Method) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.core.compute import FULL, Precision
-from bench.core.outputs import Output
+from bench.core.outputs import MethodOutput
 from bench.data.build_inputs import BuildInput, TrainingSet, fingerprints
 from bench.encoding.encoder import Encoder
 from bench.encoding.maps import Mapped
@@ -65,7 +65,7 @@ class MethodInfo:
     sources: tuple[str, ...] = ()
     gathers: bool = False
     loads_checkpoints: bool | None = None
-    output: Output = "vectors"
+    output: MethodOutput = "vectors"
 
 
 class MethodConfig(BaseModel):

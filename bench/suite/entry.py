@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.core.outputs import Output
+from bench.core.outputs import MethodOutput
 from bench.core.toml import TomlTable
 from bench.suite.data import Data
 
@@ -35,7 +35,7 @@ class OwnTaskSpec(TomlTable):
     # The part whose rows are the items of the score.
     scored_part: ClassVar[str] = "test"
     # What of a method it can be scored from.
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors",)
+    scored_from: ClassVar[tuple[MethodOutput, ...]] = ("vectors",)
 
     @model_validator(mode="after")
     def _columns_are_known(self) -> OwnTaskSpec:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import Field, model_validator
 
 from bench.core.errors import UsageError
-from bench.core.outputs import Output
+from bench.core.outputs import MethodOutput
 from bench.core.registry import did_you_mean
 from bench.core.toml import TomlTable
 from bench.suite.data import Data
@@ -32,7 +32,7 @@ class StsSpec(RowsTaskSpec):
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "score")
     beside: ClassVar[tuple[str, ...]] = ("subset", "phenomenon")
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs", "sparse")
+    scored_from: ClassVar[tuple[MethodOutput, ...]] = ("vectors", "pairs", "sparse")
     kind: Literal["sts"]
     aggregation: Aggregation = "all"
 
@@ -156,7 +156,7 @@ class PairClassificationSpec(RowsTaskSpec):
     """Pairs that mean the same or not, separated by a threshold of similarity."""
 
     required: ClassVar[tuple[str, ...]] = ("sentence1", "sentence2", "label")
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs", "sparse")
+    scored_from: ClassVar[tuple[MethodOutput, ...]] = ("vectors", "pairs", "sparse")
     kind: Literal["pair_classification"]
 
 
@@ -164,7 +164,7 @@ class RerankingSpec(RowsTaskSpec):
     """Candidates of a query, those that answer it first."""
 
     required: ClassVar[tuple[str, ...]] = ("query", "positive", "negative")
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "pairs", "sparse")
+    scored_from: ClassVar[tuple[MethodOutput, ...]] = ("vectors", "pairs", "sparse")
     kind: Literal["reranking"]
 
 
@@ -225,7 +225,7 @@ class MtebSpec(TomlTable):
     benchmark: str | None = None
     data: str | None = None
     scored_as: ClassVar[ScoredAs] = "vectors"
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors",)
+    scored_from: ClassVar[tuple[MethodOutput, ...]] = ("vectors",)
 
     @property
     def mteb(self) -> str:
@@ -280,9 +280,9 @@ _SPECS = {get_args(spec.model_fields["kind"].annotation)[0]: spec for spec in ge
 KINDS = tuple(_SPECS)
 
 
-def scored_from(kind: str) -> tuple[Output, ...]:
+def scored_from(kind: str) -> tuple[MethodOutput, ...]:
     """What of a method a kind can be scored from."""
-    found: tuple[Output, ...] = _SPECS[kind].scored_from
+    found: tuple[MethodOutput, ...] = _SPECS[kind].scored_from
     return found
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from bench.core.outputs import Output
+from bench.core.outputs import MethodOutput
 from bench.suite.data import BeirData, CollectionData, Data, FileData, MtebData, MtebTable
 from bench.suite.entry import Convention, OwnTaskSpec
 
@@ -44,7 +44,7 @@ class RetrievalSpec(OwnTaskSpec):
 
     required: ClassVar[tuple[str, ...]] = POOLS["candidates"]
     scored_part: ClassVar[str] = "queries"
-    scored_from: ClassVar[tuple[Output, ...]] = ("vectors", "sparse")
+    scored_from: ClassVar[tuple[MethodOutput, ...]] = ("vectors", "sparse")
 
     kind: Literal["retrieval"]
     corpus: Data | None = None

@@ -126,13 +126,13 @@ class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
         """Places of the first documents of each query, (q, r); ``ABSENT`` behind the last."""
         drops = self.spec.drops_same_id
         depth = DEPTH + (drops and self.convention != "mteb")
-        texts, found = find(depth)
-        if not np.isfinite(found).all():
+        texts, similarities = find(depth)
+        if not np.isfinite(similarities).all():
             raise CellError(f"task {self.spec.name}: vectors are too long for float32 similarities")
         members = _members(self._collection.text_of)
         ranked = np.full((len(texts), min(DEPTH, len(self._collection.text_of))), ABSENT)
         for row, (texts_of_query, similarity, judged) in enumerate(
-            zip(texts, found, self._judged, strict=True)
+            zip(texts, similarities, self._judged, strict=True)
         ):
             places = _documents(texts_of_query, similarity, members)[:depth]
             if drops:
