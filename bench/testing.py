@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.api import make_settings
 from bench.core.errors import DataError, UsageError
+from bench.core.outputs import MethodOutput
 from bench.core.progress import Progress
 from bench.core.spec import parse_method_spec
 from bench.encoding.encode import encode_columns
@@ -79,6 +80,8 @@ def check_method(
         try:
             provide([], [parsed], settings, fetch_command([], [spec], "smoke"))
             built = settings.models.build(method)
+            output = cls.info.output
+            yield Finding("info.output is what is built", output == _output(built.encoder))
             if isinstance(built.encoder, LabelsOnly):
                 yield from _check_answers(built.encoder)
             elif isinstance(built.encoder, PairScorer):
@@ -92,6 +95,12 @@ def check_method(
         except Exception as error:
             # Whatever a method raises is a finding about it.
             yield Finding(f"it builds and encodes: {type(error).__name__}: {error}", False)
+
+
+def _output(encoder: object) -> MethodOutput:
+    if isinstance(encoder, PairScorer):
+        return "pairs"
+    return "sparse" if isinstance(encoder, SparseScorer) else "vectors"
 
 
 def _check_answers(predictor: Predictor) -> Iterator[Finding]:

@@ -40,7 +40,8 @@ class SparseColumn:
         return len(self.rows)
 
     def __getitem__(self, places: Any) -> csr_array:
-        return self.matrix[self.rows[places]]
+        rows: csr_array = self.matrix[self.rows[places]]
+        return rows
 
 
 @dataclass
@@ -56,7 +57,9 @@ class SparselyEncoded(Encoded):
     size: int = 0
 
 
-def encode_sparse(encode: EncodeSparse, columns: Columns, progress: Progress) -> SparselyEncoded:
+def encode_sparse(
+    encode: EncodeSparse, columns: Columns, progress: Progress, batch_size: int | None = None
+) -> SparselyEncoded:
     """Encode the texts of all columns, each distinct text once per role.
 
     They are kept in memory for as long as they are scored, and not in the store of vectors, whose
@@ -66,20 +69,21 @@ def encode_sparse(encode: EncodeSparse, columns: Columns, progress: Progress) ->
         encode: Encodes texts.
         columns: Columns by (task, column).
         progress: Where the work reports.
+        batch_size: Most texts that are encoded at once, or None for 256.
 
     Raises:
         CellError: Vectors of a wrong shape, with NaN or infinity, or too large for memory.
     """
     result = SparselyEncoded(texts=sum(len(column.texts) for column in columns.values()))
-    held = 0
+    size, held = batch_size or _TEXTS, 0
     for role in sorted({column.role for column in columns.values()}, key=str):
         wanted = {key: column for key, column in columns.items() if column.role == role}
         distinct = set(chain.from_iterable(column.texts for column in wanted.values()))
         ordered = sorted(distinct, key=lambda text: (len(text), text))
         progress.start("encode", len(ordered))
         blocks = []
-        for start in range(0, len(ordered), _TEXTS):
-            batch = ordered[start : start + _TEXTS]
+        for start in range(0, len(ordered), size):
+            batch = ordered[start : start + size]
             blocks.append(_checked(encode(batch, role), batch))
             held += _bytes(blocks[-1])
             _refuse_large(held, start + len(batch))

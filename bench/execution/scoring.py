@@ -99,6 +99,8 @@ def _probe_device(task: Task[Any], built: Built) -> str:
     from bench.tasks.base import Probing
 
     by_itself = task.scored_as == "predictions" and isinstance(built.encoder, Predictor)
+    # Sparse vectors are searched on the CPU.
+    by_itself |= isinstance(built.encoder, SparseScorer)
     return task.probe_device if isinstance(task, Probing) and not by_itself else "cpu"
 
 

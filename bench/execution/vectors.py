@@ -49,7 +49,8 @@ def encode_tasks(built: Built, tasks: Sequence[Task[Any]], settings: Settings) -
         return encode_unfitted(built, text_columns(tasks), settings)
     scorer = settings.conversions.get(built.encoder, built.fingerprint).encoder
     if isinstance(scorer, SparseScorer):
-        return encode_sparse(scorer.encode_sparse, text_columns(tasks), settings.progress)
+        columns, progress = text_columns(tasks), settings.progress
+        return encode_sparse(scorer.encode_sparse, columns, progress, settings.batch_size)
     return encode_columns(
         PairEncoder(scorer.score_pairs, scorer.device),
         {(task.spec.name, PAIRS): _pair_column(task) for task in tasks},

@@ -240,6 +240,24 @@ def test_what_is_too_large_for_memory_is_refused(monkeypatch: pytest.MonkeyPatch
         encode_sparse(stub(rows), COLUMNS, Silent())
 
 
+@pytest.mark.parametrize(
+    ("size", "batches"), [(None, [["a", "bb", "ccc"]]), (2, [["a", "bb"], ["ccc"]])]
+)
+def test_a_batch_has_no_more_texts_than_asked(size: int | None, batches: list[list[str]]) -> None:
+    asked: list[list[str]] = []
+
+    def encode(texts: Sequence[str], role: str | None) -> csr_array:
+        asked.append([*texts])
+        return csr_array(np.array([[len(text), 0] for text in texts], dtype=np.float32))
+
+    shuffled = ["ccc", "a", "bb", "a"]
+    found = encode_sparse(encode, {("t", "text"): Column(shuffled)}, Silent(), size)
+    assert asked == batches
+    rows = found.sparse["t", "text"][:].toarray()
+    np.testing.assert_array_equal(rows[:, 0], [len(text) for text in shuffled])
+    assert (found.texts, found.distinct, found.size) == (4, 3, 2)
+
+
 def test_a_number_that_is_none_is_told_with_its_text() -> None:
     rows = np.eye(3, dtype=np.float32)
     rows[1, 1] = np.nan
