@@ -117,5 +117,5 @@ def test_a_processor_without_instructions_computes_in_fp32_and_says_so(
 
 def test_complete_cells_convert_nothing(bench, pairs, monkeypatch) -> None:
     run(bench, "runs", "--precision", "bf16")
-    monkeypatch.setattr(runner, "encode_unfitted", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr(runner, "encode_tasks", lambda *_: pytest.fail("encoded again"))
     run(bench, "runs", "--precision", "bf16")
