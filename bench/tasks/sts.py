@@ -117,7 +117,7 @@ class StsTask(VectorTask[StsSpec]):
         for name, group in self._groups.items():
             if not np.ptp(similarity[group]):
                 raise CellError(
-                    f"{self._called(name)}: the method gives every pair the same similarity, so "
+                    f"{self._called(name)}: the encoder gives every pair the same similarity, so "
                     "no correlation is defined"
                 )
         return self._metrics(similarity, gold)
