@@ -115,7 +115,7 @@ def test_the_probe_sees_whitened_features(bench: Bench) -> None:
     write_suite("nli", ("train",), 'probe = "nb"')
     record, _ = run(bench, "kind=zca,")
     x, held = (features_of(rows, "nli") for rows in (train, test))
-    white = fit_whitening(x.astype(np.float64), kind="zca", dim=None, ridge=0.0).affine
+    white = fit_whitening(x.astype(np.float64), kind="zca", dim=None, ridge=0.0).map
     model = GaussianNB().fit(white(x), [row["label"] for row in train])
     expected = model.score(white(held), [row["label"] for row in test])
     assert record.tasks["T"].main == pytest.approx(expected, abs=1e-9)
@@ -135,7 +135,7 @@ def test_each_fold_has_its_own(bench: Bench, fitted_on: list[Floats]) -> None:
     for train, test in splits:
         white = fit_whitening(
             x[train].astype(np.float64), kind="cholesky-cov", dim=None, ridge=0.0
-        ).affine
+        ).map
         model = GaussianNB().fit(white(x[train]).astype(np.float32), y[train])
         right.append(model.score(white(x[test]).astype(np.float32), y[test]))
     assert record.tasks["T"].main == pytest.approx(np.mean(right), abs=1e-9)

@@ -32,8 +32,9 @@ def fit(vectors: Floats, kind: WhiteningKind, dim: int | None = None, ridge: flo
 
 def shrunk(vectors: Floats, kind: WhiteningKind, shrinkage: Shrinkage) -> Floats:
     """Matrix of a whitening of an estimated covariance, (d, k)."""
-    found = fit_whitening(vectors, kind=kind, dim=None, ridge=0.0, shrinkage=shrinkage)
-    return found.affine.matrix
+    found = fit_whitening(vectors, kind=kind, dim=None, ridge=0.0, shrinkage=shrinkage).map
+    assert isinstance(found, Affine)
+    return found.matrix
 
 
 def whiten(vectors: Floats, kind: WhiteningKind, dim: int | None = None) -> Floats:
