@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -88,6 +88,16 @@ class TrainedMethod(Method):
         """What makes the batches of an epoch, or None for shuffled rows."""
         return None
 
+    def report(self, rows: list[Texts], steps: int, ctx: BuildContext) -> Mapping[str, Any]:
+        """What the record of a training on rows says besides what all say, after its steps."""
+        return {}
+
+    def prompt_tokens(self, model: SentenceTransformer) -> int:
+        """Tokens around a sentence in training, which its length does not count."""
+        from bench.training.template import prompt_length
+
+        return prompt_length(model)
+
     def callbacks(self, model: SentenceTransformer, ctx: BuildContext) -> list[TrainerCallback]:
         """What else is called during training."""
         return []
@@ -159,15 +169,15 @@ class TrainedMethod(Method):
         if self.checkpoint is not None:
             return ctx.models.load(self.checkpoint, pooling=self.checkpoint_pooling)
         from bench.training.lora import ADAPTER, keep_lora, merge_lora
-        from bench.training.template import prompt_length
         from bench.training.trainer import train
+        from bench.training.watching import extend_summary
 
         rows = self.rows(ctx)
         model = self.start(ctx)
         loss = self.loss(model, rows, ctx)
         dev = ctx.data.rows(DEV) if self.config.dev else None
         settings = self.train_settings(len(rows))
-        length = settings.max_seq_length + prompt_length(model)
+        length = settings.max_seq_length + self.prompt_tokens(model)
         settings = replace(settings, max_seq_length=length)
         train(
             model,
@@ -181,6 +191,7 @@ class TrainedMethod(Method):
             callbacks=self.callbacks(model, ctx),
             cuts=self.cuts,
         )
+        extend_summary(ctx.workdir, lambda steps: self.report(rows, steps, ctx))
         keep_lora(model, ctx.extra / ADAPTER)
         merge_lora(model)
         return model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from bench.core.files import write_atomic
 from bench.core.progress import Progress
 from bench.data.rows import Row
 from bench.method.contract import SUMMARY_FILE
+from bench.training.ranks import is_first, wait_for_all
 
 # Of the whole model, or the mean over what it may be cut to where that chooses, with the former as
 # ``WHOLE``.
@@ -119,3 +120,18 @@ def write_summary(
         **more,
     }
     write_atomic(workdir / SUMMARY_FILE, json.dumps(summary, indent=2).encode())
+
+
+def extend_summary(workdir: Path, more: Callable[[int], Mapping[str, Any]]) -> None:
+    """Add to ``training.json`` what else there is to say of a training.
+
+    Args:
+        workdir: Folder of the build.
+        more: Called with the number of steps, in the first process alone.
+    """
+    if is_first():
+        path = workdir / SUMMARY_FILE
+        summary = json.loads(path.read_bytes())
+        content = json.dumps({**summary, **more(summary["steps"])}, indent=2)
+        write_atomic(path, content.encode())
+    wait_for_all()
