@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from random import Random
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from bench.core.errors import UsageError
@@ -16,9 +18,10 @@ from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput
 from bench.data.corpora import Texts
 from bench.data.graded import GradedPairs
-from bench.data.retrieval import Queries
+from bench.data.retrieval import Queries, Query
 from bench.method import BuildContext, MethodInfo, ModelAccess, TrainingLoad
 from bench.methods.matryoshka import Sizes
+from bench.methods.parts.epochs import count_updates, of_passes
 from bench.training.method import TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
@@ -30,9 +33,7 @@ if TYPE_CHECKING:
     from bench.training.trainer import TrainSettings
 
 LOG_FILE = "mining.json"
-_OF_MINING = ("check_every", "factor", "cap", "faithful")
-# Keeps the draws of (seed, epoch) and (seed + 1, epoch - 1) apart.
-_SEED_STRIDE = 1_000_003
+_OF_MINING = ("check_every", "factor", "cap", "faithful", "rerank")
 
 
 class Conan(TrainedMethod):
@@ -59,16 +60,20 @@ class Conan(TrainedMethod):
             stage1: Spec of the method whose model is tuned; it starts from ``base`` unless it
                 names a base of its own. Empty to tune ``base`` itself.
             retrieval: Queries with positives and negatives, see ``bench.data.retrieval``.
-            limit: Number of these queries, all by default.
+            queries: Number of queries of each set, all by default.
+            balanced_sets: Whether an epoch has equally many rows of each set, as many as the
+                smallest has, and goes on with the others where the last epoch ended.
             batch_size: Queries in a batch.
             graded_batch_size: Graded pairs in a batch.
             balance: Both tasks in every step; otherwise each step has one of them, in random
-                order, so that an epoch has twice the steps and the same rows.
+                order and twice as many rows of it, so that an epoch has the same steps and rows.
             beta: Weight of the graded pairs.
             temperature: Temperature of retrieval.
             in_batch_positives: Whether positives of other queries are negatives too.
             negatives: Hard negatives of a query.
             mining: Whether hard negatives are replaced when they have become easy.
+            rerank: Whether all texts are ranked again by the model in training for the queries
+                whose negatives are replaced; otherwise the next ones of the first list come.
             check_every: Steps between checks of those of the queries seen since the last one.
             factor: They are easy if this times their mean cosine is less than it was at first.
             cap: None are replaced whose mean cosine is this large or larger.
@@ -87,7 +92,8 @@ class Conan(TrainedMethod):
             "batch_size=512,max_seq_length=512]"
         )
         retrieval: str = "wikiqa+trecqa+semeval16_qq+quora"
-        limit: int | None = Field(None, gt=0)
+        queries: int | None = Field(None, gt=0)
+        balanced_sets: bool = False
         batch_size: int = Field(4, gt=1)
         graded_batch_size: int = Field(32, gt=0)
         balance: bool = True
@@ -96,6 +102,7 @@ class Conan(TrainedMethod):
         in_batch_positives: bool = False
         negatives: int = Field(4, ge=1, le=10)
         mining: Literal["dynamic", "static"] = "dynamic"
+        rerank: bool = False
         check_every: int = Field(100, gt=0)
         factor: float = Field(1.15, gt=0)
         cap: float = Field(0.8, ge=0)
@@ -121,17 +128,20 @@ class Conan(TrainedMethod):
     profiles: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {"dim": 1792, "dims": (256, 512, 768, 1024, 1280, 1536, 1792)},
         # Negatives are replaced after the batch of their query, so they count from the second
-        # epoch on: few queries, often.
+        # epoch on: few queries, often. The sets are those with judged negatives. A checkpoint
+        # chosen on STS-B dev would be chosen for one of both tasks.
         "local": {
             "base": "minilm-l2",
             "stage1": "",
-            "limit": 900,
+            "retrieval": "wikiqa+trecqa+semeval16_qq",
+            "queries": 240,
+            "balanced_sets": True,
             "batch_size": 16,
             "check_every": 20,
-            "epochs": 3,
+            "epochs": 4,
             "lr": 5e-4,
             "max_seq_length": 32,
-            "dev_every": 50,
+            "dev": False,
         },
     }
 
@@ -165,7 +175,7 @@ class Conan(TrainedMethod):
         """Queries with their texts, and graded pairs: of both tasks where a step has both."""
         config = self.config
         sizes = config.batch_size * (2 + config.negatives), 2 * config.graded_batch_size
-        texts = sum(sizes) if config.balance else max(sizes)
+        texts = sum(sizes) if config.balance else 2 * max(sizes)
         return {name: replace(load, texts=texts) for name, load in super().trainings.items()}
 
     def start(self, ctx: BuildContext) -> SentenceTransformer:
@@ -191,7 +201,7 @@ class Conan(TrainedMethod):
         """Queries with each of their positives, then the graded pairs."""
         from bench.methods.parts.mining import answered
 
-        return [*answered(self._queries.load(ctx.data)), *GradedPairs().load(ctx.data).pairs]
+        return [*answered(self._all(ctx)), *GradedPairs().load(ctx.data).pairs]
 
     def labels(self, rows: list[Texts], ctx: BuildContext) -> list[float]:
         """The number of each row, by which the loss tells the tasks apart."""
@@ -217,9 +227,7 @@ class Conan(TrainedMethod):
         from bench.methods.parts.mining import mine
 
         config = self.config
-        mined = mine(
-            self._queries.load(ctx.data), lambda texts: ctx.models.vectors(self._tuned, texts)
-        )
+        mined = mine(self._all(ctx), lambda texts: ctx.models.vectors(self._tuned, texts))
         return BatchBalanceLoss(
             model,
             self._hard_negatives(mined, ctx),
@@ -234,25 +242,58 @@ class Conan(TrainedMethod):
     def batches(self, rows: list[Texts], ctx: BuildContext) -> Batches:
         """Rows of the batches of an epoch, from seed and epoch."""
         graded = len(GradedPairs().load(ctx.data).pairs)
-        config = self.config
+        config, sets = self.config, self._rows_of_sets(ctx)
+        fewest = min(map(len, sets))
 
         def of_epoch(seed: int, epoch: int) -> list[list[int]]:
+            retrieval = []
+            for rows_of_set in sets:
+                count = fewest if config.balanced_sets else len(rows_of_set)
+                order = partial(_shuffled, rows_of_set, seed)
+                retrieval += of_passes(order, epoch * count, count)
             return task_batches(
-                len(rows) - graded,
-                graded,
+                retrieval,
+                range(len(rows) - graded, len(rows)),
                 (config.batch_size, config.graded_batch_size),
-                Random(seed * _SEED_STRIDE + epoch),
+                np.random.default_rng((seed, epoch)),
                 balance=config.balance,
             )
 
         return of_epoch
 
+    def report(self, rows: list[Texts], steps: int, ctx: BuildContext) -> Mapping[str, Any]:
+        """Steps and rows of each task, and how much harder replaced negatives are."""
+        from bench.methods.parts.mining_log import read_checks, summary
+
+        first = len(rows) - len(GradedPairs().load(ctx.data).pairs)
+        updates = count_updates(
+            self.batches(rows, ctx),
+            lambda row: "retrieval" if row < first else "sts",
+            seed=ctx.seed,
+            steps=steps,
+        )
+        log = ctx.extra / LOG_FILE
+        mining = {"mining": summary(read_checks(log))} if log.is_file() else {}
+        return {"updates": updates, **mining}
+
     @property
     def _queries(self) -> Queries:
-        return Queries(self.config.retrieval, self.config.limit)
+        return Queries(self.config.retrieval, each=self.config.queries)
+
+    def _all(self, ctx: BuildContext) -> list[Query]:
+        return [one for of_set in self._queries.load_sets(ctx.data).values() for one in of_set]
+
+    def _rows_of_sets(self, ctx: BuildContext) -> list[range]:
+        """Numbers of the rows of each set."""
+        from bench.methods.parts.mining import answered
+
+        sets = self._queries.load_sets(ctx.data).values()
+        ends = np.cumsum([0, *(len(answered(of_set)) for of_set in sets)]).tolist()
+        return [range(start, end) for start, end in pairwise(ends)]
 
     def _hard_negatives(self, mined: NegativeCandidates, ctx: BuildContext) -> HardNegatives:
-        from bench.methods.parts.mining import CheckLog, HardNegatives, Rule
+        from bench.methods.parts.mining import SKIPPED, HardNegatives, Rule
+        from bench.methods.parts.mining_log import CheckLog
 
         config = self.config
         rule = Rule(factor=config.factor, cap=config.cap, faithful=config.faithful)
@@ -261,39 +302,61 @@ class Conan(TrainedMethod):
             count=config.negatives,
             rule=rule if config.mining == "dynamic" else None,
             check_every=config.check_every,
-            log=CheckLog(ctx.extra / LOG_FILE, config.negatives),
+            rerank=config.rerank,
+            log=CheckLog(ctx.extra / LOG_FILE, range(SKIPPED - config.negatives, SKIPPED)),
         )
 
 
 def task_batches(
-    retrieval: int, graded: int, sizes: tuple[int, int], chance: Random, *, balance: bool
+    retrieval: Sequence[int],
+    graded: Sequence[int],
+    sizes: tuple[int, int],
+    chance: np.random.Generator,
+    *,
+    balance: bool,
 ) -> list[list[int]]:
     """Draw the batches of an epoch, each row of retrieval once and graded pairs to match.
 
     Args:
-        retrieval: Number of rows of retrieval, the first ones.
-        graded: Number of rows of graded pairs behind them, at least one.
+        retrieval: Numbers of the rows of retrieval.
+        graded: Numbers of the rows of graded pairs, at least one.
         sizes: Rows of retrieval and of graded pairs in a step with both tasks.
         chance: Where the order comes from.
-        balance: Whether each batch has both tasks, or the same parts are batches of their own in
-            random order.
+        balance: Whether each batch has both tasks. Otherwise as many batches of the same rows have
+            one each, in random order, and twice as many rows of it: for an odd number of batches
+            those of retrieval are one more, and those of graded pairs the larger.
 
     Returns:
         Row numbers.
+
+    Raises:
+        UsageError: A single batch cannot be of one task and have the rows of both.
     """
     size, graded_size = sizes
-    order = chance.sample(range(retrieval), retrieval)
-    of_retrieval = [order[start : start + size] for start in range(0, retrieval, size)]
-    passes = math.ceil(len(of_retrieval) * graded_size / graded)
-    drawn = [
-        retrieval + number for _ in range(passes) for number in chance.sample(range(graded), graded)
-    ]
-    of_graded = [drawn[i * graded_size : (i + 1) * graded_size] for i in range(len(of_retrieval))]
+    order = [retrieval[i] for i in chance.permutation(len(retrieval))]
+    steps = math.ceil(len(order) / size)
+    needed = steps * graded_size
+    passes = math.ceil(needed / len(graded))
+    drawn = [graded[i] for _ in range(passes) for i in chance.permutation(len(graded))][:needed]
     if balance:
-        return [[*queries, *pairs] for queries, pairs in zip(of_retrieval, of_graded, strict=True)]
-    alone = [*of_retrieval, *of_graded]
-    chance.shuffle(alone)
-    return alone
+        return [
+            [*order[i * size :][:size], *drawn[i * graded_size :][:graded_size]]
+            for i in range(steps)
+        ]
+    if steps < 2:
+        raise UsageError(
+            f"balance=false needs two steps an epoch, one of each task, but {len(order)} rows are "
+            f"one of {size}; lower batch_size or use more queries"
+        )
+    alone = [order[start : start + 2 * size] for start in range(0, len(order), 2 * size)]
+    alone += [part.tolist() for part in np.array_split(drawn, steps - len(alone))]
+    return [alone[i] for i in chance.permutation(steps)]
+
+
+def _shuffled(rows: range, seed: int, number: int) -> list[int]:
+    """Rows of a set in the order of a pass."""
+    order = np.random.default_rng((seed, number, rows.start)).permutation(len(rows))
+    return [rows[i] for i in order]
 
 
 def _append_linear(model: SentenceTransformer, size: int, seed: int) -> None:

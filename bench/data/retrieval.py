@@ -43,12 +43,10 @@ class Queries(TrainingSet):
     Attributes:
         name: ``wikiqa``, ``trecqa``, ``semeval16_qq`` or ``quora`` (its duplicates: a question
             and those that ask the same, without negatives), or several joined with ``+``.
-        limit: Number of queries of all sets together, or None for all.
         each: Number of queries of each set, or None for all.
     """
 
     name: str
-    limit: int | None = None
     each: int | None = None
 
     def load(self, data: DataAccess) -> list[Query]:
@@ -58,10 +56,10 @@ class Queries(TrainingSet):
             DataError: There is no such set, or its data is missing or changed.
         """
         queries = [query for of_set in self.load_sets(data).values() for query in of_set]
-        return _ordered(queries)[: self.limit]
+        return _ordered(queries)
 
     def load_sets(self, data: DataAccess) -> dict[str, list[Query]]:
-        """Load each set on its own, by its name; ``limit`` does not count.
+        """Load each set on its own, by its name.
 
         Raises:
             DataError: There is no such set, or its data is missing or changed.
@@ -69,7 +67,7 @@ class Queries(TrainingSet):
         return {name: _read(ref, data)[: self.each] for name, ref in self._refs.items()}
 
     def fingerprint(self, data: DataAccess) -> str:
-        """Identify the sets, of which ``limit`` and ``each`` are settings."""
+        """Identify the sets, of which ``each`` is a setting."""
         return fingerprint([data.sha256(ref) for ref in self._refs.values()])
 
     @property

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device
 from torch import Tensor, nn
@@ -16,8 +16,9 @@ from torch.nn.functional import normalize
 
 from bench.methods.losses.graded import cosent_loss
 from bench.methods.losses.matryoshka import prefix_loss
-from bench.methods.parts.mining import HardNegatives
+from bench.methods.parts.mining import HardNegatives, rank
 from bench.training.gather import gather_rows
+from bench.training.ranks import rank_and_world_size
 
 _TEXTS_AT_ONCE = 128
 _QUERIES_AT_ONCE = 1024
@@ -138,7 +139,7 @@ class BatchBalanceLoss(nn.Module):
         asked = rows < len(self.pairs)
         queries, positives = self.pairs[rows[asked]].unbind(dim=1)
         if self.model.training:
-            self.negatives.advance(gather_rows(queries), self._hardness)
+            self.negatives.advance(gather_rows(queries), self._hardness, self._ranked)
         chosen = self.negatives.current(queries).flatten()
         first, second = (self.model(dict(view))["sentence_embedding"] for view in features)
         negatives = self._encode([self.negatives.texts[i] for i in chosen.tolist()], first)
@@ -197,17 +198,37 @@ class BatchBalanceLoss(nn.Module):
 
         Each process measures a share, so that all go by the same numbers.
         """
-        shared = dist.is_available() and dist.is_initialized()
-        world, rank = (dist.get_world_size(), dist.get_rank()) if shared else (1, 0)
-        own = queries.tensor_split(world)[rank]
+        own = _share(queries)
         ends = list(range(_QUERIES_AT_ONCE, len(own), _QUERIES_AT_ONCE))
+        with self._evaluating():
+            parts = [self._mean_cosines(part) for part in own.tensor_split(ends)]
+        return gather_rows(torch.cat(parts))
+
+    @torch.no_grad()
+    def _ranked(self, queries: Tensor, count: int) -> Tensor:
+        """Rank all texts for queries (k,) without dropout, int64 (k, C) with C at most a count.
+
+        Each process encodes a share.
+        """
+        numbers = torch.arange(len(self.negatives.texts), device=queries.device)
+        with self._evaluating():
+            texts = [self.negatives.texts[i] for i in _share(numbers).tolist()]
+            pool = gather_rows(self._units(texts, queries.device))
+            asked = self._units(
+                [self.negatives.queries[i] for i in queries.tolist()], queries.device
+            )
+        known = [row[row >= 0] for row in self.negatives.known[queries].cpu().numpy()]
+        found = rank(asked.cpu().numpy(), pool.cpu().numpy(), count, known)
+        return torch.from_numpy(found).to(queries.device)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         training = self._bare.training
         self._bare.eval()
         try:
-            parts = [self._mean_cosines(part) for part in own.tensor_split(ends)]
+            yield
         finally:
             self._bare.train(training)
-        return gather_rows(torch.cat(parts))
 
     def _mean_cosines(self, queries: Tensor) -> Tensor:
         negatives = self.negatives.current(queries)
@@ -230,3 +251,9 @@ class BatchBalanceLoss(nn.Module):
             parts.append(normalize(vectors.float(), dim=1))
         places = {text: place for place, text in enumerate(ordered)}
         return torch.cat(parts)[[places[text] for text in texts]]
+
+
+def _share(values: Tensor) -> Tensor:
+    """This process's part of what all have, in order."""
+    rank_here, world = rank_and_world_size()
+    return values.tensor_split(world)[rank_here]

@@ -1,25 +1,25 @@
 """Hard negatives that are mined once and replaced during training.
 
 Li et al., "Conan-embedding: General Text Embedding with More and Better Negative Samples", 2024,
-arXiv 2408.15710, section on dynamic hard negative mining; no code was published.
+arXiv 2408.15710, section on dynamic hard negative mining; no code was published. The files and
+reports on checks are in ``mining_log``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bench.core.errors import DataError
-from bench.core.files import write_atomic
 from bench.data.contamination import normalise
 from bench.data.retrieval import Query
+from bench.methods.parts.mining_log import Check, CheckLog
 from bench.methods.parts.nearest import ABSENT, float32_units, nearest
 
 # Ranks that replacements leave out, as the likeliest to answer the query after all.
@@ -29,6 +29,7 @@ _QUERIES_AT_ONCE = 256
 
 EncodeTexts = Callable[[list[str]], NDArray[np.float32]]
 ScoreCandidates = Callable[[Tensor], Tensor]
+RankCandidates = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -82,28 +83,43 @@ def mine(queries: Sequence[Query], encode: EncodeTexts) -> NegativeCandidates:
     asked = [query.text for query in queries]
     encoded = encode([*asked, *texts.values()])
     units = float32_units(encoded)
-    ranked = nearest(
-        units[: len(asked)],
-        units[len(asked) :],
-        min(MOST_CANDIDATES, len(texts)),
-        known,
-        at_once=_QUERIES_AT_ONCE,
-    ).rows
+    ranked = rank(units[: len(asked)], units[len(asked) :], MOST_CANDIDATES, known)
     fewest = int((ranked != ABSENT).sum(axis=1).min())
     if fewest < SKIPPED:
         raise DataError(
             f"a query has {fewest} candidates for hard negatives, but {SKIPPED} are needed; "
-            "raise limit, or name more sets in retrieval"
+            "raise queries, or name more sets in retrieval"
         )
     owners = [number for number, query in enumerate(queries) for _ in query.positives]
     answers = [numbers[_key(text)] for _, text in answered(queries)]
     return NegativeCandidates(
         asked,
         list(texts.values()),
-        ranked.astype(np.int64),
+        ranked,
         _padded(known),
         np.stack([np.array(owners, np.int64), np.array(answers, np.int64)], axis=1),
     )
+
+
+def rank(
+    queries: NDArray[np.float32],
+    texts: NDArray[np.float32],
+    count: int,
+    known: Sequence[Sequence[int]] | Sequence[NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """Rank texts for each query by cosine, the nearest first.
+
+    Args:
+        queries: Unit vectors (Q, d).
+        texts: Unit vectors (T, d).
+        count: Length of the lists, at most T.
+        known: For each query the texts that are left out.
+
+    Returns:
+        Numbers of texts, int64 (Q, C), -1 at the end of short lists.
+    """
+    found = nearest(queries, texts, min(count, len(texts)), known, at_once=_QUERIES_AT_ONCE)
+    return found.rows.astype(np.int64)
 
 
 def _key(text: str) -> str:
@@ -153,61 +169,13 @@ class Rule:
         return easier & (now.abs() < self.cap)
 
 
-@dataclass(frozen=True)
-class Check:
-    """What one look at the negatives found; means are None where there is nothing to average.
-
-    Attributes:
-        step: Steps done.
-        checked: Queries seen since the last look; at step 0 all of them.
-        replaced: Queries that got new negatives.
-        capped: Queries whose |S| is not below the cap.
-        mean_s: Mean S of the checked.
-        mean_s0: Mean S0 of the checked, before replacements.
-        mean_replaced: Mean S of the replaced, of their old negatives.
-        mean_new: Mean S of the replaced, of their new negatives.
-    """
-
-    step: int
-    checked: int
-    replaced: int
-    capped: int
-    mean_s: float | None
-    mean_s0: float | None
-    mean_replaced: float | None
-    mean_new: float | None
-
-
-@dataclass(frozen=True)
-class CheckLog:
-    """A JSON file of all checks.
-
-    Attributes:
-        path: The file.
-        negatives: Hard negatives of a query, whose first ones have the ranks before 10.
-    """
-
-    path: Path
-    negatives: int
-
-    def add(self, check: Check) -> None:
-        """Add a check, in the place of it and later ones of a training that was stopped."""
-        # What a training left that starts again is neither of use nor known to be whole.
-        goes_on = check.step > 0 and self.path.is_file()
-        earlier = json.loads(self.path.read_bytes())["checks"] if goes_on else []
-        content = {
-            "negatives": self.negatives,
-            "first_ranks": list(range(SKIPPED - self.negatives, SKIPPED)),
-            "checks": [*(entry for entry in earlier if entry["step"] < check.step), asdict(check)],
-        }
-        write_atomic(self.path, json.dumps(content, indent=2, allow_nan=False).encode())
-
-
 class HardNegatives(nn.Module):
     """The hard negatives in use for each query.
 
-    After i replacements they have the ranks (i - 1)·n + 10 to i·n + 9 of its list, the best being
-    0; a query whose list has no such ranks keeps what it has. How often each was replaced, S0,
+    They begin with the ranks 10 - n to 9 of its list, the best being 0, and after i replacements
+    have those from (i - 1)·n + 10 to i·n + 9; a query whose list has no such ranks keeps what it
+    has. Where the list is made again with the model in training, each replacement is the first
+    one of a new list: ranks 10 to n + 9 of it. What is in use, how often each was replaced, S0,
     which queries were seen since the last check and the step are buffers, and so part of
     checkpoints.
 
@@ -216,12 +184,13 @@ class HardNegatives(nn.Module):
         count: Hard negatives n of a query, at most 10.
         rule: When they are replaced, or None for never.
         check_every: Steps between checks.
+        rerank: Whether all texts are ranked again for the queries whose negatives are replaced.
         log: Where checks are noted, or None.
     """
 
     ranked: Tensor
     known: Tensor
-    lengths: Tensor
+    chosen: Tensor
     replacements: Tensor
     installed: Tensor
     seen: Tensor
@@ -234,6 +203,7 @@ class HardNegatives(nn.Module):
         count: int,
         rule: Rule | None,
         check_every: int,
+        rerank: bool = False,
         log: CheckLog | None = None,
     ) -> None:
         super().__init__()
@@ -242,12 +212,13 @@ class HardNegatives(nn.Module):
         self._count = count
         self._rule = rule
         self._check_every = check_every
+        self._rerank = rerank
         self._log = log
         ranked = torch.from_numpy(candidates.ranked)
         # Mined anew after an interruption, so no part of checkpoints.
         self.register_buffer("ranked", ranked, persistent=False)
         self.register_buffer("known", torch.from_numpy(candidates.known), persistent=False)
-        self.register_buffer("lengths", (ranked != ABSENT).sum(dim=1), persistent=False)
+        self.register_buffer("chosen", ranked[:, SKIPPED - count : SKIPPED].clone())
         self.register_buffer("replacements", torch.zeros(len(ranked), dtype=torch.int64))
         self.register_buffer("installed", torch.zeros(len(ranked)))
         self.register_buffer("seen", torch.zeros(len(ranked), dtype=torch.bool))
@@ -255,21 +226,21 @@ class HardNegatives(nn.Module):
 
     def current(self, queries: Tensor) -> Tensor:
         """Numbers of the texts in use, int64 (k, n), of queries (k,)."""
-        first = SKIPPED + (self.replacements[queries] - 1) * self._count
-        ranks = first[:, None] + torch.arange(self._count, device=first.device)
-        return self.ranked[queries].gather(1, ranks)
+        return self.chosen[queries]
 
     def answers(self, queries: Tensor, texts: Tensor) -> Tensor:
         """Tell which of the texts (c,) answer or are which of the queries (k,), bool (k, c)."""
         return (self.known[queries][:, :, None] == texts).any(dim=1)
 
     @torch.no_grad()
-    def advance(self, queries: Tensor, score: ScoreCandidates) -> None:
+    def advance(self, queries: Tensor, score: ScoreCandidates, rank: RankCandidates) -> None:
         """Note the queries of the coming step, after the check that may be due before it.
 
         Args:
             queries: Numbers of queries, those of all processes.
             score: Measures S of queries (k,) as float32 (k,), the same in every process.
+            rank: Ranks all texts for queries (k,) with the model as it is: numbers of the first
+                so many, int64 (k, C), the same in every process, as in ``NegativeCandidates``.
         """
         if self._rule is None:
             return
@@ -277,39 +248,58 @@ class HardNegatives(nn.Module):
         if step == 0:
             everyone = torch.arange(len(self.ranked), device=self.ranked.device)
             self.installed.copy_(score(everyone))
-            self._note(self._rule, self.installed, self.installed, everyone[:0], self.installed)
+            self._note(self._rule, self.installed, self.installed)
         elif step % self._check_every == 0:
-            self._check(self._rule, score)
+            self._check(self._rule, score, rank)
         self.seen[queries] = True
         self.step += 1
 
-    def _check(self, rule: Rule, score: ScoreCandidates) -> None:
+    def _check(self, rule: Rule, score: ScoreCandidates, rank: RankCandidates) -> None:
         checked = self.seen.nonzero().flatten()
         now, before = score(checked), self.installed[checked]
-        last_rank = SKIPPED + (self.replacements[checked] + 1) * self._count
-        chosen = (rule.fires(now, before) & (last_rank <= self.lengths[checked])).nonzero()[:, 0]
-        renewed = checked[chosen]
+        easy = rule.fires(now, before).nonzero()[:, 0]
+        found = self._next(checked[easy], rank) if len(easy) else self.chosen[easy]
+        there = (found != ABSENT).all(dim=1)
+        renewed, old = checked[easy[there]], now[easy[there]]
+        self.chosen[renewed] = found[there]
         self.replacements[renewed] += 1
-        if len(renewed):
-            self.installed[renewed] = score(renewed)
-        self._note(rule, now, before, chosen, self.installed[renewed])
+        new = score(renewed) if len(renewed) else old
+        self.installed[renewed] = new
+        pairs = zip(old.double().tolist(), new.double().tolist(), strict=True)
+        self._note(rule, now, before, len(easy), tuple(pairs))
         self.seen.zero_()
 
-    def _note(self, rule: Rule, now: Tensor, before: Tensor, chosen: Tensor, new: Tensor) -> None:
-        if self._log is None:
-            return
-        self._log.add(
-            Check(
-                step=int(self.step),
-                checked=len(now),
-                replaced=len(chosen),
-                capped=int((now.abs() >= rule.cap).sum()),
-                mean_s=_mean(now),
-                mean_s0=_mean(before),
-                mean_replaced=_mean(now[chosen]),
-                mean_new=_mean(new) if len(chosen) else None,
+    def _next(self, queries: Tensor, rank: RankCandidates) -> Tensor:
+        """What comes in the place of the negatives of queries (k,), int64 (k, n)."""
+        if self._rerank:
+            ranked, first = rank(queries, SKIPPED + self._count), torch.zeros_like(queries)
+        else:
+            ranked, first = self.ranked[queries], self.replacements[queries] * self._count
+        ranks = SKIPPED + first[:, None] + torch.arange(self._count, device=first.device)
+        # Behind the end of every list.
+        short = max(0, int(ranks.max()) + 1 - ranked.shape[1])
+        return functional.pad(ranked, (0, short), value=ABSENT).gather(1, ranks)
+
+    def _note(
+        self,
+        rule: Rule,
+        now: Tensor,
+        before: Tensor,
+        easy: int = 0,
+        replaced: Sequence[tuple[float, float]] = (),
+    ) -> None:
+        if self._log is not None:
+            self._log.add(
+                Check(
+                    step=int(self.step),
+                    checked=len(now),
+                    easy=easy,
+                    capped=int((now.abs() >= rule.cap).sum()),
+                    mean_s=_mean(now),
+                    mean_s0=_mean(before),
+                    replaced=replaced,
+                )
             )
-        )
 
 
 def _mean(values: Tensor) -> float | None:

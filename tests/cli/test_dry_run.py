@@ -146,7 +146,7 @@ def told(spec: str, precision: Precision = "fp32") -> str:
         ("codiemb[fusion=none]", 64 * 7, 512),
         ("codiemb[tasks=sts,fusion=none]", 2 * 32, 512),
         ("conan", 4 * 6 + 2 * 32, 512),
-        ("conan[balance=false]", 2 * 32, 512),
+        ("conan[balance=false]", 2 * 2 * 32, 512),
         ("jtcse", 2 * 64, 64),
         ("minbert", 2 * 8, 64),
         ("minbert[tasks=multi]", 5 * 8, 64),

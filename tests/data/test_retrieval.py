@@ -68,9 +68,8 @@ def test_several_sets_are_one_list_in_an_order_of_its_own() -> None:
     assert len(joined) == 3
     each = Queries("wikiqa+quora", each=1)
     assert each.load_sets(MADE) == {
-        name: Queries(name, 1).load(MADE) for name in ("wikiqa", "quora")
+        name: Queries(name, each=1).load(MADE) for name in ("wikiqa", "quora")
     }
-    assert Queries("wikiqa+quora", 2).load(MADE) == joined[:2]
     assert Queries("quora+quora").load(MADE) == Queries("quora").load(MADE)
 
 
@@ -98,6 +97,6 @@ def test_the_published_rows(data: DataAccess) -> None:
     assert len(Queries("+".join(RETRIEVAL)).load(data)) == sum(counts.values())
     assert max(len(query.positives) for query in Queries("quora").load(data)) > 1
     assert all(not query.negatives for query in Queries("quora").load(data))
-    first = Queries("wikiqa", 5).load(data)
+    first = Queries("wikiqa", each=5).load(data)
     assert first == Queries("wikiqa").load(data)[:5]
     assert len(Queries("+".join(RETRIEVAL)).fingerprint(data)) == 32

@@ -59,7 +59,7 @@ def scenarios() -> list[Scenario]:
     short = "base=tiny,dev=false,batch_size=8,lr=1e-2,epochs=1,corpus=pairs.tsv"
     sct = f"sct[{short},queue_size=8,momentum=0.9,sentences=40]"
     conan = (
-        "conan[base=tiny,stage1=,limit=6,batch_size=4,graded_batch_size=6,negatives=3,"
+        "conan[base=tiny,stage1=,queries=6,batch_size=4,graded_batch_size=6,negatives=3,"
         "check_every=2,factor=0.5,cap=2,epochs=1,lr=1e-2,dev=false]"
     )
     encode = (*run, "good,sbert@./tiny")

@@ -214,7 +214,7 @@ def mined_loss(model: SentenceTransformer, rule: Rule | None) -> BatchBalanceLos
 def test_rows_are_told_apart_and_negatives_looked_up(model: SentenceTransformer) -> None:
     model.eval()
     loss = mined_loss(model, None)
-    loss.negatives.replacements[3] = 2
+    loss.negatives.chosen[3] = loss.negatives.ranked[3, 13:16]
     # Query 3 with its second positive, query 0 with its first, and the graded pairs 1 and 6.
     rows = [7, 24 + 1, 0, 24 + 6]
     texts = [("what is 3", "3 it is"), PAIRS[1], ("what is 0", "it is 0"), PAIRS[6]]
@@ -246,6 +246,26 @@ def test_negatives_are_measured_without_dropout(
     for query, negatives, value in zip(QUERIES, texts, found, strict=True):
         vector, *others = model.encode([query.text, *negatives], normalize_embeddings=True)
         assert value.item() == pytest.approx(float(np.mean(others @ vector)), abs=1e-5)
+
+
+def test_texts_are_ranked_by_the_model_as_it_is(
+    model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.methods.losses.batch_balance._TEXTS_AT_ONCE", 7)
+    loss = mined_loss(model, Rule())
+    texts, asked = loss.negatives.texts, torch.tensor([7, 2])
+    found = loss._ranked(asked, 9)
+    assert model.training and found.shape == (2, 9)
+    pool = model.encode(texts, normalize_embeddings=True)
+    for number, row in zip(asked.tolist(), found.tolist(), strict=True):
+        query = QUERIES[number]
+        cosines = pool @ model.encode(query.text, normalize_embeddings=True)
+        open_ones = [i for i, text in enumerate(texts) if text not in query.positives]
+        open_ones.sort(key=lambda i: -cosines[i])
+        np.testing.assert_allclose(cosines[row], cosines[open_ones[:9]], atol=1e-6)
+        assert not {texts[i] for i in row} & set(query.positives)
+    # Texts beyond those that there are come as none.
+    assert loss._ranked(asked, 99).tolist()[0][-2:] == [-1, -1]
 
 
 def test_negatives_are_cut_to_the_length_of_training(model: SentenceTransformer) -> None:
@@ -323,6 +343,7 @@ def process(rank: int, folder: Path) -> dict[Any, Any]:
     model = SentenceTransformer(f"{folder}/saved", device="cpu")
     found["hardness"] = mined_loss(model, Rule())._hardness(torch.arange(5))
     found["one"] = mined_loss(model, Rule())._hardness(torch.tensor([4]))
+    found["ranked"] = mined_loss(model, Rule())._ranked(torch.arange(5), 8)
     return found
 
 
@@ -350,3 +371,4 @@ def test_processes_share_the_measuring(
     for found in ranks:
         torch.testing.assert_close(found["hardness"], loss._hardness(torch.arange(5)))
         torch.testing.assert_close(found["one"], loss._hardness(torch.tensor([4])))
+        assert torch.equal(found["ranked"], loss._ranked(torch.arange(5), 8))

@@ -18,13 +18,14 @@ from bench.data.contamination import normalise
 from bench.data.retrieval import Query
 from bench.methods.parts import mining
 from bench.methods.parts.mining import (
-    CheckLog,
     HardNegatives,
     NegativeCandidates,
     Rule,
+    ScoreCandidates,
     answered,
     mine,
 )
+from bench.methods.parts.mining_log import Check, CheckLog, read_checks, summary
 
 FIRES = Rule(factor=0.0, cap=2.0)
 LISTED = 30
@@ -64,12 +65,23 @@ def make(
     *,
     count: int = 4,
     check_every: int = 1,
+    rerank: bool = False,
     log: CheckLog | None = None,
 ) -> HardNegatives:
     """Hard negatives that are replaced at every chance."""
     return HardNegatives(
-        candidates or listed(), count=count, rule=rule, check_every=check_every, log=log
+        candidates or listed(),
+        count=count,
+        rule=rule,
+        check_every=check_every,
+        rerank=rerank,
+        log=log,
     )
+
+
+def advance(negatives: HardNegatives, asked: Tensor, score: ScoreCandidates) -> None:
+    """Advance where the first lists are kept."""
+    negatives.advance(asked, score, lambda _, count: pytest.fail(f"ranked {count}"))
 
 
 def half(asked: Tensor) -> Tensor:
@@ -115,10 +127,10 @@ def test_slices_of_four() -> None:
     found = []
     for _ in range(4):
         found.append(negatives.current(everyone)[0].tolist())
-        negatives.advance(everyone, half)
+        advance(negatives, everyone, half)
         if len(found) == 1:
             assert negatives.replacements.tolist() == [0, 0]
-            negatives.advance(everyone, half)
+            advance(negatives, everyone, half)
     ranks = [range(6, 10), range(10, 14), range(14, 18), range(18, 22)]
     assert found == [list(rank) for rank in ranks]
 
@@ -127,16 +139,16 @@ def test_slices_of_four() -> None:
 @given(st.integers(1, 10), st.integers(10, 60))
 def test_slices_never_overlap_nor_leave_the_list(count: int, length: int) -> None:
     negatives, one = make(listed((length,)), count=count), torch.tensor([0])
-    negatives.advance(one, half)
+    advance(negatives, one, half)
     used = negatives.current(one).flatten().tolist()
     for checks in range(1, (length - 10) // count + 1):
-        negatives.advance(one, half)
+        advance(negatives, one, half)
         assert negatives.replacements.item() == checks
         used += negatives.current(one).flatten().tolist()
     assert used == list(range(10 - count, 10 - count + len(used)))
     assert length - count < len(used) + 10 - count <= length
     last = negatives.current(one)
-    negatives.advance(one, half)
+    advance(negatives, one, half)
     assert torch.equal(negatives.current(one), last)
 
 
@@ -150,7 +162,7 @@ def test_checks_come_at_the_interval_and_only_for_what_was_seen() -> None:
 
     history = []
     for query in (0, 2, 2, 1, 1, 1, 0):
-        negatives.advance(torch.tensor([query]), score)
+        advance(negatives, torch.tensor([query]), score)
         history.append(negatives.replacements.tolist())
     assert history == [[0] * 3] * 3 + [[1, 0, 1]] * 3 + [[1, 1, 1]]
     assert asked == [[0, 1, 2], [0, 2], [0, 2], [1], [1]]
@@ -162,7 +174,7 @@ def test_the_first_score_of_new_negatives_is_what_they_are_compared_with() -> No
     scores = iter([0.7, 0.6, 0.75, 0.7, 0.6, 0.5])
     replaced = []
     for _ in range(4):
-        negatives.advance(torch.tensor([0]), lambda asked: torch.full((len(asked),), next(scores)))
+        advance(negatives, torch.tensor([0]), lambda asked: torch.full((len(asked),), next(scores)))
         replaced.append(int(negatives.replacements[0]))
     assert replaced == [0, 1, 1, 2]
     assert negatives.installed.tolist() == pytest.approx([0.5, 0.7])
@@ -172,68 +184,118 @@ def test_the_first_score_of_new_negatives_is_what_they_are_compared_with() -> No
 def test_unchanged_negative_cosines(faithful: bool, expected: list[int]) -> None:
     negatives = make(rule=Rule(faithful=faithful))
     for _ in range(4):
-        negatives.advance(torch.arange(2), lambda asked: torch.full((len(asked),), -0.2))
+        advance(negatives, torch.arange(2), lambda asked: torch.full((len(asked),), -0.2))
     assert negatives.replacements.tolist() == expected
 
 
 def test_without_a_rule_nothing_is_measured() -> None:
     negatives = make(rule=None)
     for _ in range(3):
-        negatives.advance(torch.arange(2), lambda _: pytest.fail("measured"))
+        advance(negatives, torch.arange(2), lambda _: pytest.fail("measured"))
     assert negatives.current(torch.tensor([1])).tolist() == [[6, 7, 8, 9]]
 
 
 def test_the_state_is_what_checkpoints_keep() -> None:
-    assert set(make().state_dict()) == {"replacements", "installed", "seen", "step"}
+    state = {"chosen", "replacements", "installed", "seen", "step"}
+    assert set(make().state_dict()) == state
     one, other = make(check_every=2), make(check_every=2)
     for step in range(3):
-        one.advance(torch.tensor([step % 2]), half)
+        advance(one, torch.tensor([step % 2]), half)
     other.load_state_dict(one.state_dict())
     for negatives in (one, other):
         for _ in range(2):
-            negatives.advance(torch.tensor([1]), half)
+            advance(negatives, torch.tensor([1]), half)
     for name, value in one.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("count", [1, 4, 10])
+def test_a_new_list_is_taken_from_its_start_each_time(count: int) -> None:
+    negatives = make(listed((LISTED,) * 3), count=count, rerank=True)
+    wanted: list[tuple[list[int], int]] = []
+    shift = iter([100, 200])
+
+    def rank(asked: Tensor, length: int) -> Tensor:
+        wanted.append((asked.tolist(), length))
+        return next(shift) + torch.arange(length).repeat(len(asked), 1)
+
+    negatives.advance(torch.tensor([0, 2]), half, rank)
+    for start in (100, 200):
+        before = negatives.current(torch.tensor([1])).tolist()
+        negatives.advance(torch.tensor([0, 2]), half, rank)
+        ranks = list(range(start + 10, start + 10 + count))
+        assert negatives.current(torch.tensor([0, 2])).tolist() == [ranks, ranks]
+        assert negatives.current(torch.tensor([1])).tolist() == before
+    assert wanted == [([0, 2], 10 + count)] * 2
+    assert negatives.replacements.tolist() == [2, 0, 2]
+
+
+def test_a_short_new_list_changes_nothing() -> None:
+    negatives = make(rerank=True)
+    first = negatives.current(torch.arange(2)).tolist()
+
+    def rank(asked: Tensor, length: int) -> Tensor:
+        lists = 50 + torch.arange(length).repeat(len(asked), 1)
+        lists[1, -1] = -1
+        return lists
+
+    for _ in range(2):
+        negatives.advance(torch.arange(2), half, rank)
+    assert negatives.current(torch.arange(2)).tolist() == [[60, 61, 62, 63], first[1]]
+    assert negatives.replacements.tolist() == [1, 0]
+
+
 def test_the_log_tells_of_every_check(tmp_path: Path) -> None:
-    log = CheckLog(tmp_path / "extra" / "mining.json", 4)
-    scores = {0: iter([0.6, 0.3, 0.5]), 1: iter([0.9, 0.85])}
+    log = CheckLog(tmp_path / "extra" / "mining.json", range(6, 10))
+    # The second query has no further candidates.
+    scores = {0: iter([0.6, 0.3, 0.5, 0.2, 0.1]), 1: iter([0.9, 0.85, 0.4])}
 
     def score(asked: Tensor) -> Tensor:
         return torch.tensor([next(scores[i]) for i in asked.tolist()])
 
-    negatives = make(rule=Rule(), check_every=2, log=log)
-    for _ in range(3):
-        negatives.advance(torch.arange(2), score)
-    content = json.loads(log.path.read_text())
-    assert (content["negatives"], content["first_ranks"]) == (4, [6, 7, 8, 9])
-    start, check = content["checks"]
+    negatives = make(listed((LISTED, 12)), rule=Rule(), check_every=2, log=log)
+    for _ in range(5):
+        advance(negatives, torch.arange(2), score)
+    assert json.loads(log.path.read_text())["first_ranks"] == [6, 7, 8, 9]
+    start, check, last = read_checks(log.path)
     assert start == {
         "step": 0,
         "checked": 2,
-        "replaced": 0,
+        "easy": 0,
         "capped": 1,
         "mean_s": pytest.approx(0.75),
         "mean_s0": pytest.approx(0.75),
-        "mean_replaced": None,
-        "mean_new": None,
+        "replaced": [],
     }
     assert check == {
         "step": 2,
         "checked": 2,
-        "replaced": 1,
+        "easy": 1,
         "capped": 1,
         "mean_s": pytest.approx(0.575),
         "mean_s0": pytest.approx(0.75),
-        "mean_replaced": pytest.approx(0.3),
-        "mean_new": pytest.approx(0.5),
+        "replaced": [pytest.approx([0.3, 0.5])],
     }
+    assert (last["step"], last["easy"]) == (4, 2)
+    assert last["replaced"] == [pytest.approx([0.2, 0.1])]
+    told = summary([start, check, last])
+    assert (told["replaced"], told["harder"], told["without_candidates"]) == (2, 1, 1)
+    assert told["gain"] == {
+        "mean": pytest.approx(0.05),
+        "5%": pytest.approx(-0.085),
+        "25%": pytest.approx(-0.025),
+        "50%": pytest.approx(0.05),
+        "75%": pytest.approx(0.125),
+        "95%": pytest.approx(0.185),
+    }
+    assert [entry["replaced"] for entry in told["checks"]] == [0, 1, 1]
+    assert told["checks"][1]["gain"]["50%"] == pytest.approx(0.2)
+    assert "gain" not in told["checks"][0]
 
 
 def test_a_resumed_training_writes_the_same_log(tmp_path: Path) -> None:
-    log = CheckLog(tmp_path / "mining.json", 4)
-    entries = [mining.Check(step, 1, 0, 0, 0.5, 0.5, None, None) for step in (0, 2, 4, 6)]
+    log = CheckLog(tmp_path / "mining.json", range(6, 10))
+    entries = [Check(step, 1, 1, 0, 0.5, 0.5, ((0.1, 0.3),)) for step in (0, 2, 4, 6)]
     for entry in entries:
         log.add(entry)
     whole = log.path.read_bytes()
@@ -292,7 +354,7 @@ def test_known_answers_are_told_apart() -> None:
 
 def test_too_few_texts() -> None:
     with pytest.raises(
-        DataError, match=r"9 candidates .*, but 10 are needed; raise limit, or name"
+        DataError, match=r"9 candidates .*, but 10 are needed; raise queries, or name"
     ):
         mine(queries(2, 4), vectors)
     with pytest.raises(DataError, match="no queries to train on; name a set"):
