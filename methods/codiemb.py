@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.data.build_inputs import BuildInput, SplitInput
 from bench.data.corpora import Texts
 from bench.data.graded import Graded, GradedPairs
 from bench.data.retrieval import Queries, Query
 from bench.method import BuildContext, MethodInfo, ModelAccess, TrainingLoad
-from bench.methods.parts.mixture import Mixture
+from bench.method.contract import SUMMARY_FILE
+from bench.methods.parts.epochs import count_updates, shares
+from bench.methods.parts.mixture import Instructions, Mixture
 from bench.training.method import DEV, TrainedConfig, TrainedMethod
 
 if TYPE_CHECKING:
@@ -30,12 +33,22 @@ if TYPE_CHECKING:
     from bench.training.trainer import TrainSettings
 
 WARMUP_RATIO = 0.03
-# Grade from which on the two texts of a pair answer each other in the naive training.
+# Grade from which on the two texts of a pair answer each other where all is contrasted.
 PARAPHRASE = 0.8
+# Layout and words of the authors' prompts for English sets; queries of all sets have the one of a
+# search, where theirs differ from set to set. What answers a query has none.
+INSTRUCTIONS = Instructions(
+    query=(
+        "Instruction: Given a web search query, retrieve relevant passages that answer the query "
+        "\nQuery: "
+    ),
+    pair="Instruction: Retrieve semantically similar text \nQuery: ",
+)
 _KEPT = "checkpoints"
 _OF_FUSION = ("fusion", "granularity", "power")
 _OF_RETRIEVAL = ("retrieval", "queries", "positives", "negatives")
-_OF_STS = ("sts_batch_size", "rank_temperature", "middle", "gather_sts")
+_OF_ORDER = ("rank_temperature", "middle")
+_OF_STS = ("sts_batch_size", *_OF_ORDER)
 
 
 class CoDiEmb(TrainedMethod):
@@ -58,27 +71,36 @@ class CoDiEmb(TrainedMethod):
     class Config(TrainedConfig):
         """Settings; the defaults are those of the authors' scripts for E5-large-instruct.
 
-        The authors put an instruction before queries, and before both texts of a pair; here there
-        is none, as these encoders were trained without. Their sets are Chinese, those here English.
-        The formula of their fusion was not available: ``delta`` is a rule of our own, and it merges
-        checkpoints of one training where theirs come from several.
+        Their sets are Chinese, those here English. The formula of their fusion was not available:
+        ``delta`` is a rule of our own, and it merges checkpoints of one training where theirs come
+        from several. They take the losses of STS over the pairs of each device; here a batch is
+        that of all processes.
 
         Attributes:
             pooling: Pooling of the base.
             tasks: What is trained: both, or one alone, to see what it loses to the other.
+            instructions: Put the authors' instructions before queries and before both texts of a
+                pair, in training and wherever the model encodes: by the role ``query``, by
+                ``document`` for no instruction, and that of pairs without a role. Pooling by the
+                mean leaves their tokens out.
             retrieval: Sets of queries, see ``bench.data.retrieval``, joined with ``+``.
             queries: Number of queries of each set, all by default.
-            positives: Positives P that are drawn for a query in every epoch.
+            positives: Positives P that are drawn for a query in every pass over its set.
             negatives: Hard negatives N that are drawn for a query that has any.
             batch_size: Queries in a batch of retrieval.
             sts_batch_size: Pairs in a batch of STS.
+            updates: Batches of each task in an epoch, which its sets share by their sizes and go
+                through as often as it takes; 0 for an epoch that is a pass over every set.
+            loss: ``own`` has the losses of each task. The baselines: ``cosent`` has CoSENT in the
+                place of those of STS; ``infonce`` is the contrast of retrieval for both tasks, and
+                of the graded pairs has those with a grade of 0.8 or more, as positives of each
+                other.
+            sampler: ``dynamic`` has rows of one set in a batch. The baseline ``mixed`` shuffles
+                the same rows over as many batches, whatever set they are of; a batch of both tasks
+                has the mean of their losses, weighed by their rows.
             temperature: Temperature of the contrast in retrieval and in the middle layer.
             rank_temperature: Temperature of the losses over the order of grades.
             middle: Contrast pairs of the full grade in the middle layer.
-            gather_sts: In several processes take the loss of STS over the pairs of all of them.
-            naive: The baseline: one contrastive loss for both tasks, in batches of
-                ``batch_size`` rows of any set. Of the graded pairs it has those with a grade of
-                0.8 or more, as positives of each other.
             checkpoints: Number of checkpoints that are kept, at the ends of equal parts.
             fusion: How these become one model: ``delta`` weighs them by the distance of their
                 parameters from the base's; ``soup`` is their mean; ``greedy`` the mean of those
@@ -92,17 +114,19 @@ class CoDiEmb(TrainedMethod):
         base: str = "intfloat/multilingual-e5-large-instruct"
         pooling: Literal["cls", "mean"] = "mean"
         tasks: Literal["both", "retrieval", "sts"] = "both"
+        instructions: bool = True
         retrieval: str = "wikiqa+trecqa+semeval16_qq+quora"
         queries: int | None = Field(None, gt=0)
         positives: int = Field(2, gt=0)
         negatives: int = Field(4, ge=0)
         batch_size: int = Field(64, gt=1)
         sts_batch_size: int = Field(32, gt=1)
+        updates: int = Field(0, ge=0)
+        loss: Literal["own", "cosent", "infonce"] = "own"
+        sampler: Literal["dynamic", "mixed"] = "dynamic"
         temperature: float = Field(0.02, gt=0)
         rank_temperature: float = Field(0.05, gt=0)
         middle: bool = True
-        gather_sts: bool = False
-        naive: bool = False
         lr: float = Field(5e-5, gt=0)
         epochs: float = Field(5, gt=0)
         max_seq_length: int = Field(512, gt=0)
@@ -113,15 +137,17 @@ class CoDiEmb(TrainedMethod):
         power: float = 1.0
 
         def idle(self) -> Mapping[str, str]:
-            """What the losses and draws of one task, of the baseline and of checkpoints need."""
+            """What the losses and draws of one task, of a baseline and of checkpoints need."""
             idle = dict(super().idle())
+            if self.loss != "own":
+                idle |= dict.fromkeys(_OF_ORDER, "it needs loss=own")
+            if self.loss == "cosent" and self.tasks == "sts":
+                idle["temperature"] = "CoSENT has none"
             if self.tasks == "retrieval":
                 idle |= dict.fromkeys(_OF_STS, "it needs tasks=both or tasks=sts")
             elif self.tasks == "sts":
-                own = _OF_RETRIEVAL if self.naive else (*_OF_RETRIEVAL, "batch_size")
-                idle |= dict.fromkeys(own, "it needs tasks=both or tasks=retrieval")
-            if self.naive:
-                idle |= dict.fromkeys(_OF_STS, "it needs naive=false")
+                of_queries = (*_OF_RETRIEVAL, "batch_size")
+                idle |= dict.fromkeys(of_queries, "it needs tasks=both or tasks=retrieval")
             return idle
 
         @model_validator(mode="after")
@@ -137,9 +163,11 @@ class CoDiEmb(TrainedMethod):
             "queries": 2_000,
             "positives": 2,
             "negatives": 1,
+            "instructions": False,
             "batch_size": 32,
+            "updates": 150,
             "lr": 2e-4,
-            "epochs": 1,
+            "epochs": 2,
             "max_seq_length": 48,
             "checkpoints": 4,
         },
@@ -149,11 +177,6 @@ class CoDiEmb(TrainedMethod):
     def pooling(self) -> str:
         """Pooling of the base."""
         return self.config.pooling
-
-    @property
-    def gathers(self) -> bool:
-        """Whether the loss of STS is gathered too, which the authors' is not."""
-        return self.config.gather_sts
 
     @property
     def _learns_retrieval(self) -> bool:
@@ -189,8 +212,8 @@ class CoDiEmb(TrainedMethod):
 
     @property
     def _graded(self) -> GradedPairs:
-        """Graded pairs; in the naive training those that are positives."""
-        return GradedPairs(least=PARAPHRASE if self.config.naive else 0.0)
+        """Graded pairs; where all is contrasted those that are positives."""
+        return GradedPairs(least=PARAPHRASE if self.config.loss == "infonce" else 0.0)
 
     @property
     def _retrieval(self) -> Queries:
@@ -215,18 +238,46 @@ class CoDiEmb(TrainedMethod):
         if self._merges or not base:
             return {}
         of_query = config.batch_size * (1 + config.positives + config.negatives)
-        sizes = [of_query * self._learns_retrieval, 2 * config.sts_batch_size * self._learns_sts]
-        return {name: replace(load, texts=max(sizes)) for name, load in base.items()}
+        per_pair = 1 + config.positives if config.loss == "infonce" else 2
+        of_pairs = config.sts_batch_size * per_pair
+        texts = max(of_query * self._learns_retrieval, of_pairs * self._learns_sts)
+        return {name: replace(load, texts=texts) for name, load in base.items()}
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
-        """Train and keep checkpoints, merge those of such a training, or load a model."""
+        """Train and keep checkpoints, merge those of such a training, or load a model.
+
+        What is told of a merged model's training is what was told of the training.
+        """
         return self._merged(ctx) if self._merges else super().build(ctx)
+
+    def start(self, ctx: BuildContext) -> SentenceTransformer:
+        """The base, with the instructions as its prompts."""
+        model = super().start(ctx)
+        if self.config.instructions:
+            model.prompts = {"query": INSTRUCTIONS.query, "document": "", "sts": INSTRUCTIONS.pair}
+            model.default_prompt_name = "sts"
+            if self.pooling == "mean":
+                model.set_pooling_include_prompt(False)
+        return model
+
+    def prompt_tokens(self, model: SentenceTransformer) -> int:
+        """Those of every training, and of the longest instruction."""
+        empty, *prompted = (
+            int(model.preprocess([text])["attention_mask"].sum())
+            for text in ("", self._instructions.query, self._instructions.pair)
+        )
+        return super().prompt_tokens(model) + max(prompted) - empty
+
+    @property
+    def _instructions(self) -> Instructions:
+        return INSTRUCTIONS if self.config.instructions else Instructions()
 
     def _merged(self, ctx: BuildContext) -> SentenceTransformer:
         from bench.methods.parts import fusion
 
-        model = ctx.models.load(self._trained)
-        states = fusion.kept_checkpoints(ctx.models.folder(self._trained) / _KEPT)
+        model, folder = ctx.models.load(self._trained), ctx.models.folder(self._trained)
+        states = fusion.kept_checkpoints(folder / _KEPT)
+        shutil.copy(folder / SUMMARY_FILE, ctx.workdir)
         if self.config.fusion == "soup":
             merged = fusion.uniform_soup(states)
         elif self.config.fusion == "greedy":
@@ -265,7 +316,7 @@ class CoDiEmb(TrainedMethod):
         self, model: SentenceTransformer, rows: list[Texts], ctx: BuildContext
     ) -> torch.nn.Module:
         """The loss of the task of each batch."""
-        from bench.methods.losses.multi_positive import CoDiEmbLoss
+        from bench.methods.losses.multi_positive import CoDiEmbLoss, PromptTokens
 
         config = self.config
         return CoDiEmbLoss(
@@ -273,9 +324,16 @@ class CoDiEmb(TrainedMethod):
             positives=config.positives,
             temperature=config.temperature,
             rank_temperature=config.rank_temperature,
-            middle=config.middle,
-            gather_sts=config.gather_sts,
+            middle=config.middle and config.loss == "own",
+            cosent=config.loss == "cosent",
+            prompts=PromptTokens.of(model, self._instructions),
         )
+
+    def report(self, rows: list[Texts], steps: int, ctx: BuildContext) -> Mapping[str, Any]:
+        """Steps and rows of each task."""
+        mixture = self._mixture(ctx)
+        updates = count_updates(mixture.batches, mixture.task_of, seed=ctx.seed, steps=steps)
+        return {"updates": updates}
 
     def _queries(self, data: DataAccess) -> dict[str, list[Query]]:
         return self._retrieval.load_sets(data) if self._learns_retrieval else {}
@@ -286,20 +344,33 @@ class CoDiEmb(TrainedMethod):
     def _mixture(self, ctx: BuildContext) -> Mixture:
         config = self.config
         queries, pairs = self._queries(ctx.data), self._pairs(ctx.data)
-        if config.naive:
-            joined = [*chain.from_iterable(queries.values())]
-            joined += [
-                Query(text, (positive,), ()) for graded in pairs for text, positive in graded.pairs
-            ]
-            queries, pairs = {"all sets": joined}, []
-        mixture = Mixture(config.positives, config.negatives)
-        for graded in pairs:
-            mixture.add_pairs(graded, config.sts_batch_size)
-        for name, retrieval in queries.items():
-            mixture.add_queries(
-                name, retrieval, config.batch_size, epochs=math.ceil(config.epochs), seed=ctx.seed
-            )
+        mixture = Mixture(
+            config.positives,
+            config.negatives,
+            mixed=config.sampler == "mixed",
+            instructions=self._instructions,
+        )
+        of_pairs = self._in_epoch([len(one.pairs) // config.sts_batch_size for one in pairs])
+        for graded, batches in zip(pairs, of_pairs, strict=True):
+            contrasted = config.loss == "infonce"
+            mixture.add_pairs(graded, config.sts_batch_size, batches, contrasted=contrasted)
+        of_queries = self._in_epoch([len(one) // config.batch_size for one in queries.values()])
+        drawn = {"epochs": math.ceil(config.epochs), "seed": ctx.seed}
+        for (name, retrieval), batches in zip(queries.items(), of_queries, strict=True):
+            mixture.add_queries(name, retrieval, config.batch_size, batches, **drawn)
         return mixture
+
+    def _in_epoch(self, batches: list[int]) -> list[int | None]:
+        """Batches of each set of a task in an epoch, of those that it fills in a pass."""
+        updates = self.config.updates
+        if not updates or not all(batches):
+            return [None] * len(batches)
+        if updates < len(batches):
+            raise UsageError(
+                f"updates={updates} leaves a set without a batch; give at least one for each of "
+                f"the {len(batches)} sets"
+            )
+        return [*shares(batches, updates)]
 
 
 def _dev_score(model: SentenceTransformer, ctx: BuildContext) -> Callable[[State], float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,9 +11,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.methods.losses.graded import pearson_loss
+from bench.methods.losses.graded import cosent_loss, pearson_loss
 from bench.methods.losses.listwise import pro_loss, rank_kl_loss
-from bench.methods.parts.mixture import RETRIEVAL_LABEL
+from bench.methods.parts.mixture import PARAPHRASE_LABEL, Instructions
 from bench.models.layers import layer_vectors
 from bench.training.gather import gather_rows
 
@@ -65,11 +66,63 @@ def paraphrase_loss(first: Tensor, second: Tensor, labels: Tensor, *, temperatur
     return losses / max(len(same), 1)
 
 
-class CoDiEmbLoss(nn.Module):
-    """The loss of the task that a batch is of: of retrieval where all labels are −1, or of STS.
+@dataclass(frozen=True)
+class PromptTokens:
+    """Tokens of a text that are its instruction, which the pooling leaves out.
 
-    In several processes the rows of retrieval are those of all of them; those of STS only where
-    ``gather_sts`` is set, see ``gather_rows``.
+    Attributes:
+        query: Of a query, those before the whole text among them.
+        pair: Of both texts of a pair.
+    """
+
+    query: int = 0
+    pair: int = 0
+
+    @classmethod
+    def of(cls, model: SentenceTransformer, instructions: Instructions) -> PromptTokens:
+        """Count them as the model does where it encodes with a prompt."""
+        return cls(
+            *(
+                int(model.preprocess([""], prompt=text).get("prompt_length", 0)) if text else 0
+                for text in (instructions.query, instructions.pair)
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Contrasted:
+    """Vectors of rows that are contrasted.
+
+    Attributes:
+        queries: (B, u).
+        positives: (B, P, u).
+        negatives: (M, u), of all queries.
+    """
+
+    queries: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Vectors of graded pairs.
+
+    Attributes:
+        last: Those of the first and of the second texts, (B, u) each.
+        middle: The same of the middle layer, or None to leave its contrast out.
+    """
+
+    last: Sequence[Tensor]
+    middle: Sequence[Tensor] | None = None
+
+
+class CoDiEmbLoss(nn.Module):
+    """The loss of the task that a batch is of: of retrieval, or of STS.
+
+    A batch of both has the mean of both losses, weighed by their rows. In several processes the
+    rows are those of all of them, see ``gather_rows``, so that a correlation is that of the whole
+    batch; the authors take it over the pairs of one device.
 
     Args:
         model: Sentence transformer.
@@ -77,7 +130,8 @@ class CoDiEmbLoss(nn.Module):
         temperature: Temperature τ of the contrast in retrieval and in the middle layer.
         rank_temperature: Temperature T of the losses over the order.
         middle: Add the contrast of the middle layer to the loss of STS.
-        gather_sts: Take the loss of STS over the rows of all processes too.
+        cosent: Take CoSENT in the place of the losses over the order.
+        prompts: Tokens of the instructions that rows begin with.
     """
 
     def __init__(
@@ -88,7 +142,8 @@ class CoDiEmbLoss(nn.Module):
         temperature: float,
         rank_temperature: float,
         middle: bool,
-        gather_sts: bool,
+        cosent: bool = False,
+        prompts: PromptTokens = PromptTokens(),
     ) -> None:
         super().__init__()
         self.model = model
@@ -96,99 +151,133 @@ class CoDiEmbLoss(nn.Module):
         self._temperature = temperature
         self._rank_temperature = rank_temperature
         self._middle = middle
-        self._gather_sts = gather_sts
+        self._cosent = cosent
+        self._prompts = prompts
         self._empty = int(model.preprocess([""])["attention_mask"].sum())
 
     def forward(self, features: Iterable[TokenFeatures], labels: Tensor) -> Tensor:
-        """Encode the texts that the task has and compute its loss.
+        """Encode the texts that the tasks have and compute their loss.
 
         Args:
             features: Tokens (B, L) a column: queries, P columns of positives, then those of hard
                 negatives, where an empty text is none; or the texts of pairs, then columns that
                 are ignored.
-            labels: −1 for each row of retrieval, or grades (B,) between 0 and 1.
-
-        Raises:
-            ValueError: The batch is of both tasks.
+            labels: ``RETRIEVAL_LABEL`` or ``PARAPHRASE_LABEL`` of each row that is contrasted, or
+                a grade between 0 and 1, (B,).
         """
         columns = list(features)
-        of_retrieval = labels == RETRIEVAL_LABEL
-        if of_retrieval.all():
-            return self._retrieval(columns)
-        if of_retrieval.any():
-            raise ValueError("a batch has rows of both tasks")
-        return self._sts(columns[:2], labels)
+        contrasted, all_contrasted = labels < 0, gather_rows(labels) < 0
+        if all_contrasted.all():
+            return self.retrieval_loss(self._contrasted(columns, labels))
+        if not all_contrasted.any():
+            return self.sts_loss(self._paired(columns[:2]), labels)
+        share = all_contrasted.float().mean()
+        first, second = self._both(columns, labels, contrasted)
+        ranking, graded = self.retrieval_loss(first), self.sts_loss(second, labels[~contrasted])
+        return share * ranking + (1 - share) * graded
 
-    def _retrieval(self, columns: Sequence[TokenFeatures]) -> Tensor:
-        count = 1 + self._positives
-        queries, *positives = (self._encode(column) for column in columns[:count])
+    def _both(
+        self, columns: Sequence[TokenFeatures], labels: Tensor, contrasted: Tensor
+    ) -> tuple[Contrasted, Paired]:
+        """Encode rows of both tasks; a process that has none of one takes part without rows."""
+        if not contrasted.any():
+            paired = self._paired(columns[:2])
+            none = paired.last[0][:0]
+            return Contrasted(none, none[:, None].expand(-1, self._positives, -1), none), paired
+        own = [_rows(column, contrasted) for column in columns]
+        ranked = self._contrasted(own, labels[contrasted])
+        if contrasted.all():
+            none = ranked.queries[:0]
+            return ranked, Paired([none] * 2, [none] * 2 if self._middle else None)
+        return ranked, self._paired([_rows(column, ~contrasted) for column in columns[:2]])
+
+    def _contrasted(self, columns: Sequence[TokenFeatures], labels: Tensor) -> Contrasted:
+        count, of_pairs = 1 + self._positives, labels == PARAPHRASE_LABEL
+        before_query = torch.where(of_pairs, self._prompts.pair, self._prompts.query)
+        before_answer = torch.where(of_pairs, self._prompts.pair, 0)
+        queries = self._encode(columns[0], before_query)
+        positives = [self._encode(column, before_answer) for column in columns[1:count]]
         negative_columns = [
             kept for kept in map(self._present, columns[count:]) if kept is not None
         ]
         # Without negatives these are no rows, but part of the graph like those of others.
         negatives = torch.cat([queries[:0], *(self._encode(column) for column in negative_columns)])
-        return self.retrieval_loss(queries, torch.stack(positives, dim=1), negatives)
+        return Contrasted(queries, torch.stack(positives, dim=1), negatives)
 
-    def retrieval_loss(self, queries: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-        """Compute the loss of vectors (B, u), (B, P, u) and (M, u) over those of all processes."""
+    def retrieval_loss(self, vectors: Contrasted) -> Tensor:
+        """Compute the loss of rows that are contrasted, over those of all processes."""
         # Half precision would round the logits, which reach 1 / τ.
-        with torch.autocast(queries.device.type, enabled=False):
+        with torch.autocast(vectors.queries.device.type, enabled=False):
             return multi_positive_loss(
-                gather_rows(queries.float()),
-                gather_rows(positives.float()),
-                gather_rows(negatives.float()),
+                gather_rows(vectors.queries.float()),
+                gather_rows(vectors.positives.float()),
+                gather_rows(vectors.negatives.float()),
                 temperature=self._temperature,
             )
 
-    def _sts(self, columns: Sequence[TokenFeatures], labels: Tensor) -> Tensor:
-        if self._middle:
-            layers = [layer_vectors(self.model, column) for column in columns]
-            pairs = [[vectors[len(vectors) // 2], vectors[-1]] for vectors in layers]
-            middle, last = zip(*pairs, strict=True)
-            return self.sts_loss(last, labels, middle)
-        return self.sts_loss([self._encode(column) for column in columns], labels)
+    def _paired(self, columns: Sequence[TokenFeatures]) -> Paired:
+        columns = [_prompted(column, self._prompts.pair) for column in columns]
+        if not self._middle:
+            return Paired([self._encode(column) for column in columns])
+        layers = [layer_vectors(self.model, column) for column in columns]
+        middle, last = zip(
+            *([vectors[len(vectors) // 2], vectors[-1]] for vectors in layers), strict=True
+        )
+        return Paired(last, middle)
 
-    def sts_loss(
-        self, last: Sequence[Tensor], labels: Tensor, middle: Sequence[Tensor] | None = None
-    ) -> Tensor:
-        """Compute the loss of both texts' vectors, (B, u) each.
-
-        Args:
-            last: Vectors of the first and of the second texts.
-            labels: Grades (B,).
-            middle: The same of the middle layer, or None to leave its contrast out.
-        """
+    def sts_loss(self, vectors: Paired, labels: Tensor) -> Tensor:
+        """Compute the loss of pairs and their grades (B,), over those of all processes."""
         with torch.autocast(labels.device.type, enabled=False):
-            first_last, second_last = (vectors.float() for vectors in last)
+            first_last, second_last = (column.float() for column in vectors.last)
             cosines = torch.cosine_similarity(first_last, second_last)
-            scores, grades = self._joined(cosines), self._joined(labels.to(cosines))
-            order = {"temperature": self._rank_temperature}
-            total = (
-                PEARSON_WEIGHT * pearson_loss(scores, grades)
-                + RANK_KL_WEIGHT * rank_kl_loss(scores, grades, **order)
-                + PRO_WEIGHT * pro_loss(scores, grades, **order)
-            )
-            if middle is None:
+            scores, grades = gather_rows(cosines), gather_rows(labels.to(cosines))
+            total = self._order_loss(scores, grades)
+            if vectors.middle is None:
                 return total
-            first_middle, second_middle = (self._joined(vectors.float()) for vectors in middle)
+            first_middle, second_middle = (gather_rows(column.float()) for column in vectors.middle)
             return total + paraphrase_loss(
                 first_middle, second_middle, grades, temperature=self._temperature
             )
 
-    def _joined(self, rows: Tensor) -> Tensor:
-        return gather_rows(rows) if self._gather_sts else rows
+    def _order_loss(self, scores: Tensor, grades: Tensor) -> Tensor:
+        if self._cosent:
+            return cosent_loss(scores, grades)
+        order = {"temperature": self._rank_temperature}
+        return (
+            PEARSON_WEIGHT * pearson_loss(scores, grades)
+            + RANK_KL_WEIGHT * rank_kl_loss(scores, grades, **order)
+            + PRO_WEIGHT * pro_loss(scores, grades, **order)
+        )
 
-    def _encode(self, column: TokenFeatures) -> Tensor:
-        vectors: Tensor = self.model(dict(column))["sentence_embedding"]
-        return vectors
+    def _encode(self, column: TokenFeatures, prompts: Tensor | None = None) -> Tensor:
+        """Vectors (B, u) of a column, of whose texts the first tokens (B,) may be instructions."""
+        lengths = [0] if prompts is None else prompts.unique().tolist()
+        if len(lengths) == 1 or prompts is None:
+            whole: Tensor = self.model(_prompted(column, lengths[0]))["sentence_embedding"]
+            return whole
+        masks = [prompts == length for length in lengths]
+        parts = [
+            self.model(_prompted(_rows(column, mask), length))["sentence_embedding"]
+            for mask, length in zip(masks, lengths, strict=True)
+        ]
+        places = torch.cat([mask.nonzero()[:, 0] for mask in masks])
+        return torch.cat(parts)[places.argsort()]
 
     def _present(self, column: TokenFeatures) -> TokenFeatures | None:
         """The rows of a column that are not empty, or None."""
         present = column["attention_mask"].sum(dim=1) > self._empty
-        if not present.any():
-            return None
-        rows = len(present)
-        return {
-            name: value[present] if isinstance(value, Tensor) and len(value) == rows else value
-            for name, value in column.items()
-        }
+        return _rows(column, present) if present.any() else None
+
+
+def _rows(column: TokenFeatures, kept: Tensor) -> dict[str, Any]:
+    """Some rows of a column, by a mask (B,)."""
+    count = len(kept)
+    return {
+        name: value[kept] if isinstance(value, Tensor) and len(value) == count else value
+        for name, value in column.items()
+    }
+
+
+def _prompted(column: TokenFeatures, tokens: int) -> dict[str, Any]:
+    """A column whose texts begin with instructions of so many tokens."""
+    return {**column, "prompt_length": tokens} if tokens else dict(column)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling
 
 from bench.api import build_method
 from bench.core.errors import UsageError
@@ -19,8 +20,10 @@ from bench.data.graded import Graded, GradedPairs
 from bench.data.needs import Needs
 from bench.data.retrieval import Queries, Query
 from bench.method import Built, lineage, resolve
+from bench.methods import codiemb
 from bench.methods.codiemb import CoDiEmb
 from bench.methods.parts import fusion
+from bench.methods.parts.epochs import shares
 from bench.methods.parts.mixture import Mixture
 from bench.metrics.pearson import pearson
 from bench.training import trainer
@@ -72,6 +75,7 @@ def options(tmp_path: Path) -> dict[str, Any]:
         "batch_size": 4,
         "sts_batch_size": 5,
         "epochs": 2,
+        "updates": 0,
         "lr": 1e-2,
         "checkpoints": 3,
     }
@@ -174,17 +178,153 @@ def test_rows_are_drawn_anew_for_every_epoch(options: dict[str, Any]) -> None:
     assert mixture(options, seed=1, positives=2, negatives=3).rows != mixed.rows
 
 
-def test_the_naive_training_mixes_sets_and_keeps_similar_pairs(options: dict[str, Any]) -> None:
-    mixed = mixture(options, naive=True)
-    assert set(mixed.labels) == {-1}
-    batches = mixed.batches(0, 0)
-    # 23 queries, 5 pairs of the same letter, 5 more of the other set.
-    assert len(batches) == 33 // 4
-    assert any(len({set_of(mixed.rows[i]) for i in batch}) > 2 for batch in batches)
-    pairs = {row[:2] for row in mixed.rows if set_of(row) in {"letters", "x"}}
+def test_the_contrast_of_all_has_similar_pairs(options: dict[str, Any]) -> None:
+    mixed = mixture(options, loss="infonce", negatives=2)
+    assert set(mixed.labels) == {-1, -2}
+    rows = zip(mixed.rows, mixed.labels, strict=True)
+    pairs = [row for row, label in rows if label == -2]
     similar = {pair for pair, score in zip(PAIRS, SCORES, strict=True) if score >= 0.8}
-    assert pairs == similar | set(GRADED[1].pairs)
-    assert not np.allclose(vectors(options, naive=True), vectors(options), atol=1e-4)
+    assert {row[:2] for row in pairs} == similar | set(GRADED[1].pairs)
+    # The second text is each of the two positives, and there are no hard negatives.
+    assert all(row[1] == row[2] and row[3:] == ("", "") for row in pairs)
+    assert not np.allclose(vectors(options, loss="infonce"), vectors(options), atol=1e-4)
+
+
+def test_the_mixed_sampler_has_the_same_rows_in_as_many_batches(options: dict[str, Any]) -> None:
+    for change in ({}, {"updates": 8}, {"loss": "infonce"}):
+        dynamic, mixed = (
+            mixture(options, sampler=sampler, **change) for sampler in ("dynamic", "mixed")
+        )
+        assert mixed.rows == dynamic.rows
+        for epoch in (0, 1):
+            ours, theirs = (one.batches(7, epoch) for one in (mixed, dynamic))
+            assert len(ours) == len(theirs)
+            flat = [sorted(i for batch in batches for i in batch) for batches in (ours, theirs)]
+            assert flat[0] == flat[1]
+            sizes = [len(batch) for batch in ours]
+            assert max(sizes) - min(sizes) <= 1
+            kinds = [{set_of(mixed.rows[i]) for i in batch} for batch in ours]
+            assert max(map(len, kinds)) > 2
+
+
+@pytest.mark.parametrize("loss", ["own", "cosent", "infonce"])
+@pytest.mark.parametrize("tasks", ["both", "retrieval", "sts"])
+def test_each_task_has_the_updates_that_are_asked_for(
+    options: dict[str, Any], tasks: str, loss: str
+) -> None:
+    made = mixture(options, tasks=tasks, loss=loss, updates=8)
+    seen: dict[str, list[int]] = {}
+    for epoch in (0, 1):
+        batches = made.batches(7, epoch)
+        found = [{made.task_of(i) for i in batch} for batch in batches]
+        assert all(len(names) == 1 for names in found)
+        counts = [sum(name in names for names in found) for name in ("retrieval", "sts")]
+        assert counts == [8 * (tasks != "sts"), 8 * (tasks != "retrieval")]
+        for batch in batches:
+            seen.setdefault(set_of(made.rows[batch[0]]), []).extend(batch)
+            assert len({made.rows[i][0] for i in batch}) == len(batch) or tasks != "retrieval"
+    if loss == "own" and tasks != "sts":
+        # 3 and 2 batches of a pass; those of sets are by their sizes, 5 and 3 in eight.
+        assert {name: len(seen[name]) for name in ("who", "how")} == {"who": 40, "how": 24}
+        # The rows of a pass are not used again in another.
+        assert len(set(seen["who"])) == 40
+
+
+@pytest.mark.parametrize(
+    ("sizes", "total", "expected"),
+    [
+        ([3, 2], 8, [5, 3]),
+        ([27, 2, 7, 62], 150, [41, 3, 11, 95]),
+        ([1000, 1, 1], 3, [1, 1, 1]),
+        ([1000, 1, 1], 4, [2, 1, 1]),
+        ([5], 7, [7]),
+    ],
+)
+def test_shares_add_up(sizes: list[int], total: int, expected: list[int]) -> None:
+    assert shares(sizes, total) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "steps", "retrieval", "sts"),
+    [
+        ({}, 22, (10, 40), (12, 60)),
+        ({"updates": 6}, 24, (12, 48), (12, 60)),
+        ({"updates": 6, "tasks": "sts"}, 12, None, (12, 60)),
+        ({"updates": 6, "loss": "infonce"}, 24, (12, 48), (12, 60)),
+        ({"updates": 6, "sampler": "mixed"}, 24, (24, 48), (24, 60)),
+        ({"updates": 6, "max_steps": 24, "epochs": 9}, 24, (12, 48), (12, 60)),
+    ],
+)
+def test_the_record_tells_the_updates(
+    options: dict[str, Any],
+    change: dict[str, Any],
+    steps: int,
+    retrieval: tuple[int, int] | None,
+    sts: tuple[int, int],
+) -> None:
+    """A merged model too, and what it says is of all steps."""
+    told = train(options, fusion="soup", **change).training
+    assert told is not None and told["steps"] == steps
+    found = {name: (one["steps"], one["rows"]) for name, one in told["updates"].items()}
+    if change.get("sampler") == "mixed":
+        # Few rows of a task may leave a batch without it.
+        assert all(22 <= found[name][0] <= 24 for name in found)
+        found = {name: (24, rows) for name, (_, rows) in found.items()}
+    assert found == {"sts": sts, **({"retrieval": retrieval} if retrieval else {})}
+
+
+def test_baselines_are_models_of_their_own(options: dict[str, Any]) -> None:
+    changes: list[dict[str, Any]] = [{}, {"loss": "cosent"}, {"loss": "infonce"}]
+    changes += [{**change, "sampler": "mixed"} for change in changes]
+    some = {"fusion": "none", "max_steps": 6, "lr": 1e-3}
+    found = [vectors(options, **some, **change) for change in changes]
+    for i, one in enumerate(found):
+        assert all(not np.allclose(one, other, atol=1e-5) for other in found[i + 1 :])
+
+
+def test_instructions_stand_before_what_they_are_for(options: dict[str, Any]) -> None:
+    plain, told = mixture(options), mixture(options, instructions=True)
+    before = codiemb.INSTRUCTIONS
+    for row, other, label in zip(plain.rows, told.rows, told.labels, strict=True):
+        if label == -1:
+            assert other == (before.query + row[0], *row[1:])
+        else:
+            assert other == (before.pair + row[0], before.pair + row[1], *row[2:])
+    contrasted = mixture(options, instructions=True, loss="infonce", positives=2, negatives=1)
+    pairs = [
+        row for row, label in zip(contrasted.rows, contrasted.labels, strict=True) if label < -1
+    ]
+    assert all(text.startswith(before.pair) for row in pairs for text in row[:3])
+    assert all(row[3] == "" for row in pairs)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_a_model_with_instructions_encodes_with_them(
+    options: dict[str, Any], pooling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    original = trainer.train
+
+    def noted(model: Any, loss: Any, rows: Any, settings: Any, *more: Any, **kwargs: Any) -> Any:
+        lengths.append(settings.max_seq_length)
+        return original(model, loss, rows, settings, *more, **kwargs)
+
+    monkeypatch.setattr(trainer, "train", noted)
+    some = {**options, "pooling": pooling, "max_steps": 2, "checkpoints": 1}
+    model, plain = (train(some, instructions=told).encoder for told in (True, False))
+    assert isinstance(model, SentenceTransformer) and isinstance(plain, SentenceTransformer)
+    before = codiemb.INSTRUCTIONS
+    asked = model.encode_query(TEXTS)
+    np.testing.assert_allclose(asked, model.encode(TEXTS, prompt=before.query), atol=1e-6)
+    np.testing.assert_allclose(model.encode_document(TEXTS), model.encode(TEXTS, prompt=""))
+    np.testing.assert_allclose(model.encode(TEXTS), model.encode(TEXTS, prompt=before.pair))
+    assert not np.allclose(asked, model.encode_document(TEXTS), atol=1e-3)
+    assert not plain.prompts.get("query") and plain.default_prompt_name is None
+    # As many tokens of the texts themselves.
+    tokens = len(model.tokenizer(before.query)["input_ids"]) - 2
+    assert lengths == [lengths[1] + tokens, lengths[1]]
+    poolings = [module.include_prompt for module in model if isinstance(module, Pooling)]
+    assert poolings == [pooling == "cls"]
 
 
 @pytest.mark.parametrize(
@@ -344,5 +484,7 @@ def test_bad_settings(options: dict[str, Any]) -> None:
         method(options, fusion="soup", power=2)
     with pytest.raises(UsageError, match="9 queries of two do not fill a batch of 12"):
         train(options, batch_size=12)
+    with pytest.raises(UsageError, match=r"updates=1 leaves a set without a batch; .* the 2 sets"):
+        train(options, updates=1)
     with pytest.raises(UsageError, match=r"5 graded pairs .*; lower sts_batch_size or use more"):
         train(options, sts_batch_size=6)

@@ -173,6 +173,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "beta": 0.8,
         "in_batch_positives": False,
         "mining": "dynamic",
+        "rerank": False,
         "check_every": 100,
         "factor": 1.15,
         "cap": 0.8,
@@ -198,8 +199,10 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "negatives": 4,
         "max_seq_length": 512,
         "middle": True,
-        "gather_sts": False,
-        "naive": False,
+        "instructions": True,
+        "updates": 0,
+        "loss": "own",
+        "sampler": "dynamic",
     },
 }
 # What the trainer has besides learning rate, batch, epochs and tokens; all else is as it is made.

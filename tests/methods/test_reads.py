@@ -37,7 +37,7 @@ from tests.support.models import tiny_bert
 SPECS = (
     "codiemb[fusion=greedy]",
     "codiemb[fusion=none,batch_size=8,sts_batch_size=8]",
-    "codiemb[fusion=none,naive=true,dev=true,batch_size=8]",
+    "codiemb[fusion=none,loss=infonce,dev=true,batch_size=8,sts_batch_size=8]",
     "defsent[head=false]",
     "jtcse[output=distilled]",
     "jtcse[joint=false]",

@@ -46,7 +46,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
         "graded.GradedLoss",
     ):
         monkeypatch.setattr(f"bench.methods.losses.{loss}", Given)
-    monkeypatch.setattr(Queries, "load", lambda self, data: [QUERY])
+    monkeypatch.setattr(Queries, "load_sets", lambda self, data: {"made up": [QUERY]})
     monkeypatch.setattr(GradedPairs, "load", lambda self, data: Graded([("a", "b")], [0.5]))
 
 
@@ -72,8 +72,12 @@ def of(name: str, options: str, model: SentenceTransformer, folder: Path) -> dic
             **found.options,
             "negatives": negatives._count,
             "check_every": negatives._check_every,
+            "rerank": negatives._rerank,
             "rule": None if rule is None else asdict(rule),
         }
+    if name == "codiemb":
+        prompts = asdict(found.options["prompts"])
+        return {**found.options, "prompts": {key for key, tokens in prompts.items() if tokens}}
     return found.options
 
 
@@ -119,6 +123,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "dims": (256, 512, 768, 1024, 1280, 1536, 1792),
         "negatives": 4,
         "check_every": 100,
+        "rerank": False,
         "rule": {"factor": 1.15, "cap": 0.8, "faithful": False},
     },
     "codiemb": {
@@ -126,7 +131,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "temperature": 0.02,
         "rank_temperature": 0.05,
         "middle": True,
-        "gather_sts": False,
+        "cosent": False,
+        "prompts": {"query", "pair"},
     },
 }
 
@@ -167,6 +173,7 @@ def test_the_loss_gets_the_published_settings(
         ("conan", "negatives=2", {"negatives": 2}),
         ("conan", "check_every=7", {"check_every": 7}),
         ("conan", "mining=static", {"rule": None}),
+        ("conan", "rerank=true", {"rerank": True}),
         ("conan", "factor=2", {"rule": {"factor": 2, "cap": 0.8, "faithful": False}}),
         ("conan", "cap=0.5", {"rule": {"factor": 1.15, "cap": 0.5, "faithful": False}}),
         ("conan", "faithful=true", {"rule": {"factor": 1.15, "cap": 0.8, "faithful": True}}),
@@ -174,7 +181,9 @@ def test_the_loss_gets_the_published_settings(
         ("codiemb", "temperature=0.5", {"temperature": 0.5}),
         ("codiemb", "rank_temperature=0.5", {"rank_temperature": 0.5}),
         ("codiemb", "middle=false", {"middle": False}),
-        ("codiemb", "gather_sts=true", {"gather_sts": True}),
+        ("codiemb", "loss=cosent", {"middle": False, "cosent": True}),
+        ("codiemb", "loss=infonce", {"middle": False}),
+        ("codiemb", "instructions=false", {"prompts": set()}),
     ],
 )
 def test_an_option_changes_its_own_setting_alone(

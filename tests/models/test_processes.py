@@ -255,8 +255,7 @@ def test_only_methods_whose_loss_gathers_share_a_training() -> None:
     assert can_share(SimCSE(SimCSE.Config()))
     assert not can_share(SimCSE(SimCSE.Config(), "folder"))
     assert not can_share(SCT(SCT.Config()))
-    assert not can_share(CoDiEmb(CoDiEmb.Config()))
-    assert can_share(CoDiEmb(CoDiEmb.Config(gather_sts=True)))
+    assert can_share(CoDiEmb(CoDiEmb.Config()))
 
 
 @pytest.mark.parametrize(("processes", "device"), [(0, "cpu"), (2, "cuda:1"), (2, "mps")])

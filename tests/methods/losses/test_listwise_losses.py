@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,17 @@ from sentence_transformers.sentence_transformer.losses import MultipleNegativesR
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.methods.losses.graded import pearson_loss
+from bench.methods.losses.graded import cosent_loss, pearson_loss
 from bench.methods.losses.listwise import pro_loss, rank_kl_loss
 from bench.methods.losses.multi_positive import (
     CoDiEmbLoss,
+    Contrasted,
+    Paired,
+    PromptTokens,
     multi_positive_loss,
     paraphrase_loss,
 )
+from bench.methods.parts.mixture import Instructions
 from bench.models.layers import layer_vectors
 from tests.support.models import tiny_bert, tiny_sentence_transformer
 from tests.support.processes import in_two_processes
@@ -189,7 +192,6 @@ def make(model: Any, **options: Any) -> CoDiEmbLoss:
         "temperature": TAU,
         "rank_temperature": T,
         "middle": False,
-        "gather_sts": False,
     }
     return CoDiEmbLoss(model, **settings | options)
 
@@ -266,13 +268,84 @@ def test_the_sum_of_the_worked_example(tmp_path: Path) -> None:
     angles = X.acos()
     first = torch.tensor([[1.0, 0.0]] * 4)
     second = torch.stack([angles.cos(), angles.sin()], dim=1)
-    found = loss.sts_loss([first, second.float()], Y.float())
+    found = loss.sts_loss(Paired([first, second.float()]), Y.float())
     assert found.item() == pytest.approx(0.2209898375, abs=1e-6)
 
 
-def test_a_batch_of_both_tasks_is_refused(model: SentenceTransformer) -> None:
-    with pytest.raises(ValueError, match="rows of both tasks"):
-        make(model)(features(model, TEXTS), torch.tensor([-1.0, 0.5, 1.0]))
+@pytest.mark.parametrize("middle", [False, True])
+def test_a_batch_of_both_tasks_weighs_them_by_rows(
+    model: SentenceTransformer, middle: bool
+) -> None:
+    texts = [[*column, *reversed(column)] for column in TEXTS]
+    labels = torch.tensor([0.3, -1.0, 1.0, -1.0, 0.6, 0.0])
+    loss = make(model, middle=middle)
+
+    def of(rows: list[int]) -> Tensor:
+        batch = features(model, [[column[i] for i in rows] for column in texts])
+        found: Tensor = loss(batch, labels[rows])
+        return found
+
+    expected = (2 * of([1, 3]) + 4 * of([0, 2, 4, 5])) / 6
+    torch.testing.assert_close(of([0, 1, 2, 3, 4, 5]), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_cosent_stands_in_the_place_of_the_losses_over_the_order(
+    model: SentenceTransformer,
+) -> None:
+    grades = torch.tensor([1.0, 0.3, 0.6])
+    batch = features(model, TEXTS)
+    first, second = (encoded(model, texts) for texts in TEXTS[:2])
+    expected = cosent_loss(torch.cosine_similarity(first, second), grades)
+    found = make(model, cosent=True)(batch, grades)
+    torch.testing.assert_close(found.detach(), expected, atol=1e-4, rtol=1e-4)
+    contrast = torch.full((3,), -1.0)
+    torch.testing.assert_close(
+        make(model, cosent=True)(batch, contrast), make(model)(batch, contrast)
+    )
+
+
+def test_instructions_are_read_but_not_averaged(model: SentenceTransformer) -> None:
+    """As by the model itself, which encodes with prompts."""
+    instructions = Instructions("for this: ", "like: ")
+    model.prompts = {"query": instructions.query, "sts": instructions.pair}
+    model.set_pooling_include_prompt(False)
+    tokens = PromptTokens.of(model, instructions)
+    assert tokens.query > tokens.pair > 1
+    loss = make(model, prompts=tokens)
+    before_query, before_pair = instructions.query, instructions.pair
+
+    def prompted(prompt: str, column: int) -> tuple[list[str], Tensor]:
+        # Those of a query have none before its answers.
+        vectors = model.encode(TEXTS[column], prompt=prompt)
+        return [prompt + text for text in TEXTS[column]], torch.from_numpy(vectors)
+
+    asked, first = prompted(before_query, 0)
+    answers = [encoded(model, TEXTS[i]) for i in (1, 2)]
+    found = loss(features(model, [asked, *TEXTS[1:3]]), torch.full((3,), -1.0))
+    none = first[:0]
+    stacked = torch.stack(answers, dim=1)
+    expected = multi_positive_loss(first, stacked, none, temperature=TAU)
+    torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-5)
+
+    pairs, vectors = zip(*(prompted(before_pair, i) for i in (0, 1, 1)), strict=True)
+    grades = torch.tensor([1.0, 0.3, 0.6])
+    expected = loss.sts_loss(Paired(vectors[:2]), grades)
+    torch.testing.assert_close(
+        loss(features(model, [*pairs]), grades), expected, atol=1e-4, rtol=1e-4
+    )
+
+    # The first row is a query, the others are pairs that are contrasted.
+    batch = [[one[0], *other[1:]] for one, other in zip([asked, *TEXTS[1:3]], pairs, strict=True)]
+    columns = [
+        torch.cat([one[:1], other[1:]])
+        for one, other in zip([first, *answers], vectors, strict=True)
+    ]
+    found = loss(features(model, batch), torch.tensor([-1.0, -2.0, -2.0]))
+    stacked = torch.stack(columns[1:], dim=1)
+    expected = multi_positive_loss(columns[0], stacked, none, temperature=TAU)
+    torch.testing.assert_close(found.detach(), expected, atol=1e-5, rtol=1e-5)
+    without = make(model)(features(model, batch), torch.tensor([-1.0, -2.0, -2.0]))
+    assert not torch.allclose(without, found, atol=1e-4)
 
 
 def test_half_precision_stays_exact(model: SentenceTransformer) -> None:
@@ -280,8 +353,9 @@ def test_half_precision_stays_exact(model: SentenceTransformer) -> None:
     loss, grades = make(model), torch.tensor([1.0, 0.2, 0.4, 0.6, 0.0])
 
     def both() -> tuple[Tensor, Tensor]:
-        ir = loss.retrieval_loss(queries, passages[:, :2], passages[:, 2])
-        return ir, loss.sts_loss([queries, passages[:, 0]], grades, [queries, passages[:, 1]])
+        ir = loss.retrieval_loss(Contrasted(queries, passages[:, :2], passages[:, 2]))
+        pairs = Paired([queries, passages[:, 0]], [queries, passages[:, 1]])
+        return ir, loss.sts_loss(pairs, grades)
 
     exact = both()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -322,21 +396,26 @@ def shard(rows: slice, negatives: bool) -> list[dict[str, Tensor]]:
 def outcome(kind: str, encoder: nn.Module, rows: slice) -> dict[str, Tensor]:
     """Loss of a shard and the gradients of the encoder."""
     encoder.zero_grad()
-    loss = make(getattr(encoder, "module", encoder), gather_sts=True)
+    loss = make(getattr(encoder, "module", encoder))
     loss.model = encoder
-    grades = torch.tensor([0.2, 0.4, 0.4, 1.0, 0.0, 0.6])[rows]
+    labels = torch.tensor(LABELS.get(kind, [-1.0] * BATCH))[rows]
     if kind == "sts":
         columns = [encoder(column)["sentence_embedding"] for column in shard(rows, True)[:4]]
-        found = loss.sts_loss(columns[:2], grades, columns[2:])
+        found = loss.sts_loss(Paired(columns[:2], columns[2:]), labels)
     else:
-        batch = shard(rows, kind == "retrieval")
-        found = loss(batch, torch.full((len(grades),), -1.0))
+        found = loss(shard(rows, kind != "no negatives"), labels)
     torch.autograd.backward(found)
     named = {name.removeprefix("module."): p.grad for name, p in encoder.named_parameters()}
     return {"loss": found.detach(), **{name: g.clone() for name, g in named.items()}}
 
 
-KINDS = ("retrieval", "no negatives", "sts")
+LABELS = {
+    "sts": [0.2, 0.4, 0.4, 1.0, 0.0, 0.6],
+    "both": [-1.0, 0.3, -1.0, 1.0, -1.0, 0.6],
+    "none in one": [-1.0, -1.0, 0.4, 1.0, -1.0, 0.6],
+    "a task each": [0.2, 0.4, -1.0, -1.0, -1.0, -1.0],
+}
+KINDS = ("retrieval", "no negatives", *LABELS)
 SHARDS = (slice(0, 2), slice(2, 6))
 
 
@@ -358,15 +437,3 @@ def test_two_processes_equal_one(ranks: list[dict[str, Any]], kind: str) -> None
     expected = outcome(kind, Encoder(), slice(None))
     for found in ranks:
         torch.testing.assert_close(found[kind], expected, atol=1e-6, rtol=1e-5)
-
-
-def test_sts_stays_in_its_process_unless_asked() -> None:
-    columns = [column["x"] for column in shard(slice(None), True)[:2]]
-    grades = torch.tensor([0.2, 0.4, 0.4, 1.0, 0.0, 0.6])
-    calls: list[int] = []
-    with pytest.MonkeyPatch.context() as patch:
-        module = sys.modules[CoDiEmbLoss.__module__]
-        patch.setattr(module, "gather_rows", lambda rows: calls.append(len(rows)) or rows)
-        for gather in (False, True):
-            make(Encoder(), gather_sts=gather).sts_loss(columns, grades)
-            assert bool(calls) == gather

@@ -61,7 +61,7 @@ def distilled(model: SentenceTransformer) -> DistilledViewLoss:
 def codiemb(model: SentenceTransformer) -> CoDiEmbLoss:
     """The loss of CoDiEmb without that of the middle layer."""
     taus = {"temperature": TAU, "rank_temperature": TAU}
-    return CoDiEmbLoss(model, positives=1, **taus, middle=False, gather_sts=True)
+    return CoDiEmbLoss(model, positives=1, **taus, middle=False)
 
 
 # Loss, number of columns, and labels.
@@ -83,6 +83,7 @@ LOSSES: dict[str, tuple[Make, int, Tensor]] = {
     "cosent": (lambda model: GradedLoss(model, cosent_loss), 2, GRADES),
     "codiemb sts": (codiemb, 2, GRADES),
     "codiemb retrieval": (codiemb, 3, torch.full((B,), float(RETRIEVAL_LABEL))),
+    "codiemb both": (codiemb, 3, GRADES.where(GRADES < 0.5, torch.tensor(RETRIEVAL_LABEL))),
     "jtcse distill": (lambda m: TwinDistillation(m, TEACHER[0], TAU), 1, torch.arange(B)),
     "defsent-plus": (
         lambda model: EntryLoss(model, TEACHER[0].numpy(), fresh_linear(U, U, 0)),
