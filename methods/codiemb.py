@@ -165,7 +165,7 @@ class CoDiEmb(TrainedMethod):
             "negatives": 1,
             "instructions": False,
             "batch_size": 32,
-            "updates": 150,
+            "updates": 100,
             "lr": 2e-4,
             "epochs": 2,
             "max_seq_length": 48,

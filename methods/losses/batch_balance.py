@@ -217,7 +217,7 @@ class BatchBalanceLoss(nn.Module):
             asked = self._units(
                 [self.negatives.queries[i] for i in queries.tolist()], queries.device
             )
-        known = [row[row >= 0] for row in self.negatives.known[queries].cpu().numpy()]
+        known = [row[row >= 0].tolist() for row in self.negatives.known[queries].cpu().numpy()]
         found = rank(asked.cpu().numpy(), pool.cpu().numpy(), count, known)
         return torch.from_numpy(found).to(queries.device)
 

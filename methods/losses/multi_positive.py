@@ -251,7 +251,7 @@ class CoDiEmbLoss(nn.Module):
 
     def _encode(self, column: TokenFeatures, prompts: Tensor | None = None) -> Tensor:
         """Vectors (B, u) of a column, of whose texts the first tokens (B,) may be instructions."""
-        lengths = [0] if prompts is None else prompts.unique().tolist()
+        lengths = [0] if prompts is None else sorted(set(prompts.tolist()))
         if len(lengths) == 1 or prompts is None:
             whole: Tensor = self.model(_prompted(column, lengths[0]))["sentence_embedding"]
             return whole

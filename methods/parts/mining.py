@@ -105,7 +105,7 @@ def rank(
     queries: NDArray[np.float32],
     texts: NDArray[np.float32],
     count: int,
-    known: Sequence[Sequence[int]] | Sequence[NDArray[np.int64]],
+    known: Sequence[Sequence[int]],
 ) -> NDArray[np.int64]:
     """Rank texts for each query by cosine, the nearest first.
 
