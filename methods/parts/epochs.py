@@ -38,13 +38,13 @@ def shares(sizes: Sequence[int], total: int) -> list[int]:
     """
     whole = sum(sizes)
     exact = [total * size / whole for size in sizes]
-    found = [max(1, math.floor(one)) for one in exact]
-    order = sorted(range(len(sizes)), key=lambda part: found[part] - exact[part])
-    for part in order[: max(0, total - sum(found))]:
-        found[part] += 1
-    while sum(found) > total:
-        found[found.index(max(found))] -= 1
-    return found
+    counts = [max(1, math.floor(one)) for one in exact]
+    order = sorted(range(len(sizes)), key=lambda part: counts[part] - exact[part])
+    for part in order[: max(0, total - sum(counts))]:
+        counts[part] += 1
+    while sum(counts) > total:
+        counts[counts.index(max(counts))] -= 1
+    return counts
 
 
 def count_updates(
@@ -63,11 +63,11 @@ def count_updates(
     """
     size = len(batches(seed, 0))
     made = of_passes(lambda epoch: batches(seed, epoch), 0, steps) if size else []
-    found: dict[str, dict[str, int]] = {}
+    updates: dict[str, dict[str, int]] = {}
     for batch in made:
         tasks = [task_of(row) for row in batch]
         for task in sorted(set(tasks)):
-            counts = found.setdefault(task, {"steps": 0, "rows": 0})
+            counts = updates.setdefault(task, {"steps": 0, "rows": 0})
             counts["steps"] += 1
             counts["rows"] += tasks.count(task)
-    return dict(sorted(found.items()))
+    return dict(sorted(updates.items()))

@@ -258,10 +258,10 @@ class HardNegatives(nn.Module):
         checked = self.seen.nonzero().flatten()
         now, before = score(checked), self.installed[checked]
         easy = rule.fires(now, before).nonzero()[:, 0]
-        found = self._next(checked[easy], rank) if len(easy) else self.chosen[easy]
-        there = (found != ABSENT).all(dim=1)
+        new_ones = self._next(checked[easy], rank) if len(easy) else self.chosen[easy]
+        there = (new_ones != ABSENT).all(dim=1)
         renewed, old = checked[easy[there]], now[easy[there]]
-        self.chosen[renewed] = found[there]
+        self.chosen[renewed] = new_ones[there]
         self.replacements[renewed] += 1
         new = score(renewed) if len(renewed) else old
         self.installed[renewed] = new
