@@ -30,6 +30,7 @@ from bench.method import (
     method_class,
     resolve,
 )
+from bench.method.contract import SUMMARY_FILE
 from bench.training import language, trainer
 from tests.support.models import tiny_bert
 
@@ -62,6 +63,7 @@ UNBUILT = (
 )
 WORDS = ("kettle", "rain", "dog", "lamp")
 _ROWS = 40
+_NO_STEPS = '{"steps": 0}'
 
 
 class Spy(DataAccess):
@@ -131,6 +133,7 @@ class Others:
         checkpoints = self._folder.parent / "kept" / "checkpoints"
         checkpoints.mkdir(parents=True, exist_ok=True)
         save_file(self.load(name).state_dict(), checkpoints / "1.safetensors")
+        (checkpoints.parent / SUMMARY_FILE).write_text(_NO_STEPS)
         return checkpoints.parent
 
     def mapped(self, name: str) -> Mapped:
@@ -159,7 +162,13 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings that leave the model as it was."""
-    monkeypatch.setattr(trainer, "train", lambda model, *_, **__: model)
+
+    def train(model: Any, *given: Any, **_: Any) -> Any:
+        (ctx,) = (one for one in given if isinstance(one, BuildContext))
+        (ctx.workdir / SUMMARY_FILE).write_text(_NO_STEPS)
+        return model
+
+    monkeypatch.setattr(trainer, "train", train)
     monkeypatch.setattr(language, "train_language_model", lambda *_, **__: None)
 
 

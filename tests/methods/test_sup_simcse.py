@@ -167,6 +167,7 @@ def test_the_prompt_does_not_count_as_sentence(
         model: Any, loss: Any, pairs: Any, settings: TrainSettings, *rest: Any, **options: Any
     ) -> None:
         lengths.append((settings.max_seq_length, prompt_length(model)))
+        (rest[0].workdir / "training.json").write_text('{"steps": 0}')
 
     monkeypatch.setattr(trainer, "train", train_not)
     options = {"base": tiny_llama(tmp_path / "llama"), "pooling": "lasttoken", "head": "false"}
