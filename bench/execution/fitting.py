@@ -86,7 +86,7 @@ class OnFeatures:
 
     task: FeaturesTask
     vectors: Vectors
-    maps: Sequence[Affine]
+    maps: Sequence[VectorMap]
 
     def score(self, seed: int) -> TaskScore:
         """Score the task.

@@ -122,7 +122,7 @@ def _scorer(
         settings.progress.note(f"  {note}")
     name = task.spec.name
     if isinstance(built.encoder, PairScorer | SparseScorer):
-        return scorer_of(task, built.encoder, encoded), {}
+        return scorer_of(task, built.encoder, encoded), None
     if task.scored_as == "vectors":
         vectors = {column: encoded.vectors[name, column] for column in task.texts()}
         return partial(task.score, vectors), None

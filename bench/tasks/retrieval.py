@@ -80,8 +80,7 @@ class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
 
     def score(self, vectors: Vectors, seed: int) -> TaskScore:
         """Search the corpus for every query by cosine, and score what is found first."""
-        find = partial(nearest, vectors["query"], vectors["document"], device=self.device)
-        return self.score_search(find, seed)
+        return self.score_search(self._by_cosine(vectors), seed)
 
     def score_search(self, find: Find, seed: int) -> TaskScore:
         """Score what is found first.
@@ -113,10 +112,13 @@ class RetrievalTask(Probing, VectorTask[RetrievalSpec]):
         """Mean nDCG@10 alone.
 
         Raises:
-            CellError: Vectors are too long for a float32 cosine.
+            CellError: Vectors are too long for a similarity in float32.
         """
-        grades = _grades(self._ranked(vectors), self._judged)
+        grades = _grades(self._ranked(self._by_cosine(vectors)), self._judged)
         return float(ndcg_at(grades, _ideal(self._judged, 10), 10).mean())
+
+    def _by_cosine(self, vectors: Vectors) -> Find:
+        return partial(nearest, vectors["query"], vectors["document"], device=self.device)
 
     @property
     def _judged(self) -> Sequence[Judged]:
