@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from bench.core.errors import UsageError
 from bench.data.access import DataAccess
 from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess, SparseScorer
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
     from sentence_transformers import SparseEncoder
 
 
@@ -84,6 +84,8 @@ class SparseVectors(SparseScorer):
 
     def encode_sparse(self, texts: Sequence[str], role: str | None) -> csr_array:
         """Encode n texts to float32 of shape (n, V), with the prompt that the role has."""
+        from scipy.sparse import csr_array
+
         encode: Any = {
             "query": self._model.encode_query,
             "document": self._model.encode_document,

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
 
 from bench.core.errors import CellError
 from bench.core.progress import Progress
 from bench.encoding.encode import Encoded
 from bench.encoding.encoder import Columns
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 # Encodes n texts in a role, to float32 of shape (n, V).
-EncodeSparse: TypeAlias = Callable[[Sequence[str], str | None], csr_array]
+EncodeSparse: TypeAlias = "Callable[[Sequence[str], str | None], csr_array]"
 # What the numbers that are not zero may take, and while they are put together twice that.
 MOST_BYTES = 4 * 2**30
 _TEXTS = 256
@@ -88,6 +90,9 @@ def encode_sparse(
             held += _bytes(blocks[-1])
             _refuse_large(held, start + len(batch))
             progress.advance(start + len(batch))
+        # Imported late, as it brings SciPy, which planning and listing never need.
+        from scipy.sparse import vstack
+
         matrix = vstack(blocks, format="csr")
         numbers = {text: number for number, text in enumerate(ordered)}
         for key, column in wanted.items():

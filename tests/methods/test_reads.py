@@ -63,7 +63,7 @@ UNBUILT = (
 )
 WORDS = ("kettle", "rain", "dog", "lamp")
 _ROWS = 40
-_NO_STEPS = '{"steps": 0}'
+_NO_STEPS = '{"steps": 0, "seconds": 0.0}'
 
 
 class Spy(DataAccess):
