@@ -124,7 +124,9 @@ def _written(value: str, also: str = "") -> str:
         plain = split_list(f"={value}") == [f"={value}"] and _read(value) == value
     except UsageError:
         plain = False
-    if plain and not (also and also in value) and value == value.strip():
+    # Before another value in quotation marks its own would not end where they do alone.
+    opens = value.startswith(_QUOTE)
+    if plain and not opens and not (also and also in value) and value == value.strip():
         return value
     return f"{_QUOTE}{value.replace(_QUOTE, _QUOTE * 2)}{_QUOTE}"
 

@@ -1,7 +1,7 @@
 """Specs on the command line."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bench.core.errors import UsageError
@@ -92,6 +92,9 @@ anything = st.text(st.sampled_from(',[]()"=@ ab./'), min_size=1, max_size=8)
 
 
 @given(st.none() | anything, st.dictionaries(names, anything))
+@example(None, {"a": '"""', "b": '"'})
+@example(None, {"a": '"""', "b": ","})
+@example('"""', {"b": "]"})
 def test_any_checkpoint_and_values_survive_their_own_text(
     checkpoint: str | None, options: dict[str, str]
 ) -> None:

@@ -51,7 +51,7 @@ def by_name(metric: str, points: float, values: NDArray[Any], other: NDArray[Any
     """What the caption of a metric and the items of two methods once told."""
     plain = bool(np.isclose(values.mean(), points))
     votes = plain and set(np.unique([values, other]).tolist()) <= {0.0, 1.0}
-    if metric == "MAP":
+    if metric in {"MAP", "nDCG@10"}:
         return "means"
     return "votes" if metric == "accuracy" and votes else "replicates"
 
