@@ -21,7 +21,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     other.write_text("".join(f"one {i}\tthe one {i}\tnot {i}\n" for i in range(40)))
     # Words that are one token of a tiny BERT are letters.
     letters = "abcdefghijklmnopqrstuvwxyz"
-    dictionary.write_text("".join(f"{one}\tthe letter that looks like {one}\n" for one in letters))
+    # What differs comes first, so that definitions still do where they are cut.
+    dictionary.write_text("".join(f"{one}\t{one} is the letter that it is\n" for one in letters))
     other_dictionary = folder / "other_dictionary.tsv"
     other_dictionary.write_text("".join(f"{one}\tis written as {one}\n" for one in letters))
     base = tiny_bert(folder / "base", layers=2)
