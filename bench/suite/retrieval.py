@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from bench.core.outputs import MethodOutput
 from bench.suite.data import BeirData, CollectionData, Data, FileData, MtebData, MtebTable
@@ -52,7 +52,7 @@ class RetrievalSpec(OwnTaskSpec):
     qrels: Data | None = None
     data: CollectionData | None = None
     rows: Literal["candidates", "pairs"] = "candidates"
-    same_id: Literal["keep", "drop"] = Field("keep", validate_default=True)
+    same_id: Literal["keep", "drop"] = "keep"
 
     @model_validator(mode="after")
     def _says_where_its_rows_are(self) -> RetrievalSpec:

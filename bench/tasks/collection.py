@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError
 from bench.data.rows import Row, text_digest
 from bench.suite import RetrievalSpec
+from bench.tasks.reranking import refuse_other_than_lists
 
 Tables = Mapping[str, Sequence[Row]]
 TakeRows = Callable[[Sequence[Row], int], list[Row]]
@@ -115,11 +116,11 @@ def _by_id(rows: Iterable[Row], table: str, where: str) -> dict[str, Row]:
 
 
 def _documents(rows: Iterable[Row], where: str) -> dict[str, str]:
-    return {one: _text(row) for one, row in _by_id(rows, "documents", where).items()}
+    return {one: document_text(row) for one, row in _by_id(rows, "documents", where).items()}
 
 
-def _text(row: Row) -> str:
-    """Title and text of a document joined, as mteb has it."""
+def document_text(row: Row) -> str:
+    """Join title and text of a document, as mteb does."""
     return f"{row['title']} {row['text']}".strip() if row.get("title") else row["text"].strip()
 
 
@@ -200,14 +201,9 @@ def _candidates(spec: RetrievalSpec, rows: Sequence[Row]) -> _Pool:
     texts: dict[str, None] = {}
     queries: dict[str, Row] = {}
     answers: dict[str, dict[str, None]] = {}
-    for number, row in enumerate(rows, 1):
-        for column in ("positive", "negative"):
-            if not isinstance(row[column], list):
-                raise CellError(
-                    f"task {spec.name}: {column} of row {number} is not a list of texts; "
-                    "CSV cannot hold one, JSON lines and Parquet can"
-                )
-            texts.update(dict.fromkeys(row[column]))
+    refuse_other_than_lists(rows, spec.name)
+    for row in rows:
+        texts.update(dict.fromkeys([*row["positive"], *row["negative"]]))
         if row["positive"]:
             queries.setdefault(row["query"], row)
             answers.setdefault(row["query"], {}).update(dict.fromkeys(row["positive"]))

@@ -12,6 +12,7 @@ from bench.core.libraries import quiet_libraries
 from bench.data.hub import refuse_unreachable
 from bench.data.rows import Row
 from bench.suite.retrieval import TABLES
+from bench.tasks.collection import document_text
 
 
 def load_rows(name: str, revision: str, split: str) -> list[Row]:
@@ -63,7 +64,7 @@ def _pairs(task: Any, split: str) -> list[Row]:
 
 def _reranking(task: Any, split: str) -> list[Row]:
     data = task.dataset["default"][split]
-    documents = {row["id"]: _document(row) for row in data["corpus"]}
+    documents = {row["id"]: document_text(row) for row in data["corpus"]}
     rows = []
     for query in data["queries"]:
         relevant = data["relevant_docs"].get(query["id"], {})
@@ -89,10 +90,6 @@ def _retrieval(task: Any, split_and_table: str) -> list[Row]:
         for query, judgments in data["relevant_docs"].items()
         for document, grade in judgments.items()
     ]
-
-
-def _document(row: Mapping[str, Any]) -> str:
-    return f"{row.get('title') or ''} {row['text']}".strip()
 
 
 _CONVERT: Mapping[str, Callable[[Any, str], list[Row]]] = {

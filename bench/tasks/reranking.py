@@ -57,13 +57,7 @@ class RerankingTask(VectorTask[RerankingSpec]):
         self, spec: RerankingSpec, parts: Mapping[str, Sequence[Row]], convention: Convention
     ) -> None:
         super().__init__(spec, parts, convention)
-        for number, row in enumerate(self.rows, 1):
-            for column in ("positive", "negative"):
-                if not isinstance(row[column], list):
-                    raise CellError(
-                        f"task {spec.name}: {column} of row {number} is not a list of texts; "
-                        "CSV cannot hold one, JSON lines and Parquet can"
-                    )
+        refuse_other_than_lists(self.rows, spec.name)
         self._kept = [row for row in self.rows if self._is_kept(row)]
         if not self._kept:
             raise CellError(f"task {spec.name}: no query has a positive and a negative")
@@ -189,6 +183,21 @@ class RerankingTask(VectorTask[RerankingSpec]):
         if self.convention == "mteb":
             return lambda scores, relevant: metric(scores[::-1], relevant[::-1], ties="ordered")
         return metric
+
+
+def refuse_other_than_lists(rows: Sequence[Row], task: str) -> None:
+    """Refuse rows of candidates whose ``positive`` or ``negative`` is no list of texts.
+
+    Raises:
+        CellError: There is one; its number is named.
+    """
+    for number, row in enumerate(rows, 1):
+        for column in ("positive", "negative"):
+            if not isinstance(row[column], list):
+                raise CellError(
+                    f"task {task}: {column} of row {number} is not a list of texts; "
+                    "CSV cannot hold one, JSON lines and Parquet can"
+                )
 
 
 def _blocks(ends: NDArray[np.intp]) -> Iterator[tuple[int, int]]:

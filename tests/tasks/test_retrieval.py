@@ -14,7 +14,7 @@ import pytrec_eval
 
 from bench.core.errors import CellError
 from bench.data.rows import Row
-from bench.suite import RetrievalSpec
+from bench.suite import Convention, RetrievalSpec
 from bench.tasks import search
 from bench.tasks.base import TaskScore
 from bench.tasks.retrieval import CUTS, RetrievalTask
@@ -60,9 +60,9 @@ def collection(documents: int = 90, queries: int = 25) -> Tables:
 
 
 def score(
-    tables: Mapping[str, Sequence[Row]], convention: str = "senteval", **fields: Any
+    tables: Mapping[str, Sequence[Row]], convention: Convention = "senteval", **fields: Any
 ) -> TaskScore:
-    task = RetrievalTask(spec(**fields), tables, convention)  # type: ignore[arg-type]
+    task = RetrievalTask(spec(**fields), tables, convention)
     vectors = {name: bag(column.texts) for name, column in task.texts().items()}
     return task.score(vectors, 0)
 
