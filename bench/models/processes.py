@@ -29,6 +29,7 @@ from bench.core.compute import Precision
 from bench.core.errors import BenchError, CellError, UsageError
 from bench.core.files import write_atomic
 from bench.core.progress import Progress
+from bench.core.reports import read_report, show
 from bench.method import Method
 from bench.models.runtime import Runtime
 
@@ -253,11 +254,8 @@ def _close_input(launcher: subprocess.Popen[bytes]) -> None:
 
 def _forward(lines: Iterable[bytes], progress: Progress) -> None:
     for line in lines:
-        # Anything else that libraries print is none of the reports.
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            report = json.loads(line)
-            if report["kind"] in ("start", "advance", "note"):
-                getattr(progress, report["kind"])(*report["values"])
+        if (report := read_report(line)) is not None:
+            show(*report, progress)
 
 
 def _failure(job: Job, code: int, log: Path) -> BenchError:

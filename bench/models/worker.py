@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from bench.core.errors import CellError, UsageError, first_line
 from bench.core.files import out_of_room, write_atomic
 from bench.core.libraries import quiet_libraries
 from bench.core.progress import Progress, Silent
+from bench.core.reports import Reporter, own_output
 from bench.data.access import DataAccess
 from bench.method import BuildContext, Built, Method
 from bench.models.access import Models
@@ -32,32 +32,6 @@ from bench.models.runtime import Runtime
 
 # The others wait for what the first process does alone, such as an evaluation or an encoding.
 _PATIENCE = timedelta(hours=6)
-
-
-class Reporter:
-    """Progress, as lines of JSON for the process that started this one.
-
-    Args:
-        descriptor: File descriptor that is written to.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def start(self, label: str, total: int) -> None:
-        """Begin a task."""
-        self._send("start", label, total)
-
-    def advance(self, done: int, label: str | None = None) -> None:
-        """Tell how much of it is done."""
-        self._send("advance", done, label)
-
-    def note(self, message: str) -> None:
-        """Tell something once."""
-        self._send("note", message)
-
-    def _send(self, kind: str, *values: Any) -> None:
-        os.write(self._descriptor, json.dumps({"kind": kind, "values": values}).encode() + b"\n")
 
 
 @dataclass(frozen=True)
@@ -115,7 +89,7 @@ def main(path: Path) -> None:
         BenchError: The job cannot be done.
     """
     job = Job(**json.loads(path.read_bytes()))
-    reports = _own_output()
+    reports = own_output()
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
         _build(job, reports)
@@ -168,14 +142,6 @@ def _join(device: str) -> str:
     torch.cuda.set_device(rank)
     dist.init_process_group("nccl", timeout=_PATIENCE)
     return f"cuda:{rank}"
-
-
-def _own_output() -> int:
-    """Keep the output for reports; what is printed goes to the log."""
-    sys.stdout.flush()
-    reports = os.dup(1)
-    os.dup2(2, 1)
-    return reports
 
 
 def _end_with_input() -> None:
