@@ -66,11 +66,10 @@ def plan(
     check(suites, settings)
     cells = []
     for suite, rows in outline(suites, specs, settings.profile):
-        loaded = LoadedSuite(suite, settings)
-        identity = _identity(loaded, settings)
+        planned = PlannedSuite(suite, settings)
         for spec, method in rows:
             for seed in range(seeds if method.seeded else 1):
-                cells.append(_cell(loaded, identity, spec, method, seed, settings))
+                cells.append(planned.cell(spec, method, seed))
     return cells
 
 
@@ -218,24 +217,39 @@ def _check_output(output: Path) -> None:
         ) from None
 
 
-def _cell(
-    loaded: LoadedSuite,
-    identity: Mapping[str, Any],
-    spec: MethodSpec,
-    method: Method,
-    seed: int,
-    settings: Settings,
-) -> Cell:
-    model, suite = settings.models.seeded(seed).identity(method), loaded.suite.name
-    precision = settings.train_precision
-    trained = [precision] if precision != FULL and learns(method) else []
-    computed = _computed(method, settings)
-    setup = [*computed.values(), *trained]
-    key = fingerprint([suite, str(spec), settings.profile, settings.limit, *setup])[:8]
-    name = f"{file_name(str(spec))}-{settings.profile}-{key}-seed{seed}"
-    path = record_path(settings.output, file_name(suite), name)
-    cell = fingerprint([model, {**identity, **computed}])
-    return Cell(loaded, spec, method, seed, model, cell, path)
+class PlannedSuite:
+    """A suite whose cells are made: its rows are identified once for all of them.
+
+    Args:
+        suite: The suite.
+        settings: Settings of the run.
+
+    Raises:
+        DataError: Rows are missing, changed, or lack a column.
+    """
+
+    def __init__(self, suite: Suite, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded = LoadedSuite(suite, settings)
+        self._identity = _identity(self._loaded, settings)
+
+    def cell(self, spec: MethodSpec, method: Method, seed: int) -> Cell:
+        """The cell of a method and a seed.
+
+        Raises:
+            DataError: Data or a model that the method needs is missing.
+        """
+        settings, suite = self._settings, self._loaded.suite.name
+        model = settings.models.seeded(seed).identity(method)
+        precision = settings.train_precision
+        trained = [precision] if precision != FULL and learns(method) else []
+        computed = _computed(method, settings)
+        setup = [*computed.values(), *trained]
+        key = fingerprint([suite, str(spec), settings.profile, settings.limit, *setup])[:8]
+        name = f"{file_name(str(spec))}-{settings.profile}-{key}-seed{seed}"
+        path = record_path(settings.output, file_name(suite), name)
+        cell = fingerprint([model, {**self._identity, **computed}])
+        return Cell(self._loaded, spec, method, seed, model, cell, path)
 
 
 def file_name(text: str) -> str:

@@ -115,7 +115,7 @@ def make_record(
         training=built.training,
         revisions=dict(learnt.revisions),
         versions=environment.package_versions(),
-        machine=environment.machine(settings.device),
+        machine={**environment.machine(settings.device), **settings.place},
         created=environment.now(),
         items_sha256=sha256(packed),
     )

@@ -91,8 +91,7 @@ def _run_if_due(cell: Cell, builds: Builds, outcome: Outcome, settings: Settings
     record = finished(cell)
     if not due(cell, settings.rerun, record):
         return record
-    settings.progress.note(str(cell))
-    failure = _attempt(cell, builds, settings)
+    failure = attempt(cell, builds, settings)
     if failure:
         outcome.failures.append(failure)
         settings.progress.note(f"failed: {failure.message}")
@@ -114,13 +113,15 @@ def _load(cells: Sequence[Cell]) -> None:
             continue
 
 
-def _attempt(cell: Cell, builds: Builds, settings: Settings) -> Failure | None:
+def attempt(cell: Cell, builds: Builds, settings: Settings) -> Failure | None:
+    """Run a cell, and say why it is absent where it failed."""
+    settings.progress.note(str(cell))
     try:
         _run_cell(cell, builds, settings)
     except BenchError as error:
-        return _note_failure(cell, str(error), error.exit_code, None)
+        return note_failure(cell, str(error), error.exit_code, None)
     except Exception as error:
-        return _note_failure(cell, _reason(error), EXIT_CELLS_FAILED, traceback.format_exc())
+        return note_failure(cell, _reason(error), EXIT_CELLS_FAILED, traceback.format_exc())
     return None
 
 
@@ -128,8 +129,23 @@ def _reason(error: Exception) -> str:
     return out_of_room(error) or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
-def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -> Failure:
-    failure = Failure(
+def note_failure(cell: Cell, message: str, exit_code: int, trace: str | None = None) -> Failure:
+    """Keep beside the records why a cell is absent."""
+    failure = failure_of(cell, message, exit_code, trace)
+    keep_failure(cell.path, failure)
+    return failure
+
+
+def keep_failure(path: Path, failure: Failure) -> None:
+    """Write beside the place of a record why it is absent."""
+    # A full disk may be the very failure; it is reported on stderr all the same.
+    with contextlib.suppress(OSError):
+        write_failure(path, failure)
+
+
+def failure_of(cell: Cell, message: str, exit_code: int, trace: str | None = None) -> Failure:
+    """Why a cell is absent."""
+    return Failure(
         suite=cell.suite.name,
         spec=str(cell.spec),
         seed=cell.seed,
@@ -137,10 +153,6 @@ def _note_failure(cell: Cell, message: str, exit_code: int, trace: str | None) -
         exit_code=exit_code,
         traceback=trace,
     )
-    # A full disk may be the very failure; it is reported on stderr all the same.
-    with contextlib.suppress(OSError):
-        write_failure(cell.path, failure)
-    return failure
 
 
 def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:

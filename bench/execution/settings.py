@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
+from bench.core.cache import Cache, writable_root
 from bench.core.compute import Backend, Precision
+from bench.core.errors import UsageError
+from bench.core.progress import Progress, Silent
+from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
+from bench.method import PROFILES
 from bench.models.access import Models
+from bench.models.devices import ComputeOptions, choose_compute
+from bench.models.processes import check_processes
 from bench.models.runtime import Runtime
+from bench.records.files import DEFAULT_OUTPUT
 
 if TYPE_CHECKING:
     from bench.encoding.compute import Conversions
@@ -30,6 +39,9 @@ class Settings(Runtime):
         batch_size: Most texts in a batch, or None for those of the device's kind.
         backend: Library that runs transformers.
         precision: Numbers that they compute with, or None for what their weights are.
+        probes: Device that fits probes, or None for what ``device`` allows.
+        place: Where the cells run and what runs beside them, for their records; empty where this
+            process alone runs them.
     """
 
     output: Path
@@ -38,10 +50,14 @@ class Settings(Runtime):
     batch_size: int | None = None
     backend: Backend = "torch"
     precision: Precision | None = None
+    probes: str | None = None
+    place: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def probe_device(self) -> str:
         """The device where that is one of CUDA, as the GPUs of Apple have no float64."""
+        if self.probes is not None:
+            return self.probes
         return self.device if self.device.startswith("cuda") else "cpu"
 
     @cached_property
@@ -57,3 +73,55 @@ class Settings(Runtime):
 
         folder, progress = self.cache.exports, self.progress
         return Conversions(self.backend, self.precision, folder, progress, self.devices)
+
+
+def make_settings(
+    *,
+    profile: str,
+    output: str | Path = DEFAULT_OUTPUT,
+    data: str | Path | None = None,
+    offline: bool = False,
+    mirror: str | None = None,
+    rerun: Rerun = "missing",
+    limit: int | None = None,
+    batch_size: int | None = None,
+    processes: int = 1,
+    progress: Progress | None = None,
+    **computing: Unpack[ComputeOptions],
+) -> Settings:
+    """Fill in what the caller left open from the environment.
+
+    Raises:
+        UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
+            address, a cache that cannot be written, processes that the device does not allow, and
+            what ``choose_compute`` raises.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
+    progress = progress or Silent()
+    chosen = choose_compute(computing, progress.note)
+    check_processes(processes, chosen.device)
+    cache = Cache(writable_root())
+    access = DataAccess(
+        find_folder(data),
+        cache.data,
+        cache.hashes(trusted=rerun != "all", note=progress.note),
+        offline=is_offline(offline),
+        mirror=find_mirror(mirror),
+        progress=progress,
+    )
+    return Settings(
+        profile=profile,
+        device=chosen.device,
+        backend=chosen.backend,
+        precision=chosen.precision,
+        train_precision=chosen.train_precision,
+        output=Path(output),
+        cache=cache,
+        data=access,
+        progress=progress,
+        rerun=rerun,
+        limit=limit,
+        batch_size=batch_size,
+        processes=processes,
+    )
