@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from bench.core.cache import Cache, writable_root
 from bench.core.errors import UsageError
-from bench.core.progress import Progress, Silent
+from bench.core.progress import Progress
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
-from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
+from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
-from bench.execution.runner import Outcome, run_cells
-from bench.execution.settings import Rerun, Settings
-from bench.method import PROFILES, Built, method_class, resolve
-from bench.models.devices import ComputeOptions, choose_compute
-from bench.models.processes import check_processes
+from bench.execution.runner import Outcome
+from bench.execution.settings import Rerun, Settings, make_settings
+from bench.jobs.executor import LOCAL, Executor, Planned, make_executor
+from bench.jobs.job import Request
+from bench.jobs.shards import Shard, part_of
+from bench.method import Built, method_class, resolve
+from bench.models.devices import ComputeOptions
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.table import Table, tables_of
@@ -26,6 +27,16 @@ from bench.suite import Suite, load_suites
 
 if TYPE_CHECKING:
     import pandas as pd
+
+__all__ = [
+    "Run",
+    "RunResult",
+    "build_method",
+    "load_records",
+    "make_settings",
+    "prepare",
+    "run",
+]
 
 
 class RunResult(Outcome):
@@ -44,58 +55,6 @@ class RunResult(Outcome):
         return _frame(self.records())
 
 
-def make_settings(
-    *,
-    profile: str,
-    output: str | Path = DEFAULT_OUTPUT,
-    data: str | Path | None = None,
-    offline: bool = False,
-    mirror: str | None = None,
-    rerun: Rerun = "missing",
-    limit: int | None = None,
-    batch_size: int | None = None,
-    processes: int = 1,
-    progress: Progress | None = None,
-    **computing: Unpack[ComputeOptions],
-) -> Settings:
-    """Fill in what the caller left open from the environment.
-
-    Raises:
-        UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
-            address, a cache that cannot be written, processes that the device does not allow, and
-            what ``choose_compute`` raises.
-    """
-    if profile not in PROFILES:
-        raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
-    progress = progress or Silent()
-    chosen = choose_compute(computing, progress.note)
-    check_processes(processes, chosen.device)
-    cache = Cache(writable_root())
-    access = DataAccess(
-        find_folder(data),
-        cache.data,
-        cache.hashes(trusted=rerun != "all", note=progress.note),
-        offline=is_offline(offline),
-        mirror=find_mirror(mirror),
-        progress=progress,
-    )
-    return Settings(
-        profile=profile,
-        device=chosen.device,
-        backend=chosen.backend,
-        precision=chosen.precision,
-        train_precision=chosen.train_precision,
-        output=Path(output),
-        cache=cache,
-        data=access,
-        progress=progress,
-        rerun=rerun,
-        limit=limit,
-        batch_size=batch_size,
-        processes=processes,
-    )
-
-
 @dataclass(frozen=True)
 class Run:
     """A run that was asked for, and not begun.
@@ -106,6 +65,10 @@ class Run:
         seeds: Number of seeds of each trained method.
         settings: What its cells share.
         command: What fetches the data that it needs.
+        names: What loads its suites, for other processes.
+        device: Torch device that was asked for, or None for what each machine has.
+        executor: Where its cells are computed.
+        shard: Part of the run that is computed here, or None for all of it.
     """
 
     suites: tuple[Suite, ...]
@@ -113,6 +76,10 @@ class Run:
     seeds: int
     settings: Settings
     command: str
+    names: tuple[str, ...] = ()
+    device: str | None = None
+    executor: Executor = field(default_factory=lambda: make_executor(LOCAL))
+    shard: Shard | None = None
 
     def describe(self) -> str:
         """Say what would be downloaded or is missing, and what would be done.
@@ -133,12 +100,25 @@ class Run:
             DataError: Data or checkpoints are missing or changed.
         """
         provide(self.suites, self.specs, self.settings, self.command)
-        cells = plan(self.suites, self.specs, self.seeds, self.settings)
-        outcome = run_cells(cells, self.settings)
+        request = Request.of(self.names, self.settings, self.device)
+        outcome = self.executor.run(Planned(self._cells(), self.settings, request))
         return RunResult(outcome.stored, outcome.failures)
 
+    def _cells(self) -> list[Cell]:
+        cells = plan(self.suites, self.specs, self.seeds, self.settings)
+        return cells if self.shard is None else part_of(cells, self.shard, self.settings)
 
-def prepare(suites: Sequence[str], methods: Sequence[str], seeds: int, settings: Settings) -> Run:
+
+def prepare(
+    suites: Sequence[str],
+    methods: Sequence[str],
+    seeds: int,
+    settings: Settings,
+    *,
+    device: str | None = None,
+    executor: str = LOCAL,
+    shard: str | None = None,
+) -> Run:
     """Read the suites and specs of a run.
 
     Args:
@@ -146,9 +126,13 @@ def prepare(suites: Sequence[str], methods: Sequence[str], seeds: int, settings:
         methods: Method specs.
         seeds: Number of seeds of each trained method.
         settings: What its cells share, see ``make_settings``.
+        device: Torch device that was asked for, or None for what each machine has.
+        executor: Where the cells are computed: ``local``, or a spec such as ``processes[jobs=4]``.
+        shard: Part of the run, such as ``1/3``.
 
     Raises:
-        UsageError: Unknown suites, a spec that cannot be read, or none of either.
+        UsageError: Unknown suites, a spec that cannot be read, or none of either; an executor or a
+            part that there is not.
     """
     if not suites or not methods:
         raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
@@ -158,6 +142,10 @@ def prepare(suites: Sequence[str], methods: Sequence[str], seeds: int, settings:
         seeds,
         settings,
         fetch_command(suites, methods, settings.profile),
+        tuple(suites),
+        device,
+        make_executor(executor),
+        None if shard is None else Shard.parse(shard),
     )
 
 
@@ -175,6 +163,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     limit: int | None = None,
     batch_size: int | None = None,
     processes: int = 1,
+    executor: str = LOCAL,
+    shard: str | None = None,
     progress: Progress | None = None,
     **computing: Unpack[ComputeOptions],
 ) -> RunResult:
@@ -195,6 +185,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
         processes: Processes of each training, see ``bench.models.processes``.
+        executor: Where the cells are computed: ``local``, or a spec such as ``processes[jobs=4]``.
+        shard: Part of the run, such as ``1/3``.
         progress: Where the run reports.
         computing: ``device``, ``backend``, ``precision`` and ``train_precision``, see
             ``bench.models.devices.ComputeOptions``.
@@ -218,7 +210,9 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     )
     wanted = [suite] if isinstance(suite, str) else suite
     named = split_list(methods) if isinstance(methods, str) else methods
-    return prepare(wanted, named, seeds, settings).run()
+    asked = computing.get("device")
+    prepared = prepare(wanted, named, seeds, settings, device=asked, executor=executor, shard=shard)
+    return prepared.run()
 
 
 def build_method(

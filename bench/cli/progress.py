@@ -54,6 +54,47 @@ class Bar:
             shown = None if label is None else plain(label)
             self._progress.update(self._task, completed=done, description=shown)
 
+    def lane(self, title: str) -> BarLane:
+        """A bar below for one of several works."""
+        return BarLane(title, self._progress, self)
+
     def note(self, message: str) -> None:
         """Print a line above the bar."""
         self._console.print(plain(message), markup=False, emoji=False)
+
+
+class BarLane:
+    """The bar of one of several works; elsewhere than on a terminal, its messages alone.
+
+    Args:
+        title: What it is called.
+        bars: Where it is drawn.
+        notes: Where it writes.
+    """
+
+    def __init__(self, title: str, bars: Progress, notes: Bar) -> None:
+        self._title = title
+        self._bars = bars
+        self._notes = notes
+        self._task = bars.add_task(plain(title), total=None)
+
+    def start(self, label: str, total: int) -> None:
+        """Begin anew with the bar."""
+        self._bars.reset(self._task, total=total, description=self._named(label))
+
+    def advance(self, done: int, label: str | None = None) -> None:
+        """Move the bar."""
+        shown = None if label is None else self._named(label)
+        self._bars.update(self._task, completed=done, description=shown)
+
+    def note(self, message: str) -> None:
+        """Print a line above the bars; what is said of a work names it."""
+        detail = message.startswith(" ")
+        self._notes.note(f"  {self._title}: {message.strip()}" if detail else message)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        self._bars.remove_task(self._task)
+
+    def _named(self, label: str) -> str:
+        return plain(f"{self._title}: {label.strip()}")

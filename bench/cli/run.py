@@ -63,6 +63,17 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     default=1,
     help="Processes of each training, GPUs of each encoding [1].",
 )
+@click.option(
+    "--executor",
+    help="Where cells are computed: local, processes[jobs=4], ray[…], slurm[…] [local].",
+)
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(min=1),
+    help="Models that are trained and encoded with at a time [1].",
+)
+@click.option("--shard", help="Only this part of the run, such as 1/3; each part by itself.")
 @click.option("--data", help="Data folder [$BENCH_DATA].")
 @click.option(
     "--output", "-o", default="results/runs", help="Folder of the records [results/runs]."
@@ -97,6 +108,9 @@ def command(
     profile: str | None,
     batch_size: int | None,
     processes: int,
+    executor: str | None,
+    jobs: int | None,
+    shard: str | None,
     data: str | None,
     output: str,
     rerun: str,
@@ -135,7 +149,15 @@ def command(
             progress=bar,
             **computing,
         )
-        run = api.prepare(wanted, named, seeds, settings)
+        run = api.prepare(
+            wanted,
+            named,
+            seeds,
+            settings,
+            device=computing["device"],
+            executor=_executor(executor, jobs, processes),
+            shard=shard,
+        )
         if dry_run:
             say(run.describe())
             return 0
@@ -146,6 +168,26 @@ def command(
     if baseline is None or result.failures:
         return result.exit_code
     return judge(result.paths, baseline, bounds, partial=True)
+
+
+def _executor(executor: str | None, jobs: int | None, processes: int) -> str:
+    """Spec of the executor that was asked for.
+
+    Raises:
+        UsageError: What was asked for contradicts itself.
+    """
+    from bench.core.errors import UsageError
+    from bench.jobs.executor import LOCAL
+
+    if executor is not None and jobs is not None:
+        raise UsageError(f"--jobs {jobs} and --executor {executor} both say where cells run")
+    chosen = executor or (f"processes[jobs={jobs}]" if jobs is not None and jobs > 1 else LOCAL)
+    if processes > 1 and chosen != LOCAL:
+        raise UsageError(
+            f"--processes {processes} shares each training, and {chosen} runs several at a time: "
+            "choose one of them"
+        )
+    return chosen
 
 
 def _supervised(name: str) -> str:

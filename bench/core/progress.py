@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Progress(Protocol):
@@ -29,3 +29,28 @@ class Silent:
 
     def note(self, message: str) -> None:
         """Ignore the message."""
+
+
+class Lane(Progress, Protocol):
+    """Progress of one of several works that go on at the same time."""
+
+    def end(self) -> None:
+        """Show it no more."""
+
+
+@runtime_checkable
+class Lanes(Protocol):
+    """A sink for the progress of several works at the same time."""
+
+    def lane(self, title: str) -> Lane:
+        """Show one more work, under a title, until it ends."""
+
+
+class _Unseen(Silent):
+    def end(self) -> None:
+        """Nothing was shown."""
+
+
+def open_lane(progress: Progress, title: str) -> Lane:
+    """A lane of a sink, or one that nobody watches where it has none."""
+    return progress.lane(title) if isinstance(progress, Lanes) else _Unseen()

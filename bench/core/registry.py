@@ -11,6 +11,7 @@ from bench.core.errors import UsageError
 
 METHODS = "bench.methods"
 SUITES = "bench.suites"
+EXECUTORS = "bench.executors"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,157 @@
+"""Which jobs a run has, which of them come before others, and which cells belong together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from bench.core.errors import UsageError
+from bench.execution.cells import Cell, encoder_of
+from bench.execution.settings import Settings
+from bench.jobs.job import CellKey, Job, ModelKey
+from bench.method import Method, named_method
+from bench.models.build import lacks_model
+
+
+def make_jobs(cells: Sequence[Cell], settings: Settings) -> list[Job]:
+    """Group cells by the model that encodes for them.
+
+    A trained model that several of them start or learn from, and that is not in the cache, is a
+    job of its own where no cell asks for it, so that it is trained once.
+
+    Args:
+        cells: Cells that are to run.
+        settings: Settings of the run.
+
+    Returns:
+        The jobs, each behind those that it comes after.
+
+    Raises:
+        DataError: Data or a model that they need is missing.
+        UsageError: A model learns from itself.
+    """
+    members = defaultdict[str, list[Cell]](list)
+    for cell in cells:
+        members[encoder_of(cell, settings)[0]].append(cell)
+    jobs = {identity: _job(identity, rows, settings) for identity, rows in members.items()}
+    for model in [model for job in jobs.values() for model in job.needs]:
+        if model.identity not in jobs and _is_missing(model, settings):
+            jobs[model.identity] = _training(model, settings)
+    return list(_in_order(jobs))
+
+
+def _job(identity: str, rows: Sequence[Cell], settings: Settings) -> Job:
+    cell = rows[0]
+    spec, method = _encoding(cell, settings)
+    needs = {
+        model.identity: model
+        for row in rows
+        for name in row.method.parents
+        for model in _trained(name, row.seed, settings)
+        if model.identity != identity
+    }
+    trained = method is not None and method.trains
+    own = ModelKey(spec, cell.seed, identity)
+    return Job(
+        identity,
+        _title(own),
+        cells=tuple(CellKey.of(row) for row in rows),
+        trains=own if trained and _is_missing(own, settings) else None,
+        needs=tuple(needs.values()),
+        after=_missing(needs.values(), settings),
+    )
+
+
+def _training(model: ModelKey, settings: Settings) -> Job:
+    """A job that trains a model, which no cell asks for."""
+    ancestors = _trained(model.spec, model.seed, settings)
+    needs = tuple(one for one in ancestors if one.identity != model.identity)
+    return Job(model.identity, _title(model), (), model, needs, _missing(needs, settings))
+
+
+def _title(model: ModelKey) -> str:
+    return f"{model.spec}  seed {model.seed}"
+
+
+def _encoding(cell: Cell, settings: Settings) -> tuple[str, Method | None]:
+    """Spec and method of the model that encodes for a cell."""
+    spec, method = str(cell.spec), named_method(str(cell.spec), settings.profile)
+    while method is not None and method.wraps is not None:
+        spec, method = method.wraps, named_method(method.wraps, settings.profile)
+    return spec, method
+
+
+def _trained(name: str, seed: int, settings: Settings) -> Iterator[ModelKey]:
+    """A model, if it is trained under this name, behind those that it learns from."""
+    method = named_method(name, settings.profile)
+    if method is None:
+        return
+    for parent in method.parents:
+        yield from _trained(parent, seed, settings)
+    if method.trains and method.wraps is None:
+        identity = settings.models.seeded(seed).fingerprint(name)
+        yield ModelKey(name, seed if method.seeded else 0, identity)
+
+
+def _missing(models: Iterable[ModelKey], settings: Settings) -> frozenset[str]:
+    return frozenset(model.identity for model in models if _is_missing(model, settings))
+
+
+def _is_missing(model: ModelKey, settings: Settings) -> bool:
+    return lacks_model(settings.cache.models / model.identity, settings.data) is not None
+
+
+def _in_order(jobs: Mapping[str, Job]) -> Iterator[Job]:
+    done = set[str]()
+    waiting = list(jobs.values())
+    while waiting:
+        ready = [job for job in waiting if job.after <= done]
+        if not ready:
+            raise UsageError(f"{waiting[0].title} learns from itself by way of others")
+        yield from ready
+        done |= {job.identity for job in ready}
+        waiting = [job for job in waiting if job.identity not in done]
+
+
+def components(cells: Sequence[Cell], settings: Settings) -> list[list[Cell]]:
+    """Cells that share a trained model, directly or by way of others, together.
+
+    Args:
+        cells: All cells of a run, those that are complete too.
+        settings: Settings of the run.
+
+    Returns:
+        Groups in the order of the specs and seeds in them, however the cells were ordered.
+    """
+    # Imported late, as it brings SciPy, which only a run that is split needs.
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ordered = sorted(cells, key=_order)
+    numbers = dict[str, int]()
+    edges = [
+        (row, numbers.setdefault(model, len(numbers)))
+        for row, cell in enumerate(ordered)
+        for model in _models(cell, settings)
+    ]
+    rows, models = np.array(edges).T
+    size = len(ordered) + len(numbers)
+    links = coo_array((np.ones(len(edges)), (rows, models + len(ordered))), shape=(size, size))
+    _, labels = connected_components(links, directed=False)
+    groups = defaultdict[int, list[Cell]](list)
+    for cell, label in zip(ordered, labels, strict=False):
+        groups[int(label)].append(cell)
+    return list(groups.values())
+
+
+def _models(cell: Cell, settings: Settings) -> set[str]:
+    """The model that encodes for a cell, and the trained ones that it learns from."""
+    needed = [
+        model for name in cell.method.parents for model in _trained(name, cell.seed, settings)
+    ]
+    return {encoder_of(cell, settings)[0], *(model.identity for model in needed)}
+
+
+def _order(cell: Cell) -> tuple[str, int, str]:
+    return str(cell.spec), cell.seed, cell.suite.name

@@ -1,0 +1,217 @@
+"""Jobs on workers: in order, again where a worker is lost, and shown while they run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
+from heapq import heappop, heappush
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from bench.core.errors import EXIT_CELLS_FAILED, BenchError
+from bench.core.files import write_atomic
+from bench.core.progress import Lane, open_lane
+from bench.core.reports import show
+from bench.core.words import plural
+from bench.execution.cells import Cell, due, finished
+from bench.execution.leftovers import remove_leftovers
+from bench.execution.runner import Outcome, keep_failure, note_failure
+from bench.execution.settings import Settings
+from bench.jobs.archives import pack, unpack
+from bench.jobs.durations import known_durations
+from bench.jobs.estimate import estimate, priorities
+from bench.jobs.executor import Planned, WorkerLost, Workers
+from bench.jobs.graph import make_jobs
+from bench.jobs.job import CellKey, Done, Job
+from bench.models.build import lacks_model
+from bench.records.files import Failure
+
+# A job is started this often before its cells count as failed.
+ATTEMPTS = 3
+_SECONDS_BETWEEN_LOOKS = 0.5
+# Identity of a job, and a report of its progress; or the future that is done, and nothing.
+_Event = tuple[str, str, list[Any]]
+_DONE = "done"
+
+
+def run_jobs(run: Planned, workers: Workers) -> Outcome:
+    """Run all cells that are due, as jobs.
+
+    Raises:
+        UsageError: Something that the executor needs is not here.
+        DataError: Data or a model that a job needs is missing.
+    """
+    settings = run.settings
+    remove_leftovers(settings.cache, settings.output)
+    records = {cell.path: finished(cell) for cell in run.cells}
+    waiting = [cell for cell in run.cells if due(cell, settings.rerun, records[cell.path])]
+    outcome = Outcome()
+    if waiting:
+        jobs = make_jobs(waiting, settings)
+        workers.open(run.request)
+        try:
+            outcome.failures += _Jobs(jobs, waiting, settings, workers).run()
+        finally:
+            workers.close()
+    ran = {cell.path for cell in waiting}
+    for cell in run.cells:
+        record = finished(cell) if cell.path in ran else records[cell.path]
+        if record is not None:
+            outcome.stored.append((cell.path, record))
+    return outcome
+
+
+class _Jobs:
+    """The jobs of a run while they wait, run and end."""
+
+    def __init__(
+        self, jobs: Sequence[Job], cells: Sequence[Cell], settings: Settings, workers: Workers
+    ) -> None:
+        self._settings = settings
+        self._workers = workers
+        self._cells = {CellKey.of(cell): cell for cell in cells}
+        self._jobs = {job.identity: job for job in jobs}
+        durations = known_durations(jobs, settings.output)
+        self._seconds = {job.identity: durations.of(job, settings.profile) for job in jobs}
+        self._first = priorities(jobs, self._seconds)
+        self._before = {job.identity: len(job.after) for job in jobs}
+        self._followers = defaultdict[str, list[str]](list)
+        for job in jobs:
+            for identity in job.after:
+                self._followers[identity].append(job.identity)
+        self._ready = list[tuple[float, str]]()
+        for job in jobs:
+            if not job.after:
+                self._make_ready(job.identity)
+        self._running = dict[str, Future[Done]]()
+        self._lanes = dict[str, Lane]()
+        self._attempts = Counter[str]()
+        self._events = SimpleQueue[_Event]()
+        self._failures = list[Failure]()
+        self._finished = set[str]()
+        self._told = 0.0
+
+    def run(self) -> list[Failure]:
+        """Run them all, and return why cells are absent."""
+        self._settings.progress.start("jobs", len(self._jobs))
+        while self._ready or self._running:
+            self._start()
+            self._tell()
+            try:
+                identity, kind, values = self._events.get(timeout=_SECONDS_BETWEEN_LOOKS)
+            except Empty:
+                continue
+            if kind == _DONE:
+                self._end(self._jobs[identity], self._running.pop(identity))
+            elif identity in self._lanes:
+                show(kind, values, self._lanes[identity])
+        return self._failures
+
+    def _make_ready(self, identity: str) -> None:
+        heappush(self._ready, (-self._first[identity], identity))
+
+    def _start(self) -> None:
+        """Give the workers what is ready, as far as they take it."""
+        capacity = self._workers.capacity
+        while self._ready and len(self._running) < capacity:
+            _, identity = heappop(self._ready)
+            self._submit(self._jobs[identity])
+
+    def _submit(self, job: Job) -> None:
+        identity = job.identity
+        self._attempts[identity] += 1
+        self._lanes[identity] = open_lane(self._settings.progress, job.title)
+        future = self._workers.submit(job, partial(self._report, identity), self._models(job))
+        self._running[identity] = future
+        future.add_done_callback(lambda _: self._report(identity, _DONE, []))
+
+    def _report(self, identity: str, kind: str, values: list[Any]) -> None:
+        self._events.put((identity, kind, values))
+
+    def _models(self, job: Job) -> Mapping[str, bytes]:
+        """Archives of what a job needs, for workers that do not see the cache."""
+        if self._workers.shares_folders:
+            return {}
+        folders = {model.identity: self._folder(model.identity) for model in job.needs}
+        return {
+            identity: pack(folder)
+            for identity, folder in folders.items()
+            if lacks_model(folder, self._settings.data) is None
+        }
+
+    def _folder(self, identity: str) -> Path:
+        return self._settings.cache.models / identity
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._told < _SECONDS_BETWEEN_LOOKS:
+            return
+        self._told = now
+        done, running = len(self._finished), len(self._running)
+        waiting = len(self._jobs) - done - running
+        label = (
+            f"{done} of {plural(len(self._jobs), 'job')} done, {running} running, "
+            f"{waiting} waiting, {self._left()}"
+        )
+        self._settings.progress.advance(done, label)
+
+    def _left(self) -> str:
+        """The time that is left, as far as records tell how long such jobs take."""
+        jobs = [job for identity, job in self._jobs.items() if identity not in self._finished]
+        seconds = estimate(jobs, self._seconds, self._workers.capacity).makespan
+        return f"about {plural(max(1, round(seconds / 60)), 'minute')} left"
+
+    def _end(self, job: Job, future: Future[Done]) -> None:
+        self._lanes.pop(job.identity).end()
+        try:
+            self._keep(job, future.result())
+        except WorkerLost as lost:
+            if self._attempts[job.identity] < ATTEMPTS:
+                self._again(job, str(lost))
+                return
+            self._fail(job, f"{lost}, {ATTEMPTS} times", EXIT_CELLS_FAILED)
+        except BenchError as error:
+            self._fail(job, str(error), error.exit_code)
+        except Exception as error:
+            self._fail(job, f"{type(error).__name__}: {error}", EXIT_CELLS_FAILED)
+        self._finished.add(job.identity)
+        # Those behind a job that has failed try themselves, and say what fails them.
+        for identity in self._followers[job.identity]:
+            self._before[identity] -= 1
+            if not self._before[identity]:
+                self._make_ready(identity)
+
+    def _again(self, job: Job, why: str) -> None:
+        count = self._attempts[job.identity] + 1
+        self._settings.progress.note(f"{job.title}: {why}; started again ({count} of {ATTEMPTS})")
+        self._make_ready(job.identity)
+
+    def _fail(self, job: Job, message: str, code: int) -> None:
+        """Note for all cells of a job that are absent that it could not be done."""
+        for key in job.cells:
+            cell = self._cells[key]
+            if finished(cell) is None:
+                self._note(note_failure(cell, message, code))
+        if not job.cells:
+            self._settings.progress.note(f"failed: {job.title}: {message}")
+
+    def _note(self, failure: Failure) -> None:
+        self._failures.append(failure)
+        self._settings.progress.note(f"failed: {failure.message}")
+
+    def _keep(self, job: Job, done: Done) -> None:
+        """Keep what a job leaves, as far as the workers have not kept it themselves."""
+        for identity, archive in done.models.items():
+            if lacks_model(self._folder(identity), self._settings.data) is not None:
+                unpack(archive, self._folder(identity))
+        # Items go before the record, as a record without them would be damaged.
+        for name in sorted(done.files, key=lambda name: name.endswith(".json")):
+            write_atomic(self._settings.output / name, done.files[name])
+        for position, dumped in done.failures:
+            failure = Failure(**dumped)
+            keep_failure(self._cells[job.cells[position]].path, failure)
+            self._note(failure)
