@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -15,7 +15,7 @@ from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome
 from bench.execution.settings import Rerun, Settings, make_settings
-from bench.jobs.executor import LOCAL, Executor, Planned, make_executor
+from bench.jobs.executor import LOCAL, Executor, Planned, Workers, make_executor
 from bench.jobs.job import Request
 from bench.jobs.shards import Shard, part_of
 from bench.method import Built, method_class, resolve
@@ -88,9 +88,29 @@ class Run:
             UsageError: Unknown names or bad options.
             DataError: Checkpoints or files that the specs name are missing, or data is changed.
         """
-        from bench.execution.dry_run import describe
+        from bench.execution.dry_run import describe_missing, describe_work
+        from bench.jobs.describe import describe_jobs
 
-        return describe(self.suites, self.specs, self.seeds, self.settings, self.command)
+        suites, specs, settings = self.suites, self.specs, self.settings
+        missing = describe_missing(suites, specs, self.seeds, settings, self.command)
+        if missing:
+            return "\n".join(missing)
+        cells = self._cells()
+        lines = describe_work(suites, specs, cells, settings)
+        if isinstance(self.executor, Workers):
+            lines += describe_jobs(cells, settings, self.executor.at_a_time)
+        return "\n".join(lines)
+
+    def plan_lines(self) -> Iterator[str]:
+        """The jobs that have to run as JSON, one a line, for other tools.
+
+        Raises:
+            UsageError: Unknown names or bad options.
+            DataError: Data or checkpoints are missing or changed.
+        """
+        from bench.jobs.describe import plan_lines
+
+        return plan_lines(self._cells(), self.settings)
 
     def run(self) -> RunResult:
         """Fetch what is not here, and run all cells that are due.

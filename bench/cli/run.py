@@ -100,6 +100,13 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     "--fail-on", "bounds", default=DEFAULT_BOUNDS, help="Largest drops that pass [avg:0]."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would run, and stop.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "jsonl"]),
+    default="text",
+    help="Form of --dry-run: text, or a job a line as JSON [text].",
+)
 def command(
     suite: str | None,
     track: str,
@@ -120,6 +127,7 @@ def command(
     baseline: Path | None,
     bounds: str,
     dry_run: bool,
+    form: str,
     **computing: Any,
 ) -> int:
     """Train or load methods, evaluate them on a suite, print the table."""
@@ -159,7 +167,8 @@ def command(
             shard=shard,
         )
         if dry_run:
-            say(run.describe())
+            for line in [run.describe()] if form == "text" else run.plan_lines():
+                say(line)
             return 0
         result = run.run()
     _print_tables(result.tables())

@@ -8,7 +8,7 @@ from bench.core.spec import MethodSpec
 from bench.core.words import plural
 from bench.data.needs import Needs
 from bench.execution.cells import Cell, due, encoder_of, finished
-from bench.execution.plan import Outline, check, outline, plan
+from bench.execution.plan import Outline, check, outline
 from bench.execution.provision import find_needs
 from bench.execution.settings import Settings
 from bench.execution.trainings import trainings
@@ -20,14 +20,14 @@ _TRAINING_SECONDS = {"smoke": 20, "local": 150, "paper": 4 * 3600}
 _TEXTS_PER_SECOND = 400
 
 
-def describe(
+def describe_missing(
     suites: Sequence[Suite],
     specs: Sequence[MethodSpec],
     seeds: int,
     settings: Settings,
     command: str,
-) -> str:
-    """Say what a run would download or misses, or, where all is here, what it would do.
+) -> list[str]:
+    """Say what a run would download or misses; nothing where all is here.
 
     Args:
         suites: Suites of the run.
@@ -35,16 +35,41 @@ def describe(
         seeds: Number of seeds of each trained method.
         settings: What its cells share.
         command: What fetches the data that it needs.
+
+    Raises:
+        UsageError: Unknown names, or bad options.
     """
     check(suites, settings)
     rows = outline(suites, specs, settings.profile)
-    trained = trainings([method for _, methods in rows for _, method in methods], settings)
-    if needs := find_needs(suites, specs, settings):
-        waiting = _waiting(rows, seeds)
-        lines = [*waiting, *_missing(needs, settings), *trained]
-        return "\n".join([*lines, *_advice(needs, settings, command, len(waiting))])
-    *cells, summary = _work(plan(suites, specs, seeds, settings), settings)
-    return "\n".join([*cells, *trained, summary])
+    needs = find_needs(suites, specs, settings)
+    if not needs:
+        return []
+    waiting = _waiting(rows, seeds)
+    lines = [*waiting, *_missing(needs, settings), *_trainings(rows, settings)]
+    return [*lines, *_advice(needs, settings, command, len(waiting))]
+
+
+def describe_work(
+    suites: Sequence[Suite],
+    specs: Sequence[MethodSpec],
+    cells: Sequence[Cell],
+    settings: Settings,
+) -> list[str]:
+    """Say what a run would do, where all that it needs is here.
+
+    Args:
+        suites: Suites of the run.
+        specs: Its methods.
+        cells: Its cells.
+        settings: What they share.
+    """
+    rows = outline(suites, specs, settings.profile)
+    *lines, summary = _work(cells, settings)
+    return [*lines, *_trainings(rows, settings), summary]
+
+
+def _trainings(rows: Outline, settings: Settings) -> list[str]:
+    return trainings([method for _, methods in rows for _, method in methods], settings)
 
 
 def _waiting(rows: Outline, seeds: int) -> list[str]:

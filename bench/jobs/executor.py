@@ -101,6 +101,11 @@ class Workers(Executor):
     def capacity(self) -> int:
         """How many jobs may be with the workers at a time; it may change while they work."""
 
+    @property
+    def at_a_time(self) -> int:
+        """The same, before any worker is ready, for an estimate."""
+        return self.capacity
+
     @abstractmethod
     def open(self, request: Request) -> None:
         """Make workers ready for the jobs of a run.

@@ -43,6 +43,8 @@ class Processes(Workers):
 
     config: Config
 
+    _gpus = 0
+
     def open(self, request: Request) -> None:
         """Make room for the processes, which start with their first jobs."""
         self._request = request

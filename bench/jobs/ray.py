@@ -101,6 +101,11 @@ class RayCluster(Workers):
             self._counted = time.monotonic(), count
         return count
 
+    @property
+    def at_a_time(self) -> int:
+        """One, as long as no cluster was asked what it has."""
+        return 1
+
     def _room(self, resources: Mapping[str, float]) -> int:
         room = resources.get("CPU", 0) / self.config.cpus
         if self.config.gpus:
