@@ -67,15 +67,7 @@ class RayCluster(Workers):
         Raises:
             UsageError: There is none, or no node of it can take a job.
         """
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        try:
-            ray.init(address=self.config.address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UsageError(
-                f"no Ray cluster answers at {self.config.address}: {first_line(error)}; start one "
-                "with 'ray start --head', or name it: --executor 'ray[address=HOST:6379]'"
-            ) from None
-        self._counted = (float("-inf"), 0)
+        self._join()
         if self.capacity == 0:
             ray.shutdown()
             raise UsageError(
@@ -103,8 +95,23 @@ class RayCluster(Workers):
 
     @property
     def at_a_time(self) -> int:
-        """One, as long as no cluster was asked what it has."""
-        return 1
+        """How many jobs the nodes have room for now."""
+        self._join()
+        try:
+            return max(1, self.capacity)
+        finally:
+            ray.shutdown()
+
+    def _join(self) -> None:
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        try:
+            ray.init(address=self.config.address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UsageError(
+                f"no Ray cluster answers at {self.config.address}: {first_line(error)}; start one "
+                "with 'ray start --head', or name it: --executor 'ray[address=HOST:6379]'"
+            ) from None
+        self._counted = (float("-inf"), 0)
 
     def _room(self, resources: Mapping[str, float]) -> int:
         room = resources.get("CPU", 0) / self.config.cpus
