@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ from bench.jobs.job import Done, Job, Request
 from bench.jobs.workplace import Workplace
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_QUESTIONS = 5.0
+# So often Slurm must not know a job before it is lost.
+_QUESTIONS = 2
 _FOLDER = "jobs"
 
 
@@ -72,6 +76,7 @@ class Slurm(Workers):
         self._queued = dict[str, _Queued]()
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._asked = 0.0
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _parameters(self) -> dict[str, Any]:
@@ -121,12 +126,25 @@ class Slurm(Workers):
         while not self._closed.wait(_SECONDS_BETWEEN_LOOKS):
             with self._lock:
                 queued = dict(self._queued)
+            known = self._known()
             for identity, job in queued.items():
                 job.hand_on()
-                if job.submitted.done():
+                if job.has_ended(known):
                     with self._lock:
                         del self._queued[identity]
                     job.answer_for_it()
+
+    def _known(self) -> frozenset[str] | None:
+        """Jobs that Slurm has in its queue or at work; None where it did not say.
+
+        submitit asks the accounting, which many clusters do not have.
+        """
+        if self.config.cluster == "local" or time.monotonic() < self._asked:
+            return None
+        self._asked = time.monotonic() + _SECONDS_BETWEEN_QUESTIONS
+        command = ["squeue", "--me", "--noheader", "--format=%A"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no input of others
+        return None if asked.returncode else frozenset(asked.stdout.split())
 
 
 @dataclass
@@ -138,6 +156,22 @@ class _Queued:
     report: Report
     reports: Path
     read: int = 0
+    missed: int = 0
+
+    def has_ended(self, known: frozenset[str] | None) -> bool:
+        """Whether there is a result, or none to come.
+
+        Args:
+            known: Jobs that Slurm has, where it said so.
+        """
+        if self.submitted.paths.result_pickle.exists():
+            return True
+        if isinstance(self.submitted, submitit.LocalJob):
+            return self.submitted.done()
+        # The result of a job that has just ended may be on its way through the file system.
+        if known is not None:
+            self.missed = 0 if self.submitted.job_id in known else self.missed + 1
+        return self.missed > _QUESTIONS
 
     def hand_on(self) -> None:
         """Hand on what the job has reported since."""
@@ -152,6 +186,9 @@ class _Queued:
 
     def answer_for_it(self) -> None:
         """Set the answer: what the job leaves, or why there is nothing."""
+        if self.missed:
+            self.answer.set_exception(WorkerLost(f"job {self.submitted.job_id} left the queue"))
+            return
         try:
             self.answer.set_result(self.submitted.result())
         except FailedJobError:
