@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import altair as alt
 
 from bench.report.charts.drawing import COLOURS, Panel, data
-from bench.report.charts.labels import Label, place_labels
+from bench.report.charts.labels import Box, dot, labels_layer, place_labels
 from bench.report.table import Table, TableRow
 
 _SIZE = (300, 240)
@@ -62,14 +63,20 @@ def priced(table: Table, cost: Cost) -> list[TableRow]:
     return [row for row in table.rows if cost.value(row) and row.average is not None]
 
 
+def telling(table: Table) -> list[Cost]:
+    """Costs that at least two rows have, and that differ between them."""
+    values = {cost: {cost.value(row) for row in priced(table, cost)} for cost in COSTS}
+    return [cost for cost, of_rows in values.items() if len(of_rows) > 1]
+
+
 def panels(table: Table) -> list[Panel]:
-    """A panel for each cost that at least two rows have, and that differs between them."""
-    drawn = []
-    for cost in COSTS:
-        rows = priced(table, cost)
-        if len({cost.value(row) for row in rows}) > 1:
-            drawn.append(_panel(rows, cost))
-    return drawn
+    """A panel for each cost that tells rows apart."""
+    return [panel(table, cost) for cost in telling(table)]
+
+
+def panel(table: Table, cost: Cost) -> Panel:
+    """Scores against a cost."""
+    return _panel(priced(table, cost), cost)
 
 
 def _panel(rows: Sequence[TableRow], cost: Cost) -> Panel:
@@ -92,8 +99,9 @@ def _panel(rows: Sequence[TableRow], cost: Cost) -> Panel:
         best.mark_circle(size=52, color=accent, opacity=1),
     ]
     places = [frame.place(cost.value(row) or 0, 100 * _score(row)) for row in front]
-    others = [frame.place(value["cost"], value["score"]) for value in values]
-    layers += _labels(place_labels([row.spec for row in front], places, others, _SIZE))
+    dots = [dot(frame.place(cost.value(row) or 0, 100 * _score(row))) for row in rows]
+    taken = [*dots, *_steps(sorted(places), cost)]
+    layers += labels_layer(place_labels([row.spec for row in front], places, taken, _SIZE))
     chart = alt.layer(*layers).properties(width=_SIZE[0], height=_SIZE[1])
     named = ", ".join(row.spec for row in front)
     text = f"{len(rows)} methods by average and {cost.name.lower()}. Pareto front: {named}."
@@ -124,20 +132,12 @@ class _Frame:
         return _SIZE[0] * x, _SIZE[1] * (1 - y)
 
 
-def _labels(labels: Sequence[Label]) -> list[alt.Chart]:
-    """Layers of texts at pixels, one for each way in which they are aligned."""
-    layers = []
-    for align in ("left", "right"):
-        texts = [
-            {"x": label.x, "y": label.y, "name": label.text}
-            for label in labels
-            if label.align == align
-        ]
-        plot = alt.Chart(data(texts)).mark_text(align=align, baseline="middle", fontSize=10)
-        x, y = (alt.X("x:Q").scale(None), alt.Y("y:Q").scale(None))
-        if texts:
-            layers.append(plot.encode(x=x, y=y, text="name:N"))
-    return layers
+def _steps(places: Sequence[tuple[float, float]], cost: Cost) -> Iterator[Box]:
+    """What the line of the front covers, from left to right."""
+    for (left, start), (right, end) in pairwise(places):
+        level, corner = (end, left) if cost.more else (start, right)
+        yield left, level - 1, right, level + 1
+        yield corner - 1, min(start, end), corner + 1, max(start, end)
 
 
 def _score(row: TableRow) -> float:

@@ -57,13 +57,10 @@ def _panel(
         for number, curve in enumerate(curves)
         for step, value in zip(curve.steps, curve.values, strict=True)
     ]
+    domain = (factor * reach[0], factor * reach[1])
     title = plain(": ".join(filter(None, [method, " ".join(filter(None, [task, stage]))])))
-    return line_panel(
-        title,
-        ("Steps", f"Dev {plain(measure)}{unit}"),
-        points,
-        domain=(factor * reach[0], factor * reach[1]),
-    )
+    axes = ("Steps", f"Dev {plain(measure)}{unit}")
+    return line_panel(title, axes, points, domain=domain)
 
 
 def _reach(curves: Sequence[LearningCurve]) -> tuple[float, float]:
