@@ -40,7 +40,10 @@ REPORT = Path("report.html")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),
-    help="Also write every picture into this folder, as SVG.",
+    help="Also write every picture into this folder.",
+)
+@click.option(
+    "--plot-format", type=click.Choice(["svg", "png"]), default="svg", help="Of these files [svg]."
 )
 @click.option(
     "--with-texts", is_flag=True, help="Show texts whose licence does not let them be passed on."
@@ -52,6 +55,7 @@ def command(
     suite: str | None,
     diff: tuple[Path, Path] | None,
     plot: Path | None,
+    plot_format: str,
     with_texts: bool,
     data: str | None,
 ) -> int:
@@ -70,7 +74,7 @@ def command(
         materials = gathered(folders, suite)
         text = _report(materials, with_texts=with_texts, data=data)
         if plot is not None:
-            _plot(materials, plot)
+            _plot(materials, plot, f".{plot_format}")
     _write(output, text)
     return EXIT_OK
 
@@ -152,11 +156,11 @@ def _diff(base: Path, now: Path, suite: str | None) -> str:
     return render_diff(before, after, (base.as_posix(), now.as_posix()))
 
 
-def _plot(materials: Sequence[Material], folder: Path) -> None:
+def _plot(materials: Sequence[Material], folder: Path, suffix: str) -> None:
     from bench.report.html.pictures import pictures
 
     for material in materials:
-        for path in pictures(material, folder):
+        for path in pictures(material, folder, suffix):
             say(path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -17,7 +17,7 @@ from bench.report.table import Table, TableRow
 from bench.report.text import notes, render
 
 # At first a reader wants to know how good, then what it takes; the rest can be asked for.
-_HIDDEN = ("Base", "Profile", "Computed by", "Device", "Bytes", "Seeds", "±", "Memory", "Train s")
+_HIDDEN = {"Base", "Profile", "Device", "Dim", "Bytes", "Params", "±", "Train s", "Memory"}
 _LOWEST = 10
 
 
@@ -65,12 +65,13 @@ def context(material: Material) -> Mapping[str, Any]:
                 "left": column.left,
                 "hidden": column.name in _HIDDEN,
                 "method": column is METHOD,
+                "interval": column is INTERVAL,
                 "note": table.metrics.get(column.name, "") if column.kind == "task" else "",
             }
             for column in columns
         ],
         "sections": [
-            {"base": base, "rows": sorted(members, key=lambda row: not row["is_base"])}
+            {"base": base, "rows": _section([*members])}
             for base, members in groupby(rows, key=lambda row: str(row["base"]))
         ],
         "bases": sorted({row.base for row in table.rows if row.base}),
@@ -84,6 +85,16 @@ def context(material: Material) -> Mapping[str, Any]:
             "CSV": to_csv([table]),
         },
     }
+
+
+def _section(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a base, the base itself first, and which of them share the rank of the one above."""
+    ordered = sorted(rows, key=lambda row: not row["is_base"])
+    above = None
+    for row in ordered:
+        row["tied"] = row["rank"] is not None and row["rank"] == above
+        above = row["rank"]
+    return ordered
 
 
 def _ordered(table: Table) -> list[TableColumn]:
@@ -104,9 +115,12 @@ def _facts(table: Table) -> str:
 def _cell(shown: Shown, column: TableColumn, best: float | None, span: Span) -> BoardCell:
     row, value = shown.row, column.value(shown.row)
     bar = None
-    if column is INTERVAL and row.ci95 is not None and span.holds(row.ci95[0]):
+    if column is INTERVAL and row.ci95 is not None and span.holds(100 * row.ci95[0]):
         middle = row.average if row.average is not None else row.ci95[0]
-        bar = (span.place(row.ci95[0]), span.place(middle), span.place(row.ci95[1]))
+        low, centre, high = (
+            span.place(100 * score) for score in (row.ci95[0], middle, row.ci95[1])
+        )
+        bar = (low, centre, high)
     return BoardCell(
         text=column.text(row),
         value=_sortable(value),
@@ -137,13 +151,10 @@ def _is_comparable(row: TableRow) -> bool:
 
 def _span(table: Table) -> Span:
     """The range of the bars; what lies far below all others has none, and they keep their width."""
-    intervals = [row.ci95 for row in table.rows if row.ci95 is not None]
+    intervals = [
+        (100 * row.ci95[0], 100 * row.ci95[1]) for row in table.rows if row.ci95 is not None
+    ]
     if not intervals:
-        return Span(0.0, 1.0)
+        return Span(0.0, 100.0)
     low = float(np.percentile([interval[0] for interval in intervals], _LOWEST))
     return Span.around([interval for interval in intervals if interval[0] >= low])
-
-
-def base_title(base: str) -> Sequence[str]:
-    """Heading of a section."""
-    return ("From", base) if base else ("Not trained here from a base", "")

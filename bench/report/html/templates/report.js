@@ -112,9 +112,9 @@
   const bar = (left, middle, right, zero) => {
     const svg = drawn("svg", { class: "bar", "aria-hidden": "true", width: "100%", height: "18" });
     svg.append(
-      drawn("line", { class: "zero", x1: zero, x2: zero, y1: 0, y2: 18 }),
-      drawn("line", { class: "interval", x1: left, x2: right, y1: 9, y2: 9 }),
-      drawn("circle", { cx: middle, cy: 9, r: 3.5 }),
+      drawn("line", { class: "zero", x1: zero, x2: zero, y1: 0, y2: "100%" }),
+      drawn("line", { class: "interval", x1: left, x2: right, y1: "50%", y2: "50%" }),
+      drawn("circle", { cx: middle, cy: "50%", r: 3.5 }),
     );
     return svg;
   };
@@ -136,7 +136,7 @@
         return make("tr", { className: verdict === "no difference shown" ? "quiet" : "" },
           make("th", { scope: "row", className: "left" }, make("code", { textContent: names[id] })),
           make("td", { className: "plot" }, bar(left, middle, right, forest.zero)),
-          cell(delta), cell(interval), cell(p), cell(verdict, { className: "left" }));
+          cell(delta), cell(interval), cell(p, { className: "p" }), cell(verdict, { className: "left" }));
       });
       place.querySelector("tbody").replaceChildren(...rows);
     });
@@ -202,7 +202,7 @@
       region.setAttribute("role", "region");
       region.setAttribute("aria-label", `Items of ${entry.name}`);
       table.replaceChildren(region,
-        make("div", { className: "pager" }, turn("Back", -1), make("output", { textContent: `${rows.length} items, page ${state.page + 1} of ${pages}` }), turn("On", 1)),
+        make("div", { className: "pager" }, turn("Previous", -1), make("output", { textContent: `${rows.length} items, page ${state.page + 1} of ${pages}` }), turn("Next", 1)),
         make("p", { className: "note", textContent: `Scores of items × 100, the largest difference first.${seeds}${entry.why ? ` Texts are not shown: ${entry.why}.` : ""}` }));
     };
     const choose = () => {
