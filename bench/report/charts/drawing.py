@@ -72,8 +72,7 @@ def shortened(name: str) -> str:
 
 def axis_names(names: Sequence[str]) -> str:
     """An expression of Vega that names the rows of an axis by their number, as two may be alike."""
-    texts = [shortened(one_line(name)) for name in names]
-    return f"{json.dumps(texts)}[datum.value]"
+    return f"{json.dumps([one_line(name) for name in names])}[datum.value]"
 
 
 def data(values: Values) -> alt.Data:

@@ -53,7 +53,7 @@ def panel(title: str, axis: str, strands: Sequence[Strand]) -> Panel:
         for number, strand in enumerate(strands)
     ]
     y = alt.Y("row:O", title=None).axis(
-        labelExpr=axis_names([strand.name for strand in strands]), labelLimit=240, grid=False
+        labelExpr=axis_names([strand.name for strand in strands]), labelLimit=0, grid=False
     )
     colour = alt.condition("datum.shown", alt.value(COLOURS["accent"]), alt.value(COLOURS["muted"]))
     plot = alt.Chart(data(values)).encode(y=y)

@@ -39,7 +39,7 @@ def panel(
             orient="top", labelAngle=0, labelLimit=_CELL[0], domain=False, ticks=False
         ),
         y=alt.Y("row:O", title=None).axis(
-            labelExpr=axis_names([name for name, _ in rows]), labelLimit=240, grid=False
+            labelExpr=axis_names([name for name, _ in rows]), labelLimit=0, grid=False
         ),
     )
     cells = plot.mark_rect().encode(

@@ -225,7 +225,13 @@
     const content = read(`${id}-data`);
     if (content) browse(controls, table, content);
     else if (table.dataset.address)
-      fetch(table.dataset.address).then((response) => response.json()).then((served) => browse(controls, table, served));
+      fetch(table.dataset.address)
+        .then((response) => response.json())
+        .then((served) => {
+          if (served.why) table.append(make("p", { className: "lead", textContent: served.why }));
+          else browse(controls, table, served);
+        })
+        .catch(() => table.append(make("p", { className: "warning", textContent: "The items cannot be read: bench view has ended." })));
   }
 
   const links = new Map($$(document, ".contents a").map((link) => [link.hash.slice(1), link]));
