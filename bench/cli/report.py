@@ -126,19 +126,26 @@ def item_content(material: Material, *, with_texts: bool, data: str | None) -> I
 def _rows(material: Material, data: str | None, *, with_texts: bool) -> RowsByTask:
     from bench.api import make_settings
     from bench.core.errors import BenchError
-    from bench.report.html.items import shown_tasks
+    from bench.report.html.items import shown_tasks, usual
     from bench.suite import load_suite
     from bench.tasks.loading import load_tasks
+    from bench.tasks.rows import task_sha256
 
-    name, first = material.table.suite, material.records[0]
+    name, record = material.table.suite, usual(material)
     wanted = shown_tasks(name, with_texts=with_texts)
     if not wanted:
         return {}
     suite = load_suite(name)
-    chosen = tuple(task for task in suite.tasks if task.name in wanted)
-    settings = make_settings(profile=first.profile, data=data)
+    chosen = [task for task in suite.tasks if task.name in wanted & record.tasks.keys()]
+    access = make_settings(profile=record.profile, data=data).data
     try:
-        tasks = load_tasks(suite.model_copy(update={"tasks": chosen}), settings.data, first.limit)
+        # Rows that were changed since are not those of the items.
+        same = tuple(
+            task
+            for task in chosen
+            if task_sha256(suite, task, access) == record.tasks[task.name].data_sha256
+        )
+        tasks = load_tasks(suite.model_copy(update={"tasks": same}), access, record.limit)
     except BenchError as error:
         say(f"bench: items of {name} are shown without texts: {error}", err=True)
         return {}

@@ -37,7 +37,7 @@ def command(
     """
     from bench.report.charts.files import check_libraries
     from bench.report.html.page import Items, render_report
-    from bench.report.html.server import make_server
+    from bench.report.html.server import LOOPBACK, make_server
 
     check_libraries("bench view", "report", "jinja2")
     materials = gathered(folders, suite)
@@ -56,7 +56,7 @@ def command(
     except OSError as error:
         raise UsageError(f"--port {port}: {error.strerror}; choose another one") from None
     with server:
-        say(f"http://{server.server_address[0]}:{server.server_address[1]}/ until Ctrl-C")
+        say(f"http://{LOOPBACK}:{server.server_address[1]}/ until Ctrl-C")
         server.serve_forever()
     return EXIT_OK
 

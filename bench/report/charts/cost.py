@@ -81,7 +81,7 @@ def panel(table: Table, cost: Cost) -> Panel:
 
 def _panel(rows: Sequence[TableRow], cost: Cost) -> Panel:
     front = pareto_front(rows, cost)
-    frame = _Frame.around([(cost.value(row) or 0, 100 * _score(row)) for row in rows])
+    frame = _Extent.around([(cost.value(row) or 0, 100 * _score(row)) for row in rows])
     values = [
         {"cost": cost.value(row), "score": 100 * _score(row), "front": row in front} for row in rows
     ]
@@ -90,12 +90,14 @@ def _panel(rows: Sequence[TableRow], cost: Cost) -> Panel:
     y = alt.Y("score:Q", title="Average × 100").scale(nice=False, domain=list(frame.scores))
     plot = alt.Chart(data(values)).encode(x=x, y=y.axis(tickCount=5))
     best = plot.transform_filter("datum.front")
-    accent, step = COLOURS["accent"], "step-before" if cost.more else "step-after"
+    accent = COLOURS["accent"]
     layers = [
         plot.transform_filter("!datum.front").mark_circle(
             size=34, color=COLOURS["muted"], opacity=0.6
         ),
-        best.mark_line(interpolate=step, color=accent, strokeWidth=1.2),
+        best.mark_line(
+            interpolate="step-before" if cost.more else "step-after", color=accent, strokeWidth=1.2
+        ),
         best.mark_circle(size=52, color=accent, opacity=1),
     ]
     places = [frame.place(cost.value(row) or 0, 100 * _score(row)) for row in front]
@@ -109,14 +111,14 @@ def _panel(rows: Sequence[TableRow], cost: Cost) -> Panel:
 
 
 @dataclass(frozen=True)
-class _Frame:
+class _Extent:
     """What a panel shows: a range of costs, on a scale of logarithms, and one of scores."""
 
     costs: tuple[float, float]
     scores: tuple[float, float]
 
     @classmethod
-    def around(cls, points: Sequence[tuple[float, float]]) -> _Frame:
+    def around(cls, points: Sequence[tuple[float, float]]) -> _Extent:
         """The frame around some points, with room."""
         costs, scores = zip(*points, strict=True)
         factor = (max(costs) / min(costs)) ** _ROOM

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.core.errors import DataError, UsageError
 from bench.core.escape import plain
 from bench.records.entries import Record
-from bench.report.charts.drawing import Panel, Values, save
+from bench.report.charts.drawing import Panel, Points, save
 from bench.report.charts.lines import line_panel
 from bench.report.views.curve import Curves, find_curves
 
@@ -44,7 +44,7 @@ def panels(curves: Sequence[Curves]) -> list[Panel]:
 def _panel(curves: Curves, kind: str) -> Panel:
     relative = curves.whole.get(kind, 0) > 0
     value = curves.share if relative else curves.score
-    points: Values = [
+    points: Points = [
         {"x": size, "y": 100 * score, "line": plain(reduction)}
         for reduction in curves.cuts
         for size in reversed(curves.sizes)

@@ -18,7 +18,7 @@ from bench.core.escape import one_line
 from bench.core.files import write_atomic
 from bench.report.charts.files import check_drawable
 
-Values: TypeAlias = "Sequence[Mapping[str, Any]]"
+Points: TypeAlias = "Sequence[Mapping[str, Any]]"
 # Names of the page's variables, which have another value in the dark, and their value on paper.
 # The series are apart for all common kinds of colour blindness, and dark enough for text.
 COLOURS = {
@@ -75,13 +75,13 @@ def axis_names(names: Sequence[str]) -> str:
     return f"{json.dumps([one_line(name) for name in names])}[datum.value]"
 
 
-def data(values: Values) -> alt.Data:
+def data(values: Points) -> alt.InlineData:
     """Rows of a chart; texts from elsewhere on one line."""
     rows = [
         {name: one_line(value) if isinstance(value, str) else value for name, value in row.items()}
         for row in values
     ]
-    return alt.Data(values=rows)
+    return alt.InlineData(values=rows)
 
 
 def page_svg(panel: Panel) -> str:

@@ -16,7 +16,7 @@ _WIDE, _HIGH, _AWAY, _DOT = 5.4, 12.0, 7.0, 3.5
 
 
 @dataclass(frozen=True)
-class Label:
+class PlacedName:
     """A name at some pixels.
 
     Attributes:
@@ -50,7 +50,7 @@ def place_labels(
     points: Sequence[tuple[float, float]],
     taken: Sequence[Box],
     size: tuple[float, float],
-) -> list[Label]:
+) -> list[PlacedName]:
     """Place names beside points so that they cover neither each other nor what is drawn.
 
     Args:
@@ -73,7 +73,7 @@ def place_labels(
     return labels
 
 
-def labels_layer(labels: Sequence[Label]) -> list[alt.Chart]:
+def labels_layer(labels: Sequence[PlacedName]) -> list[alt.Chart]:
     """Layers of a chart with these names, one for each way in which they are aligned."""
     layers = []
     for align in ("left", "right"):
@@ -89,10 +89,10 @@ def labels_layer(labels: Sequence[Label]) -> list[alt.Chart]:
     return layers
 
 
-def _candidates(name: str, x: float, y: float) -> Iterator[Label]:
+def _candidates(name: str, x: float, y: float) -> Iterator[PlacedName]:
     for down in (0.0, -9.0, 9.0, -18.0, 18.0):
-        yield Label(name, x + _AWAY, y + down, "left")
-        yield Label(name, x - _AWAY, y + down, "right")
+        yield PlacedName(name, x + _AWAY, y + down, "left")
+        yield PlacedName(name, x - _AWAY, y + down, "right")
 
 
 def _meet(a: Box, b: Box) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from bench.report.charts.drawing import SERIES, Panel, Values, data, shortened
+from bench.report.charts.drawing import SERIES, Panel, Points, data, shortened
 
 _SIZE = (260, 190)
 _APART = 13.0
@@ -17,7 +17,7 @@ _DASHES = ([1, 0], [5, 2], [2, 2], [7, 2, 2, 2])
 def line_panel(
     title: str,
     axes: tuple[str, str],
-    points: Values,
+    points: Points,
     *,
     log: bool = False,
     domain: tuple[float, float] | None = None,
@@ -42,9 +42,8 @@ def line_panel(
         x = x.scale(type="log", nice=False).axis(values=ticks, format="d")
     else:
         x = x.scale(nice=False).axis(tickCount=4, format="~s")
-    y = alt.Y("y:Q", title=axes[1]).scale(
-        zero=False, nice=True, **({"domain": list(domain)} if domain else {})
-    )
+    y = alt.Y("y:Q", title=axes[1])
+    y = y.scale(zero=False) if domain is None else y.scale(domain=list(domain))
     colour = alt.Color("line:N", legend=None).scale(domain=lines, range=_cycled(SERIES, lines))
     dash = alt.StrokeDash("line:N", legend=None).scale(domain=lines, range=_cycled(_DASHES, lines))
     plot = alt.Chart(data(values)).encode(x=x, y=y.axis(tickCount=4), color=colour)
@@ -60,7 +59,7 @@ def line_panel(
 
 
 def _names(
-    values: Values, lines: Sequence[str], colour: alt.Color, domain: tuple[float, float] | None
+    values: Points, lines: Sequence[str], colour: alt.Color, domain: tuple[float, float] | None
 ) -> alt.Chart:
     ends = sorted((_end(values, line) for line in lines), key=lambda end: end["y"])
     heights = [value["y"] for value in values]
@@ -71,7 +70,8 @@ def _names(
         for end, place in zip(ends, places, strict=True)
     ]
     plot = alt.Chart(data(named)).mark_text(align="left", dx=6, fontSize=10)
-    return plot.encode(x="x:Q", y="y:Q", text="name:N", color=colour)
+    named_ends: alt.Chart = plot.encode(x="x:Q", y="y:Q", text="name:N", color=colour)
+    return named_ends
 
 
 def spaced(heights: Sequence[float], least: float) -> list[float]:
@@ -91,7 +91,7 @@ def spaced(heights: Sequence[float], least: float) -> list[float]:
     return [(a + b) / 2 for a, b in zip(up, reversed(down), strict=True)]
 
 
-def _end(values: Values, line: str) -> dict[str, Any]:
+def _end(values: Points, line: str) -> dict[str, Any]:
     """The last point of a line."""
     return dict(max((v for v in values if v["line"] == line), key=lambda value: value["x"]))
 

@@ -16,7 +16,7 @@ from bench.verdicts.side import Side
 
 _BySuite = Mapping[str, Sequence[StoredRecord]]
 # Suite, and the group of a record.
-_Key = tuple[str, *GroupKey]
+_RowKey = tuple[str, *GroupKey]
 _WORSE = "B is better"
 _BETTER = "A is better"
 
@@ -57,8 +57,8 @@ def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
     return render_page("diff.html", f"{names[1]} against {names[0]}", context)
 
 
-def _by_key(by_suite: _BySuite) -> dict[_Key, list[StoredRecord]]:
-    groups: dict[_Key, list[StoredRecord]] = {}
+def _by_key(by_suite: _BySuite) -> dict[_RowKey, list[StoredRecord]]:
+    groups: dict[_RowKey, list[StoredRecord]] = {}
     for suite, stored in by_suite.items():
         for path, record in stored:
             groups.setdefault((suite, *record.group), []).append((path, record))
@@ -66,9 +66,9 @@ def _by_key(by_suite: _BySuite) -> dict[_Key, list[StoredRecord]]:
 
 
 def _compared(
-    shared: Sequence[_Key],
-    old: Mapping[_Key, Sequence[StoredRecord]],
-    new: Mapping[_Key, Sequence[StoredRecord]],
+    shared: Sequence[_RowKey],
+    old: Mapping[_RowKey, Sequence[StoredRecord]],
+    new: Mapping[_RowKey, Sequence[StoredRecord]],
 ) -> tuple[list[Comparison], list[tuple[str, str]]]:
     """Comparisons, and what cannot be compared with the reason."""
     compared, refused = [], []
@@ -106,7 +106,7 @@ def _suite(suite: str, compared: Sequence[Comparison]) -> dict[str, Any]:
     }
 
 
-def _called(key: _Key) -> str:
+def _called(key: _RowKey) -> str:
     suite, spec, profile, limit, setup = key
     facts = [profile, "" if limit is None else f"first {limit}", setup]
     return f"{spec} on {suite} ({', '.join(filter(None, facts))})"

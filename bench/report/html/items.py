@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.rows import Row
+from bench.records.entries import Record
 from bench.records.files import read_items
 from bench.records.items import items_key
 from bench.report.changes import TEXTS
@@ -26,9 +27,17 @@ _ANSWERS = ("similarity", "predicted", "reciprocal_rank")
 _NO_DATA = "the rows are not here"
 
 
+def usual(material: Material) -> Record:
+    """A record of the rows that most methods were scored on, whose items are shown."""
+    whole = (
+        shown for shown in material.shown if shown.row.limit is None and not shown.row.other_rows
+    )
+    return next(whole, material.shown[0]).side.first
+
+
 def expected_bytes(material: Material) -> float:
     """About what the items of a suite take in a page: two numbers a method, and texts."""
-    items = sum(entry.items for entry in material.records[0].tasks.values())
+    items = sum(entry.items for entry in usual(material).tasks.values())
     return items * (2 * _NUMBER * len(material.shown) + _TEXT)
 
 
@@ -48,12 +57,12 @@ def content(material: Material, rows: RowsByTask, *, with_texts: bool) -> dict[s
     suite = material.table.suite
     may_show, licence_of = shown_tasks(suite, with_texts=with_texts), licences(suite)
     tasks = []
-    for task, entry in material.records[0].tasks.items():
+    for task, entry in usual(material).tasks.items():
         of_task = rows.get(task, ()) if task in may_show else ()
         fitting = of_task if len(of_task) == entry.items else ()
         licence = licence_of[task].text if task in licence_of else "not known here"
         why = _NO_DATA if task in may_show else f"licence: {licence}; see --with-texts"
-        methods = [shown for shown in material.shown if _has(shown, task)]
+        methods = [shown for shown in material.shown if _has(shown, task, entry.data_sha256)]
         labels = _labels(methods, task, fitting)
         tasks.append(
             {
@@ -69,8 +78,10 @@ def content(material: Material, rows: RowsByTask, *, with_texts: bool) -> dict[s
     return {"names": {shown.id: shown.name for shown in material.shown}, "tasks": tasks}
 
 
-def _has(shown: Shown, task: str) -> bool:
-    return task in shown.side.first.tasks
+def _has(shown: Shown, task: str, rows: str) -> bool:
+    """Whether a method was scored on all of these rows."""
+    entry = shown.side.first.tasks.get(task)
+    return entry is not None and (entry.data_sha256, shown.row.limit) == (rows, None)
 
 
 def _arrays(shown: Shown) -> Mapping[str, NDArray[Any]]:

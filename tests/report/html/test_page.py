@@ -103,7 +103,7 @@ def test_the_leaderboard_has_the_numbers_of_the_table(mini: Any, text: str) -> N
 def test_differences_are_those_of_compare(mini: Any) -> None:
     forests = differences.context(mini)["data"]["forests"]
     sides = {shown.id: shown.side for shown in mini.shown}
-    for reference in sides:
+    for reference in ("m0", "m4"):
         for name, _, _, _, delta, interval, p, verdict in forests[reference]["lines"]:
             line = compare(sides[name], sides[reference]).lines[-1]
             assert delta == f"{100 * line.difference.delta:+.2f}".replace("-", "−")

@@ -124,7 +124,7 @@ def test_drawings_are_the_same_bytes_for_the_same_records(
         assert paths[0].read_bytes() == paths[1].read_bytes()
     text = (tmp_path / "a.svg").read_text()
     assert "a$b_{&lt;&amp;: sts" in text
-    assert text.count("of the whole vectors") == 4
+    assert text.count(">Dimensions<") == 4
     other = tmp_path / "c.svg"
     draw({"cuts": records[:-1]}, other)
     assert other.read_bytes() != (tmp_path / "a.svg").read_bytes()
