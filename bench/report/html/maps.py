@@ -37,8 +37,8 @@ def tasks(material: Material) -> Mapping[str, Any] | None:
             )
             for shown in material.shown
         ],
-        "note": "A darker cell is a higher score among the methods on that task; what lies below "
-        "nine tenths of them is white.",
+        "note": "The stronger the colour, the higher the score among the methods on that task; "
+        "what lies below nine tenths of them has none.",
     }
 
 
@@ -55,8 +55,8 @@ def by_phenomenon(material: Material) -> Mapping[str, Any] | None:
             (phenomenon, f"{task}, {items:,} items", _row(groups.values(), task, phenomenon))
             for task, phenomenon, items in rows
         ],
-        "note": f"{phenomena.NOTE} A darker cell is a higher score among the methods on those "
-        "items.",
+        "note": f"{phenomena.NOTE} The stronger the colour, the higher the score among the methods "
+        "on those items.",
     }
 
 
