@@ -25,6 +25,8 @@ _VERBS = {
     "list": "List methods, suites or data sets.",
     "data": "List, fetch, verify or import data sets.",
     "table": "Print the table of records on disk.",
+    "report": "Write records as one page for a browser.",
+    "view": "Serve that page, with all items, to this machine.",
     "compare": "Compare two methods: differences, intervals, p-values.",
     "gate": "Fail where records are worse than a baseline.",
     "claims": "Answer what papers claim from measured records.",

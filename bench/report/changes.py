@@ -12,7 +12,7 @@ from bench.data.rows import Row
 from bench.verdicts.side import Side
 
 _WIDTH = 60
-_TEXTS = ("text", "sentence1", "sentence2", "premise", "hypothesis", "query")
+TEXTS = ("text", "sentence1", "sentence2", "premise", "hypothesis", "query")
 
 
 def render_changes(a: Side, b: Side, rows: Mapping[str, Sequence[Row]], count: int) -> str:
@@ -44,7 +44,7 @@ def render_changes(a: Side, b: Side, rows: Mapping[str, Sequence[Row]], count: i
 
 
 def _text(row: Row) -> str:
-    texts = [_short(str(row[column])) for column in _TEXTS if column in row]
+    texts = [_short(str(row[column])) for column in TEXTS if column in row]
     labels = [f"{name} {row[name]}" for name in ("score", "label") if name in row]
     return plain(" | ".join([*texts, *labels]))
 

@@ -43,15 +43,16 @@ def _leaderboard(table: Table, stored: Sequence[StoredRecord]) -> str:
         render(table, style="markdown"),
         *([members] if members is not None else []),
         "Measured by",
-        "\n".join(f"    {command}" for command in _commands(table, records)),
-        "\n".join(["with", "", *(f"- {setup}" for setup in _setups(records))]),
+        "\n".join(f"    {command}" for command in commands(table, records)),
+        "\n".join(["with", "", *(f"- {markdown('; '.join(setup))}" for setup in setups(records))]),
         f"Times and memory are those of that machine. Made from {len(records)} records by "
         f"`{COMMAND}`; edits are lost.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _commands(table: Table, records: Sequence[Record]) -> list[str]:
+def commands(table: Table, records: Sequence[Record]) -> list[str]:
+    """Commands that make the records of a table, one a profile and limit."""
     order = {row.spec: place for place, row in enumerate(table.rows)}
     by_scale: dict[tuple[str, int | None], list[Record]] = {}
     for record in records:
@@ -79,12 +80,14 @@ def _command(
     )
 
 
-def _setups(records: Sequence[Record]) -> list[str]:
-    found = {
-        (
-            ", ".join(f"{name} {version}" for name, version in record.versions.items()),
-            ", ".join(f"{name} {value}" for name, value in record.machine.items()),
-        )
-        for record in records
-    }
-    return [markdown(f"{versions}; {machine}") for versions, machine in sorted(found)]
+def setups(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Versions and machines by which records were made."""
+    return sorted(
+        {
+            (
+                ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+                ", ".join(f"{name} {value}" for name, value in record.machine.items()),
+            )
+            for record in records
+        }
+    )

@@ -60,24 +60,25 @@ def render(table: Table, *, style: Style = "text", width: int | None = None) -> 
     facts = [f"{column.name.lower()} {text}" for column, text in shared if text]
     shown = [column for column, text in shared if text is None]
     title = ", ".join([f"{table.suite}: {table.convention} convention", *facts])
-    grids, notes = _fitting(table, shown, style, width), _notes(table, columns)
+    grids, below = _fitting(table, shown, style, width), notes(table, columns)
     if style == "latex":
-        return "\n".join([f"% {plain(title)}", *grids, f"% {plain(notes)}"])
+        return "\n".join([f"% {plain(title)}", *grids, f"% {plain(below)}"])
     if style == "markdown":
-        return "\n\n".join([f"### {markdown(title)}", *grids, markdown(notes)])
-    filled = [plain(text) if width is None else fill(plain(text), width) for text in (title, notes)]
+        return "\n\n".join([f"### {markdown(title)}", *grids, markdown(below)])
+    filled = [plain(text) if width is None else fill(plain(text), width) for text in (title, below)]
     return "\n\n".join([filled[0], *grids, filled[1]])
 
 
-def _notes(table: Table, columns: Collection[TableColumn]) -> str:
+def notes(table: Table, columns: Collection[TableColumn]) -> str:
+    """What is said below a table: units, how its figures were found, and what its marks mean."""
     average = "Avg is the mean of unrounded scores"
     if INTERVAL in columns:
         average += " with its 95% bootstrap interval over items"
     if DEVIATION in columns:
         average += "; ± is the standard deviation over seeds"
-    notes = [column.note(table) for column in columns if column.note is not None]
+    of_columns = [column.note(table) for column in columns if column.note is not None]
     first = f"{_units(table)} × 100; {average}."
-    return " ".join(filter(None, [first, *notes, *explain_marks(table)]))
+    return " ".join(filter(None, [first, *of_columns, *explain_marks(table)]))
 
 
 def _units(table: Table) -> str:

@@ -1,7 +1,7 @@
 """Views of the records of a suite: ``VIEWS``, one a file, each with the same ``render``.
 
-Scores by phenomenon (``phenomena``), by layer and dimension (``grid``), by size (``curve``, drawn
-by ``plot``), geometry, diagnostics, and scores beside what two values reach (``ceiling``); ``page``
+Scores by phenomenon (``phenomena``), by layer and dimension (``grid``), by size (``curve``),
+geometry, diagnostics, and scores beside what two values reach (``ceiling``); ``page``
 has what they share. Imported are verdicts, records, stats and core, and of the report its table and
 text. A new view is a file here and an entry in ``VIEWS``, from which the command line has its
 choice, help and dispatch.
@@ -140,7 +140,7 @@ VIEWS = [
         needs="vectors cut to smaller sizes",
         command="--suite redundancy --methods minilm",
         module="bench.report.views.curve",
-        drawings="bench.report.views.plot",
+        drawings="bench.report.charts.curve",
     ),
     View(
         "learning",
@@ -148,7 +148,7 @@ VIEWS = [
         needs="trainings with evaluations on dev rows",
         command="--suite imbalance-supervised --methods ft",
         module="bench.report.views.learning",
-        drawings="bench.report.views.learning_plot",
+        drawings="bench.report.charts.learning",
     ),
     View(
         "diagnostics",

@@ -63,6 +63,27 @@ def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
     """Render measures of methods, the best score first. See ``bench.report.views.Render``."""
+    measured = measures(records)
+    if measured is None:
+        return None
+    headers, cells, text = measured
+    rows = [[shown_code(row[0], style), *row[1:]] for row in cells]
+    return "\n\n".join(
+        [
+            heading(f"{suite} by geometry", style),
+            *grids(rows, headers, style=style, width=width),
+            note(text.replace("*", r"\*") if style == "markdown" else text, width),
+        ]
+    )
+
+
+def measures(records: Sequence[Record]) -> tuple[list[str], list[list[str]], str] | None:
+    """Measures of methods, the best score first.
+
+    Returns:
+        Headers, rows that begin with the name of a method, and what is to be said of them; or None
+        where nothing was measured.
+    """
     groups = [
         group for group in by_group(records).values() if any(record.geometry for record in group)
     ]
@@ -73,7 +94,7 @@ def render(
     shown = [name for name, tasks in known.items() if tasks]
     rows = [
         [
-            shown_code(label(group[0].method.spec, group[0]), style),
+            label(group[0].method.spec, group[0]),
             DASH if group[0].dimension is None else str(group[0].dimension),
             *(_cell(group, name, known[name]) for name in shown),
             f"{100 * _average(group):.2f}",
@@ -85,13 +106,7 @@ def render(
     for mark, note_of_it in ((FEWER, _FEWER_NOTE), (PAIRED, _PAIRED_NOTE)):
         if any(mark in cell for row in rows for cell in row[1:]):
             text += f" {note_of_it}"
-    return "\n\n".join(
-        [
-            heading(f"{suite} by geometry", style),
-            *grids(rows, headers, style=style, width=width),
-            note(text.replace("*", r"\*") if style == "markdown" else text, width),
-        ]
-    )
+    return headers, rows, text
 
 
 def _average(group: Sequence[Record]) -> float:

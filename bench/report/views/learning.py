@@ -15,7 +15,7 @@ from bench.report.views.page import by_group, grids, heading, label, note, shown
 
 # What an evaluation is shown by, the first that it has.
 _MEASURES = ("accuracy", "spearman", "loss")
-_FALLING = "loss"
+FALLING = "loss"
 _NOTE = (
     "Means over seeds, and over folds where a task has them. Steps: those that were made; Kept: "
     "the step whose weights were kept; First, Half, Best: dev score × 100 at the first evaluation, "
@@ -58,7 +58,7 @@ class LearningCurve:
     def best(self, by: float = np.inf) -> float:
         """Best value of the evaluations by some step; of none of them the first one."""
         values = [value for step, value in zip(self.steps, self.values, strict=True) if step <= by]
-        return (min if self.measure == _FALLING else max)(values or self.values[:1])
+        return (min if self.measure == FALLING else max)(values or self.values[:1])
 
 
 def find_learning(records: Sequence[Record]) -> list[LearningCurve]:
@@ -147,7 +147,7 @@ def render(
 
 
 def _figures(curves: Sequence[LearningCurve]) -> list[str]:
-    form = "{:.3f}" if curves[0].measure == _FALLING else "{:.2%}"
+    form = "{:.3f}" if curves[0].measure == FALLING else "{:.2%}"
     values = [
         [curve.values[0] for curve in curves],
         [curve.best(curve.steps[-1] / 2) for curve in curves],

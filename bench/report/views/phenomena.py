@@ -10,7 +10,7 @@ from bench.records.entries import Record
 from bench.report.text import Style
 from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
 
-_NOTE = (
+NOTE = (
     "Mean item score × 100 of the items that turn on a phenomenon; a task's scores compare within "
     "its own rows only. Items: STS how well a pair agrees in rank with the gold score, "
     "classification and NLI whether the label is right, reranking the average precision."
@@ -21,10 +21,9 @@ def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
     """Render phenomena as rows and methods as columns. See ``bench.report.views.Render``."""
-    rows = _rows(records)
+    groups, rows = by_group(records), phenomena_of(records)
     if not rows:
         return None
-    groups = by_group(records)
     names = [shown_code(label(group[0], of[0]), style) for group, of in groups.items()]
     cells = [
         [
@@ -43,10 +42,11 @@ def render(
         kept=3,
         left=2,
     )
-    return "\n\n".join([heading(f"{suite} by phenomenon", style), *tables, note(_NOTE, width)])
+    return "\n\n".join([heading(f"{suite} by phenomenon", style), *tables, note(NOTE, width)])
 
 
-def _rows(records: Sequence[Record]) -> list[tuple[str, str, int]]:
+def phenomena_of(records: Sequence[Record]) -> list[tuple[str, str, int]]:
+    """Task, phenomenon and number of items of each group of items."""
     found = {
         (task, name): group.items
         for record in records
@@ -56,7 +56,13 @@ def _rows(records: Sequence[Record]) -> list[tuple[str, str, int]]:
     return [(task, name, items) for (task, name), items in found.items()]
 
 
-def _cell(records: Sequence[Record], task: str, phenomenon: str) -> str:
+def mean_value(records: Sequence[Record], task: str, phenomenon: str) -> float | None:
+    """Mean over seeds of what a method scores on a phenomenon, None where it has no such items."""
     entries = [record.tasks[task].phenomena for record in records if task in record.tasks]
     values = [groups[phenomenon].value for groups in entries if phenomenon in groups]
-    return f"{100 * np.mean(values):.1f}" if values else ""
+    return float(np.mean(values)) if values else None
+
+
+def _cell(records: Sequence[Record], task: str, phenomenon: str) -> str:
+    value = mean_value(records, task, phenomenon)
+    return "" if value is None else f"{100 * value:.1f}"

@@ -10,8 +10,9 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.records.entries import Record
+from bench.report.charts.files import check_drawable
 from bench.report.views.curve import find_curves, render
-from bench.report.views.plot import check_drawable, draw_curves
+from tests.support.charts import drawing
 from tests.support.records import make_record
 
 
@@ -114,32 +115,31 @@ def test_narrow_terminals_and_markdown(records: list[Record]) -> None:
 def test_drawings_are_the_same_bytes_for_the_same_records(
     records: list[Record], tmp_path: Path
 ) -> None:
-    pytest.importorskip("matplotlib", reason="needs the extra 'plot'")
+    draw = drawing("charts.curve").draw
     evil = cut("truncate", 2, 0.1, of="a$b_{<&")
-    curves = find_curves([*records, evil])
     for suffix in (".svg", ".png"):
         paths = [tmp_path / f"{name}{suffix}" for name in "ab"]
         for path in paths:
-            draw_curves("cuts", curves, path)
+            draw({"cuts": [*records, evil]}, path)
         assert paths[0].read_bytes() == paths[1].read_bytes()
     text = (tmp_path / "a.svg").read_text()
-    assert "<dc:date>" not in text
-    assert text.count('id="axes_') == 4
+    assert "a$b_{&lt;&amp;: sts" in text
+    assert text.count(">Dimensions<") == 4
     other = tmp_path / "c.svg"
-    draw_curves("cuts", find_curves(records[:-1]), other)
+    draw({"cuts": records[:-1]}, other)
     assert other.read_bytes() != (tmp_path / "a.svg").read_bytes()
 
 
 def test_what_cannot_be_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match=r"ends in \.svg or \.png"):
         check_drawable(tmp_path / "x.pdf")
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(UsageError, match=r"pip install 'sentence-bench\[plot\]'"):
+    monkeypatch.setitem(sys.modules, "altair", None)
+    with pytest.raises(UsageError, match=r"needs altair: pip install 'sentence-bench\[plot\]'"):
         check_drawable(tmp_path / "x.svg")
 
 
 def test_a_drawing_that_cannot_be_written(records: list[Record], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="needs the extra 'plot'")
+    draw = drawing("charts.curve").draw
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
-        draw_curves("cuts", find_curves(records), tmp_path / "file" / "x.svg")
+        draw({"cuts": records}, tmp_path / "file" / "x.svg")

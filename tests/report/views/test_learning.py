@@ -10,7 +10,7 @@ import pytest
 from bench.core.errors import DataError, UsageError
 from bench.records.entries import Record
 from bench.report.views.learning import find_learning, render
-from bench.report.views.learning_plot import draw
+from tests.support.charts import drawing
 from tests.support.records import make_record
 
 
@@ -76,12 +76,13 @@ def test_what_has_no_curve(training: Any, tmp_path: Path) -> None:
     record = make_record("sct", {"S1": 0.7}, training=training)
     assert find_learning([record]) == []
     assert render("small", [record]) is None
+    draw = drawing("charts.learning").draw
     with pytest.raises(DataError, match="no learning curves found to draw"):
         draw({"small": [record]}, tmp_path / "x.svg")
 
 
 def test_drawings(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="needs the extra 'plot'")
+    draw = drawing("charts.learning").draw
     phases = {"stages": {"cl": report([0.1, 0.3], "spearman"), "ft": report([0.5, 0.9])}}
     records = [learnt(phases, seed=seed) for seed in (0, 1)]
     paths = [tmp_path / f"{name}.svg" for name in "ab"]
@@ -89,8 +90,8 @@ def test_drawings(tmp_path: Path) -> None:
         draw({"small": records}, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     text = paths[0].read_text()
-    assert text.count('id="axes_') == 2
-    # A line a seed, and one name for both.
-    assert text.count('id="legend_') == 2
+    # A panel a stage, and a line a seed in each.
+    assert text.count(">Steps<") == 2
+    assert text.count(">seed 1<") == 2
     with pytest.raises(UsageError, match="--plot draws one suite"):
         draw({"small": records, "other": records}, tmp_path / "c.svg")
