@@ -292,6 +292,20 @@ class Method(ABC):
         """Whether documents keep all layers there, as they are encoded once for queries of each."""
         return False
 
+    def prompt(self, role: str | None, of_suite: str | None) -> str | None:
+        """What is put before texts of a role in place of the encoder's own prompt.
+
+        By default that is nothing, as most methods take no prompts.
+
+        Args:
+            role: ``query``, ``document`` or None.
+            of_suite: What the suite says for these texts, or None.
+
+        Returns:
+            The prompt, or None for the encoder's own.
+        """
+        return None
+
     def reads(self) -> Mapping[str, BuildInput]:
         """Data that the build itself reads, by keys under which ``inputs`` has the fingerprints.
 
