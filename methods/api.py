@@ -40,6 +40,7 @@ class Api(Method):
         title="Any server of embeddings that speaks as OpenAI's does",
         kind="supervised",
         requires=(),
+        example=f"--suite sts7 --methods '{_EXAMPLE}'",
     )
 
     class Config(RolePrompts):

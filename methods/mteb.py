@@ -53,6 +53,7 @@ class Mteb(Method):
         year=2023,
         requires=(*TORCH_STACK, "mteb"),
         loads_checkpoints=True,
+        example="--suite sts7 --methods mteb@intfloat/e5-base-v2",
     )
 
     def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:

@@ -52,6 +52,8 @@ class MethodInfo:
             count.
         loads_checkpoints: Whether ``build`` heeds a checkpoint; by default it does where it trains.
         output: What ``build`` gives, which decides the kinds of tasks that can score it.
+        example: Options of ``bench run`` for whoever tries it first, where its name alone on a
+            suite of vectors is none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class MethodInfo:
     gathers: bool = False
     loads_checkpoints: bool | None = None
     output: MethodOutput = "vectors"
+    example: str | None = None
 
 
 class MethodConfig(BaseModel):
