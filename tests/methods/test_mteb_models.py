@@ -11,7 +11,6 @@ import mteb
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
-from mteb.models import SentenceTransformerEncoderWrapper
 from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.models.model_meta import ModelMeta
 from sentence_transformers import SentenceTransformer
@@ -24,9 +23,9 @@ from bench.method import method_class, resolve
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
 from tests.support.models import tiny_sentence_transformer
+from tests.support.mteb_models import NAME, register_model
 from tests.support.suites import WORDS, Bench
 
-NAME = "made/tiny"
 PROMPTS = {
     "query": "query: ",
     "document": "document: ",
@@ -45,26 +44,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelMeta]:
     """Puts a made model into mteb's registry."""
-    folder = tmp_path / "saved"
-    tiny_sentence_transformer(tmp_path / "tiny").save_pretrained(str(folder))
-
-    def loader(name: str, revision: str, device: str | None = None, **options: Any) -> Any:
-        model = SentenceTransformer(str(folder), device=device)
-        return SentenceTransformerEncoderWrapper(model, **options)
+    tiny_sentence_transformer(tmp_path / "tiny").save_pretrained(str(tmp_path / "saved"))
 
     def put(**facts: Any) -> ModelMeta:
-        options = {
-            "name": NAME,
-            "revision": "1",
-            "loader": loader,
-            "loader_kwargs": {"model_prompts": PROMPTS},
-            "model_type": ["dense"],
-            "framework": ["PyTorch"],
-            **facts,
-        }
-        meta = ModelMeta.create_empty(overwrites=options)
-        monkeypatch.setitem(MODEL_REGISTRY, options["name"], meta)
-        return meta
+        return register_model(tmp_path / "saved", monkeypatch, prompts=PROMPTS, **facts)
 
     return put
 

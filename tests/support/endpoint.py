@@ -17,7 +17,7 @@ DIMENSION = 8
 Answer = tuple[int, dict[str, str], bytes] | None
 
 
-def vector(text: str, dimension: int = DIMENSION, seed: str = "") -> list[float]:
+def vector(text: str, dimension: int = DIMENSION, seed: str = "tiny") -> list[float]:
     digest = hashlib.sha256((seed + text).encode()).digest()[:8]
     rng = np.random.default_rng(int.from_bytes(digest, "big"))
     found: list[float] = rng.normal(size=dimension).astype(np.float32).tolist()
@@ -74,8 +74,9 @@ class Endpoint:
     def _embeddings(self, body: dict[str, Any]) -> dict[str, Any]:
         dimension = body.get("dimensions", DIMENSION) if self.shortens else DIMENSION
         texts: Sequence[str] = body["input"]
+        seed = self.seed + body["model"]
         data = [
-            {"object": "embedding", "index": i, "embedding": vector(text, dimension, self.seed)}
+            {"object": "embedding", "index": i, "embedding": vector(text, dimension, seed)}
             for i, text in enumerate(texts)
         ]
         tokens = sum(len(text.split()) for text in texts)
