@@ -19,7 +19,7 @@ from bench.core.registry import METHODS, owner
 from bench.core.spec import MethodSpec
 from bench.data.build_inputs import BuildInput, TrainingSet
 from bench.method.contract import PROFILES, Method, MethodInfo
-from bench.method.named import method_class, resolve, stand_ins
+from bench.method.named import method_class, method_spec, resolve, stand_ins
 
 _BOUNDS = {
     "minimum": "≥ {}",
@@ -135,7 +135,10 @@ _READ = ["What", "Which", "In profile"]
 
 
 def _read_by(method: Method) -> list[tuple[str, str]]:
-    models = [("model", name) for name in method.parents]
+    models = [
+        ("method" if method_spec(name) else "folder or model of the hub", name)
+        for name in method.parents
+    ]
     data = []
     for key, part in method.reads().items():
         said = _input(part)

@@ -97,7 +97,8 @@ def test_types_are_in_words() -> None:
 
 def test_what_a_method_reads_is_told_by_profile() -> None:
     rows = {row[:2]: row[2] for row in table(describe_method("sct"), "What it reads").rows}
-    assert rows["model", "minilm-l2"] == "smoke, local"
+    assert rows["method", "minilm-l2"] == "smoke, local"
+    assert rows["folder or model of the hub", "nreimers/BERT-Small-L-4_H-512_A-8"] == "paper"
     assert rows["data (corpus)", "back-translated"] == "paper"
     absent = {one: which for (what, which), one in rows.items() if what == "not there"}
     assert set(absent) == {"smoke", "local"}

@@ -1,9 +1,13 @@
-"""Serves a sentence transformer with litserve: FOLDER PORT; run in an environment that has both."""
+"""Serves a sentence transformer with litserve: FOLDER PORT LOG, in an environment of its own.
+
+LOG gets a line for each request.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import litserve  # type: ignore[import-not-found]
@@ -17,6 +21,8 @@ class Embeddings(litserve.LitAPI):  # type: ignore[misc]
         self.model = SentenceTransformer(sys.argv[1], device="cpu")
 
     def predict(self, texts: Sequence[str]) -> Any:
+        with Path(sys.argv[3]).open("a", encoding="utf-8") as log:
+            log.write(f"{len(texts)}\n")
         return self.model.encode([*texts])
 
     def encode_response(self, output: Any) -> dict[str, Any]:
