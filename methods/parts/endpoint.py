@@ -120,7 +120,12 @@ class EmbeddingClient:
                 told without the key.
         """
         asked = {} if self._asked is None else {"dimensions": self._asked}
-        body = {"model": self._model, "input": [*texts], "encoding_format": "float", **asked}
+        body: dict[str, Any] = {
+            "model": self._model,
+            "input": [*texts],
+            "encoding_format": "float",
+            **asked,
+        }
         self._wait()
         try:
             response = self._session.post(
