@@ -162,7 +162,7 @@ class MtebEncoder:
 
     def parameters(self) -> Iterator[Any]:
         """Weights of the model, where it shows them."""
-        inner = getattr(self._model, "model", None)
+        inner: Any = getattr(self._model, "model", None)
         if hasattr(inner, "parameters"):
             yield from inner.parameters()
 

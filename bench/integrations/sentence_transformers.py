@@ -53,7 +53,7 @@ class SuiteEvaluator(SentenceEvaluator):
         limit: int | None = None,
         batch_size: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._suite = load_suite(str(suite))
         for spec in self._suite.tasks:
             if spec.scored_as != "vectors":
@@ -80,7 +80,7 @@ class SuiteEvaluator(SentenceEvaluator):
 
     def __call__(
         self,
-        model: SentenceTransformer,
+        model: Any,
         output_path: str | None = None,
         epoch: int = -1,
         steps: int = -1,
@@ -88,7 +88,7 @@ class SuiteEvaluator(SentenceEvaluator):
         """Score a model on all tasks.
 
         Args:
-            model: The model; whether it is being trained stays as it is.
+            model: A ``SentenceTransformer``; whether it is being trained stays as it is.
             output_path: Of no use here.
             epoch: Epoch, for the model card.
             steps: Steps of that epoch, likewise.

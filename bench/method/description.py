@@ -150,12 +150,13 @@ def _read_by(method: Method) -> list[tuple[str, str]]:
 def _input(part: BuildInput) -> str:
     """Data that a build reads, by its fields and the data sets that it is of."""
     said: list[str] = []
-    for field in fields(part) if is_dataclass(part) else ():
-        value = getattr(part, field.name)
+    names = [field.name for field in fields(part)] if is_dataclass(part) else []
+    for name in names:
+        value = getattr(part, name)
         if isinstance(value, str | int | float):
             # The first text is what it is called by.
             names_it = isinstance(value, str) and not said
-            said.append(str(value) if names_it else f"{field.name}={value}")
+            said.append(str(value) if names_it else f"{name}={value}")
     named = ", ".join(said)
     of = ", ".join(part.datasets) if isinstance(part, TrainingSet) else ""
     return f"{named} of {of}" if named and of and of not in named else named or of
