@@ -150,7 +150,7 @@ def _read_by(method: Method) -> list[tuple[str, str]]:
 def _input(part: BuildInput) -> str:
     """Data that a build reads, by its fields and the data sets that it is of."""
     said: list[str] = []
-    names = [field.name for field in fields(part)] if is_dataclass(part) else []
+    names: list[str] = [field.name for field in fields(part)] if is_dataclass(part) else []
     for name in names:
         value = getattr(part, name)
         if isinstance(value, str | int | float):
