@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import UsageError
-from bench.data.access import DataAccess
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess, PairScorer
+from bench.method import BuildContext, MethodInfo, PairScorer
+from bench.methods.parts.checkpoint import CheckpointMethod
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 
-class Cross(Method):
+class Cross(CheckpointMethod):
     """A cross-encoder, which reads both texts of a pair at once, as it is."""
 
     info = MethodInfo(
@@ -31,21 +30,6 @@ class Cross(Method):
         output="pairs",
     )
 
-    class Config(MethodConfig):
-        """Settings of a checkpoint.
-
-        Attributes:
-            revision: Branch, tag or commit of a hub checkpoint.
-        """
-
-        revision: str | None = None
-
-    config: Config
-
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Identify the checkpoint."""
-        return {"checkpoint": models.fingerprint(self._source())}
-
     def build(self, ctx: BuildContext) -> PairScorer:
         """Load the checkpoint.
 
@@ -53,13 +37,7 @@ class Cross(Method):
             DataError: There is none, it is damaged, or no cross-encoder.
             UsageError: It gives several numbers a pair.
         """
-        return CrossScorer(ctx.models.cross_encoder(self._source()))
-
-    def _source(self) -> str:
-        if self.checkpoint is None:
-            raise UsageError("cross needs a checkpoint: cross@FOLDER or cross@org/name")
-        revision = self.config.revision
-        return f"{self.checkpoint}@{revision}" if revision else self.checkpoint
+        return CrossScorer(ctx.models.cross_encoder(self.source))
 
 
 class CrossScorer(PairScorer):

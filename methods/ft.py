@@ -23,6 +23,7 @@ class FineTuning(ClassifierMethod):
         title="Fine-tuning with a classifier on top",
         kind="supervised",
         trains=True,
+        example="--suite intent-supervised --methods ft",
     )
 
     class Config(ClassifierConfig):

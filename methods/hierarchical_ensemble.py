@@ -43,6 +43,7 @@ class HierarchicalEnsemble(Method):
         year=2025,
         trains=True,
         requires=(*TORCH_STACK, "scikit-learn"),
+        example="--suite pseudo-label --methods hierarchical-ensemble",
     )
 
     class Config(EnsembleConfig):

@@ -40,6 +40,7 @@ class Majority(Method):
         title="Most frequent label",
         kind="static",
         requires=("numpy",),
+        example="--suite intent-supervised --methods majority",
     )
 
     def build(self, ctx: BuildContext) -> MajorityPredictor:

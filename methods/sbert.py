@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from bench.core.errors import UsageError
-from bench.data.access import DataAccess
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess
+from bench.method import BuildContext, MethodInfo
+from bench.methods.parts.checkpoint import CheckpointConfig, CheckpointMethod
+from bench.methods.parts.role_prompts import RolePrompts, chosen_prompt
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-class SBert(Method):
+class SBert(CheckpointMethod):
     """A checkpoint, as it is."""
 
     info = MethodInfo(
@@ -28,26 +29,18 @@ class SBert(Method):
         loads_checkpoints=True,
     )
 
-    class Config(MethodConfig):
+    class Config(RolePrompts, CheckpointConfig):
         """Settings of a checkpoint.
 
         Attributes:
             pooling: Pooling of a bare transformer, mean if None; others keep their own.
-            prompt: Text put before every text, or None for the checkpoint's own prompts.
-            revision: Branch, tag or commit of a hub checkpoint.
             max_seq_length: Tokens that a text is cut to, or None for the checkpoint's own.
         """
 
         pooling: str | None = None
-        prompt: str | None = None
-        revision: str | None = None
         max_seq_length: int | None = Field(default=None, ge=1)
 
     config: Config
-
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Identify the checkpoint."""
-        return {"checkpoint": models.fingerprint(self._source())}
 
     def build(self, ctx: BuildContext) -> SentenceTransformer:
         """Load the checkpoint.
@@ -57,19 +50,29 @@ class SBert(Method):
             UsageError: It cuts no text, so that it has no length to set.
         """
         config = self.config
-        model = ctx.models.load(self._source(), pooling=config.pooling)
+        model = ctx.models.load(self.source, pooling=config.pooling)
         if config.max_seq_length is not None:
             if not isinstance(model.max_seq_length, int):
                 kind = type(model[0]).__name__
                 raise UsageError(f"max_seq_length has no effect on a {kind}; leave it out")
             model.max_seq_length = config.max_seq_length
-        if config.prompt is not None:
-            model.prompts = dict.fromkeys((*model.prompts, "text"), config.prompt)
-            model.default_prompt_name = "text"
+        _set_prompts(model, config)
         return model
 
-    def _source(self) -> str:
-        if self.checkpoint is None:
-            raise UsageError("sbert needs a checkpoint: sbert@FOLDER or sbert@org/name")
-        revision = self.config.revision
-        return f"{self.checkpoint}@{revision}" if revision else self.checkpoint
+    def prompt(self, role: str | None, of_suite: str | None) -> str | None:
+        """The suite's, unless the settings have one for the role, which the model has then."""
+        return of_suite if chosen_prompt(self.config, role) is None else None
+
+
+def _set_prompts(model: SentenceTransformer, config: SBert.Config) -> None:
+    """Give a model the prompts of the settings in place of its own."""
+    if config.prompt is not None:
+        model.prompts = dict.fromkeys((*model.prompts, "text"), config.prompt)
+        model.default_prompt_name = "text"
+    by_role: Mapping[str, str | None] = {
+        "query": config.query_prompt,
+        "document": config.document_prompt,
+    }
+    for role, prompt in by_role.items():
+        if prompt is not None:
+            model.prompts = {**model.prompts, role: prompt}

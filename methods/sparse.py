@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.core.errors import UsageError
-from bench.data.access import DataAccess
-from bench.method import BuildContext, Method, MethodConfig, MethodInfo, ModelAccess, SparseScorer
+from bench.method import BuildContext, MethodInfo, SparseScorer
+from bench.methods.parts.checkpoint import CheckpointMethod
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from sentence_transformers import SparseEncoder
 
 
-class Sparse(Method):
+class Sparse(CheckpointMethod):
     """A sparse encoder, such as SPLADE, as it is: a number for each word of its vocabulary."""
 
     info = MethodInfo(
@@ -31,21 +31,6 @@ class Sparse(Method):
         output="sparse",
     )
 
-    class Config(MethodConfig):
-        """Settings of a checkpoint.
-
-        Attributes:
-            revision: Branch, tag or commit of a hub checkpoint.
-        """
-
-        revision: str | None = None
-
-    config: Config
-
-    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
-        """Identify the checkpoint."""
-        return {"checkpoint": models.fingerprint(self._source())}
-
     def build(self, ctx: BuildContext) -> SparseScorer:
         """Load the checkpoint.
 
@@ -53,13 +38,7 @@ class Sparse(Method):
             DataError: There is none, it is damaged, or no sparse encoder.
             UsageError: It compares vectors by a distance.
         """
-        return SparseVectors(ctx.models.sparse_encoder(self._source()))
-
-    def _source(self) -> str:
-        if self.checkpoint is None:
-            raise UsageError("sparse needs a checkpoint: sparse@FOLDER or sparse@org/name")
-        revision = self.config.revision
-        return f"{self.checkpoint}@{revision}" if revision else self.checkpoint
+        return SparseVectors(ctx.models.sparse_encoder(self.source))
 
 
 class SparseVectors(SparseScorer):

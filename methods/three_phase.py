@@ -73,6 +73,7 @@ class ThreePhase(ClassifierMethod):
         arxiv="2405.14437",
         year=2023,
         trains=True,
+        example="--suite intent-supervised --methods three-phase",
     )
 
     class Config(ClassifierConfig):

@@ -16,13 +16,15 @@ from bench import __version__
 from bench.cli.ending import bug, end_by_signals, exit_of
 from bench.cli.streams import complaint, guard
 from bench.cli.terminal import say
-from bench.core.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError
+from bench.core.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError, UsageError
 from bench.core.files import out_of_room
 from bench.core.libraries import LibraryWarnings
+from bench.core.registry import did_you_mean
 
 _VERBS = {
     "run": "Train or load methods, evaluate them on a suite, print the table.",
     "list": "List methods, suites or data sets.",
+    "show": "Say what a method, suite, data set or claim is.",
     "data": "List, fetch, verify or import data sets.",
     "table": "Print the table of records on disk.",
     "report": "Write records as one page for a browser.",
@@ -51,7 +53,8 @@ class _LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
-            return None
+            hint = did_you_mean(cmd_name, _VERBS) or "'bench --help' shows them all"
+            raise UsageError(f"unknown command {cmd_name!r}; {hint}")
         module = importlib.import_module(f"bench.cli.{cmd_name}")
         command: click.Command = module.command
         return command

@@ -2,8 +2,8 @@
 
 Here live what an encoder is and reads (``encoder``), the plan (``encode``), how texts are cut into
 batches (``batches``), vectors kept by content (``store``, in ``shards``; ``stored`` where they stay
-on disk), what computes them (``compute``, with the ``exports`` that other libraries than torch run)
-maps of vectors (``maps``), sparse vectors (``sparse``), and pairs of texts as texts (``pairs``).
+on disk; ``changing`` models), what computes them (``compute``, ``exports`` for other libraries than
+torch), maps of vectors (``maps``), sparse vectors (``sparse``), and pairs as texts (``pairs``).
 Imported are core and records. How models get loaded or trained is no matter of this room; a new way
 to cut texts into batches goes into ``batches``.
 """

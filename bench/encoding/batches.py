@@ -13,6 +13,8 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from bench.encoding.encoder import TaskEncoder, TaskLabel
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
@@ -49,8 +51,10 @@ class Planned:
 
     Args:
         encoder: The encoder.
-        role: ``query``, ``document`` or None.
         limits: Limits of a batch.
+        role: ``query``, ``document`` or None.
+        prompt: What is put before each text in place of the encoder's own prompt, or None.
+        task: The task of the texts, where the encoder tells tasks apart.
 
     Attributes:
         tokens: Tokens of the batches that were encoded, where the encoder counts them.
@@ -58,12 +62,21 @@ class Planned:
 
     tokens: int | None = None
 
-    def __init__(self, encoder: Any, role: str | None, limits: Limits) -> None:
-        self._encoder, self._role, self._limits = encoder, role, limits
+    def __init__(
+        self,
+        encoder: Any,
+        limits: Limits,
+        role: str | None,
+        prompt: str | None = None,
+        task: TaskLabel | None = None,
+    ) -> None:
+        self._encoder, self._limits = encoder, limits
+        self._role, self._given, self._task = role, prompt, task
 
     def settings(self) -> dict[str, Any]:
         """What vectors follow from besides the model and the text."""
-        return {"role": self._role}
+        beside = {"prompt": self._given, "of": self._task}
+        return {"role": self._role} | {name: one for name, one in beside.items() if one is not None}
 
     def batches(self, texts: list[str]) -> Iterator[list[str]]:
         """Cut distinct texts into batches."""
@@ -77,7 +90,13 @@ class Planned:
 
     def encode(self, prepared: Any) -> Any:
         """Vectors (n, d) of a batch of n texts."""
-        return self._encoder.encode(prepared, role=self._role)
+        texts = prepared if self._given is None else [self._given + text for text in prepared]
+        task = {} if self._task is None else {"task": self._task}
+        before = getattr(self._encoder, "tokens_used", None)
+        vectors = self._encoder.encode(texts, role=self._role, **task)
+        if (after := getattr(self._encoder, "tokens_used", None)) is not None:
+            self.tokens = (self.tokens or 0) + after - (before or 0)
+        return vectors
 
     def sharing(self, copies: Sequence[Any]) -> list[Planned]:
         """This, and the same of copies of the encoder, where these can share batches."""
@@ -109,7 +128,9 @@ class _PlannedModules(Planned):
         )
 
     def _prompt(self) -> str:
-        """The prompt that ``encode_query``, ``encode_document`` or ``encode`` would choose."""
+        """The one given, or what ``encode_query``, ``encode_document`` or ``encode`` chooses."""
+        if self._given is not None:
+            return self._given
         prompts: Mapping[str, str] = self._encoder.prompts
         own = _DOCUMENT_PROMPTS if self._role == "document" else (self._role,)
         names = (*own, self._encoder.default_prompt_name)
@@ -181,28 +202,40 @@ def _by_length(texts: list[str]) -> list[str]:
     return sorted(texts, key=lambda text: (len(text), text))
 
 
-def planned_for(encoder: Any, role: str | None, batch_size: int | None = None) -> Planned:
+def planned_for(
+    encoder: Any,
+    role: str | None,
+    batch_size: int | None = None,
+    *,
+    prompt: str | None = None,
+    task: TaskLabel | None = None,
+) -> Planned:
     """Choose how an encoder is given its texts.
 
     Args:
         encoder: The encoder.
         role: ``query``, ``document`` or None.
         batch_size: Most texts in a batch; by default those of the encoder's kind of device.
+        prompt: What is put before each text in place of the encoder's own prompt, or None.
+        task: The task of the texts; of no account to encoders that do not tell tasks apart.
     """
+    task = task if isinstance(encoder, TaskEncoder) else None
     limits = _limits(encoder, batch_size)
     # Who made a model with the library has imported it; others need not wait seconds for it.
     library = sys.modules.get("sentence_transformers")
     if library is None or not isinstance(encoder, library.SentenceTransformer):
-        return Planned(encoder, role, limits)
+        return Planned(encoder, limits, role, prompt, task)
     if _plain_text_transformer(encoder):
-        return _PlannedTransformer(encoder, role, limits)
-    return _PlannedModules(encoder, role, limits)
+        return _PlannedTransformer(encoder, limits, role, prompt)
+    return _PlannedModules(encoder, limits, role, prompt)
 
 
 def _limits(encoder: Any, batch_size: int | None) -> Limits:
     kind = getattr(getattr(encoder, "device", None), "type", "cpu")
     usual = CPU_LIMITS if kind == "cpu" else GPU_LIMITS
-    return usual if batch_size is None else replace(usual, texts=batch_size)
+    texts = usual.texts if batch_size is None else batch_size
+    # One that asks a server takes as many as the server does, each batch of which is kept.
+    return replace(usual, texts=min(texts, getattr(encoder, "most_texts", texts)))
 
 
 def _plain_text_transformer(model: SentenceTransformer) -> bool:

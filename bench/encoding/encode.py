@@ -19,7 +19,8 @@ from bench.core.fingerprint import fingerprint
 from bench.core.progress import Progress
 from bench.encoding.ahead import made_ahead
 from bench.encoding.batches import Planned, planned_for
-from bench.encoding.encoder import Columns, Encoder
+from bench.encoding.changing import refuse_changed
+from bench.encoding.encoder import Columns, Encoder, TaskEncoder, TaskLabel
 from bench.encoding.sharing import shared
 from bench.encoding.store import ABSENT, Places, VectorStore, text_keys
 from bench.encoding.stored import StoredColumn
@@ -70,7 +71,7 @@ def encode_columns(
     compute: Compute | None = None,
     copies: Sequence[SentenceTransformer] = (),
 ) -> Encoded:
-    """Encode the texts of all columns, each distinct text once per role.
+    """Encode the texts of all columns, each distinct text once per role and prompt.
 
     Args:
         encoder: The encoder.
@@ -87,13 +88,13 @@ def encode_columns(
     """
     texts_of_all = sum(len(column.texts) for column in columns.values())
     result = Encoded(texts=texts_of_all, compute=compute)
-    for role in sorted({column.role for column in columns.values()}, key=str):
-        wanted = {key: column for key, column in columns.items() if column.role == role}
+    for (role, prompt, task), wanted in _alike(encoder, columns).items():
         distinct = dict.fromkeys(chain.from_iterable(one.texts for one in wanted.values()))
         numbers = {text: number for number, text in enumerate(distinct)}
-        planned = planned_for(encoder, role, batch_size)
+        planned = planned_for(encoder, role, batch_size, prompt=prompt, task=task)
         space = fingerprint([model_fingerprint, planned.settings(), *_other_compute(compute)])
         store = VectorStore(folder / space)
+        refuse_changed(encoder, store)
         workers = planned.sharing(copies)
         places = _filled(store, workers, list(numbers), result, progress)
         for key, column in wanted.items():
@@ -107,6 +108,22 @@ def encode_columns(
             )
         result.distinct += len(numbers)
     return result
+
+
+def _alike(
+    encoder: Encoder | SentenceTransformer, columns: Columns
+) -> dict[tuple[str | None, str | None, TaskLabel | None], Columns]:
+    """Columns whose equal texts have equal vectors, by role, prompt and task."""
+    by_task = isinstance(encoder, TaskEncoder)
+    groups: dict[tuple[str | None, str | None, TaskLabel | None], dict[Any, Any]] = {}
+    for key, column in columns.items():
+        context = column.role, column.prompt, column.task if by_task else None
+        groups.setdefault(context, {})[key] = column
+    return {context: groups[context] for context in sorted(groups, key=_text_of)}
+
+
+def _text_of(context: tuple[object, ...]) -> list[str]:
+    return [*map(str, context)]
 
 
 def _other_compute(compute: Compute | None) -> list[Any]:
@@ -159,16 +176,19 @@ def _fill(
     done, names, parts = 0, list[str](), list[NDArray[np.float32]]()
     prepared = made_ahead(_prepared(workers[0], texts, missing), ahead=len(workers) + 1)
     encode = [partial(_encode, worker) for worker in workers]
-    for (batch, new, _), vectors in shared(prepared, encode):
-        parts.append(_checked(vectors, batch)[new])
-        names += [batch[row] for row in new]
-        done += len(new)
-        progress.advance(done)
-        if len(names) >= TEXTS_PER_SHARD:
+    try:
+        for (batch, new, _), vectors in shared(prepared, encode):
+            parts.append(_checked(vectors, batch)[new])
+            names += [batch[row] for row in new]
+            done += len(new)
+            progress.advance(done)
+            if len(names) >= TEXTS_PER_SHARD:
+                full, names, parts = (names, parts), [], []
+                store.put(full[0], np.concatenate(full[1]))
+    finally:
+        # Also of an encoding that fails: what is there is not paid for again.
+        if names:
             store.put(names, np.concatenate(parts))
-            names, parts = [], []
-    if names:
-        store.put(names, np.concatenate(parts))
 
 
 def _encode(planned: Planned, batch: _Batch) -> Any:

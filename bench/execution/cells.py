@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.core.spec import MethodSpec
+from bench.encoding.encoder import Column, TaskLabel
 from bench.execution.settings import Rerun, Settings
 from bench.execution.suites import LoadedSuite
 from bench.method import Method, named_method
 from bench.records.entries import Record
 from bench.records.files import has_failed, read_verified
-from bench.suite import Suite
+from bench.suite import Suite, TaskSpec, prompt_of
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,26 @@ class Cell:
         """The suite."""
         return self.loaded.suite
 
+    def column(self, spec: TaskSpec, column: Column) -> Column:
+        """A column of texts of a task, with that task and the prompt that they get."""
+        own = self.suite.prompts
+        prompt = _prompt(self.method, column.role, prompt_of(own, spec, column.role))
+        return replace(column, prompt=prompt, task=TaskLabel(spec.kind, spec.mteb or spec.name))
+
     def __str__(self) -> str:
         """One line that names it."""
         return f"{self.suite.name}  {self.spec}  seed {self.seed}"
+
+
+def _prompt(method: Method, role: str | None, of_suite: str | None) -> str | None:
+    """The prompt of the method that encodes, the innermost one of those that map vectors."""
+    while method.wraps is not None:
+        inner = named_method(method.wraps, method.profile)
+        if inner is None:
+            # A checkpoint that is named without a method.
+            return of_suite
+        method = inner
+    return method.prompt(role, of_suite)
 
 
 def encoder_of(cell: Cell, settings: Settings) -> tuple[str, bool]:

@@ -161,7 +161,7 @@ def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
     built, learnt = builds.get(cell)
     memory.end("build")
     started = time.perf_counter()
-    encoded = encode_tasks(built, tasks, settings)
+    encoded = encode_tasks(built, tasks, settings, cell.column)
     encoded_at = time.perf_counter()
     memory.end("encode")
     what, done = _counted(cell)

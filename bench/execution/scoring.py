@@ -72,7 +72,7 @@ def score_tasks(
     scores = {}
     for task in tasks:
         data = cell.loaded.sha256[task.spec.name]
-        scorer, predictions = _scorer(task, built, encoded, cell.seed, settings)
+        scorer, predictions = _scorer(task, built, encoded, cell, settings)
         seed = rows_seed(data, settings.limit)
         settings.progress.start(f"score {task.spec.name}", 1)
         fitting = fittings.get(task.spec.name)
@@ -115,7 +115,7 @@ def rows_seed(data_sha256: str, limit: int | None) -> int:
 
 
 def _scorer(
-    task: Task[Any], built: Built, encoded: Encoded, seed: int, settings: Settings
+    task: Task[Any], built: Built, encoded: Encoded, cell: Cell, settings: Settings
 ) -> tuple[Callable[[int], TaskScore], Predictions | None]:
     """What scores the task by a seed of its resamples, and what the method predicted, if any."""
     for note in task.notes():
@@ -128,10 +128,11 @@ def _scorer(
         return partial(task.score, vectors), None
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        return encode(built, {(name, "text"): Column(texts)}, settings).vectors[name, "text"]
+        column = cell.column(task.spec, Column(texts))
+        return encode(built, {(name, "text"): column}, settings).vectors[name, "text"]
 
     own = built.encoder if isinstance(built.encoder, Predictor) else task.probe(embed)
-    predictions = task.predictions(own, seed)
+    predictions = task.predictions(own, cell.seed)
     return partial(task.score, predictions), predictions
 
 

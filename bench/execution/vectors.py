@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +16,17 @@ from bench.encoding.sparse import encode_sparse
 from bench.execution.scorers import PAIRS, as_pairs
 from bench.execution.settings import Settings
 from bench.method import Built, PairScorer, SparseScorer
+from bench.suite import TaskSpec
 
 if TYPE_CHECKING:
     from bench.tasks.base import Task
 
 _ROWS = 65_536
+AsColumn = Callable[[TaskSpec, Column], Column]
+
+
+def _as_it_is(_: TaskSpec, column: Column) -> Column:
+    return column
 
 
 def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:
@@ -35,18 +41,26 @@ def encode(built: Built, columns: Columns, settings: Settings) -> Encoded:
     return encode_unfitted(built, columns, settings)
 
 
-def encode_tasks(built: Built, tasks: Sequence[Task[Any]], settings: Settings) -> Encoded:
+def encode_tasks(
+    built: Built, tasks: Sequence[Task[Any]], settings: Settings, of: AsColumn = _as_it_is
+) -> Encoded:
     """Encode the texts of tasks up to the first map that is fitted to each task.
 
     Of a method that scores pairs itself there are their scores instead, of shape (p, 1), under the
     name ``PAIRS``; of one with sparse vectors, ``SparselyEncoded``.
+
+    Args:
+        built: The method.
+        tasks: The tasks.
+        settings: Settings of the run.
+        of: Makes of a task's column the one that is encoded, see ``Cell.column``.
 
     Raises:
         CellError: Vectors of a wrong shape or with NaN or infinity, sparse ones too large for
             memory, or a task without pairs.
     """
     if not isinstance(built.encoder, PairScorer | SparseScorer):
-        return encode_unfitted(built, text_columns(tasks), settings)
+        return encode_unfitted(built, text_columns(tasks, of), settings)
     scorer = settings.conversions.get(built.encoder, built.fingerprint).encoder
     if isinstance(scorer, SparseScorer):
         columns, progress = text_columns(tasks), settings.progress
@@ -61,9 +75,13 @@ def encode_tasks(built: Built, tasks: Sequence[Task[Any]], settings: Settings) -
     )
 
 
-def text_columns(tasks: Sequence[Task[Any]]) -> Columns:
+def text_columns(tasks: Sequence[Task[Any]], of: AsColumn = _as_it_is) -> Columns:
     """Columns of texts of some tasks, by task and column."""
-    return {(task.spec.name, name): one for task in tasks for name, one in task.texts().items()}
+    return {
+        (task.spec.name, name): of(task.spec, column)
+        for task in tasks
+        for name, column in task.texts().items()
+    }
 
 
 def _pair_column(task: Task[Any]) -> Column:

@@ -1,7 +1,8 @@
 """Outward only: methods as models of other libraries, records as files that these read.
 
-Methods as models of mteb (``mteb``) and of SentEval (``senteval``), and records as result files of
-mteb (``mteb_results``). Imported are api, execution, tasks, method, encoding, records and core.
-Tasks of mteb that we run are in ``bench.tasks.mteb``. A new library that is to use our methods is a
-file here, and only the command line imports it.
+Methods as models of mteb (``mteb``) and of SentEval (``senteval``), records as result files of mteb
+(``mteb_results``), and suites as evaluators of sentence-transformers' trainer
+(``sentence_transformers``). Imported are api, execution, tasks, method, suite, encoding, records
+and core. Tasks of mteb that we run are in ``bench.tasks.mteb``. A new library that is to use our
+methods is a file here, and only the command line imports it.
 """

@@ -52,6 +52,8 @@ class MethodInfo:
             count.
         loads_checkpoints: Whether ``build`` heeds a checkpoint; by default it does where it trains.
         output: What ``build`` gives, which decides the kinds of tasks that can score it.
+        example: Options of ``bench run`` for whoever tries it first, where its name alone on a
+            suite of vectors is none.
     """
 
     name: str
@@ -66,6 +68,7 @@ class MethodInfo:
     gathers: bool = False
     loads_checkpoints: bool | None = None
     output: MethodOutput = "vectors"
+    example: str | None = None
 
 
 class MethodConfig(BaseModel):
@@ -291,6 +294,20 @@ class Method(ABC):
     def fixed_documents(self) -> bool:
         """Whether documents keep all layers there, as they are encoded once for queries of each."""
         return False
+
+    def prompt(self, role: str | None, of_suite: str | None) -> str | None:
+        """What is put before texts of a role in place of the encoder's own prompt.
+
+        By default that is nothing, as most methods take no prompts.
+
+        Args:
+            role: ``query``, ``document`` or None.
+            of_suite: What the suite says for these texts, or None.
+
+        Returns:
+            The prompt, or None for the encoder's own.
+        """
+        return None
 
     def reads(self) -> Mapping[str, BuildInput]:
         """Data that the build itself reads, by keys under which ``inputs`` has the fingerprints.

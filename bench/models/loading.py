@@ -67,6 +67,30 @@ def reports() -> Iterator[list[Report]]:
 
 
 @contextmanager
+def no_remote_code(name: str) -> Iterator[None]:
+    """Keep libraries from running code that a checkpoint brings along, whoever allows it.
+
+    Args:
+        name: The checkpoint, for the message.
+
+    Raises:
+        DataError: It cannot be loaded without.
+    """
+    from transformers import dynamic_module_utils
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise DataError(f"{name} needs to run code of its own checkpoint, which is never done here")
+
+    own = dynamic_module_utils.get_cached_module_file
+    with _LOCK:
+        dynamic_module_utils.get_cached_module_file = refused
+        try:
+            yield
+        finally:
+            dynamic_module_utils.get_cached_module_file = own
+
+
+@contextmanager
 def told_by_name(folder: Path) -> Iterator[None]:
     """Turn whatever a library raises about a checkpoint into one line that names it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench.suite.kinds import TaskSpec
+from bench.suite.prompts import prompts_by_role
 from bench.suite.suite import Suite
 
 # What only names a task, and what the checksum of its rows already tells.
@@ -16,7 +17,7 @@ def task_protocol(suite: Suite, spec: TaskSpec) -> dict[str, Any]:
     """What decides the score of a task besides its rows.
 
     All fields of its entry in the suite, so that a new one is part of it unless it is left out
-    here, the convention of the suite, and which parts it has.
+    here, the convention of the suite, its prompts for the task, and which parts it has.
 
     Args:
         suite: The suite.
@@ -29,4 +30,9 @@ def task_protocol(suite: Suite, spec: TaskSpec) -> dict[str, Any]:
     # Columns that are renamed show in the checksum of a table's rows, in that of a named set not.
     if not any(isinstance(data, str) for data in spec.parts().values()):
         fields.pop("columns", None)
-    return {**fields, "convention": suite.convention, "parts": list(spec.parts())}
+    return {
+        **fields,
+        "convention": suite.convention,
+        "parts": list(spec.parts()),
+        "prompts": prompts_by_role(suite.prompts, spec),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from bench.core.spec import MethodSpec, wrapping
 from bench.core.toml import TomlTable
 from bench.suite.entry import Convention
 from bench.suite.kinds import TaskSpec
+from bench.suite.prompts import unknown_prompts
 
 AVERAGE = "Avg"
 
@@ -26,6 +28,8 @@ class Suite(TomlTable):
         tasks: Tasks in the order of the columns.
         average: Names of the tasks in the average.
         variants: Specs of transforms without ``of``, which a run adds for each method asked for.
+        prompts: What methods that take prompts put before texts, by task, kind of task or role, or
+            ``TASK-query`` and so on, see ``bench.suite.prompts``.
         path: TOML file the suite was read from.
     """
 
@@ -35,6 +39,7 @@ class Suite(TomlTable):
     tasks: Annotated[tuple[TaskSpec, ...], Field(min_length=1)]
     average: Annotated[tuple[str, ...], Field(min_length=1)]
     variants: tuple[str, ...] = ()
+    prompts: Mapping[str, str] = Field(default_factory=dict)
     path: Path
 
     @model_validator(mode="after")
@@ -48,6 +53,8 @@ class Suite(TomlTable):
             raise ValueError(f"average names no task: {', '.join(sorted(unknown))}")
         if len(set(self.average)) != len(self.average):
             raise ValueError("average names a task twice, which would count twice")
+        if (wrong := unknown_prompts(self.prompts, self.tasks)) is not None:
+            raise ValueError(wrong)
         return self
 
     @field_validator("variants")
@@ -62,7 +69,9 @@ class Suite(TomlTable):
 
     def definition(self) -> dict[str, Any]:
         """All that decides the scores besides code and rows, as JSON values."""
-        return self.model_dump(mode="json", exclude={"path", "title", "variants"})
+        # Suites from before there were prompts are what they were.
+        unset = set() if self.prompts else {"prompts"}
+        return self.model_dump(mode="json", exclude={"path", "title", "variants", *unset})
 
 
 class Group(TomlTable):

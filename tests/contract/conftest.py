@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.endpoint import served
 from tests.support.models import tiny_bert, tiny_cross_encoder, tiny_decoder, tiny_splade
+from tests.support.mteb_models import registered
 from tests.support.sets import small_sets, write_sets
 
 
@@ -26,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     other_dictionary = folder / "other_dictionary.tsv"
     other_dictionary.write_text("".join(f"{one}\tis written as {one}\n" for one in letters))
     base = tiny_bert(folder / "base", layers=2)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, served() as endpoint:
         patch.setenv("BENCH_CACHE", str(folder / "cache"))
         patch.setenv("BENCH_DATA", str(write_sets(folder / "data", patch, small_sets())))
         yield {
@@ -39,6 +41,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             "cross": tiny_cross_encoder(folder / "cross"),
             "splade": tiny_splade(folder / "splade"),
             "model": f"sbert@{base}",
+            "endpoint": endpoint.url,
+            "registered": registered(folder / "registered", patch),
             "decoder": tiny_decoder(folder / "decoder", "llama"),
             "other_decoder": tiny_decoder(folder / "other_decoder", "gpt2"),
         }

@@ -41,8 +41,14 @@ SETTINGS = {
     "ft": CLASSIFIER,
     "three-phase": f"{CLASSIFIER},dae_steps=2,cl_steps=2,copies=1,shuffles=1",
     "hierarchical-ensemble": ENSEMBLE,
+    "api": "base_url={endpoint},model=tiny,retries=0",
 }
-CHECKPOINTS = {"sbert": "@{base}", "cross": "@{cross}", "sparse": "@{splade}"}
+CHECKPOINTS = {
+    "sbert": "@{base}",
+    "cross": "@{cross}",
+    "sparse": "@{splade}",
+    "mteb": "@{registered}",
+}
 OF_MINILM = ("minilm", "minilm-l2")
 LARGE = {"smollm2": "it has 135 million weights, see test_smollm2.py"}
 

@@ -57,6 +57,11 @@ VALUES: dict[str, str] = {
     "minilm-l2-mlm.sentences": "8",
     "sbert.pooling": "cls",
     "sbert.prompt": "about this: ",
+    "api.prompt": "about this: ",
+    # Nobody answers there, and such a variable is not set.
+    "api.base_url": "http://127.0.0.1:9/v1",
+    "api.key_env": "NO_SUCH_VARIABLE_IS_SET",
+    "api.model": "other",
     "jtcse.stage1": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
     "jtcse.stage1_b": "simcse[corpus={corpus},dev=false,max_steps=3,batch_size=8]",
     "jtcse.uc": "{other}",
@@ -119,6 +124,11 @@ BESIDE: dict[str, str] = {
 }
 SHOWN_ELSEWHERE: dict[str, str] = {
     "revision": "it is of the hub, see test_hub.py",
+    "query_prompt": "it is of texts with a role, see test_prompts.py",
+    "document_prompt": "it is of texts with a role, see test_prompts.py",
+    "api.batch_size": "vectors are the same, see test_api.py",
+    "api.retries": "vectors are the same, see test_api.py",
+    "api.per_minute": "vectors are the same, see test_api.py",
     "layers_per_step": "two layers have one besides the last, see test_matryoshka.py",
     "layer_weighting": "the first layer weighs 1 in all, see test_matryoshka.py",
     "grid": "models are the same, and scored elsewhere, see test_views.py",
