@@ -60,6 +60,8 @@ class RayCluster(Workers):
         gpus: Annotated[float, Field(ge=0)] = 0
 
     config: Config
+    # When the room of the nodes was counted, and what it was.
+    _counted: tuple[float, int] = (float("-inf"), 0)
 
     def open(self, request: Request) -> None:
         """Join the cluster.
