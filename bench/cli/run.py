@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
-from bench.cli.terminal import say, terminal_width
+from bench.cli.terminal import say
 from bench.core.compute import PACKAGES, AskedPrecision
 from bench.core.spec import split_list
-
-if TYPE_CHECKING:
-    from bench.report.table import Table
 
 DEFAULT_SUITE = "mini"
 _SUPERVISED = "-supervised"
@@ -113,6 +110,7 @@ def command(
         for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
             os.environ[name] = "1"
     from bench import api
+    from bench.cli.pages import show_tables
     from bench.cli.progress import Bar
 
     if baseline is not None:
@@ -140,7 +138,7 @@ def command(
             say(run.describe())
             return 0
         result = run.run()
-    _print_tables(result.tables())
+    show_tables(result.tables())
     for failure in result.failures:
         say(f"bench: {failure.message}", err=True)
     if baseline is None or result.failures:
@@ -167,10 +165,3 @@ def _supervised(name: str) -> str:
         f"choose {', '.join(track.removesuffix(_SUPERVISED) for track in known)}, or name a TOML "
         "file of supervised tasks without --track"
     )
-
-
-def _print_tables(tables: list[Table]) -> None:
-    from bench.report.text import render
-
-    for table in tables:
-        say(render(table, width=terminal_width()) + "\n")

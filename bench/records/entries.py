@@ -40,10 +40,11 @@ class MethodEntry(RecordEntry):
     """The method of a cell: spec as resolved, and whether it was trained.
 
     ``stand_ins`` has published text that it or what it is made of did not learn from, each with
-    what was in its place; None where there is none and in records from before it was kept.
+    what was in its place; ``label`` is what the user calls the method in tables, and no part of
+    what it is. Both are None where there is none and in records from before they were kept.
     """
 
-    kept_later: ClassVar[tuple[str, ...]] = ("stand_ins",)
+    kept_later: ClassVar[tuple[str, ...]] = ("stand_ins", "label")
 
     name: str
     spec: str
@@ -54,6 +55,7 @@ class MethodEntry(RecordEntry):
     trained: bool
     base: str | None
     stand_ins: dict[str, str] | None = None
+    label: Annotated[str, Field(min_length=1, max_length=80)] | None = None
 
 
 class GroupEntry(RecordEntry):

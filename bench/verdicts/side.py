@@ -42,11 +42,13 @@ class Side:
 
     @property
     def name(self) -> str:
-        """Spec, the profile where the method was trained, and what else than fp32 computed it."""
+        """Label or spec, the profile where it was trained, and what else than fp32 computed it."""
         method = self.first.method
         profile = self.first.profile if method.trained else ""
-        facts = ", ".join(filter(None, [profile, self.first.setup]))
-        return f"{method.spec} ({facts})" if facts else method.spec
+        spec = method.spec if method.label else ""
+        facts = ", ".join(filter(None, [spec, profile, self.first.setup]))
+        called = method.label or method.spec
+        return f"{called} ({facts})" if facts else called
 
     @property
     def seeds(self) -> tuple[int, ...]:
