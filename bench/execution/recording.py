@@ -134,6 +134,7 @@ def _method_entry(cell: Cell) -> MethodEntry:
         trained=method.trains,
         base=method.base,
         stand_ins=stand_ins(method) or None,
+        label=cell.spec.label,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.core.compute import FULL, Backend, Compute, Precision
+from bench.core.spec import LABEL_LENGTH
 
 Interval = tuple[float, float]
 # Spec, profile, limit, and setup, see ``Record.setup``.
@@ -55,7 +56,7 @@ class MethodEntry(RecordEntry):
     trained: bool
     base: str | None
     stand_ins: dict[str, str] | None = None
-    label: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    label: Annotated[str, Field(min_length=1, max_length=LABEL_LENGTH)] | None = None
 
 
 class GroupEntry(RecordEntry):

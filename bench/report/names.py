@@ -35,8 +35,8 @@ def row_names(rows: Sequence[TableRow]) -> dict[str, str]:
         told = [fact for fact in _FACTS if len({fact(row) for row in group}) > 1]
         facts = {row.id: tuple(filter(None, (fact(row) for fact in told))) for row in group}
         counts = Counter(facts.values())
-        for row_id, known in facts.items():
-            known = known if counts[known] == 1 else (*known, row_id)
+        for row_id, of_row in facts.items():
+            known = of_row if counts[of_row] == 1 else (*of_row, row_id)
             names[row_id] = f"{name} ({', '.join(known)})" if len(group) > 1 and known else name
     return names
 

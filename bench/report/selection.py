@@ -134,7 +134,8 @@ def _top(table: Table, rows: Sequence[TableRow], selection: Selection) -> list[T
     bases = {row.base for row in rows if row.id in best and row.trained}
     # Of what was filtered out before too, as a trained row stands next to its untrained base.
     kept = [row for row in table.rows if row.spec in bases and not row.trained]
-    shown = {row.id: row for row in [*rows, *kept]}
-    chosen = [row for row in shown.values() if row.id in best or row in kept]
+    ordered = table.rows if selection.sort is None else [*rows, *kept]
+    shown = best | {row.id for row in kept}
+    chosen = {row.id: row for row in ordered if row.id in shown}.values()
     order = list(dict.fromkeys(row.base for row in chosen))
     return sorted(chosen, key=lambda row: order.index(row.base))
