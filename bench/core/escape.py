@@ -12,7 +12,7 @@ from typing import Any
 
 _ACTIVE = re.compile(r"[\\`*_\[\]<>|~&#]")
 _BACKTICKS = re.compile("`+")
-# What LaTeX obeys, also at the beginning of a row, and what its fonts lack in text.
+# What LaTeX obeys, and what its fonts lack in text.
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -27,8 +27,6 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "[": "{[}",
-    "*": "{*}",
 }
 # Ends of the letters that LaTeX knows without a package.
 _LATIN = 0x17F
@@ -73,7 +71,9 @@ def latex(text: str) -> str:
         for char in plain(text)
     )
     # Two hyphens would become a dash, and a name another one.
-    return shown.replace("--", "-{}-{}")
+    shown = shown.replace("--", "-{}-{}")
+    # Behind the end of a row these would be its options.
+    return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
 def csv_cell(value: Any) -> Any:

@@ -39,6 +39,8 @@ _SIGNS = {1: "+", -1: "-", 0: ""}
 _STYLES = {0: "", 1: "textbf:--rwrap;", 2: "underline:--rwrap;"}
 # Characters of a line that fit one column of a page of two; wider tables stand over both.
 _NARROW = 60
+# Points between columns, and that a raised mark takes.
+_SPACE, _MARK = 6, 5
 _SIZE = r"\footnotesize" + "\n" + r"\setlength{\tabcolsep}{3pt}"
 
 
@@ -104,9 +106,8 @@ def _float(table: Table, grid: Grid, caption: str, significance: Significance) -
     styler = styler.format_index(
         [_text(column.name) for column in grid.columns].__getitem__, axis=1
     )
-    formats = "".join("l" if column.left else "r" for column in grid.columns)
     text = styler.to_latex(
-        column_format=f"@{{}}{formats}@{{}}",
+        column_format=_column_format(grid.columns, texts),
         hrules=True,
         position="t",
         position_float="centering",
@@ -115,6 +116,8 @@ def _float(table: Table, grid: Grid, caption: str, significance: Significance) -
         label=f"tab:{re.sub('[^A-Za-z0-9-]+', '-', table.suite)}",
         multicol_align="c",
     )
+    # What is raised is neither underlined nor bold.
+    text = re.sub(r"(\\rlap\{\$\^\{[^{}]*\}\$\})\}", r"}\1", text)
     text = text.replace(r"\centering", f"\\centering\n{_SIZE}", 1)
     return _with_headings(text.rstrip("\n"), grid.groups, len(grid.columns))
 
@@ -131,10 +134,29 @@ def _cell(column: TableColumn, cell: GridCell, row: TableRow, significance: Sign
     if column.field == "average" or column.kind == "task":
         sign = _SIGNS[significance.get(row.id, {}).get(task, 0)]
     marks = "".join(_GLYPHS.get(mark, mark).strip("$") for mark in cell.marks if mark != " ")
-    raised = f"$^{{{sign}{marks}}}$" if sign or marks else ""
+    raised = f"\\rlap{{$^{{{sign}{marks}}}$}}" if sign or marks else ""
+    if column.left:
+        raised = raised.removeprefix("\\rlap{").removesuffix("}")
     text = _text(cell.text)
     # A hyphen is no minus.
     return (f"$-${text[1:]}" if text.startswith("-") and column.points else text) + raised
+
+
+def _column_format(columns: Sequence[TableColumn], texts: Sequence[Sequence[str]]) -> str:
+    """Digits of a column are in line; what is raised behind them has room before the next one."""
+    formats = []
+    for place, column in enumerate(columns):
+        marks = max(_marks(of_row[place]) for of_row in texts)
+        last = place == len(columns) - 1
+        room = _MARK * marks + _SPACE * (not last)
+        formats.append("l" if column.left else f"r@{{\\hspace{{{room}pt}}}}")
+    return f"@{{}}{''.join(formats)}{'@{}' * columns[-1].left}"
+
+
+def _marks(text: str) -> int:
+    """Number of marks that are raised behind a number."""
+    raised = re.search(r"\\rlap\{\$\^\{([^{}]*)\}", text)
+    return 0 if raised is None else len(re.findall(r"\\[a-z]+|[^a-z\\]", raised[1]))
 
 
 def _text(text: str) -> str:
