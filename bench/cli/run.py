@@ -143,7 +143,8 @@ def command(
         say(f"bench: {failure.message}", err=True)
     if baseline is None or result.failures:
         return result.exit_code
-    return judge(result.paths, baseline, bounds, partial=True)
+    names = output, baseline.as_posix()
+    return judge(result.paths, baseline, bounds, names=names, partial=True)
 
 
 def _supervised(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from bench.core.errors import DataError
 from bench.records.entries import Evidence, Record
 from bench.records.evidence import evidence_of
 from bench.records.files import StoredRecord, read_items
-from bench.records.items import ALL_TASKS, REPLICATES, VALUE, items_key
+from bench.records.items import ALL_TASKS, REPLICATES, VALUE, items_key, split_items_key
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import refuse_other_protocol
 
@@ -75,6 +76,23 @@ class Side:
         """Mean over seeds of each item's value, (n,)."""
         key = items_key(task, VALUE)
         return np.asarray(np.mean([items[key] for items in self._items], axis=0))
+
+    def arrays(self, task: str) -> dict[str, NDArray[Any]]:
+        """What is kept of each item of a task, by part, (S, n, …); what all seeds have alike."""
+        parts = [
+            {
+                split_items_key(name)[1]: array
+                for name, array in items.items()
+                if split_items_key(name)[0] == task and name != items_key(task, REPLICATES)
+            }
+            for items in self._items
+        ]
+        alike = set.intersection(*(set(of_seed) for of_seed in parts))
+        return {
+            part: np.stack([of_seed[part] for of_seed in parts])
+            for part in sorted(alike)
+            if len({of_seed[part].shape for of_seed in parts}) == 1
+        }
 
     def evidence(self, task: str) -> Evidence:
         """What the score of the first seed rests on; an average has its resamples alone."""
