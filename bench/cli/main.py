@@ -27,6 +27,7 @@ _VERBS = {
     "table": "Print the table of records on disk.",
     "compare": "Compare two methods: differences, intervals, p-values.",
     "gate": "Fail where records are worse than a baseline.",
+    "history": "Show scores over commits.",
     "claims": "Answer what papers claim from measured records.",
     "export": "Write records as a result tree of mteb.",
     "check": "Check that a method keeps the contract.",

@@ -179,3 +179,21 @@ def with_defaults(text: str, values: Mapping[str, str]) -> str:
     if spec.checkpoint is not None or values.keys() <= dict(spec.options).keys():
         return text
     return str(MethodSpec(spec.name, None, tuple(sorted({**values, **dict(spec.options)}.items()))))
+
+
+def is_called(method: str, spec: str, label: str | None) -> bool:
+    """Whether a method is meant by a label, a spec, or a name with whatever options.
+
+    Args:
+        method: What is asked for.
+        spec: Spec of the method.
+        label: What its user calls it, or None.
+    """
+    if method in {label, spec}:
+        return True
+    try:
+        asked, own = parse_method_spec(method), parse_method_spec(spec)
+    except UsageError:
+        # The names of models of mteb are no specs.
+        return False
+    return str(asked) == spec or (str(asked) == asked.name == own.name)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.core.errors import UsageError
-from bench.core.spec import parse_method_spec
+from bench.core.spec import is_called
 from bench.report.columns import AVERAGE, DIGITS, METHOD, TableColumn, columns_of
 from bench.report.table import Table, TableRow
 
@@ -90,19 +90,7 @@ def _is_of(row: TableRow, bases: Sequence[str]) -> bool:
 
 
 def _is_named(row: TableRow, methods: Sequence[str]) -> bool:
-    return not methods or any(_is_called(row, method) for method in methods)
-
-
-def _is_called(row: TableRow, method: str) -> bool:
-    if method in {row.label, row.spec}:
-        return True
-    if row.imported:
-        return False
-    try:
-        asked, spec = parse_method_spec(method), parse_method_spec(row.spec)
-    except UsageError:
-        return False
-    return str(asked) == row.spec or (str(asked) == asked.name == spec.name)
+    return not methods or any(is_called(method, row.spec, row.label) for method in methods)
 
 
 def _sorted(table: Table, rows: Sequence[TableRow], sort: str) -> list[TableRow]:

@@ -14,7 +14,6 @@ from bench.core.fingerprint import fingerprint
 from bench.records.entries import GroupKey, Interval, Record
 from bench.records.files import StoredRecord, read_record, without_repeats
 from bench.report.published import Published, find_published
-from bench.stats.bootstrap import percentile_interval
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import differing_protocols, most_common
 from bench.verdicts.rank import ranks_by_average
@@ -338,12 +337,5 @@ def _ranked(rows: Mapping[RowKey, TableRow], sides: Mapping[RowKey, Side]) -> li
     ranked = {}
     for keys in by_base.values():
         for key, rank in zip(keys, ranks_by_average([sides[key] for key in keys]), strict=True):
-            ranked[key] = replace(rows[key], rank=rank, ci95=_interval(sides[key]))
+            ranked[key] = replace(rows[key], rank=rank, ci95=sides[key].interval(AVERAGE))
     return list(ranked.values())
-
-
-def _interval(side: Side) -> Interval | None:
-    if len(side.records) == 1 or side.first.average_ci95 is None:
-        return side.first.average_ci95
-    # Replicates of all seeds resample the same items, so their mean is a replicate too.
-    return percentile_interval(np.mean(side.replicates(AVERAGE), axis=0))

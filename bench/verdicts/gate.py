@@ -123,9 +123,7 @@ def check(
         _refuse_other_base(side.first, before.first)
         lines = {line.task: line for line in compare(side, before).lines}
         checks += [
-            _score_check(side, lines[task], bound)
-            for task, bound in bounds.items()
-            if task in lines
+            score_check(side, lines[task], bound) for task, bound in bounds.items() if task in lines
         ]
         timed, warning = _time_check(side, before, bounds.get(TIME))
         checks += timed
@@ -189,7 +187,14 @@ def _refuse_other_base(now: Record, then: Record) -> None:
         )
 
 
-def _score_check(side: Side, line: Line, bound: float) -> GateCheck:
+def score_check(side: Side, line: Line, bound: float) -> GateCheck:
+    """Judge a task, or the average, of a method.
+
+    Args:
+        side: The method now.
+        line: Its comparison with the baseline.
+        bound: Largest drop that passes, as a fraction.
+    """
     change = line.difference.delta
     return GateCheck(
         suite=side.first.suite,

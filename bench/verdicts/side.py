@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError
-from bench.records.entries import Evidence, Record
+from bench.records.entries import Evidence, Interval, Record
 from bench.records.evidence import evidence_of
 from bench.records.files import StoredRecord, read_items
 from bench.records.items import ALL_TASKS, REPLICATES, VALUE, items_key, split_items_key
+from bench.stats.bootstrap import percentile_interval
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import refuse_other_protocol
 
@@ -71,6 +72,15 @@ class Side:
         """Scores on the resamples, (S, R)."""
         key = items_key(ALL_TASKS if task == AVERAGE else task, REPLICATES)
         return np.stack([items[key] for items in self._items])
+
+    def interval(self, task: str) -> Interval | None:
+        """Bootstrap interval of the mean score over items; None where nothing is known of items."""
+        first = self.first
+        own = first.average_ci95 if task == AVERAGE else first.tasks[task].ci95
+        if len(self.records) == 1 or own is None:
+            return own
+        # Replicates of all seeds resample the same items, so their mean is a replicate too.
+        return percentile_interval(np.mean(self.replicates(task), axis=0))
 
     def values(self, task: str) -> NDArray[np.float64]:
         """Mean over seeds of each item's value, (n,)."""

@@ -138,7 +138,7 @@ def write_claims(*pairs: tuple[str, str], suite: str = "small.toml") -> Path:
 
 def answers(out: str) -> dict[str, str]:
     """Answers on the terminal, by name."""
-    heads = (block.splitlines()[0] for block in out.split("\n\n")[:-1])
+    heads = (block.splitlines()[0] for block in out.split("\n\n")[:-2])
     return dict(head.split(": ") for head in heads)
 
 
