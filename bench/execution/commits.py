@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 from bench.records.entries import CommitEntry
@@ -21,8 +20,6 @@ _COMMAND = ("git", "-c", "core.fsmonitor=false", "--no-optional-locks")
 def commit_of(folder: Path) -> CommitEntry | None:
     """The commit of a folder, and whether files that git tracks differ from it.
 
-    Read once a process and folder: what has been imported since is of the tree as it was.
-
     Args:
         folder: The folder.
 
@@ -30,11 +27,6 @@ def commit_of(folder: Path) -> CommitEntry | None:
         The commit; None where the folder is in no working tree, has no commit yet, or there is no
         git.
     """
-    return _commit_of(folder.resolve())
-
-
-@cache
-def _commit_of(folder: Path) -> CommitEntry | None:
     told = _git(folder, "show", "--no-patch", "--no-show-signature", "--format=%H %cI", "HEAD")
     changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
     if told is None or changes is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from bench.encoding.sparse import SparselyEncoded
 from bench.execution import environment
 from bench.execution.builds import Learnt
 from bench.execution.cells import Cell
-from bench.execution.commits import commit_of
 from bench.execution.scoring import ScoredTask
 from bench.execution.settings import Settings
 from bench.method import Built, learns, stand_ins
@@ -119,7 +117,7 @@ def make_record(
         versions=environment.package_versions(),
         machine=environment.machine(settings.device),
         created=environment.now(),
-        commit=commit_of(Path.cwd()),
+        commit=settings.commit,
         items_sha256=sha256(packed),
     )
     return record, packed

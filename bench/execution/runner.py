@@ -22,7 +22,6 @@ from bench.encoding.encode import Encoded
 from bench.execution import environment
 from bench.execution.builds import Builds
 from bench.execution.cells import Cell, due, finished, labelled
-from bench.execution.commits import commit_of
 from bench.execution.fitting import fit_to_tasks
 from bench.execution.leftovers import remove_leftovers
 from bench.execution.recording import Scored, make_record
@@ -73,7 +72,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     """
     remove_leftovers(settings.cache, settings.output)
     # Before anything is run, as the tree may change while it is.
-    commit_of(Path.cwd())
+    _ = settings.commit
     outcome = Outcome()
     builds = Builds(settings)
     records = {cell.path: finished(cell) for cell in cells}

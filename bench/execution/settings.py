@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.core.compute import Backend, Precision
+from bench.execution.commits import commit_of
 from bench.models.access import Models
 from bench.models.runtime import Runtime
+from bench.records.entries import CommitEntry
 
 if TYPE_CHECKING:
     from bench.encoding.compute import Conversions
@@ -43,6 +45,11 @@ class Settings(Runtime):
     def probe_device(self) -> str:
         """The device where that is one of CUDA, as the GPUs of Apple have no float64."""
         return self.device if self.device.startswith("cuda") else "cpu"
+
+    @cached_property
+    def commit(self) -> CommitEntry | None:
+        """The commit of the working folder, as it was when this was first asked for."""
+        return commit_of(Path.cwd())
 
     @cached_property
     def models(self) -> Models:

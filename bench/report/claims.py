@@ -27,15 +27,6 @@ NOTE = (
 _INDENT = 2
 _LABEL = 11
 _HEADERS = ["Claim", "A", "B", "Suite", "Published", "Measured A − B", "95% CI", "Seeds", "Answer"]
-# What several claims of an answer do.
-_PLURAL = {
-    "holds": "hold",
-    "does not hold": "do not hold",
-    "undecided": "undecided",
-    "undecided (one seed)": "undecided for one seed",
-    "cannot be tested here": "cannot be tested here",
-}
-
 Answered = Sequence[tuple[Paper, Sequence[Judgement]]]
 
 
@@ -55,7 +46,7 @@ def render_text(answered: Answered, width: int) -> str:
 def counts(answered: Answered) -> str:
     """How many claims have which answer, in one line."""
     answers = [answer.answer for _, of_paper in answered for answer in of_paper]
-    told = [f"{answers.count(one)} {_PLURAL[one]}" for one in get_args(ClaimAnswer)]
+    told = [f"{one} {answers.count(one)}" for one in get_args(ClaimAnswer) if one in answers]
     claims = "1 claim" if len(answers) == 1 else f"{len(answers)} claims"
     return f"{claims}: {', '.join(told)}."
 
