@@ -59,7 +59,7 @@ def test_the_commit_that_harmed_is_shown(bench: Bench, commits: list[str]) -> No
     code, out, err = bench("history", "history", "--fail-on", "avg:0.5")
     assert (code, err) == (0, "")
     title, grid, verdict, _ = out.split("\n\n")[:4]
-    assert title == "words: words (local), Avg, bound 0.50" or title.startswith("words: words, Avg")
+    assert title == "words: words, Avg, bound 0.50"
     rows = grid.splitlines()[2:]
     assert [row.split()[:2] for row in rows] == [
         [str(place), commit[:8]] for place, commit in enumerate(commits, 1)
