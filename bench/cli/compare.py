@@ -13,7 +13,7 @@ from bench.core.errors import DataError, UsageError
 from bench.core.files import is_file, is_folder
 
 if TYPE_CHECKING:
-    from bench.report.changes import ScoredRows
+    from bench.report.changes import ItemRows
     from bench.report.comparison import Form
     from bench.suite import Suite
     from bench.verdicts.side import Side
@@ -151,21 +151,21 @@ def _registered(name: str) -> Suite:
         ) from None
 
 
-def _rows(suite: Suite, side: Side, data: str | None) -> dict[str, ScoredRows]:
+def _rows(suite: Suite, side: Side, data: str | None) -> dict[str, ItemRows]:
     """The rows of a suite that a method was scored on, by task."""
     from bench.api import make_settings
-    from bench.report.changes import ScoredRows
+    from bench.report.changes import ItemRows
     from bench.tasks.loading import load_tasks
 
     settings = make_settings(profile=side.first.profile, data=data)
     return {
-        task.spec.name: ScoredRows(task.item_rows(), getattr(task, "classes", ()))
+        task.spec.name: ItemRows(task.item_rows(), getattr(task, "classes", ()))
         for task in load_tasks(suite, settings.data, side.first.limit)
     }
 
 
 def _changes(
-    pairs: Sequence[tuple[Side, Side]], tasks: Mapping[str, ScoredRows], count: int, form: Form
+    pairs: Sequence[tuple[Side, Side]], tasks: Mapping[str, ItemRows], count: int, form: Form
 ) -> list[str]:
     from bench.report.changes import render_changes
     from bench.report.comparison import letters_of

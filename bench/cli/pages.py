@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.cli.terminal import colours, on_terminal, say, show, terminal_width
-from bench.report.selection import ALL, Selection
+from bench.report.selection import ALL, TableSelection
 
 if TYPE_CHECKING:
     from bench.report.table import Table
 
 
 def show_tables(
-    tables: Sequence[Table], selection: Selection = ALL, *, paged: bool = False
+    tables: Sequence[Table], selection: TableSelection = ALL, *, paged: bool = False
 ) -> None:
     """Write tables to stdout.
 

@@ -16,7 +16,7 @@ from bench.report.views import VIEWS, View
 if TYPE_CHECKING:
     from bench.records.entries import GroupKey
     from bench.records.files import StoredRecord
-    from bench.report.selection import Selection
+    from bench.report.selection import TableSelection
     from bench.report.table import Table
     from bench.report.text import Style
     from bench.report.views import ReadItems
@@ -171,7 +171,7 @@ def _scores(tables: Sequence[Table], paths: Sequence[Path], style: str, **asked:
     return True
 
 
-def _latex(tables: Sequence[Table], paths: Sequence[Path], selection: Selection) -> None:
+def _latex(tables: Sequence[Table], paths: Sequence[Path], selection: TableSelection) -> None:
     from bench.report.latex import render_latex
     from bench.report.significance import against_bases
     from bench.report.table import read_suites
@@ -191,17 +191,17 @@ def _selection(
     top: int | None,
     columns: str | None,
     digits: int | None,
-) -> Selection:
+) -> TableSelection:
     from bench.core.errors import UsageError
     from bench.core.spec import split_list
     from bench.report.columns import DIGITS
-    from bench.report.selection import Selection
+    from bench.report.selection import TableSelection
 
     if style in {"csv", "json"} and (columns is not None or digits is not None):
         raise UsageError(
             f"{style} has all columns with all digits; leave out --columns and --digits"
         )
-    return Selection(
+    return TableSelection(
         sort=sort,
         top=top,
         columns=tuple(split_list(columns or "")),

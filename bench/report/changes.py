@@ -24,7 +24,7 @@ _MOST = 2
 
 
 @dataclass(frozen=True)
-class ScoredRows:
+class ItemRows:
     """The rows that the items of a task belong to.
 
     Attributes:
@@ -39,7 +39,7 @@ class ScoredRows:
 def render_changes(
     a: Side,
     b: Side,
-    tasks: Mapping[str, ScoredRows],
+    tasks: Mapping[str, ItemRows],
     count: int,
     *,
     letters: tuple[str, str] = ("A", "B"),

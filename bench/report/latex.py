@@ -16,7 +16,7 @@ from bench.report.marks import (
     OTHER_PROTOCOL,
     OTHER_ROWS,
 )
-from bench.report.selection import ALL, Selection
+from bench.report.selection import ALL, TableSelection
 from bench.report.significance import Significance
 from bench.report.table import Table, TableRow
 from bench.suite import AVERAGE
@@ -45,7 +45,7 @@ _SIZE = r"\footnotesize" + "\n" + r"\setlength{\tabcolsep}{3pt}"
 
 
 def render_latex(
-    table: Table, selection: Selection = ALL, significance: Significance | None = None
+    table: Table, selection: TableSelection = ALL, significance: Significance | None = None
 ) -> str:
     """Render a table as a float with caption and label; scores times 100.
 
@@ -71,7 +71,7 @@ def render_latex(
     return _float(table, grid, " ".join(caption), significance or {})
 
 
-def _chosen(table: Table, selection: Selection) -> Selection:
+def _chosen(table: Table, selection: TableSelection) -> TableSelection:
     if selection.columns:
         return selection
     trained = {row.profile for row in table.rows if row.trained}
@@ -82,7 +82,7 @@ def _chosen(table: Table, selection: Selection) -> Selection:
         or column.field == "average"
         or (column.field == "profile" and len(trained) > 1)
     ]
-    return Selection(columns=tuple(names), digits=selection.digits)
+    return TableSelection(columns=tuple(names), digits=selection.digits)
 
 
 def _float(table: Table, grid: Grid, caption: str, significance: Significance) -> str:

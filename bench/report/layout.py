@@ -21,7 +21,7 @@ from bench.report.columns import (
 )
 from bench.report.marks import explain_marks
 from bench.report.names import explain_labels, row_names, shortened
-from bench.report.selection import ALL, Selection, select_columns
+from bench.report.selection import ALL, TableSelection, select_columns
 from bench.report.table import Table, TableRow
 
 GAP = 2
@@ -124,7 +124,7 @@ def shown(cell: GridCell, marks: int) -> str:
 
 
 def lay_out(
-    table: Table, selection: Selection = ALL, *, width: int | None = None, places: str = ""
+    table: Table, selection: TableSelection = ALL, *, width: int | None = None, places: str = ""
 ) -> Layout:
     """Lay out a table.
 

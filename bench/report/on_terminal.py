@@ -13,7 +13,7 @@ from rich.text import Text
 from bench.core.escape import plain
 from bench.report.columns import TableColumn
 from bench.report.layout import Grid, GridCell, RowGroup, lay_out
-from bench.report.selection import ALL, Selection
+from bench.report.selection import ALL, TableSelection
 from bench.report.table import Table
 from bench.report.text import below, filled
 
@@ -22,7 +22,7 @@ _HEADING = "bold cyan"
 
 
 def render_on_terminal(
-    table: Table, *, width: int, selection: Selection = ALL, colours: bool = True
+    table: Table, *, width: int, selection: TableSelection = ALL, colours: bool = True
 ) -> str:
     """Render a table with what a terminal obeys; scores times 100.
 

@@ -15,7 +15,7 @@ NO_BASE = "none"
 
 
 @dataclass(frozen=True)
-class Selection:
+class TableSelection:
     """What is asked for of a table; all of it unless something is named.
 
     Attributes:
@@ -36,10 +36,10 @@ class Selection:
     digits: int = DIGITS
 
 
-ALL = Selection()
+ALL = TableSelection()
 
 
-def select_rows(table: Table, selection: Selection) -> Table:
+def select_rows(table: Table, selection: TableSelection) -> Table:
     """Make the table of the rows that are asked for; ranks and marks stay those of the whole.
 
     Raises:
@@ -55,7 +55,7 @@ def select_rows(table: Table, selection: Selection) -> Table:
     return replace(table, rows=tuple(rows), rows_in_all=None if len(rows) == in_all else in_all)
 
 
-def check_names(tables: Sequence[Table], selection: Selection) -> None:
+def check_names(tables: Sequence[Table], selection: TableSelection) -> None:
     """Refuse what no table has.
 
     Raises:
@@ -114,7 +114,7 @@ def _key(column: TableColumn) -> Callable[[TableRow], tuple[float, str]]:
     return key
 
 
-def _top(table: Table, rows: Sequence[TableRow], selection: Selection) -> list[TableRow]:
+def _top(table: Table, rows: Sequence[TableRow], selection: TableSelection) -> list[TableRow]:
     """The first rows over all bases, and the untrained bases of these."""
     over_all = [replace(row, base=None) for row in rows]
     ranked = _sorted(table, over_all, selection.sort or AVERAGE.name)

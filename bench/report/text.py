@@ -11,7 +11,7 @@ from tabulate import SEPARATING_LINE, tabulate
 from bench.core.escape import markdown, markdown_code, plain
 from bench.report.columns import TableColumn
 from bench.report.layout import Grid, GridCell, Layout, lay_out, shown
-from bench.report.selection import ALL, Selection
+from bench.report.selection import ALL, TableSelection
 from bench.report.table import Table
 
 Style = Literal["text", "markdown", "latex"]
@@ -26,7 +26,7 @@ def render(
     *,
     style: Style = "text",
     width: int | None = None,
-    selection: Selection = ALL,
+    selection: TableSelection = ALL,
 ) -> str:
     """Render a table; scores times 100.
 

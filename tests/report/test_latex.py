@@ -12,7 +12,7 @@ import pytest
 from bench.core.escape import latex
 from bench.records.files import find_records
 from bench.report.latex import render_latex
-from bench.report.selection import Selection, select_rows
+from bench.report.selection import TableSelection, select_rows
 from bench.report.significance import against_bases
 from bench.report.table import make_table, read_suites
 from tests.report.golden.pages import BASELINES
@@ -28,7 +28,7 @@ PAPER = r"""\documentclass[conference]{IEEEtran}
 
 def of_baseline(suite: str, **asked: object) -> str:
     ((name, stored),) = read_suites(find_records([BASELINES / suite])).items()
-    selection = Selection(**asked)
+    selection = TableSelection(**asked)
     table = select_rows(make_table(name, stored), selection)
     return render_latex(table, selection, against_bases(name, stored))
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.records.files import find_records
-from bench.report.selection import Selection, check_names, select_rows
+from bench.report.selection import TableSelection, check_names, select_rows
 from bench.report.table import Table, load_tables
 from bench.report.text import render
 from tests.report.golden.pages import BASELINES
@@ -21,7 +21,7 @@ def table() -> Table:
 
 
 def specs(table: Table, **asked: object) -> list[str]:
-    return [row.spec for row in select_rows(table, Selection(**asked)).rows]
+    return [row.spec for row in select_rows(table, TableSelection(**asked)).rows]
 
 
 def test_the_best_rows_bring_their_untrained_bases(table: Table) -> None:
@@ -45,15 +45,15 @@ def test_rows_in_the_order_of_a_column(table: Table) -> None:
 
 
 def test_a_part_of_a_table_says_so_and_keeps_its_ranks(table: Table) -> None:
-    part = select_rows(table, Selection(methods=("random", "tfidf")))
+    part = select_rows(table, TableSelection(methods=("random", "tfidf")))
     shown = render(part)
     assert shown.startswith("mini: senteval convention, seeds 1, 2 of 6 rows\n")
     assert [row.rank for row in part.rows] == [2, 3]
-    assert "of 6 rows" not in render(select_rows(table, Selection()))
+    assert "of 6 rows" not in render(select_rows(table, TableSelection()))
 
 
 def test_columns_in_their_order_with_their_digits(table: Table) -> None:
-    selection = Selection(columns=("Avg", "sts", "Base"), digits=1)
+    selection = TableSelection(columns=("Avg", "sts", "Base"), digits=1)
     lines = render(table, selection=selection).splitlines()
     assert lines[2].split() == ["Method", "Avg", "STS", "Base"]
     assert lines[5].split() == ["minilm", "63.4¹", "64.5¹", "–"]
@@ -70,7 +70,7 @@ def test_columns_in_their_order_with_their_digits(table: Table) -> None:
 )
 def test_what_there_is_not_is_refused(table: Table, asked: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as refused:
-        check_names([table], Selection(**asked))
+        check_names([table], TableSelection(**asked))
     assert message in str(refused.value)
 
 
@@ -93,7 +93,7 @@ def test_names_of_rows_that_are_alike(tmp_path: Path) -> None:
         write_in(tmp_path, str(number), record, {})
     (table,) = load_tables(find_records([tmp_path]))
     for width in (None, 70, 40):
-        shown = render(table, selection=Selection(columns=("Avg",)), width=width)
+        shown = render(table, selection=TableSelection(columns=("Avg",)), width=width)
         names = [line.split("  ")[0] for line in shown.split("\n\n")[1].splitlines()[2:]]
         assert len(names) == len({*names})
     shown = render(table)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.records.files import find_records
 from bench.report.on_terminal import render_on_terminal
-from bench.report.selection import Selection, select_rows
+from bench.report.selection import TableSelection, select_rows
 from bench.report.table import load_tables
 
 BASELINES = Path(__file__).parents[3] / "results/baselines"
@@ -24,6 +24,6 @@ def place(suite: str, width: int) -> Path:
 def page(suite: str, width: int) -> str:
     """The table of a suite, of sts7 its best 20 rows, at a width."""
     (table,) = load_tables(find_records([BASELINES / suite]))
-    selection = Selection(top=SUITES[suite])
+    selection = TableSelection(top=SUITES[suite])
     text = render_on_terminal(select_rows(table, selection), width=width, selection=selection)
     return ESCAPES.sub("", text) + "\n"
