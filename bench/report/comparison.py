@@ -90,7 +90,9 @@ def _cells(line: Line, a: str, b: str) -> list[str]:
 
 
 def _verdict(line: Line, a: str, b: str) -> str:
-    return {"a": f"{a} is better", "b": f"{b} is better"}.get(line.better, "no difference shown")
+    if line.better is None:
+        return "no difference shown"
+    return f"{a if line.better == 'a' else b} is better"
 
 
 def _grid(rows: Sequence[Sequence[str]], headers: Sequence[str], style: Form) -> str:

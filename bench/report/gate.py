@@ -107,8 +107,10 @@ def to_junit(report: GateReport) -> str:
         suites.setdefault(check.suite, []).append(check)
     for name, checks in suites.items():
         failures = sum(check.failed for check in checks)
-        counts = {"tests": str(len(checks)), "failures": str(failures), "errors": "0"}
-        suite = ElementTree.SubElement(root, "testsuite", name=plain(name), **counts)
+        counts = {"tests": len(checks), "failures": failures, "errors": 0}
+        suite = ElementTree.SubElement(root, "testsuite", name=plain(name))
+        for key, count in counts.items():
+            suite.set(key, str(count))
         for check in checks:
             method = plain(f"{check.suite}: {check.method}")
             case = ElementTree.SubElement(

@@ -198,19 +198,18 @@ def _units(table: Table) -> str:
 
 def _fitting(
     maker: _GridMaker, columns: Sequence[TableColumn], width: int | None, *, is_fixed: bool
-) -> tuple[list[Grid], list[str]]:
+) -> tuple[list[Grid], Sequence[str]]:
     """Grids of some columns that fit a page, and what is behind cut names."""
     if width is None:
         return [maker.grid(columns)], []
-    tries = []
+    pages: list[tuple[list[Grid], Sequence[str]]] = []
     for cut in (maker, *(maker.cut(most) for most in _LENGTHS)):
         grids = _grids(cut, columns, width, is_fixed=is_fixed)
-        tries.append((len(grids), max(grid.width for grid in grids) > width, len(tries)))
-        if tries[-1][:2] == (1, False):
-            return grids, cut.tails
-    best = min(tries)[-1]
-    cut = (maker, *(maker.cut(most) for most in _LENGTHS))[best]
-    return _grids(cut, columns, width, is_fixed=is_fixed), cut.tails
+        pages.append((grids, cut.tails))
+        if len(grids) == 1 and grids[0].width <= width:
+            break
+    # Of several that are as good the one with the longest names, which is the first.
+    return min(pages, key=lambda page: (len(page[0]), max(grid.width for grid in page[0]) > width))
 
 
 def _grids(

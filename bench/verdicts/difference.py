@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from bench.core.errors import UsageError
 from bench.core.fingerprint import fingerprint
 from bench.records.entries import Evidence, Record
+from bench.stats.difference import Difference
 from bench.stats.hierarchical import difference_over_seeds
 from bench.stats.mcnemar import are_right_or_wrong
 from bench.stats.multiple import holm
 from bench.stats.paired import (
-    Difference,
     difference_of_correct,
     difference_of_items,
     difference_of_replicates,
