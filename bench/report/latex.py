@@ -75,6 +75,34 @@ def _chosen(table: Table, selection: TableSelection) -> TableSelection:
     if selection.columns:
         return selection
     trained = {row.profile for row in table.rows if row.trained}
+    names = [
+        column.name
+        for column in columns_of(table)
+        if column.kind == "task"
+        or column.field == "average"
+        or (column.field == "profile" and len(trained) > 1)
+    ]
+    return TableSelection(columns=tuple(names), digits=selection.digits)
+
+
+def _float(table: Table, grid: Grid, caption: str, significance: Significance) -> str:
+    # Imported late: it takes a second, and only this style needs it.
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
+    cells = [row for group in grid.groups for row in group.rows]
+    rows = _rows_in_order(table)
+    texts = [
+        [
+            _cell(column, cell, row, significance)
+            for column, cell in zip(grid.columns, of_row, strict=True)
+        ]
+        for row, of_row in zip(rows, cells, strict=True)
+    ]
+    # Numbers as names, since those of tasks may repeat one of ours.
+    frame = pd.DataFrame(texts)
+    styles = pd.DataFrame([[_STYLES[cell.place] for cell in of_row] for of_row in cells])
+    styler = Styler(frame).apply(lambda _: styles, axis=None).hide(axis="index")
     names: dict[object, str] = {
         place: _text(column.name) for place, column in enumerate(grid.columns)
     }

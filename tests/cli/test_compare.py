@@ -167,7 +167,7 @@ def test_comparisons_for_programs_and_pages(bench: Bench) -> None:
 
 
 def test_items_tell_what_both_answered(bench: Bench) -> None:
-    out = bench("compare", "minilm", "minilm-l2", "--runs", MINI, "--items", "60")[1]
+    out = bench("compare", "minilm", "minilm-l2", "--runs", MINI, "--items", "500")[1]
     lines = out[out.index("items that differ most") :].splitlines()[4:]
     told = [re.split("  +", line.strip()) for line in lines if line]
     intents = [line for line in told if line[1] == "Intent"]
