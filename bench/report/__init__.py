@@ -1,7 +1,8 @@
 """Records and verdicts as text: tables, comparisons, leaderboards, answers to claims, views.
 
-The table of a suite (``table``) for a terminal, as Markdown and LaTeX (``text``), CSV and JSON
-(``export``), and the ``views`` of its records. Imported are verdicts, suite, records, data, stats
+The table of a suite (``table``), of which a ``selection`` is laid out once (``layout``) for a
+terminal (``on_terminal``), as Markdown (``text``) and LaTeX (``latex``), CSV and JSON (``export``);
+``history``, and the ``views`` of its records. Imported are verdicts, suite, records, data, stats
 and core; no model is loaded and no cell is run for a report. A new table is a file here, a new
 column an entry in ``columns``, a new view one in ``views``; text from elsewhere goes through
 ``bench.core.escape``.
