@@ -15,9 +15,9 @@ from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome
 from bench.execution.settings import Rerun, Settings, make_settings
-from bench.jobs.executor import LOCAL, Executor, Planned, Workers, make_executor
+from bench.jobs.executor import LOCAL, Executor, PlannedRun, make_executor
 from bench.jobs.job import Request
-from bench.jobs.shards import Shard, part_of
+from bench.jobs.shards import RunShard, part_of
 from bench.method import Built, method_class, resolve
 from bench.models.devices import ComputeOptions
 from bench.records.entries import Record
@@ -79,7 +79,7 @@ class Run:
     names: tuple[str, ...] = ()
     device: str | None = None
     executor: Executor = field(default_factory=lambda: make_executor(LOCAL))
-    shard: Shard | None = None
+    shard: RunShard | None = None
 
     def describe(self) -> str:
         """Say what would be downloaded or is missing, and what would be done.
@@ -90,6 +90,7 @@ class Run:
         """
         from bench.execution.dry_run import describe_missing, describe_work
         from bench.jobs.describe import describe_jobs
+        from bench.jobs.workers import Workers
 
         suites, specs, settings = self.suites, self.specs, self.settings
         missing = describe_missing(suites, specs, self.seeds, settings, self.command)
@@ -121,7 +122,7 @@ class Run:
         """
         provide(self.suites, self.specs, self.settings, self.command)
         request = Request.of(self.names, self.settings, self.device)
-        outcome = self.executor.run(Planned(self._cells(), self.settings, request))
+        outcome = self.executor.run(PlannedRun(self._cells(), self.settings, request))
         return RunResult(outcome.stored, outcome.failures)
 
     def _cells(self) -> list[Cell]:
@@ -165,7 +166,7 @@ def prepare(
         tuple(suites),
         device,
         make_executor(executor),
-        None if shard is None else Shard.parse(shard),
+        None if shard is None else RunShard.parse(shard),
     )
 
 
@@ -188,9 +189,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     progress: Progress | None = None,
     **computing: Unpack[ComputeOptions],
 ) -> RunResult:
-    """Train or load methods, evaluate them on suites, write records.
-
-    Data that is not on this machine is fetched into the cache first.
+    """Fetch data that is not here, train or load methods, evaluate them, write records.
 
     Args:
         suite: Name or TOML path of one suite or several.
@@ -205,11 +204,9 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
         processes: Processes of each training, see ``bench.models.processes``.
-        executor: Where the cells are computed: ``local``, or a spec such as ``processes[jobs=4]``.
-        shard: Part of the run, such as ``1/3``.
+        executor: Where cells are computed; it and ``shard``: see ``prepare``.
         progress: Where the run reports.
-        computing: ``device``, ``backend``, ``precision`` and ``train_precision``, see
-            ``bench.models.devices.ComputeOptions``.
+        computing: Device, backend and precisions, see ``bench.models.devices.ComputeOptions``.
 
     Raises:
         UsageError: Unknown names or bad options.

@@ -26,6 +26,7 @@ STOREYS = (
     ("method",),
     ("models", "tasks", "verdicts"),
     ("training", "transforms", "execution", "report"),
+    ("jobs",),
     ("api", "methods"),
     ("integrations", "testing"),
     ("cli",),
@@ -33,8 +34,8 @@ STOREYS = (
 HEIGHT = {room: height for height, rooms in enumerate(STOREYS) for room in rooms}
 # What is at the root, or stands for data beside the code.
 ROOMS = {"__main__": "cli", "suites": "suite"}
-# A package of data.
-_DATA = "bench.suites"
+# A package of data, and a group of entry points that lie in a room of another name.
+_NO_MODULES = {"bench.suites", "bench.executors"}
 FACE = "bench"
 _STRING = re.compile(r"(bench(?:\.[a-z_][a-z0-9_]*)+)(?::\w+)?")
 # Who names modules above without importing them, and why.
@@ -155,7 +156,7 @@ def strings(files: Mapping[str, Path]) -> Imports:
             whole[1]
             for node in ast.walk(parsed(path))
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            if (whole := _STRING.fullmatch(node.value)) and whole[1] != _DATA
+            if (whole := _STRING.fullmatch(node.value)) and whole[1] not in _NO_MODULES
         )
         for module, path in files.items()
     }

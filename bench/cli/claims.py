@@ -16,9 +16,12 @@ from bench.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from bench.records.files import StoredRecord
+    from bench.verdicts.claims import Judgement
     from bench.verdicts.papers import Paper
 
 CLAIMS = Path("results/claims.md")
+# Where the answers are kept that come with the package.
+ANSWERS = Path("suites/claims/answers.json")
 PAGE = 80
 
 
@@ -37,6 +40,14 @@ PAGE = 80
 @click.option("--data", help="Data folder for --run [$BENCH_DATA].")
 @click.option("--write", "action", flag_value="write", help=f"Write {CLAIMS} instead.")
 @click.option("--check", "action", flag_value="check", help="Fail if it is not up to date.")
+@click.option("--paper", "papers", help="Only claims of these files, by name: simcse,sct.")
+@click.option("--suite", "suites", help="Only claims on these suites.")
+@click.option("--methods", help="Only claims about these: specs, or names with whatever options.")
+@click.option(
+    "--answer",
+    "answers",
+    help="Only claims of these answers: holds, 'does not hold', undecided, 'cannot be tested'.",
+)
 @click.option(
     "--to",
     type=click.Path(path_type=Path),
@@ -50,17 +61,58 @@ def command(
     data: str | None,
     action: str | None,
     to: Path,
+    **asked: str | None,
 ) -> int:
-    """Answer what papers claim, in FILES [those of the package], from measured records."""
-    from bench.report.claims import render_markdown, render_text
+    """Answer what papers claim, in FILES [those of the package], from measured records.
+
+    Where there are neither records nor --run, the answers are those that came with the package.
+    """
+    from bench.core.errors import UsageError
+    from bench.report.claims import render_markdown, render_text, select_answers
+
+    if action and any(asked.values()):
+        raise UsageError("--write and --check are for all claims; drop the other options")
+    answered = _answered(files, folders, run, data, is_page=action is not None)
+    if action is None:
+        from bench.core.spec import split_list
+
+        filters = {name: tuple(split_list(value or "")) for name, value in asked.items()}
+        say(render_text(select_answers(answered, **filters), terminal_width(PAGE)))
+        return EXIT_OK
+    maker = _maker(files, folders, to)
+    texts = {to: render_markdown(answered, maker)}
+    if not files and not folders and to == CLAIMS and ANSWERS.parent.is_dir():
+        from bench.verdicts.answers import write_answers
+
+        texts[ANSWERS] = write_answers([one for _, answers in answered for one in answers])
+    return (
+        write_generated(texts, to, "--to") if action == "write" else check_generated(texts, maker)
+    )
+
+
+def _answered(
+    files: Sequence[Path], folders: tuple[Path, ...], run: bool, data: str | None, *, is_page: bool
+) -> list[tuple[Paper, list[Judgement]]]:
+    """Papers, and the answers to their claims."""
     from bench.verdicts.claims import answer_claim
     from bench.verdicts.papers import load_papers
 
     papers = load_papers(files)
+    if not (folders or run or is_page or BASELINES.is_dir()):
+        from bench import __version__
+        from bench.verdicts.answers import answer_from, packaged_answers
+
+        say(
+            f"bench: there is no {BASELINES} here; these answers came with sentence-bench "
+            f"{__version__}",
+            err=True,
+        )
+        known = packaged_answers()
+        return [(paper, [answer_from(claim, known) for claim in paper.claims]) for paper in papers]
     stored = _records(folders, run)
     output = (folders or (BASELINES,))[0]
     failures = _run(papers, stored, output, data) if run else {}
-    answered = [
+    return [
         (
             paper,
             [
@@ -70,14 +122,6 @@ def command(
         )
         for paper in papers
     ]
-    if action is None:
-        say(render_text(answered, terminal_width(PAGE)))
-        return EXIT_OK
-    maker = _maker(files, folders, to)
-    texts = {to: render_markdown(answered, maker)}
-    return (
-        write_generated(texts, to, "--to") if action == "write" else check_generated(texts, maker)
-    )
 
 
 def _records(folders: tuple[Path, ...], run: bool) -> list[StoredRecord]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -13,13 +13,14 @@ from bench.core.errors import DataError, UsageError
 from bench.core.files import is_file, is_folder
 
 if TYPE_CHECKING:
+    from bench.report.changes import ItemRows
+    from bench.report.comparison import Form
     from bench.suite import Suite
     from bench.verdicts.side import Side
 
 
 @click.command("compare")
-@click.argument("a")
-@click.argument("b")
+@click.argument("methods", nargs=-1, required=True)
 @click.option(
     "--runs",
     "folders",
@@ -29,35 +30,77 @@ if TYPE_CHECKING:
 )
 @click.option("--suite", help="Only this suite: its name or TOML file.")
 @click.option("--profile", help="Only records of this profile.")
-@click.option("--items", type=click.IntRange(min=1), help="Also show the items that differ most.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "markdown", "csv", "json"]),
+    default="text",
+    help="csv and json have a line of each task, with unrounded fractions.",
+)
+@click.option(
+    "--items",
+    type=click.IntRange(min=1),
+    help="Also show the items that differ most, and what both answered.",
+)
 @click.option("--data", help="Data folder for the texts of --items [$BENCH_DATA].")
 def command(
-    a: str,
-    b: str,
+    methods: tuple[str, ...],
     folders: tuple[Path, ...],
     suite: str | None,
     profile: str | None,
+    style: str,
     items: int | None,
     data: str | None,
 ) -> None:
-    """Compare A with B: method specs, records (.json), or folders that hold one method each."""
-    from bench.report.comparison import render
+    """Compare METHODS, all with the last of them.
+
+    Each is a method spec, a label, a record (.json), or a folder that holds one method.
+    """
+    from bench.report.comparison import render, to_csv, to_json
     from bench.suite import load_suite
     from bench.verdicts.difference import compare
 
+    if len(methods) < 2:
+        raise UsageError("name two methods or more: bench compare METHOD… AGAINST")
+    if items and style in {"csv", "json"}:
+        raise UsageError(f"--items comes as text or markdown, not as {style}")
     own = load_suite(suite) if suite is not None and suite.endswith(".toml") else None
     name = suite if own is None else own.name
-    sides = [_sides(wanted, folders, name, profile) for wanted in (a, b)]
-    shared = [name for name in sides[0] if name in sides[1]]
-    if not shared:
-        raise DataError(
-            f"{a} and {b} have no suite in common; 'bench run' them on the same one first"
-        )
-    for name in shared:
-        side_a, side_b = sides[0][name], sides[1][name]
-        say(render(compare(side_a, side_b)) + "\n")
+    pairs = _pairs([_sides(wanted, folders, name, profile) for wanted in methods], methods)
+    compared = {name: [compare(a, b) for a, b in of_suite] for name, of_suite in pairs.items()}
+    if style in {"csv", "json"}:
+        lines = [comparison for of_suite in compared.values() for comparison in of_suite]
+        say(to_csv(lines) if style == "csv" else to_json(lines))
+        return
+    form = cast("Form", style)
+    for name, comparisons in compared.items():
+        say(render(comparisons, style=form) + "\n")
         if items:
-            say(_changes(own or _registered(name), side_a, side_b, items, data) + "\n")
+            scored = _rows(own or _registered(name), pairs[name][0][0], data)
+            for text in _changes(pairs[name], scored, items, form):
+                say(text + "\n")
+
+
+def _pairs(
+    sides: Sequence[Mapping[str, Side]], methods: Sequence[str]
+) -> dict[str, list[tuple[Side, Side]]]:
+    """Every method with the last of them, by suite.
+
+    Raises:
+        DataError: A method has no suite in common with it.
+    """
+    *others, against = sides
+    for method, side in zip(methods, others, strict=False):
+        if not side.keys() & against.keys():
+            raise DataError(
+                f"{method} and {methods[-1]} have no suite in common; 'bench run' them on the same "
+                "one first"
+            )
+    return {
+        name: [(side[name], against[name]) for side in others if name in side]
+        for name in dict.fromkeys(name for side in others for name in side)
+        if name in against
+    }
 
 
 def _sides(
@@ -70,12 +113,13 @@ def _sides(
 
     place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
     paths = [place] if file else find_records([place] if folder else folders)
-    spec = None if file or folder else str(parse_method_spec(wanted))
+    known = set() if file or folder else {wanted, str(parse_method_spec(wanted))}
     by_suite: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
     records = [(path, read_record(path)) for path in paths]
     asked = [entry for entry in records if profile in (None, entry[1].profile)]
     for path, record in without_repeats(asked):
-        if spec in (None, record.method.spec) and suite in (None, record.suite):
+        called = known & {record.method.spec, record.method.label}
+        if (called or not known) and suite in (None, record.suite):
             groups = by_suite.setdefault(record.suite, {})
             groups.setdefault(record.group, []).append((path, record))
     for name, groups in by_suite.items():
@@ -107,11 +151,27 @@ def _registered(name: str) -> Suite:
         ) from None
 
 
-def _changes(suite: Suite, a: Side, b: Side, count: int, data: str | None) -> str:
+def _rows(suite: Suite, side: Side, data: str | None) -> dict[str, ItemRows]:
+    """The rows of a suite that a method was scored on, by task."""
     from bench.api import make_settings
-    from bench.report.changes import render_changes
+    from bench.report.changes import ItemRows
     from bench.tasks.loading import load_tasks
 
-    settings = make_settings(profile=a.first.profile, data=data)
-    tasks = load_tasks(suite, settings.data, a.first.limit)
-    return render_changes(a, b, {task.spec.name: task.item_rows() for task in tasks}, count)
+    settings = make_settings(profile=side.first.profile, data=data)
+    return {
+        task.spec.name: ItemRows(task.item_rows(), getattr(task, "classes", ()))
+        for task in load_tasks(suite, settings.data, side.first.limit)
+    }
+
+
+def _changes(
+    pairs: Sequence[tuple[Side, Side]], tasks: Mapping[str, ItemRows], count: int, form: Form
+) -> list[str]:
+    from bench.report.changes import render_changes
+    from bench.report.comparison import letters_of
+
+    *letters, last = letters_of(len(pairs) + 1)
+    return [
+        render_changes(a, b, tasks, count, letters=(letter, last), style=form)
+        for letter, (a, b) in zip(letters, pairs, strict=True)
+    ]

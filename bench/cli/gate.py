@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.terminal import say
+from bench.cli.writing import writing
 from bench.core.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK
+
+if TYPE_CHECKING:
+    from bench.report.gate import GateReport
 
 DEFAULT_BOUNDS = "avg:0"
 
@@ -26,14 +32,33 @@ DEFAULT_BOUNDS = "avg:0"
     "avg:0.3,STS12:0.5,time:25 [avg:0].",
 )
 @click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json", "junit", "github"]),
+    default="text",
+    help="github: annotations, and a summary of the step in $GITHUB_STEP_SUMMARY [text].",
+)
+@click.option("--label", help="What to call what is judged [FOLDERS].")
+@click.option("--baseline-label", help="What to call the baseline [its folder].")
+@click.option(
     "--bisect", is_flag=True, help="Exit 125 for what cannot be judged, as git bisect run expects."
 )
-def command(folders: tuple[Path, ...], baseline: Path, bounds: str, bisect: bool) -> int:
+def command(
+    folders: tuple[Path, ...],
+    baseline: Path,
+    bounds: str,
+    form: str,
+    label: str | None,
+    baseline_label: str | None,
+    bisect: bool,
+) -> int:
     """Fail if the records below FOLDERS [results/runs] are worse than those of a baseline."""
     try:
-        from bench.records.files import find_records
+        from bench.records.files import DEFAULT_OUTPUT, find_records
 
-        return judge(find_records(folders), baseline, bounds)
+        now = label or ", ".join(path.as_posix() for path in folders or (DEFAULT_OUTPUT,))
+        names = now, baseline_label or baseline.as_posix()
+        return judge(find_records(folders), baseline, bounds, form=form, names=names)
     except Exception as error:
         # Not only what is expected: a crash would exit with 1, which says that a commit is bad.
         if not bisect:
@@ -56,19 +81,46 @@ def check_judgeable(baseline: Path, bounds: str) -> None:
     find_records([baseline])
 
 
-def judge(paths: Sequence[Path], baseline: Path, bounds: str, *, partial: bool = False) -> int:
+def judge(
+    paths: Sequence[Path],
+    baseline: Path,
+    bounds: str,
+    *,
+    names: tuple[str, str],
+    form: str = "text",
+    partial: bool = False,
+) -> int:
     """Print the summary of records at some paths and return the exit code.
 
+    Args:
+        paths: Records to judge.
+        baseline: Folder of the records to compare with.
+        bounds: Largest drops that pass.
+        names: What both are called.
+        form: Name of a form of ``bench.report.gate``.
+        partial: Whether methods of the baseline may be missing.
+
     Raises:
-        UsageError: See ``bench.verdicts.gate``.
+        UsageError: See ``bench.verdicts.gate``; or the summary of the step cannot be written.
         DataError: The folder does not exist, or a record is damaged.
     """
     from bench.records.files import find_records
-    from bench.report.gate import summary
+    from bench.report.gate import FORMS, GateReport
     from bench.verdicts.gate import check, parse_bounds
 
     checks, warnings = check(paths, find_records([baseline]), parse_bounds(bounds), partial=partial)
-    say(summary(checks))
+    report = GateReport(checks, warnings, *names)
+    say(FORMS[form](report))
     for warning in warnings:
         say(f"bench: {warning}", err=True)
-    return EXIT_GATE if any(judged.failed for judged in checks) else EXIT_OK
+    if form == "github" and (place := os.environ.get("GITHUB_STEP_SUMMARY")):
+        _append_summary(Path(place), report)
+    return EXIT_GATE if report.failed else EXIT_OK
+
+
+def _append_summary(place: Path, report: GateReport) -> None:
+    """Add a report to the summary of a step of GitHub, which other commands add to as well."""
+    from bench.report.gate import to_markdown
+
+    with writing(place, "$GITHUB_STEP_SUMMARY"), place.open("a", encoding="utf-8") as summary:
+        summary.write(to_markdown(report) + "\n")

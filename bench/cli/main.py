@@ -31,6 +31,7 @@ _VERBS = {
     "view": "Serve that page, with all items, to this machine.",
     "compare": "Compare two methods: differences, intervals, p-values.",
     "gate": "Fail where records are worse than a baseline.",
+    "history": "Show scores over commits.",
     "claims": "Answer what papers claim from measured records.",
     "export": "Write records as a result tree of mteb.",
     "check": "Check that a method keeps the contract.",

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
 from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
-from bench.cli.terminal import say, terminal_width
+from bench.cli.terminal import say
 from bench.core.compute import PACKAGES, AskedPrecision
 from bench.core.spec import split_list
-
-if TYPE_CHECKING:
-    from bench.report.table import Table
 
 DEFAULT_SUITE = "mini"
 _SUPERVISED = "-supervised"
@@ -115,9 +112,6 @@ def command(
     profile: str | None,
     batch_size: int | None,
     processes: int,
-    executor: str | None,
-    jobs: int | None,
-    shard: str | None,
     data: str | None,
     output: str,
     rerun: str,
@@ -135,13 +129,13 @@ def command(
         for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
             os.environ[name] = "1"
     from bench import api
+    from bench.cli.pages import show_tables
     from bench.cli.progress import Bar
 
+    where = {"executor": _executor(computing, processes), "shard": computing.pop("shard")}
     if baseline is not None:
         check_judgeable(baseline, bounds)
-    wanted = split_list(DEFAULT_SUITE if suite is None else suite)
-    if track == "supervised":
-        wanted = [_supervised(name) for name in wanted]
+    wanted = [_on(track, name) for name in split_list(DEFAULT_SUITE if suite is None else suite)]
     named = split_list(DEFAULT_METHODS if methods is None else methods)
     with Bar() as bar:
         settings = api.make_settings(
@@ -157,30 +151,22 @@ def command(
             progress=bar,
             **computing,
         )
-        run = api.prepare(
-            wanted,
-            named,
-            seeds,
-            settings,
-            device=computing["device"],
-            executor=_executor(executor, jobs, processes),
-            shard=shard,
-        )
+        run = api.prepare(wanted, named, seeds, settings, device=computing["device"], **where)
         if dry_run:
             for line in [run.describe()] if form == "text" else run.plan_lines():
                 say(line)
             return 0
         result = run.run()
-    _print_tables(result.tables())
+    show_tables(result.tables())
     for failure in result.failures:
         say(f"bench: {failure.message}", err=True)
     if baseline is None or result.failures:
         return result.exit_code
-    return judge(result.paths, baseline, bounds, partial=True)
+    return judge(result.paths, baseline, bounds, names=(output, baseline.as_posix()), partial=True)
 
 
-def _executor(executor: str | None, jobs: int | None, processes: int) -> str:
-    """Spec of the executor that was asked for.
+def _executor(options: dict[str, Any], processes: int) -> str:
+    """Take from the options which executor was asked for: its spec.
 
     Raises:
         UsageError: What was asked for contradicts itself.
@@ -188,9 +174,11 @@ def _executor(executor: str | None, jobs: int | None, processes: int) -> str:
     from bench.core.errors import UsageError
     from bench.jobs.executor import LOCAL
 
+    executor, jobs = options.pop("executor"), options.pop("jobs")
     if executor is not None and jobs is not None:
         raise UsageError(f"--jobs {jobs} and --executor {executor} both say where cells run")
-    chosen = executor or (f"processes[jobs={jobs}]" if jobs is not None and jobs > 1 else LOCAL)
+    several = f"processes[jobs={jobs}]" if (jobs or 1) > 1 else LOCAL
+    chosen: str = executor or several
     if processes > 1 and chosen != LOCAL:
         raise UsageError(
             f"--processes {processes} shares each training, and {chosen} runs several at a time: "
@@ -199,12 +187,14 @@ def _executor(executor: str | None, jobs: int | None, processes: int) -> str:
     return chosen
 
 
-def _supervised(name: str) -> str:
-    """The suite of a name on the supervised track.
+def _on(track: str, name: str) -> str:
+    """The suite of a name on a track.
 
     Raises:
         UsageError: There is none.
     """
+    if track != "supervised":
+        return name
     from bench.core.errors import UsageError
     from bench.core.registry import SUITES, names
 
@@ -218,10 +208,3 @@ def _supervised(name: str) -> str:
         f"choose {', '.join(track.removesuffix(_SUPERVISED) for track in known)}, or name a TOML "
         "file of supervised tasks without --track"
     )
-
-
-def _print_tables(tables: list[Table]) -> None:
-    from bench.report.text import render
-
-    for table in tables:
-        say(render(table, width=terminal_width()) + "\n")

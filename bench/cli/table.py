@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,6 +16,7 @@ from bench.report.views import VIEWS, View
 if TYPE_CHECKING:
     from bench.records.entries import GroupKey
     from bench.records.files import StoredRecord
+    from bench.report.selection import TableSelection
     from bench.report.table import Table
     from bench.report.text import Style
     from bench.report.views import ReadItems
@@ -36,6 +37,20 @@ _DRAWN = " or ".join(view.name for view in VIEWS if view.drawings)
     default="text",
 )
 @click.option("--suite", help="Only this suite.")
+@click.option("--base", "bases", help="Only rows of these bases, comma-separated; none: without.")
+@click.option("--methods", help="Only these: labels, specs, or names with whatever options.")
+@click.option("--sort", metavar="COLUMN", help="Sort the rows of a base; -COLUMN: the other way.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help="Only so many rows, the best over all bases, and their untrained bases.",
+)
+@click.option("--columns", help="Columns to show, comma-separated, in this order.")
+@click.option(
+    "--digits",
+    type=click.IntRange(0, 6),
+    help="Digits of scores after the decimal point [2].",
+)
 @click.option(
     "--view",
     type=click.Choice([SCORES, *(view.name for view in VIEWS)]),
@@ -75,6 +90,7 @@ def command(
     results: tuple[Path, ...],
     action: str | None,
     leaderboards: Path,
+    **asked: Any,
 ) -> int:
     """Print the tables of the records below FOLDERS [results/runs].
 
@@ -83,22 +99,26 @@ def command(
     from bench.core.errors import DataError, UsageError
     from bench.records.files import find_records
 
-    if action and (style != "text" or view != SCORES or results or suite):
+    chosen_rows = any(value is not None for value in asked.values())
+    if action and (style != "text" or view != SCORES or results or suite or chosen_rows):
         raise UsageError("--write and --check are for whole leaderboards; drop the other options")
     chosen = next((candidate for candidate in VIEWS if candidate.name == view), None)
     if plot is not None and (chosen is None or chosen.drawings is None):
         raise UsageError(f"--plot draws the curves of --view {_DRAWN}")
+    if chosen is not None and chosen_rows:
+        raise UsageError(f"--view {view} shows all rows; --suite and FOLDERS choose its records")
     paths = find_records(folders or ((BASELINES,) if action else ()))
     if action and paths:
         return _leaderboards(paths, action, leaderboards)
     if chosen is None:
-        texts = _scores(paths, suite, results, style)
+        is_any = _scores(_tables(paths, suite, results), paths, style, **asked)
     else:
         texts = _view(chosen, paths, suite, results, style, plot)
-    if not texts:
+        is_any = bool(texts)
+        for text in texts:
+            say(text + "\n")
+    if not is_any:
         raise DataError(_nothing(paths, suite, chosen))
-    for text in texts:
-        say(text if style in {"csv", "json"} else text + "\n")
     return EXIT_OK
 
 
@@ -124,19 +144,71 @@ def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:
     return check_generated(texts, leaderboard.COMMAND)
 
 
-def _scores(
-    paths: Sequence[Path], suite: str | None, results: Sequence[Path], style: str
-) -> list[str]:
-    from bench.report.export import to_csv, to_json
-    from bench.report.text import render
+def _scores(tables: Sequence[Table], paths: Sequence[Path], style: str, **asked: Any) -> bool:
+    """Write the tables, and return whether there are any."""
+    from bench.report.selection import check_names, select_rows
 
-    tables = _tables(paths, suite, results)
-    if style == "csv":
-        return [to_csv(tables)] * bool(tables)
-    if style == "json":
-        return [to_json(tables)] * bool(tables)
-    width = terminal_width() if style == "text" else None
-    return [render(table, style=cast("Style", style), width=width) for table in tables]
+    selection = _selection(style, **asked)
+    if not tables:
+        return False
+    check_names(tables, selection)
+    shown = [part for table in tables if (part := select_rows(table, selection)).rows]
+    if style == "text":
+        from bench.cli.pages import show_tables
+
+        show_tables(shown, selection, paged=True)
+    elif style in {"csv", "json"}:
+        from bench.report.export import to_csv, to_json
+
+        say(to_csv(shown) if style == "csv" else to_json(shown))
+    elif style == "markdown":
+        from bench.report.text import render
+
+        for table in shown:
+            say(render(table, style="markdown", selection=selection) + "\n")
+    else:
+        _latex(shown, paths, selection)
+    return True
+
+
+def _latex(tables: Sequence[Table], paths: Sequence[Path], selection: TableSelection) -> None:
+    from bench.report.latex import render_latex
+    from bench.report.significance import against_bases
+    from bench.report.table import read_suites
+
+    stored = read_suites(paths)
+    for table in tables:
+        significance = against_bases(table.suite, stored[table.suite])
+        say(render_latex(table, selection, significance) + "\n")
+
+
+def _selection(
+    style: str,
+    *,
+    bases: str | None,
+    methods: str | None,
+    sort: str | None,
+    top: int | None,
+    columns: str | None,
+    digits: int | None,
+) -> TableSelection:
+    from bench.core.errors import UsageError
+    from bench.core.spec import split_list
+    from bench.report.columns import DIGITS
+    from bench.report.selection import TableSelection
+
+    if style in {"csv", "json"} and (columns is not None or digits is not None):
+        raise UsageError(
+            f"{style} has all columns with all digits; leave out --columns and --digits"
+        )
+    return TableSelection(
+        sort=sort,
+        top=top,
+        columns=tuple(split_list(columns or "")),
+        bases=tuple(split_list(bases or "")),
+        methods=tuple(split_list(methods or "")),
+        digits=DIGITS if digits is None else digits,
+    )
 
 
 def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -> list[Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,9 +21,36 @@ def terminal_width(page: int = PAGE) -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else page
 
 
+def on_terminal() -> bool:
+    """Whether stdout is a terminal that shows more than letters."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def colours() -> bool:
+    """Whether the user has colours, see https://no-color.org."""
+    return not os.environ.get("NO_COLOR")
+
+
 def say(text: str | Path, *, err: bool = False) -> None:
     """Write lines to stdout or stderr, and nothing that a terminal obeys."""
-    click.echo("\n".join(map(plain, str(text).split("\n"))), err=err)
+    _write("\n".join(map(plain, str(text).split("\n"))), err=err)
+
+
+def show(page: str, *, paged: bool = False) -> None:
+    """Write what a terminal is to obey, by the pager where it is longer than the screen.
+
+    Args:
+        page: Text in whose parts from elsewhere nothing is left that a terminal obeys.
+        paged: Whether it may go through the pager of the environment.
+    """
+    if paged and page.count("\n") >= shutil.get_terminal_size().lines:
+        click.echo_via_pager(page, color=True)
+    else:
+        _write(page)
+
+
+def _write(text: str, *, err: bool = False) -> None:
+    click.echo(text, err=err, color=None if err else on_terminal() or None)
 
 
 def listing(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:

@@ -12,6 +12,24 @@ from typing import Any
 
 _ACTIVE = re.compile(r"[\\`*_\[\]<>|~&#]")
 _BACKTICKS = re.compile("`+")
+# What LaTeX obeys, and what its fonts lack in text.
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+# Ends of the letters that LaTeX knows without a package.
+_LATIN = 0x17F
 # What a spreadsheet takes for a formula.
 _FORMULA = ("=", "+", "-", "@")
 _PLANE = 0x10000
@@ -41,6 +59,21 @@ def markdown_code(text: str) -> str:
     if shown.strip() and not {" ", "`"}.isdisjoint({shown[0], shown[-1]}):
         shown = f" {shown} "
     return f"{fence}{shown}{fence}"
+
+
+def latex(text: str) -> str:
+    """Escape text for a paragraph or a cell of a table in LaTeX, on one line.
+
+    A letter that LaTeX has only with a package becomes its number, such as ``U+4E2D``.
+    """
+    shown = "".join(
+        _LATEX.get(char, char if ord(char) <= _LATIN else f"U+{ord(char):04X}")
+        for char in plain(text)
+    )
+    # Two hyphens would become a dash, and a name another one.
+    shown = shown.replace("--", "-{}-{}")
+    # Behind the end of a row these would be its options.
+    return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
 def csv_cell(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.core.errors import UsageError
 
@@ -16,6 +16,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _OPENING = {"[": "]", "(": ")"}
 _QUOTE = '"'
 _QUOTED = re.compile('"(?:[^"]|"")*"')
+_LABEL = "label"
+LABEL_LENGTH = 80
 _HINT = 'a folder whose name holds , [ or ] is quoted, as in sbert@"a,b"'
 
 
@@ -27,11 +29,13 @@ class MethodSpec:
         name: Registered name of the method.
         checkpoint: Folder or hub id to load instead of training, or None.
         options: Pairs of option name and text value, sorted by name.
+        label: What the user calls it in tables (``label=…``), or None; no part of what it is.
     """
 
     name: str
     checkpoint: str | None = None
     options: tuple[tuple[str, str], ...] = ()
+    label: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         at = f"@{_written(self.checkpoint, _OPENING['['])}" if self.checkpoint else ""
@@ -84,7 +88,10 @@ def parse_method_spec(text: str) -> MethodSpec:
         if key.strip() in options:
             raise UsageError(f"option {key.strip()!r} is given twice in {text!r}")
         options[key.strip()] = _read(value.strip())
-    return MethodSpec(name, _read(checkpoint) or None, tuple(sorted(options.items())))
+    label = options.pop(_LABEL, None)
+    if label is not None and not 1 <= len(label) <= LABEL_LENGTH:
+        raise UsageError(f"label {label!r} in {text!r}: give 1 to {LABEL_LENGTH} characters")
+    return MethodSpec(name, _read(checkpoint) or None, tuple(sorted(options.items())), label)
 
 
 def _unquoted(text: str) -> Iterator[tuple[int, str]]:
@@ -172,3 +179,21 @@ def with_defaults(text: str, values: Mapping[str, str]) -> str:
     if spec.checkpoint is not None or values.keys() <= dict(spec.options).keys():
         return text
     return str(MethodSpec(spec.name, None, tuple(sorted({**values, **dict(spec.options)}.items()))))
+
+
+def is_called(method: str, spec: str, label: str | None) -> bool:
+    """Whether a method is meant by a label, a spec, or a name with whatever options.
+
+    Args:
+        method: What is asked for.
+        spec: Spec of the method.
+        label: What its user calls it, or None.
+    """
+    if method in {label, spec}:
+        return True
+    try:
+        asked, own = parse_method_spec(method), parse_method_spec(spec)
+    except UsageError:
+        # The names of models of mteb are no specs.
+        return False
+    return str(asked) == spec or (str(asked) == asked.name == own.name)

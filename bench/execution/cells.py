@@ -12,7 +12,7 @@ from bench.execution.settings import Rerun, Settings
 from bench.execution.suites import LoadedSuite
 from bench.method import Method, named_method
 from bench.records.entries import Record
-from bench.records.files import has_failed, read_verified
+from bench.records.files import has_failed, read_verified, rewrite_record
 from bench.suite import Suite, TaskSpec, prompt_of
 
 
@@ -101,3 +101,12 @@ def finished(cell: Cell) -> Record | None:
     named = record.cell_fingerprint, record.suite, record.method.spec, record.seed
     same = named == (cell.fingerprint, cell.suite.name, str(cell.spec), cell.seed)
     return record if same else None
+
+
+def labelled(cell: Cell, record: Record) -> Record:
+    """Write the label that a complete cell was asked for with into its record, where it is new."""
+    label = cell.spec.label
+    if label is None or label == record.method.label:
+        return record
+    method = record.method.model_copy(update={"label": label})
+    return rewrite_record(cell.path, record.model_copy(update={"method": method}))

@@ -117,6 +117,7 @@ def make_record(
         versions=environment.package_versions(),
         machine={**environment.machine(settings.device), **settings.place},
         created=environment.now(),
+        commit=settings.commit,
         items_sha256=sha256(packed),
     )
     return record, packed
@@ -134,6 +135,7 @@ def _method_entry(cell: Cell) -> MethodEntry:
         trained=method.trains,
         base=method.base,
         stand_ins=stand_ins(method) or None,
+        label=cell.spec.label,
     )
 
 

@@ -21,7 +21,7 @@ from bench.core.files import out_of_room
 from bench.encoding.encode import Encoded
 from bench.execution import environment
 from bench.execution.builds import Builds
-from bench.execution.cells import Cell, due, finished
+from bench.execution.cells import Cell, due, finished, labelled
 from bench.execution.fitting import fit_to_tasks
 from bench.execution.leftovers import remove_leftovers
 from bench.execution.recording import Scored, make_record
@@ -71,6 +71,8 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
         UsageError: A suite asks for what its rows do not give.
     """
     remove_leftovers(settings.cache, settings.output)
+    # Before anything is run, as the tree may change while it is.
+    _ = settings.commit
     outcome = Outcome()
     builds = Builds(settings)
     records = {cell.path: finished(cell) for cell in cells}
@@ -82,7 +84,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
         if cell.path in paths:
             record = _run_if_due(cell, builds, outcome, settings)
         if record is not None:
-            outcome.stored.append((cell.path, record))
+            outcome.stored.append((cell.path, labelled(cell, record)))
     return outcome
 
 

@@ -13,11 +13,13 @@ from bench.core.compute import Backend, Precision
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
+from bench.execution.commits import commit_of
 from bench.method import PROFILES
 from bench.models.access import Models
 from bench.models.devices import ComputeOptions, choose_compute
 from bench.models.processes import check_processes
 from bench.models.runtime import Runtime
+from bench.records.entries import CommitEntry
 from bench.records.files import DEFAULT_OUTPUT
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ class Settings(Runtime):
         if self.probes is not None:
             return self.probes
         return self.device if self.device.startswith("cuda") else "cpu"
+
+    @cached_property
+    def commit(self) -> CommitEntry | None:
+        """The commit of the working folder, as it was when this was first asked for."""
+        return commit_of(Path.cwd())
 
     @cached_property
     def models(self) -> Models:

@@ -1,8 +1,8 @@
 """The contract of executors: where the cells of a run are computed.
 
 An executor is registered in the entry-point group ``bench.executors`` under its name. One that runs
-jobs on workers of some kind is a ``Workers``: it starts a job and says when that is done, and all
-else (order, repetition, progress, failures) is the same for all of them.
+jobs on workers of some kind is a ``Workers`` (``bench.jobs.workers``): it starts a job and says
+when that is done, and all else (order, repetition, progress, failures) is the same for all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.jobs.job import Done, Job, Request
 
 LOCAL = "local"
 # Told of progress: ``start``, ``advance`` or ``note``, and its arguments, see ``Progress``.
-Report = Callable[[str, list[Any]], None]
+Listener = Callable[[str, list[Any]], None]
 
 
 class WorkerLost(Exception):  # noqa: N818 - no error of the job, which is done again elsewhere
@@ -40,7 +40,7 @@ class ExecutorConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A run that is planned.
 
     Attributes:
@@ -70,7 +70,7 @@ class Executor(ABC):
         self.config = config
 
     @abstractmethod
-    def run(self, run: Planned) -> Outcome:
+    def run(self, run: PlannedRun) -> Outcome:
         """Compute all cells that are due; a failing cell does not stop the others.
 
         Raises:
@@ -81,12 +81,12 @@ class Executor(ABC):
 class Local(Executor):
     """One cell after the other in this process."""
 
-    def run(self, run: Planned) -> Outcome:
+    def run(self, run: PlannedRun) -> Outcome:
         """Compute all cells that are due."""
         return run_cells(run.cells, run.settings)
 
 
-class Workers(Executor):
+class Pool(ABC):
     """Runs jobs on workers, several at a time.
 
     Attributes:
@@ -115,7 +115,7 @@ class Workers(Executor):
         """
 
     @abstractmethod
-    def submit(self, job: Job, report: Report, models: Mapping[str, bytes]) -> Future[Done]:
+    def submit(self, job: Job, report: Listener, models: Mapping[str, bytes]) -> Future[Done]:
         """Start a job.
 
         Args:
@@ -130,12 +130,6 @@ class Workers(Executor):
     @abstractmethod
     def close(self) -> None:
         """End all workers, those too that are at work."""
-
-    def run(self, run: Planned) -> Outcome:
-        """Compute all cells that are due."""
-        from bench.jobs.schedule import run_jobs
-
-        return run_jobs(run, self)
 
 
 def make_executor(text: str) -> Executor:

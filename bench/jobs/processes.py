@@ -19,9 +19,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bench.core.reports import read_report
-from bench.jobs.executor import ExecutorConfig, Report, WorkerLost, Workers, cores
+from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost, cores
 from bench.jobs.job import Done, Job, Request
 from bench.jobs.worker import DONE, FAILED, raised
+from bench.jobs.workers import Workers
 
 _WORKER = "bench.jobs.worker"
 _SECONDS_TO_END = 20
@@ -29,19 +30,21 @@ _SECONDS_TO_END = 20
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+class ProcessesConfig(ExecutorConfig):
+    """Settings.
+
+    Attributes:
+        jobs: How many jobs run at a time; by default one a core, or one a GPU.
+    """
+
+    jobs: Annotated[int, Field(ge=1)] | None = None
+
+
 class Processes(Workers):
     """Several processes of this machine, each with its share of the cores, or a GPU of its own."""
 
-    class Config(ExecutorConfig):
-        """Settings.
-
-        Attributes:
-            jobs: How many jobs run at a time; by default one a core, or one a GPU.
-        """
-
-        jobs: Annotated[int, Field(ge=1)] | None = None
-
-    config: Config
+    Config = ProcessesConfig
+    config: ProcessesConfig
 
     _gpus = 0
 
@@ -62,7 +65,7 @@ class Processes(Workers):
         """How many jobs run at a time."""
         return self.config.jobs or self._gpus or cores()
 
-    def submit(self, job: Job, report: Report, models: Mapping[str, bytes]) -> Future[Done]:
+    def submit(self, job: Job, report: Listener, models: Mapping[str, bytes]) -> Future[Done]:
         """Start a job in a process that has none."""
         return self._pool.submit(self._do, job, report)
 
@@ -73,7 +76,7 @@ class Processes(Workers):
         self._pool.shutdown()
         self._logs.cleanup()
 
-    def _do(self, job: Job, report: Report) -> Done:
+    def _do(self, job: Job, report: Listener) -> Done:
         try:
             process = self._idle.get_nowait()
         except Empty:
@@ -149,7 +152,7 @@ class _Process:
         self._log = log
         self._send({"request": request.dump(), "place": dict(told)})
 
-    def do(self, job: Job, report: Report) -> Done:
+    def do(self, job: Job, report: Listener) -> Done:
         """Do a job, and wait for its end.
 
         Raises:

@@ -30,8 +30,9 @@ from bench.core.errors import BenchError, UsageError, first_line
 from bench.core.files import remove_folder
 from bench.core.fingerprint import fingerprint
 from bench.core.libraries import quiet_libraries
-from bench.jobs.executor import ExecutorConfig, Report, WorkerLost, Workers
+from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost
 from bench.jobs.job import Done, Job, Request
+from bench.jobs.workers import Workers
 from bench.jobs.workplace import Workplace
 
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -40,26 +41,28 @@ _SECONDS_OF_CAPACITY = 5.0
 _SECONDS_BETWEEN_REPORTS = 0.25
 
 
+class RayConfig(ExecutorConfig):
+    """Settings.
+
+    Attributes:
+        address: Address of the cluster; by default ``RAY_ADDRESS``, or the one that runs on
+            this machine.
+        cpus: CPU cores of a job.
+        gpus: GPUs of a job.
+    """
+
+    address: str = "auto"
+    cpus: Annotated[float, Field(gt=0)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+
+
 class RayCluster(Workers):
     """The nodes of a Ray cluster."""
 
     shares_folders = False
 
-    class Config(ExecutorConfig):
-        """Settings.
-
-        Attributes:
-            address: Address of the cluster; by default ``RAY_ADDRESS``, or the one that runs on
-                this machine.
-            cpus: CPU cores of a job.
-            gpus: GPUs of a job.
-        """
-
-        address: str = "auto"
-        cpus: Annotated[float, Field(gt=0)] = 1
-        gpus: Annotated[float, Field(ge=0)] = 0
-
-    config: Config
+    Config = RayConfig
+    config: RayConfig
     # When the room of the nodes was counted, and what it was.
     _counted: tuple[float, int] = (float("-inf"), 0)
 
@@ -79,7 +82,7 @@ class RayCluster(Workers):
         self._request = request.dump()
         self._models = dict[str, Any]()
         self._running = dict[str, Any]()
-        self._reports = dict[str, Report]()
+        self._reports = dict[str, Listener]()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         self._closed = threading.Event()
@@ -121,7 +124,7 @@ class RayCluster(Workers):
             room = min(room, resources.get("GPU", 0) / self.config.gpus)
         return int(room)
 
-    def submit(self, job: Job, report: Report, models: Mapping[str, bytes]) -> Future[Done]:
+    def submit(self, job: Job, report: Listener, models: Mapping[str, bytes]) -> Future[Done]:
         """Start a job on the node that Ray chooses."""
         for identity in models.keys() - self._models.keys():
             self._models[identity] = ray.put(models[identity])

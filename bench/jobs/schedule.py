@@ -24,7 +24,7 @@ from bench.execution.settings import Settings
 from bench.jobs.archives import pack, unpack
 from bench.jobs.durations import known_durations
 from bench.jobs.estimate import estimate, priorities
-from bench.jobs.executor import Planned, WorkerLost, Workers
+from bench.jobs.executor import PlannedRun, Pool, WorkerLost
 from bench.jobs.graph import make_jobs
 from bench.jobs.job import CellKey, Done, Job
 from bench.models.build import lacks_model
@@ -38,7 +38,7 @@ _Event = tuple[str, str, list[Any]]
 _DONE = "done"
 
 
-def run_jobs(run: Planned, workers: Workers) -> Outcome:
+def run_jobs(run: PlannedRun, workers: Pool) -> Outcome:
     """Run all cells that are due, as jobs.
 
     Raises:
@@ -69,7 +69,7 @@ class _Jobs:
     """The jobs of a run while they wait, run and end."""
 
     def __init__(
-        self, jobs: Sequence[Job], cells: Sequence[Cell], settings: Settings, workers: Workers
+        self, jobs: Sequence[Job], cells: Sequence[Cell], settings: Settings, workers: Pool
     ) -> None:
         self._settings = settings
         self._workers = workers

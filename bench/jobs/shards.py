@@ -19,7 +19,7 @@ _SHARD = re.compile(r"(\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
-class Shard:
+class RunShard:
     """One of several parts of a run.
 
     Attributes:
@@ -46,7 +46,7 @@ class Shard:
         return shard
 
 
-def part_of(cells: Sequence[Cell], shard: Shard, settings: Settings) -> list[Cell]:
+def part_of(cells: Sequence[Cell], shard: RunShard, settings: Settings) -> list[Cell]:
     """Cells of one part of a run.
 
     Cells that share a trained model are in one part, so that nothing is trained in two. Each group

@@ -21,8 +21,9 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, Uncomplet
 from bench.core.errors import BenchError, UsageError, first_line
 from bench.core.libraries import quiet_libraries
 from bench.core.reports import Reporter, read_report
-from bench.jobs.executor import ExecutorConfig, Report, WorkerLost, Workers
+from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost
 from bench.jobs.job import Done, Job, Request
+from bench.jobs.workers import Workers
 from bench.jobs.workplace import Workplace
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -32,33 +33,35 @@ _QUESTIONS = 2
 _FOLDER = "jobs"
 
 
+class SlurmConfig(ExecutorConfig):
+    """Settings.
+
+    Attributes:
+        partition: Partition of the cluster, or None for its default.
+        account: Account that is charged, or None for the user's default.
+        time: Minutes that a job may take.
+        cpus: CPU cores of a job.
+        gpus: GPUs of a job.
+        memory: Gigabytes of a job, or None for the cluster's default.
+        at_once: How many jobs are in the queue at a time.
+        cluster: ``local`` starts the jobs on this machine without Slurm, to try it out.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    time: Annotated[int, Field(ge=1)] = 240
+    cpus: Annotated[int, Field(ge=1)] = 4
+    gpus: Annotated[int, Field(ge=0)] = 0
+    memory: Annotated[int, Field(ge=1)] | None = None
+    at_once: Annotated[int, Field(ge=1)] = 64
+    cluster: Literal["slurm", "local"] = "slurm"
+
+
 class Slurm(Workers):
     """The nodes of a Slurm cluster."""
 
-    class Config(ExecutorConfig):
-        """Settings.
-
-        Attributes:
-            partition: Partition of the cluster, or None for its default.
-            account: Account that is charged, or None for the user's default.
-            time: Minutes that a job may take.
-            cpus: CPU cores of a job.
-            gpus: GPUs of a job.
-            memory: Gigabytes of a job, or None for the cluster's default.
-            at_once: How many jobs are in the queue at a time.
-            cluster: ``local`` starts the jobs on this machine without Slurm, to try it out.
-        """
-
-        partition: str | None = None
-        account: str | None = None
-        time: Annotated[int, Field(ge=1)] = 240
-        cpus: Annotated[int, Field(ge=1)] = 4
-        gpus: Annotated[int, Field(ge=0)] = 0
-        memory: Annotated[int, Field(ge=1)] | None = None
-        at_once: Annotated[int, Field(ge=1)] = 64
-        cluster: Literal["slurm", "local"] = "slurm"
-
-    config: Config
+    Config = SlurmConfig
+    config: SlurmConfig
 
     def open(self, request: Request) -> None:
         """Prepare the submission of jobs.
@@ -98,11 +101,11 @@ class Slurm(Workers):
         """How many jobs are in the queue at a time."""
         return self.config.at_once
 
-    def submit(self, job: Job, report: Report, models: Mapping[str, bytes]) -> Future[Done]:
+    def submit(self, job: Job, report: Listener, models: Mapping[str, bytes]) -> Future[Done]:
         """Put a job into the queue."""
         reports = self._folder / f"{job.identity}.reports"
         reports.touch()
-        task = Task(self._request.dump(), job.dump(), str(reports), self.config.cluster)
+        task = SlurmTask(self._request.dump(), job.dump(), str(reports), self.config.cluster)
         answer: Future[Done] = Future()
         try:
             submitted = self._executor.submit(task)
@@ -153,7 +156,7 @@ class _Queued:
 
     submitted: submitit.Job[Done]
     answer: Future[Done]
-    report: Report
+    report: Listener
     reports: Path
     read: int = 0
     missed: int = 0
@@ -203,7 +206,7 @@ class _Queued:
 
 
 @dataclass
-class Task:
+class SlurmTask:
     """What runs on a node; it can be put off and started again.
 
     Attributes:

@@ -21,7 +21,7 @@ from bench.data.access import DataAccess
 from bench.encoding.maps import Mapped
 from bench.method import BuildContext, Built, Encoder, Method, ModelAccess
 from bench.method.contract import EXTRA, SUMMARY_FILE
-from bench.models.processes import Job, can_share, train_in_processes
+from bench.models.processes import TrainingJob, can_share, train_in_processes
 from bench.models.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _share(method: Method, ctx: BuildContext, runtime: Runtime, folder: Path) ->
     They train one model only: those that it needs are trained here before, each in processes of
     its own, and then they start again.
     """
-    job = Job.of(method, ctx.seed, runtime, workdir=ctx.workdir, model=folder)
+    job = TrainingJob.of(method, ctx.seed, runtime, workdir=ctx.workdir, model=folder)
     while need := train_in_processes(job, runtime.processes, ctx.progress):
         built = ctx.models.build(need.method, seed=need.seed)
         if built.folder is None:

@@ -41,7 +41,7 @@ _GO_ON = "run the same command to go on from the last checkpoint"
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A training, as a file tells the processes about it.
 
     Attributes:
@@ -173,7 +173,7 @@ def restore_method(dumped: dict[str, Any]) -> Method:
     return method
 
 
-def train_in_processes(job: Job, processes: int, progress: Progress) -> NeedsModel | None:
+def train_in_processes(job: TrainingJob, processes: int, progress: Progress) -> NeedsModel | None:
     """Train a model in several processes on this machine, and wait for its folder.
 
     Args:
@@ -200,7 +200,7 @@ def train_in_processes(job: Job, processes: int, progress: Progress) -> NeedsMod
     return NeedsModel(restore_method(need["method"]), need["seed"])
 
 
-def _command(job: Job, processes: int) -> list[str]:
+def _command(job: TrainingJob, processes: int) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return [*launcher, f"--nproc-per-node={processes}", "--module", WORKER, str(job.path)]
 
@@ -258,7 +258,7 @@ def _forward(lines: Iterable[bytes], progress: Progress) -> None:
             show(*report, progress)
 
 
-def _failure(job: Job, code: int, log: Path) -> BenchError:
+def _failure(job: TrainingJob, code: int, log: Path) -> BenchError:
     text = log.read_text(encoding="utf-8", errors="replace")
     ended = [(rank, int(number)) for rank, number in _ENDED.findall(text)]
     # The launcher itself terminates the others once one has failed.

@@ -27,7 +27,7 @@ from bench.data.access import DataAccess
 from bench.method import BuildContext, Built, Method
 from bench.models.access import Models
 from bench.models.build import keep, lacks_model
-from bench.models.processes import Job, NeedsModel, dump_method, restore_method
+from bench.models.processes import NeedsModel, TrainingJob, dump_method, restore_method
 from bench.models.runtime import Runtime
 
 # The others wait for what the first process does alone, such as an evaluation or an encoding.
@@ -88,7 +88,7 @@ def main(path: Path) -> None:
         NeedsModel: A model has to be trained before.
         BenchError: The job cannot be done.
     """
-    job = Job(**json.loads(path.read_bytes()))
+    job = TrainingJob(**json.loads(path.read_bytes()))
     reports = own_output()
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:
@@ -103,7 +103,7 @@ def main(path: Path) -> None:
     _leave(0)
 
 
-def _build(job: Job, reports: int) -> None:
+def _build(job: TrainingJob, reports: int) -> None:
     quiet_libraries()
     device = _join(job.device)
     first = dist.get_rank() == 0
@@ -151,7 +151,7 @@ def _end_with_input() -> None:
     os._exit(1)
 
 
-def _tell(job: Job, error: BaseException) -> None:
+def _tell(job: TrainingJob, error: BaseException) -> None:
     """Say why the job has failed, unless another process has said so."""
     text = first_line(error) if isinstance(error, Exception) else type(error).__name__
     failure = {"type": type(error).__name__, "text": text}

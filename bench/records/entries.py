@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from bench.core.compute import FULL, Backend, Compute, Precision
+from bench.core.spec import LABEL_LENGTH
 
 Interval = tuple[float, float]
 # Spec, profile, limit, and setup, see ``Record.setup``.
@@ -40,10 +48,11 @@ class MethodEntry(RecordEntry):
     """The method of a cell: spec as resolved, and whether it was trained.
 
     ``stand_ins`` has published text that it or what it is made of did not learn from, each with
-    what was in its place; None where there is none and in records from before it was kept.
+    what was in its place; ``label`` is what the user calls the method in tables, and no part of
+    what it is. Both are None where there is none and in records from before they were kept.
     """
 
-    kept_later: ClassVar[tuple[str, ...]] = ("stand_ins",)
+    kept_later: ClassVar[tuple[str, ...]] = ("stand_ins", "label")
 
     name: str
     spec: str
@@ -54,6 +63,7 @@ class MethodEntry(RecordEntry):
     trained: bool
     base: str | None
     stand_ins: dict[str, str] | None = None
+    label: Annotated[str, Field(min_length=1, max_length=LABEL_LENGTH)] | None = None
 
 
 class GroupEntry(RecordEntry):
@@ -234,6 +244,17 @@ class PeakMemory(RecordEntry):
     score: Whole
 
 
+class CommitEntry(RecordEntry):
+    """The commit of the folder that a run was started in.
+
+    ``committed`` is its time; ``dirty`` says whether files that git tracks differed.
+    """
+
+    commit: Annotated[str, Field(pattern="^([0-9a-f]{40}|[0-9a-f]{64})$")]
+    committed: AwareDatetime
+    dirty: bool
+
+
 class Record(RecordEntry):
     """One finished cell.
 
@@ -243,12 +264,13 @@ class Record(RecordEntry):
     method that learns from a pool is made of, by task, see ``bench.tasks.diagnostics``.
     ``revisions`` has the commit of each data set on the hub that was trained on, by its id.
     ``compute`` is None in records from before it was kept. ``vector_bytes`` is what a vector is
-    stored in where that is known and it is not float32. ``record_sha256`` is that of all other
-    fields, see ``content_sha256``; records from before it was kept have none.
+    stored in where that is known and it is not float32. ``commit`` is that of the folder that the
+    run was started in, None where that is no working tree of git. ``record_sha256`` is that of all
+    other fields, see ``content_sha256``; records from before it was kept have none.
     """
 
     model_config = ConfigDict(protected_namespaces=(), frozen=True, extra="forbid")
-    kept_later: ClassVar[tuple[str, ...]] = ("compute", "peak_memory", "vector_bytes")
+    kept_later: ClassVar[tuple[str, ...]] = ("compute", "peak_memory", "vector_bytes", "commit")
 
     schema_version: Literal[1] = 1
     suite: str
@@ -280,6 +302,7 @@ class Record(RecordEntry):
     versions: dict[str, str]
     machine: dict[str, str]
     created: str
+    commit: CommitEntry | None = None
     items_sha256: str
     record_sha256: str | None = None
 

@@ -51,9 +51,15 @@ def record_path(output: Path, suite: str, cell: str) -> Path:
 def write_record(path: Path, record: Record, packed_items: bytes) -> None:
     """Write a cell: items, then JSON with its checksum; removes the note of an earlier failure."""
     write_atomic(_items_path(path), packed_items)
+    rewrite_record(path, record)
+    _failure_path(path).unlink(missing_ok=True)
+
+
+def rewrite_record(path: Path, record: Record) -> Record:
+    """Write the JSON of a cell whose items are there, and return it with its checksum."""
     summed = record.model_copy(update={"record_sha256": content_sha256(record)})
     write_atomic(path, (summed.model_dump_json(indent=1) + "\n").encode())
-    _failure_path(path).unlink(missing_ok=True)
+    return summed
 
 
 def pack_items(items: Arrays) -> bytes:

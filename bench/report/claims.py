@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import get_args
 
 from tabulate import tabulate
 
+from bench.core.errors import UsageError
 from bench.core.escape import markdown, markdown_code, one_line
+from bench.core.spec import is_called, split_list
 from bench.report.columns import DASH
-from bench.verdicts.claims import Judgement, Measured
+from bench.verdicts.claims import ClaimAnswer, Judgement, Measured
 from bench.verdicts.papers import Claim, Paper
 
 NOTE = (
@@ -24,7 +27,6 @@ NOTE = (
 _INDENT = 2
 _LABEL = 11
 _HEADERS = ["Claim", "A", "B", "Suite", "Published", "Measured A − B", "95% CI", "Seeds", "Answer"]
-
 Answered = Sequence[tuple[Paper, Sequence[Judgement]]]
 
 
@@ -36,7 +38,64 @@ def render_text(answered: Answered, width: int) -> str:
         width: Columns of the terminal.
     """
     blocks = [_block(paper, answer, width) for paper, answers in answered for answer in answers]
-    return "\n\n".join([*blocks, textwrap.fill(NOTE, width)])
+    return "\n\n".join(
+        [*blocks, *(textwrap.fill(text, width) for text in (NOTE, counts(answered)))]
+    )
+
+
+def counts(answered: Answered) -> str:
+    """How many claims have which answer, in one line."""
+    answers = [answer.answer for _, of_paper in answered for answer in of_paper]
+    told = [f"{one} {answers.count(one)}" for one in get_args(ClaimAnswer) if one in answers]
+    claims = "1 claim" if len(answers) == 1 else f"{len(answers)} claims"
+    return f"{claims}: {', '.join(told)}."
+
+
+def select_answers(
+    answered: Answered,
+    *,
+    papers: Sequence[str] = (),
+    suites: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    answers: Sequence[str] = (),
+) -> Answered:
+    """The answers that are asked for; all where nothing is named.
+
+    Args:
+        answered: Papers, and the answers to their claims.
+        papers: Names of files of claims, without their ending.
+        suites: Suites, of which a claim has one at least.
+        methods: Specs, or names of methods with whatever options.
+        answers: Beginnings of answers.
+
+    Raises:
+        UsageError: No claim is left, or an answer is named that there is not.
+    """
+    for answer in answers:
+        if not any(known.startswith(answer) for known in get_args(ClaimAnswer)):
+            raise UsageError(
+                f"--answer {answer!r}: choose one of {', '.join(get_args(ClaimAnswer))}"
+            )
+
+    def is_asked(judgement: Judgement) -> bool:
+        claim = judgement.claim
+        named = any(
+            is_called(method, spec, None) for method in methods for spec in (claim.a, claim.b)
+        )
+        return (
+            (not answers or judgement.answer.startswith(tuple(answers)))
+            and (not suites or not {*suites}.isdisjoint(split_list(claim.suite)))
+            and (not methods or named)
+        )
+
+    left = [
+        (paper, kept)
+        for paper, of_paper in answered
+        if (not papers or paper.path.stem in papers) and (kept := [*filter(is_asked, of_paper)])
+    ]
+    if not left:
+        raise UsageError("no claim is of all that is asked for; 'bench claims' shows all of them")
+    return left
 
 
 def _block(paper: Paper, judgement: Judgement, width: int) -> str:
@@ -91,6 +150,7 @@ def render_markdown(answered: Answered, command: str) -> str:
     parts = [
         "# Claims of papers",
         NOTE,
+        counts(answered),
         f"Made by {markdown_code(command)}; edits are lost.",
         tabulate(rows, _HEADERS, tablefmt="pipe", disable_numparse=True),
     ]

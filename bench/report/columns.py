@@ -6,7 +6,8 @@ A new column is one entry there. It comes out in text, Markdown, LaTeX, JSON and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 from bench.records.entries import Interval
@@ -15,6 +16,8 @@ from bench.report.table import Table, TableRow
 
 # What is shown of a value that there is not.
 DASH = "–"
+# Digits of a score in points, after the decimal point.
+DIGITS = 2
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class TableColumn:
             a dash stands in those of other columns.
         relative: Whether it compares rows, and is left out where there is a single one.
         expendable: Where a page is too narrow, columns go in this order; None stays.
+        points: Whether it is in points, × 100, shown by ``show(value, digits=…)``.
+        descending: Whether rows that are sorted by it begin with the largest value.
         left: Whether it is aligned to the left.
         code: Whether its texts are names from elsewhere, which Markdown shows as code.
         marks: Marks of a row that follow its text.
@@ -40,12 +45,14 @@ class TableColumn:
 
     name: str
     value: Callable[[TableRow], Any]
-    show: Callable[[Any], str]
+    show: Callable[..., str]
     field: str
     kind: Literal["fact", "task", "result"] = "result"
     optional: bool = False
     relative: bool = False
     expendable: int | None = None
+    points: bool = False
+    descending: bool = False
     left: bool = False
     code: bool = False
     marks: Callable[[TableRow], str] | None = None
@@ -68,12 +75,21 @@ class TableColumn:
         return texts.pop() if len(texts) == 1 else None
 
 
-def columns_of(table: Table) -> list[TableColumn]:
-    """The columns that say something of a table; those of the tasks come before their average."""
+def columns_of(table: Table, digits: int = DIGITS) -> list[TableColumn]:
+    """The columns that say something of a table; those of the tasks come before their average.
+
+    Args:
+        table: The table.
+        digits: Digits of scores after the decimal point.
+    """
     place = COLUMNS.index(AVERAGE)
     tasks = [_task_column(task) for task in table.metrics]
     columns = [*COLUMNS[:place], *tasks, *COLUMNS[place:]]
-    return [column for column in columns if column.says_something(table)]
+    return [
+        replace(column, show=partial(column.show, digits=digits)) if column.points else column
+        for column in columns
+        if column.says_something(table)
+    ]
 
 
 def _task_column(task: str) -> TableColumn:
@@ -83,16 +99,18 @@ def _task_column(task: str) -> TableColumn:
         _hundredfold,
         field=f"scores.{task}",
         kind="task",
+        points=True,
+        descending=True,
         marks=lambda row: score_marks(row, task),
     )
 
 
-def _hundredfold(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
+def _hundredfold(fraction: float, digits: int = DIGITS) -> str:
+    return f"{100 * fraction:.{digits}f}"
 
 
-def _range(interval: Interval) -> str:
-    return f"{_hundredfold(interval[0])}–{_hundredfold(interval[1])}"
+def _range(interval: Interval, digits: int = DIGITS) -> str:
+    return f"{_hundredfold(interval[0], digits)}–{_hundredfold(interval[1], digits)}"
 
 
 def _whole(number: float) -> str:
@@ -142,9 +160,14 @@ def _published_note(table: Table) -> str:
 METHOD = TableColumn(
     "Method", lambda row: row.spec, str, "spec", left=True, code=True, marks=row_marks
 )
-AVERAGE = TableColumn("Avg", lambda row: row.average, _hundredfold, "average")
-DEVIATION = TableColumn("±", lambda row: row.sd, _hundredfold, "sd", optional=True)
-INTERVAL = TableColumn("95% CI", lambda row: row.ci95, _range, "ci95", optional=True)
+BASE = TableColumn("Base", lambda row: row.base, str, "base", kind="fact", left=True, code=True)
+AVERAGE = TableColumn(
+    "Avg", lambda row: row.average, _hundredfold, "average", points=True, descending=True
+)
+DEVIATION = TableColumn("±", lambda row: row.sd, _hundredfold, "sd", optional=True, points=True)
+INTERVAL = TableColumn(
+    "95% CI", lambda row: row.ci95, _range, "ci95", optional=True, points=True, descending=True
+)
 COLUMNS = [
     TableColumn(
         "Rank",
@@ -156,8 +179,15 @@ COLUMNS = [
         note=_rank_note,
     ),
     METHOD,
-    TableColumn("Base", lambda row: row.base, str, "base", kind="fact", left=True, code=True),
-    TableColumn("Profile", lambda row: row.profile, str, "profile", kind="fact", left=True),
+    BASE,
+    TableColumn(
+        "Profile",
+        lambda row: row.profile if row.trained else None,
+        str,
+        "profile",
+        kind="fact",
+        left=True,
+    ),
     TableColumn(
         "Computed by",
         lambda row: row.setup,
@@ -205,6 +235,8 @@ COLUMNS = [
         _hundredfold,
         "published.average",
         optional=True,
+        points=True,
+        descending=True,
         note=_published_note,
     ),
     TableColumn(
@@ -221,6 +253,7 @@ COLUMNS = [
         _whole,
         "costs.texts_per_second",
         optional=True,
+        descending=True,
         expendable=2,
     ),
     TableColumn(

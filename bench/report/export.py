@@ -47,10 +47,13 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def _fields(row: TableRow) -> dict[str, Any]:
-    fields = asdict(row)
+    # What tells a row from all others comes first.
+    fields = {"id": row.id, "label": row.label, "spec": row.spec, **asdict(row)}
     fields["scores"] = fields.pop("tasks")
     for column in columns.COLUMNS:
         _put(fields, column.field, column.value(row))
+    # A table shows it of trainings alone.
+    fields["profile"] = row.profile
     if row.ci95 is not None:
         fields["ci95"] = dict(zip(("low", "high"), row.ci95, strict=True))
     return fields

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from bench.core.errors import DataError
+from bench.core.fingerprint import fingerprint
 from bench.core.regular import read_regular
 from bench.report.table import Table, TableRow, order_rows
 
 _LIMIT = 64 * 2**20
 # Hexadecimal digits of a commit that mostly tell it.
 _SHORT = 8
+_ID = 12
 # Main scores are fractions, and correlations may be negative.
 _MOST = 1.0
 
@@ -132,6 +134,8 @@ def _row(table: Table, model: ImportedModel, name: str) -> TableRow:
         ci95=None,
         below_base=False,
         imported=True,
+        id=fingerprint([table.suite, model.name, model.revision])[:_ID],
+        revision=model.revision[:_SHORT],
     )
 
 

@@ -10,14 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import DataError
+from bench.core.fingerprint import fingerprint
 from bench.records.entries import GroupKey, Interval, Record
 from bench.records.files import StoredRecord, read_record, without_repeats
 from bench.report.published import Published, find_published
-from bench.stats.bootstrap import percentile_interval
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import differing_protocols, most_common
 from bench.verdicts.rank import ranks_by_average
 from bench.verdicts.side import Side
+
+# What seeds of a row share: the group of its records, and the revision of their checkpoint.
+RowKey = tuple[*GroupKey, str]
+_ID = 12
+_SHORT = 8
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class TableRow:
         base: Model it was trained from; the method itself where it is a base of other rows; else
             None.
         trained: Whether it was trained here.
-        profile: Scale of the training, or None where there was none.
+        profile: Scale of the trainings of its run; None where it is not known.
         limit: Rows of each task, or None for all.
         setup: What computed vectors and training, empty for torch in fp32.
         device: Where they were computed; several are joined by commas.
@@ -68,6 +73,11 @@ class TableRow:
             the table, as where the data were changed since.
         other_protocol: Tasks that were scored by another protocol than in most rows of the table,
             each with a field that differs.
+        id: Name for programs, which follows from suite, spec, profile where it was trained, limit,
+            setup and revision, and is no other row's.
+        label: What the user calls it in place of the spec, or None.
+        revision: Start of the checksum of a checkpoint that was loaded, else empty.
+        fingerprint: Identity of its records: model, rows and code; None where it is not known.
     """
 
     spec: str
@@ -94,6 +104,10 @@ class TableRow:
     in_domain: tuple[str, ...] = ()
     other_rows: bool = False
     other_protocol: dict[str, str] = field(default_factory=dict)
+    id: str = ""
+    label: str | None = None
+    revision: str = ""
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,7 @@ class Table:
         metrics: Name of the main score by task.
         mteb: Name of the same task in mteb by task, where there is one.
         rows: Grouped by base, best average first within a base.
+        rows_in_all: Number of rows that there are, where ``rows`` are some of them.
     """
 
     suite: str
@@ -115,6 +130,7 @@ class Table:
     metrics: dict[str, str]
     mteb: dict[str, str]
     rows: tuple[TableRow, ...]
+    rows_in_all: int | None = None
 
 
 def load_tables(paths: Iterable[Path]) -> list[Table]:
@@ -158,7 +174,7 @@ def make_table(suite: str, stored: Sequence[StoredRecord]) -> Table:
     Raises:
         DataError: Two of them do not fit one table.
     """
-    groups = _groups(suite, stored)
+    groups = group_rows(suite, stored)
     usual = most_common([record for _, record in stored])
     sides = {key: Side(group) for key, group in groups.items()}
     bases = {record.method.base for _, record in stored if record.method.trained}
@@ -194,17 +210,34 @@ def order_rows(rows: Iterable[TableRow]) -> tuple[TableRow, ...]:
     return tuple(sorted(unordered, key=place, reverse=True))
 
 
-def _groups(suite: str, stored: Sequence[StoredRecord]) -> dict[GroupKey, list[StoredRecord]]:
+def group_rows(suite: str, stored: Sequence[StoredRecord]) -> dict[RowKey, list[StoredRecord]]:
+    """Put the records of each row of a suite's table together: seeds of one method.
+
+    Raises:
+        DataError: Two of them do not fit one table.
+    """
     first_path, first = stored[0]
-    groups: dict[GroupKey, list[StoredRecord]] = {}
+    groups: dict[RowKey, list[StoredRecord]] = {}
     for path, record in stored:
         if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
             raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
-        groups.setdefault(record.group, []).append((path, record))
+        groups.setdefault((*record.group, _revision(record)), []).append((path, record))
     return groups
 
 
-def _on_other_rows(sides: Mapping[GroupKey, Side]) -> set[GroupKey]:
+def row_id(suite: str, record: Record) -> str:
+    """The ``id`` of the row that a record belongs to."""
+    profile = record.profile if record.method.trained else None
+    spec, _, limit, setup = record.group
+    return fingerprint([suite, spec, profile, limit, setup, _revision(record)])[:_ID]
+
+
+def _revision(record: Record) -> str:
+    """Start of the checksum of the checkpoint that a record was made of; empty where none was."""
+    return record.model_fingerprint[:_SHORT] if record.method.checkpoint else ""
+
+
+def _on_other_rows(sides: Mapping[RowKey, Side]) -> set[RowKey]:
     scored = {
         key: side.first.scored_rows for key, side in sides.items() if side.first.limit is None
     }
@@ -221,13 +254,16 @@ def _mean_average(group: Sequence[StoredRecord]) -> float:
 
 
 def _is_below_base(
-    group: Sequence[StoredRecord], groups: Mapping[GroupKey, Sequence[StoredRecord]]
+    group: Sequence[StoredRecord], groups: Mapping[RowKey, Sequence[StoredRecord]]
 ) -> bool:
     first = group[0][1]
     encoding = "" if first.compute is None else first.compute.encoding
-    base = groups.get((first.method.base or "", first.profile, first.limit, encoding))
-    if not first.method.trained or base is None:
+    key = (first.method.base or "", first.profile, first.limit, encoding)
+    # A base may be there in several revisions, of which no record tells which one it was.
+    bases = [of_base for other, of_base in groups.items() if other[:-1] == key]
+    if not first.method.trained or len(bases) != 1:
         return False
+    (base,) = bases
     base_record = base[0][1]
     alike = first.scored_rows == base_record.scored_rows and not differing_protocols(
         first, base_record
@@ -239,12 +275,13 @@ def _row(group: Sequence[StoredRecord], bases: set[str | None]) -> TableRow:
     records = [record for _, record in group]
     first = records[0]
     spec, profile, limit, setup = first.group
+    cells = sorted(record.cell_fingerprint for record in records)
     scores = [record.average for record in records]
     return TableRow(
         spec=spec,
         base=_base(first, bases),
         trained=first.method.trained,
-        profile=profile if first.method.trained else None,
+        profile=profile,
         limit=limit,
         setup=setup,
         device=", ".join(sorted({record.machine.get("device", "cpu") for record in records})),
@@ -268,6 +305,10 @@ def _row(group: Sequence[StoredRecord], bases: set[str | None]) -> TableRow:
             if entry.contamination and entry.contamination.normalised
         },
         in_domain=tuple(task for task, entry in first.tasks.items() if entry.in_domain),
+        id=row_id(first.suite, first),
+        label=next((record.method.label for record in records if record.method.label), None),
+        revision=_revision(first),
+        fingerprint=cells[0] if len(cells) == 1 else fingerprint(cells),
     )
 
 
@@ -289,19 +330,12 @@ def _costs(records: Sequence[Record]) -> Costs:
     )
 
 
-def _ranked(rows: Mapping[GroupKey, TableRow], sides: Mapping[GroupKey, Side]) -> list[TableRow]:
-    by_base: dict[str | None, list[GroupKey]] = {}
+def _ranked(rows: Mapping[RowKey, TableRow], sides: Mapping[RowKey, Side]) -> list[TableRow]:
+    by_base: dict[str | None, list[RowKey]] = {}
     for key, row in rows.items():
         by_base.setdefault(row.base, []).append(key)
     ranked = {}
     for keys in by_base.values():
         for key, rank in zip(keys, ranks_by_average([sides[key] for key in keys]), strict=True):
-            ranked[key] = replace(rows[key], rank=rank, ci95=_interval(sides[key]))
+            ranked[key] = replace(rows[key], rank=rank, ci95=sides[key].interval(AVERAGE))
     return list(ranked.values())
-
-
-def _interval(side: Side) -> Interval | None:
-    if len(side.records) == 1 or side.first.average_ci95 is None:
-        return side.first.average_ci95
-    # Replicates of all seeds resample the same items, so their mean is a replicate too.
-    return percentile_interval(np.mean(side.replicates(AVERAGE), axis=0))

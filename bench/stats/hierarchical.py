@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.stats.checks import finite
-from bench.stats.paired import Difference
+from bench.stats.difference import Difference
 
 Floats = NDArray[np.float64]
 _LEVEL = 0.95

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.stats.bootstrap import mean_replicates, percentile_interval
 from bench.stats.checks import finite_pair
+from bench.stats.difference import Difference
 from bench.stats.intervals import bca_interval, jackknife_mean
 from bench.stats.mcnemar import mcnemar_p
 from bench.stats.permutation import sign_flip_p
 from bench.stats.resampling import replicate
 
 Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first method's score minus the second's.
-
-    Attributes:
-        delta: Difference of the scores.
-        ci95: Interval of the difference.
-        p: Two-sided p-value of no difference.
-        method: How interval and p-value were found.
-        effect: Standardised mean of the item differences, see ``cohens_dz``; None where it is
-            undefined or there are no item values.
-    """
-
-    delta: float
-    ci95: tuple[float, float]
-    p: float
-    method: str
-    effect: float | None
 
 
 def difference_of_replicates(

@@ -56,6 +56,11 @@ class LabelledTask(BaseTask[LabelledSpec]):
         self._classes = {label: i for i, label in enumerate(sorted(labels, key=_label_key))}
         self._check()
 
+    @property
+    def classes(self) -> list[Any]:
+        """The labels, by the number that the items of a score have of them."""
+        return list(self._classes)
+
     def _check_values(self, spec: LabelledSpec, part: str, rows: Sequence[Row]) -> None:
         for number, row in enumerate(rows, 1):
             wrong = [column for column in self.text_columns if not isinstance(row[column], str)]

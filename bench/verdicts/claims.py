@@ -18,7 +18,7 @@ from bench.verdicts.papers import Claim
 from bench.verdicts.protocol import ProtocolError
 
 if TYPE_CHECKING:
-    from bench.stats.paired import Difference
+    from bench.stats.difference import Difference
 
 ClaimAnswer = Literal[
     "holds", "does not hold", "undecided", "undecided (one seed)", "cannot be tested here"

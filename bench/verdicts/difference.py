@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 from bench.core.errors import UsageError
 from bench.core.fingerprint import fingerprint
 from bench.records.entries import Evidence, Record
+from bench.stats.difference import Difference
 from bench.stats.hierarchical import difference_over_seeds
 from bench.stats.mcnemar import are_right_or_wrong
 from bench.stats.multiple import holm
 from bench.stats.paired import (
-    Difference,
     difference_of_correct,
     difference_of_items,
     difference_of_replicates,
@@ -44,11 +45,11 @@ class Line:
     p_holm: float
 
     @property
-    def verdict(self) -> str:
-        """Which method is better, if any is at the level of 5%."""
+    def better(self) -> Literal["a", "b"] | None:
+        """Which method is better at the level of 5%; None where no difference is shown."""
         if self.p_holm >= LEVEL or self.difference.delta == 0:
-            return "no difference shown"
-        return "A is better" if self.difference.delta > 0 else "B is better"
+            return None
+        return "a" if self.difference.delta > 0 else "b"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from shlex import quote
 
 from bench.core.compute import Compute
 from bench.core.errors import UsageError
-from bench.records.entries import GroupKey, Record
+from bench.records.entries import GroupKey, Interval, Record
 from bench.records.files import StoredRecord, has_failed, read_record
 from bench.suite import AVERAGE
 from bench.verdicts.difference import LEVEL, Line, compare
@@ -29,14 +29,24 @@ class GateCheck:
         suite: Name of the suite.
         method: What the method is called.
         task: Name of the task, of the average, or ``time``.
-        values: Baseline, now, change, its interval, p-value and bound, as shown.
+        baseline: Score of the baseline as a fraction, or seconds that a text took to encode.
+        now: The same now.
+        change: Now less baseline, of a time as a share of the baseline.
+        ci95: Interval of the change of a score, None of a time.
+        p: Its p-value after Holm over the tasks, None of a time.
+        bound: Largest drop of a score, or largest share of added time, that passes.
         failed: Whether it is worse than its bound allows.
     """
 
     suite: str
     method: str
     task: str
-    values: tuple[str, str, str, str, str, str]
+    baseline: float
+    now: float
+    change: float
+    ci95: Interval | None
+    p: float | None
+    bound: float
     failed: bool
 
 
@@ -113,9 +123,7 @@ def check(
         _refuse_other_base(side.first, before.first)
         lines = {line.task: line for line in compare(side, before).lines}
         checks += [
-            _score_check(side, lines[task], bound)
-            for task, bound in bounds.items()
-            if task in lines
+            score_check(side, lines[task], bound) for task, bound in bounds.items() if task in lines
         ]
         timed, warning = _time_check(side, before, bounds.get(TIME))
         checks += timed
@@ -179,18 +187,27 @@ def _refuse_other_base(now: Record, then: Record) -> None:
         )
 
 
-def _score_check(side: Side, line: Line, bound: float) -> GateCheck:
-    change, (low, high) = line.difference.delta, line.difference.ci95
-    values = (
-        f"{100 * line.scores[1]:.2f}",
-        f"{100 * line.scores[0]:.2f}",
-        f"{100 * change:+.2f}",
-        f"{100 * low:+.2f} to {100 * high:+.2f}",
-        f"{line.p_holm:.4f}",
-        f"{100 * bound:.2f}",
+def score_check(side: Side, line: Line, bound: float) -> GateCheck:
+    """Judge a task, or the average, of a method.
+
+    Args:
+        side: The method now.
+        line: Its comparison with the baseline.
+        bound: Largest drop that passes, as a fraction.
+    """
+    change = line.difference.delta
+    return GateCheck(
+        suite=side.first.suite,
+        method=side.name,
+        task=line.task,
+        baseline=line.scores[1],
+        now=line.scores[0],
+        change=change,
+        ci95=line.difference.ci95,
+        p=line.p_holm,
+        bound=bound,
+        failed=-change > bound and line.p_holm < LEVEL,
     )
-    failed = -change > bound and line.p_holm < LEVEL
-    return GateCheck(side.first.suite, side.name, line.task, values, failed)
 
 
 def _time_check(side: Side, before: Side, bound: float | None) -> tuple[list[GateCheck], list[str]]:
@@ -206,15 +223,19 @@ def _time_check(side: Side, before: Side, bound: float | None) -> tuple[list[Gat
         if slower <= SLOWER:
             return [], []
         return [], [f"{name}: encoding a text took {1 + slower:.1f} times as long"]
-    values = (
-        f"{1e3 * then:.2f} ms",
-        f"{1e3 * now:.2f} ms",
-        f"{100 * slower:+.0f}%",
-        "",
-        "",
-        f"{100 * bound:.0f}%",
+    judged = GateCheck(
+        suite=side.first.suite,
+        method=side.name,
+        task=TIME,
+        baseline=then,
+        now=now,
+        change=slower,
+        ci95=None,
+        p=None,
+        bound=bound,
+        failed=slower > bound,
     )
-    return [GateCheck(side.first.suite, side.name, TIME, values, slower > bound)], []
+    return [judged], []
 
 
 def _seconds_per_text(side: Side) -> float | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import DataError
-from bench.records.entries import Evidence, Record
+from bench.records.entries import Evidence, Interval, Record
 from bench.records.evidence import evidence_of
 from bench.records.files import StoredRecord, read_items
-from bench.records.items import ALL_TASKS, REPLICATES, VALUE, items_key
+from bench.records.items import ALL_TASKS, REPLICATES, VALUE, items_key, split_items_key
+from bench.stats.bootstrap import percentile_interval
 from bench.suite import AVERAGE
 from bench.verdicts.protocol import refuse_other_protocol
 
@@ -42,11 +44,13 @@ class Side:
 
     @property
     def name(self) -> str:
-        """Spec, the profile where the method was trained, and what else than fp32 computed it."""
+        """Label or spec, the profile where it was trained, and what else than fp32 computed it."""
         method = self.first.method
         profile = self.first.profile if method.trained else ""
-        facts = ", ".join(filter(None, [profile, self.first.setup]))
-        return f"{method.spec} ({facts})" if facts else method.spec
+        spec = method.spec if method.label else ""
+        facts = ", ".join(filter(None, [spec, profile, self.first.setup]))
+        called = method.label or method.spec
+        return f"{called} ({facts})" if facts else called
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -69,10 +73,36 @@ class Side:
         key = items_key(ALL_TASKS if task == AVERAGE else task, REPLICATES)
         return np.stack([items[key] for items in self._items])
 
+    def interval(self, task: str) -> Interval | None:
+        """Bootstrap interval of the mean score over items; None where nothing is known of items."""
+        first = self.first
+        own = first.average_ci95 if task == AVERAGE else first.tasks[task].ci95
+        if len(self.records) == 1 or own is None:
+            return own
+        # Replicates of all seeds resample the same items, so their mean is a replicate too.
+        return percentile_interval(np.mean(self.replicates(task), axis=0))
+
     def values(self, task: str) -> NDArray[np.float64]:
         """Mean over seeds of each item's value, (n,)."""
         key = items_key(task, VALUE)
         return np.asarray(np.mean([items[key] for items in self._items], axis=0))
+
+    def arrays(self, task: str) -> dict[str, NDArray[Any]]:
+        """What is kept of each item of a task, by part, (S, n, …); what all seeds have alike."""
+        parts = [
+            {
+                split_items_key(name)[1]: array
+                for name, array in items.items()
+                if split_items_key(name)[0] == task and name != items_key(task, REPLICATES)
+            }
+            for items in self._items
+        ]
+        alike = set.intersection(*(set(of_seed) for of_seed in parts))
+        return {
+            part: np.stack([of_seed[part] for of_seed in parts])
+            for part in sorted(alike)
+            if len({of_seed[part].shape for of_seed in parts}) == 1
+        }
 
     def evidence(self, task: str) -> Evidence:
         """What the score of the first seed rests on; an average has its resamples alone."""

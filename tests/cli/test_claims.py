@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -58,6 +59,44 @@ def test_the_terminal_gets_no_long_line(bench: Bench) -> None:
         assert code == 0
         assert max(map(len, out.splitlines())) <= 80
         assert "cannot be tested here" in out
+
+
+def test_outside_the_repository_answers_come_with_the_package(bench: Bench) -> None:
+    code, out, err = bench("claims", "--paper", "sct", "--answer", "holds")
+    assert code == 0
+    assert "these answers came with sentence-bench" in err
+    assert "sct-above-simcse: holds\n" in out
+    assert "  measured   +6.80 [+5.87 to +7.72]\n  seeds      3\n" in out
+    assert out.rstrip().endswith("1 claim: holds 1.")
+    # A claim of that name which says something else has no answer.
+    path = write_toml(name='"sct-above-simcse"')
+    code, out, _ = bench("claims", path)
+    assert (code, "sct-above-simcse: cannot be tested here" in out) == (0, True)
+    assert "the answers that came with the package have none" in " ".join(out.split())
+
+
+def test_filters_and_a_summary(bench: Bench) -> None:
+    def names(*options: str) -> set[str]:
+        code, out, err = bench("claims", *options)
+        assert code == 0, err
+        told = answers(out)
+        count, _, counts = out.rstrip().split("\n\n")[-1].partition(": ")
+        assert count in {f"{len(told)} claims", "1 claim"}
+        assert sum(int(number) for number in re.findall(r"\d+", counts)) == len(told)
+        return {*told}
+
+    everything = names()
+    of_paper = names("--paper", "simcse,sct")
+    assert "sct-above-simcse" in of_paper < everything
+    parts = [
+        names("--answer", one)
+        for one in ("holds", "does not hold", "undecided", "cannot be tested")
+    ]
+    assert set.union(*parts) == everything
+    assert sum(map(len, parts)) == len(everything)
+    assert "sct-above-simcse" in names("--methods", "sct", "--suite", "sts7")
+    for wrong in (("--answer", "maybe"), ("--paper", "none"), ("--check", "--paper", "sct")):
+        assert bench("claims", *wrong)[0] == 2
 
 
 def test_write_and_check(bench: Bench) -> None:
@@ -138,7 +177,7 @@ def write_claims(*pairs: tuple[str, str], suite: str = "small.toml") -> Path:
 
 def answers(out: str) -> dict[str, str]:
     """Answers on the terminal, by name."""
-    heads = (block.splitlines()[0] for block in out.split("\n\n")[:-1])
+    heads = (block.splitlines()[0] for block in out.split("\n\n")[:-2])
     return dict(head.split(": ") for head in heads)
 
 

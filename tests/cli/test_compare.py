@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +109,7 @@ def test_one_training_is_a_model_and_no_method(bench: Bench) -> None:
     code, out, _ = bench("compare", "simcse", "minilm-l2", "--runs", folder)
     assert code == 0
     assert "A: simcse (smoke), seed 0\nB: minilm-l2\n" in out
-    assert "Each method has one training" in out
+    assert "Each method has one training" in " ".join(out.split())
     _, out, _ = bench("compare", "minilm", "minilm-l2", "--runs", folder)
     assert "Each method has one training" not in out
 
@@ -117,3 +121,74 @@ def test_items_of_a_suite_of_ones_own(bench: Bench) -> None:
     assert "--items needs the rows of small, which is not registered; name its file" in err
     code, out, err = bench("compare", "good", "random", "--items", "2", "--suite", "small.toml")
     assert (code, "The 2 items that differ most" in out) == (0, True), err
+
+
+MINI = Path(__file__).parents[2] / "results/baselines/mini"
+
+
+def test_several_methods_against_one(bench: Bench) -> None:
+    names = ("simcse", "minilm", "minilm-l2")
+    code, out, _ = bench("compare", *names, "--runs", MINI)
+    assert code == 0
+    sides = "A: simcse (smoke), seed 0\nB: minilm\nC: minilm-l2\n"
+    assert out.startswith(f"mini\n\n{sides}")
+    averages = out[out.index("Avg of") :].split("\n\n")[0].splitlines()
+    for place, letter in enumerate("AB"):
+        alone = bench("compare", names[place], "minilm-l2", "--runs", MINI)[1]
+        (line,) = (line for line in alone.splitlines() if line.startswith("Avg "))
+        assert averages[2 + place].split()[1:8] == line.split()[1:8]
+        assert averages[2 + place].split()[0] == letter
+    assert averages[3].endswith("B is better")
+    assert "Holm's correction is over the tasks, not over the methods." in " ".join(out.split())
+    assert bench("compare", "simcse", "--runs", MINI)[0] == 2
+
+
+def test_which_test_served_which_task(bench: Bench) -> None:
+    out = " ".join(bench("compare", "minilm", "tfidf", "--runs", MINI)[1].split())
+    for served in (
+        "paired bootstrap, percentile interval (STS, Avg)",
+        "McNemar's exact test, BCa interval (Intent, NLI)",
+        "permutation test, BCa interval (Reranking)",
+    ):
+        assert served in out
+
+
+def test_comparisons_for_programs_and_pages(bench: Bench) -> None:
+    where = ("compare", "minilm", "tfidf", "--runs", MINI, "--format")
+    lines = json.loads(bench(*where, "json")[1])
+    assert [line["task"] for line in lines] == ["STS", "Intent", "Reranking", "NLI", "Avg"]
+    assert lines[0]["delta"] == pytest.approx(lines[0]["score_a"] - lines[0]["score_b"])
+    assert lines[-1]["better"] == "a"
+    (first, *_) = csv.DictReader(io.StringIO(bench(*where, "csv")[1]))
+    assert float(first["p"]) == lines[0]["p"]
+    assert "| STS       |" in bench(*where, "markdown")[1]
+    code, _, err = bench(*where, "json", "--items", "2")
+    assert (code, "--items comes as text or markdown" in err) == (2, True)
+
+
+def test_items_tell_what_both_answered(bench: Bench) -> None:
+    out = bench("compare", "minilm", "minilm-l2", "--runs", MINI, "--items", "500")[1]
+    lines = out[out.index("items that differ most") :].splitlines()[4:]
+    told = [re.split("  +", line.strip()) for line in lines if line]
+    intents = [line for line in told if line[1] == "Intent" and line[0].endswith("100.0")]
+    assert len(intents) > 20
+    for change, _, a, b, text in intents:
+        gold = text.rpartition("label ")[2]
+        # Right is whom the change speaks for, and the other is wrong.
+        assert ((a == gold), (b == gold)) == ((True, False) if change[0] == "+" else (False, True))
+    (ranked, *_) = (line for line in told if line[1] == "Reranking")
+    assert ranked[2].startswith("first at ")
+
+
+def test_a_label_names_a_side(bench: Bench, suite: Path) -> None:
+    methods = "good[label=ours],random"
+    assert bench("run", "--suite", suite, "--methods", methods)[0] == 0
+    code, out, _ = bench("compare", "ours", "random")
+    assert (code, "A: ours (good)\n" in out) == (0, True)
+    # Another label changes the record, and runs nothing.
+    code, _, err = bench("run", "--suite", suite, "--methods", "good[label=theirs]")
+    assert (code, "distinct" in err) == (0, False)
+    assert bench("compare", "theirs", "good")[0] == 0
+    assert bench("compare", "ours", "random")[0] == 4
+    assert "theirs" in bench("table")[1]
+    assert bench("run", "--suite", suite, "--methods", f"good[label={'x' * 81}]")[0] == 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +67,13 @@ def test_formats(bench: Bench) -> None:
     assert bench(*where, "csv")[1].startswith("suite,convention,")
     assert json.loads(bench(*where, "json")[1])[0]["suite"] == "small"
     assert r"\begin{tabular}" in bench(*where, "latex")[1]
+    rows = list(csv.DictReader(io.StringIO(bench(*where, "csv")[1])))
+    told = json.loads(bench(*where, "json")[1])[0]["rows"]
+    for row, entry in zip(rows, told, strict=True):
+        assert [row[key] for key in ("id", "profile", "fingerprint")] == [
+            *(entry["id"], "local", entry["fingerprint"])
+        ]
+        assert len(row["fingerprint"]) == 32
     assert bench(*where, "json", "--suite", "other")[0] == 4
     assert bench(*where, "latex", "--view", "phenomena")[0] == 2
 
@@ -103,3 +113,55 @@ def test_an_untrained_method_of_two_profiles_is_one_row(bench: Bench, suite: Pat
     code, out, err = bench("compare", "good", "good")
     assert code == 0, err
     assert bench("compare", "good", "good", "--profile", "local")[0] == 0
+
+
+def test_rows_and_columns_are_chosen(bench: Bench, baselines: Path) -> None:
+    asked = ("--methods", "good", "--columns", "avg,pairs", "--digits", "1")
+    code, out, _ = bench("table", baselines, *asked)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].endswith("1 of 2 rows")
+    assert lines[2].split() == ["Method", "Avg", "pairs"]
+    assert bench("table", baselines, "--top", "1")[1].splitlines()[0].endswith("1 of 2 rows")
+    assert bench("table", baselines, "--sort", "Method")[0] == 0
+    for wrong, message in (
+        (("--columns", "Rang"), "no column 'Rang'"),
+        (("--methods", "best"), "no row is called that"),
+        (("--base", "x"), "choose none"),
+        (("--format", "csv", "--digits", "1"), "leave out --columns and --digits"),
+        (("--view", "geometry", "--top", "1"), "--view geometry shows all rows"),
+        (("--check", "--top", "1"), "drop the other options"),
+    ):
+        code, _, err = bench("table", baselines, *wrong)
+        assert (code, message in err) == (2, True), err
+
+
+def test_a_terminal_gets_more_than_letters(
+    bench: Bench, baselines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, bool]] = []
+    monkeypatch.setattr("bench.cli.pages.on_terminal", lambda: True)
+    monkeypatch.setattr("bench.cli.pages.show", lambda page, paged: asked.append((page, paged)))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert bench("table", baselines)[0] == 0
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert bench("table", baselines)[0] == 0
+    (coloured, paged), (plain, _) = asked
+    assert paged
+    assert "\x1b[1;32m" in coloured
+    assert "\x1b[1m" in plain
+    assert "\x1b[1;32m" not in plain
+
+
+@pytest.mark.parametrize(("lines", "pages"), [(24, 0), (22, 1)])
+def test_what_is_longer_than_the_screen_goes_through_the_pager(
+    lines: int, pages: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.cli import terminal
+
+    told: list[str] = []
+    monkeypatch.setattr("click.echo_via_pager", lambda text, color: told.append(text))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, lines)))
+    terminal.show("\n".join("x" * 23), paged=True)
+    assert len(told) == pages
+    assert len(capsys.readouterr().out.splitlines()) == 23 * (1 - pages)

@@ -14,7 +14,7 @@ from bench.execution.plan import plan
 from bench.execution.settings import Settings, make_settings
 from bench.jobs.graph import components, make_jobs
 from bench.jobs.job import Job
-from bench.jobs.shards import Shard, part_of
+from bench.jobs.shards import RunShard, part_of
 from bench.suite import load_suites
 from tests.support.suites import write_suite
 
@@ -103,7 +103,7 @@ def test_parts_are_the_whole_and_no_training_is_in_two(
     settings: Settings, tmp_path: Path, count: int
 ) -> None:
     cells = cells_of(METHODS, settings, tmp_path)
-    parts = [part_of(cells, Shard(number, count), settings) for number in range(1, count + 1)]
+    parts = [part_of(cells, RunShard(number, count), settings) for number in range(1, count + 1)]
     assert Counter(cell.path for part in parts for cell in part) == Counter(
         cell.path for cell in cells
     )
@@ -119,13 +119,13 @@ def test_parts_are_the_whole_and_no_training_is_in_two(
 
 def test_parts_do_not_depend_on_the_order_of_methods(settings: Settings, tmp_path: Path) -> None:
     cells = cells_of(METHODS, settings, tmp_path)
-    expected = [{cell.path for cell in part_of(cells, Shard(n, 3), settings)} for n in (1, 2, 3)]
+    expected = [{cell.path for cell in part_of(cells, RunShard(n, 3), settings)} for n in (1, 2, 3)]
     for seed in range(5):
         methods = METHODS.copy()
         random.Random(seed).shuffle(methods)
         shuffled = cells_of(methods, settings, tmp_path)
         found = [
-            {cell.path for cell in part_of(shuffled, Shard(n, 3), settings)} for n in (1, 2, 3)
+            {cell.path for cell in part_of(shuffled, RunShard(n, 3), settings)} for n in (1, 2, 3)
         ]
         assert found == expected
 

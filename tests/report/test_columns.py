@@ -12,6 +12,7 @@ import pytest
 from bench.report import columns
 from bench.report.columns import COLUMNS, TableColumn
 from bench.report.export import to_csv, to_json
+from bench.report.selection import TableSelection
 from bench.report.table import Table, load_tables
 from bench.report.text import render
 from tests.support.records import record_of, task_of, write_in
@@ -51,7 +52,9 @@ def with_toy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("with_toy")
 def test_a_new_column_comes_out_in_every_form(table: Table) -> None:
-    text, page, latex = (render(table, style=style) for style in ("text", "markdown", "latex"))
+    chosen = TableSelection(columns=("Avg", "options"))
+    text, page = render(table), render(table, style="markdown")
+    latex = render(table, style="latex", selection=chosen)
     for shown in (text, page, latex):
         assert "Options" in shown
         assert "2 set" in shown

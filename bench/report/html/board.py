@@ -13,8 +13,9 @@ from bench.report.columns import AVERAGE, INTERVAL, METHOD, TableColumn, columns
 from bench.report.export import to_csv
 from bench.report.html.material import Material, Shown
 from bench.report.html.span import Span
+from bench.report.layout import lay_out
 from bench.report.table import Table, TableRow
-from bench.report.text import notes, render
+from bench.report.text import render
 
 # At first a reader wants to know how good, then what it takes; the rest can be asked for.
 _HIDDEN = {"Base", "Profile", "Device", "Dim", "Bytes", "Params", "±", "Train s", "Memory"}
@@ -64,8 +65,8 @@ def context(material: Material) -> Mapping[str, Any]:
                 "name": column.name,
                 "left": column.left,
                 "hidden": column.name in _HIDDEN,
-                "method": column is METHOD,
-                "interval": column is INTERVAL,
+                "method": column.field == METHOD.field,
+                "interval": column.field == INTERVAL.field,
                 "note": table.metrics.get(column.name, "") if column.kind == "task" else "",
             }
             for column in columns
@@ -77,7 +78,7 @@ def context(material: Material) -> Mapping[str, Any]:
         "bases": sorted({row.base for row in table.rows if row.base}),
         "profiles": sorted({row.profile for row in table.rows if row.profile}),
         "title": _facts(table),
-        "notes": notes(table, columns_of(table)),
+        "notes": lay_out(table).notes,
         "ticks": span.ticks(3),
         "copies": {
             "Markdown": render(table, style="markdown"),
@@ -115,7 +116,7 @@ def _facts(table: Table) -> str:
 def _cell(shown: Shown, column: TableColumn, best: float | None, span: Span) -> BoardCell:
     row, value = shown.row, column.value(shown.row)
     bar = None
-    if column is INTERVAL and row.ci95 is not None and span.holds(100 * row.ci95[0]):
+    if column.field == INTERVAL.field and row.ci95 is not None and span.holds(100 * row.ci95[0]):
         middle = row.average if row.average is not None else row.ci95[0]
         low, centre, high = (
             span.place(100 * score) for score in (row.ci95[0], middle, row.ci95[1])

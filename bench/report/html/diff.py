@@ -17,8 +17,6 @@ from bench.verdicts.side import Side
 _BySuite = Mapping[str, Sequence[StoredRecord]]
 # Suite, and the group of a record.
 _RowKey = tuple[str, *GroupKey]
-_WORSE = "B is better"
-_BETTER = "A is better"
 
 
 def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
@@ -47,9 +45,9 @@ def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
             _suite(suite, [one for one in compared if one.suite == suite])
             for suite in dict.fromkeys(comparison.suite for comparison in compared)
         ],
-        "worse": sum(line.verdict == _WORSE for line in averages),
-        "better": sum(line.verdict == _BETTER for line in averages),
-        "same": sum(line.verdict not in {_WORSE, _BETTER} for line in averages),
+        "worse": sum(line.better == "b" for line in averages),
+        "better": sum(line.better == "a" for line in averages),
+        "same": sum(line.better is None for line in averages),
         "added": [_called(key) for key in new if key not in old],
         "removed": [_called(key) for key in old if key not in new],
         "refused": refused,

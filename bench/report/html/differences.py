@@ -14,7 +14,7 @@ from bench.verdicts.difference import Line, difference_of_suites
 
 # Further references than these would make the page too large for what anybody looks at.
 MOST_REFERENCES = 60
-_WORDS = {"A is better": "higher", "B is better": "lower"}
+_WORDS = {"a": "higher", "b": "lower", None: "no difference shown"}
 OWN_BASE = "own"
 
 
@@ -114,7 +114,7 @@ def forest(lines: Iterable[tuple[str, Line]]) -> dict[str, Any]:
                 points(line.difference.delta),
                 interval_text(line.difference.ci95),
                 p_text(line.p_holm),
-                _WORDS.get(line.verdict, line.verdict),
+                _WORDS[line.better],
             ]
             for name, line in named
         ],

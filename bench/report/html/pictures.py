@@ -63,5 +63,5 @@ def _strand(pair: Against) -> forest.Strand:
         pair.shown.name,
         100 * difference.delta,
         (100 * low, 100 * high),
-        pair.line.verdict != "no difference shown",
+        pair.line.better is not None,
     )

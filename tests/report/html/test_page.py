@@ -110,8 +110,8 @@ def test_differences_are_those_of_compare(mini: Any) -> None:
             low, high = (100 * end for end in line.difference.ci95)
             assert interval == f"{low:+.2f} to {high:+.2f}".replace("-", "−")
             assert p == ("<0.0001" if line.p_holm < 1e-4 else f"{line.p_holm:.4f}")
-            expected = {"A is better": "higher", "B is better": "lower"}
-            assert verdict == expected.get(line.verdict, "no difference shown")
+            expected = {"a": "higher", "b": "lower"}
+            assert verdict == expected.get(line.better or "", "no difference shown")
     bases = {shown.row.spec: shown.id for shown in mini.shown}
     assert [line[0] for line in forests["own"]["lines"]] == [bases["simcse"], bases["sct"]]
 

@@ -1,0 +1,86 @@
+"""``bench history``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from bench.cli.gate import DEFAULT_BOUNDS
+from bench.cli.terminal import say, terminal_width
+
+if TYPE_CHECKING:
+    from bench.records.files import StoredRecord
+    from bench.report.history import HistoryForm
+
+BENCHMARK = "github-action-benchmark"
+
+
+@click.command("history")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--suite", help="Only this suite.")
+@click.option("--methods", help="Only these: labels, specs, or names with whatever options.")
+@click.option(
+    "--fail-on",
+    "bounds",
+    default=DEFAULT_BOUNDS,
+    help="Tasks to show, each with the largest drop from a commit to the next, in points: "
+    "avg:0.3,STS12:0.5 [avg:0].",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(["text", "markdown", "csv", "json", BENCHMARK]),
+    default="text",
+    help=f"{BENCHMARK}: the last commit, for its tool customBiggerIsBetter [text].",
+)
+def command(
+    folders: tuple[Path, ...], suite: str | None, methods: str | None, bounds: str, style: str
+) -> None:
+    """Show scores over commits, from the records below FOLDERS [results/runs]."""
+    from bench.core.errors import DataError, UsageError
+    from bench.report.history import (
+        render_histories,
+        to_csv,
+        to_github_action_benchmark,
+        to_json,
+    )
+    from bench.verdicts.gate import parse_bounds
+    from bench.verdicts.history import histories
+
+    stored = _asked(folders, suite, methods)
+    known = [entry for entry in stored if entry[1].commit is not None]
+    if not known:
+        raise DataError(
+            "no records with a commit to show; 'bench run' in a working tree of git writes them"
+        )
+    if left_out := len(stored) - len(known):
+        say(f"bench: {left_out} records have no commit and are left out", err=True)
+    shown = histories(known, parse_bounds(bounds))
+    if not shown:
+        raise UsageError(f"--fail-on {bounds!r} names no task of these records")
+    programs = {"csv": to_csv, "json": to_json, BENCHMARK: to_github_action_benchmark}
+    if style in programs:
+        say(programs[style](shown))
+        return
+    width = terminal_width() if style == "text" else None
+    say(render_histories(shown, style=cast("HistoryForm", style), width=width) + "\n")
+
+
+def _asked(folders: Sequence[Path], suite: str | None, methods: str | None) -> list[StoredRecord]:
+    from bench.core.spec import is_called, split_list
+    from bench.records.files import find_records, read_record
+
+    stored = [(path, read_record(path)) for path in find_records(folders)]
+    names = split_list(methods or "")
+    return [
+        (path, record)
+        for path, record in stored
+        if suite in (None, record.suite)
+        and (
+            not names
+            or any(is_called(name, record.method.spec, record.method.label) for name in names)
+        )
+    ]
