@@ -204,7 +204,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
         processes: Processes of each training, see ``bench.models.processes``.
-        executor: Where cells are computed; it and ``shard``: see ``prepare``.
+        executor: Where cells are computed, see ``prepare``.
+        shard: Part of the run, see ``prepare``.
         progress: Where the run reports.
         computing: Device, backend and precisions, see ``bench.models.devices.ComputeOptions``.
 
@@ -225,11 +226,12 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         progress=progress,
         **computing,
     )
-    wanted = [suite] if isinstance(suite, str) else suite
-    named = split_list(methods) if isinstance(methods, str) else methods
+    names = [suite] if isinstance(suite, str) else suite
+    specs = split_list(methods) if isinstance(methods, str) else methods
     asked = computing.get("device")
-    prepared = prepare(wanted, named, seeds, settings, device=asked, executor=executor, shard=shard)
-    return prepared.run()
+    return prepare(
+        names, specs, seeds, settings, device=asked, executor=executor, shard=shard
+    ).run()
 
 
 def build_method(
