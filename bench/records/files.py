@@ -53,6 +53,7 @@ def write_record(path: Path, record: Record, packed_items: bytes) -> None:
     write_atomic(_items_path(path), packed_items)
     rewrite_record(path, record)
     _failure_path(path).unlink(missing_ok=True)
+    _old_failure_path(path).unlink(missing_ok=True)
 
 
 def rewrite_record(path: Path, record: Record) -> Record:
@@ -149,7 +150,7 @@ def write_failure(path: Path, failure: Failure) -> None:
 
 def has_failed(path: Path) -> bool:
     """Whether the last attempt at a cell failed."""
-    return _failure_path(path).exists()
+    return _failure_path(path).exists() or _old_failure_path(path).exists()
 
 
 def find_records(folders: Sequence[Path]) -> list[Path]:
@@ -199,4 +200,9 @@ def _items_path(path: Path) -> Path:
 
 
 def _failure_path(path: Path) -> Path:
+    return path.with_suffix(".failed")
+
+
+def _old_failure_path(path: Path) -> Path:
+    """Where versions before noted it, under a name that tools took for that of a record."""
     return path.with_suffix(".failed.json")

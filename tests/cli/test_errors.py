@@ -173,7 +173,7 @@ def test_one_broken_method_leaves_the_others(
     assert "good" in out and "good2" in out and method not in out
     assert message in _last_line(err)
     assert "Traceback" not in err
-    assert len(list(tmp_path.glob("results/runs/small/*.failed.json"))) == 1
+    assert len(list(tmp_path.glob("results/runs/small/*.failed"))) == 1
 
 
 def test_empty_text(bench: Bench, tmp_path: Path) -> None:

@@ -140,4 +140,4 @@ def test_rows_that_are_promised_come_out(bench: Bench, tmp_path: Path) -> None:
     ]
     base = tmp_path / "results/runs/small"
     assert len(list(base.glob("*-seed0.json"))) == 2
-    assert len(list(base.glob("*.failed.json"))) == 1
+    assert len(list(base.glob("*.failed"))) == 1

@@ -75,7 +75,7 @@ def test_a_job_that_loses_every_worker_fails_and_the_others_go_on(world: Path) -
     assert run(world, *RUN, f"{LONG},random,tfidf", "--jobs", "2")[0] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_worker_is_left_when_the_run_ends(world: Path, number: signal.Signals) -> None:
     process = start(world, *RUN, f"{LONG},tfidf", "--jobs", "2")
     until(lambda: in_training(world))

@@ -1,0 +1,129 @@
+"""Jobs on real clusters: Ray's nodes on this machine, submitit's local executor, Slurm."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.jobs import LONG, SHORT, in_training, items, make_world, run, start, until
+
+RUN = ("run", "--suite", "small.toml", "--profile", "smoke", "-o", "out", "--methods")
+PORT = 6397
+ADDRESS = f"127.0.0.1:{PORT}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    return make_world(tmp_path / "world")
+
+
+def on_every_node(methods: str, world: Path) -> str:
+    """Names that mean the same in any folder."""
+    return methods.replace("=tiny", f"={world / 'tiny'}").replace(
+        "pairs.tsv", str(world / "pairs.tsv")
+    )
+
+
+@pytest.mark.nightly
+def test_jobs_of_submitit_leave_the_records_of_one_process(world: Path) -> None:
+    pytest.importorskip("submitit")
+    methods = f"random,sbert@./tiny,simcse[{SHORT},epochs=1]"
+    assert run(world, *RUN, methods)[0] == 0
+    alone = items(world / "out")
+    for folder in ("out", "cache"):
+        shutil.rmtree(world / folder)
+    code, _, err = run(world, *RUN, methods, "--executor", "slurm[cluster=local]")
+    assert code == 0, err
+    assert items(world / "out") == alone
+    assert not list((world / "cache" / "jobs").iterdir())
+
+
+def test_a_machine_without_slurm_is_told(world: Path) -> None:
+    pytest.importorskip("submitit")
+    if shutil.which("sbatch"):
+        pytest.skip("there is a Slurm here")
+    code, _, err = run(world, *RUN, "random", "--executor", "slurm")
+    assert code == 2
+    assert err.strip().endswith("there is no Slurm here: 'sbatch' is not on the PATH")
+
+
+def ray(*arguments: str, **environment: str) -> None:
+    """Call Ray's command."""
+    command = [str(Path(sys.executable).with_name("ray")), *arguments]
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "no_proxy": "*", **environment}
+    subprocess.run(command, env=os.environ | settings, check=True, timeout=120, capture_output=True)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Path]:
+    """Two nodes of one CPU, each with a cache of its own."""
+    pytest.importorskip("ray")
+    if not Path(sys.executable).with_name("ray").is_file():
+        pytest.skip("needs the command 'ray' beside Python")
+    shared = ("--num-cpus=1", "--object-store-memory=200000000", "--disable-usage-stats")
+    own = ("--node-ip-address=127.0.0.1", *shared)
+    head = ("start", "--head", f"--port={PORT}", "--include-dashboard=false", *own)
+    ray(*head, BENCH_CACHE=str(tmp_path / "first"), OMP_NUM_THREADS="1")
+    ray("start", f"--address={ADDRESS}", *own, BENCH_CACHE=str(tmp_path / "second"))
+    yield tmp_path
+    ray("stop", "--force")
+
+
+def processes_of(word: str) -> list[int]:
+    """Processes whose title has a word."""
+    found = subprocess.run(["pgrep", "-f", word], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.mark.nightly
+def test_two_nodes_of_ray_leave_the_records_of_one_process(world: Path, cluster: Path) -> None:
+    methods = on_every_node(f"random,tfidf,simcse[{SHORT},epochs=1],sct[{SHORT},epochs=1,queue_size=8]", world)
+    executor = ("--executor", f"ray[address={ADDRESS}]")
+    code, _, err = run(world, *RUN, methods, *executor)
+    assert code == 0, err
+    apart = items(world / "out")
+    # Models came back: the same command in this process trains nothing.
+    assert len(list((world / "cache" / "models").iterdir())) == 2
+    shutil.rmtree(world / "out")
+    shutil.rmtree(world / "cache")
+    assert run(world, *RUN, methods)[0] == 0
+    assert items(world / "out") == apart
+
+
+@pytest.mark.nightly
+def test_a_worker_of_ray_that_is_killed_is_replaced(world: Path, cluster: Path) -> None:
+    methods = on_every_node(f"{LONG},random", world)
+    process = start(world, *RUN, methods, "--executor", f"ray[address={ADDRESS}]")
+    until(lambda: any((cluster / node).glob("work/*/**/checkpoint-*") for node in CACHES))
+    working = processes_of("^ray::_do")
+    assert working
+    for pid in working:
+        os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert "started again (2 of 3)" in err
+    assert len(items(world / "out")) == 2
+
+
+CACHES = ("first", "second")
+
+
+@pytest.mark.nightly
+def test_a_driver_that_is_killed_goes_on(world: Path, cluster: Path) -> None:
+    methods = on_every_node(f"{LONG},random", world)
+    executor = ("--executor", f"ray[address={ADDRESS}]")
+    process = start(world, *RUN, methods, *executor)
+    until(lambda: any((cluster / node).glob("work/*/**/checkpoint-*") for node in CACHES))
+    process.kill()
+    process.communicate()
+    code, _, err = run(world, *RUN, methods, *executor)
+    assert code == 0, err
+    assert len(items(world / "out")) == 2
+    assert not in_training(world)
