@@ -20,8 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-import ray
 from pydantic import Field
+
+# What becomes of a job is told in one line; Ray would write paragraphs of its own to the standard
+# output, between the tables. It reads this when it is imported.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+
+import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

@@ -76,6 +76,11 @@ def cluster(tmp_path: Path) -> Iterator[Path]:
     ray("stop", "--force")
 
 
+def at_work(cluster: Path) -> bool:
+    """Whether a node has begun a training."""
+    return any(any((cluster / node).glob("work/*/*")) for node in ("first", "second"))
+
+
 def processes_of(word: str) -> list[int]:
     """Processes whose title has a word."""
     found = subprocess.run(["pgrep", "-f", word], capture_output=True, text=True, check=False)
@@ -84,7 +89,9 @@ def processes_of(word: str) -> list[int]:
 
 @pytest.mark.nightly
 def test_two_nodes_of_ray_leave_the_records_of_one_process(world: Path, cluster: Path) -> None:
-    methods = on_every_node(f"random,tfidf,simcse[{SHORT},epochs=1],sct[{SHORT},epochs=1,queue_size=8]", world)
+    methods = on_every_node(
+        f"random,tfidf,simcse[{SHORT},epochs=1],sct[{SHORT},epochs=1,queue_size=8]", world
+    )
     executor = ("--executor", f"ray[address={ADDRESS}]")
     code, _, err = run(world, *RUN, methods, *executor)
     assert code == 0, err
@@ -101,18 +108,14 @@ def test_two_nodes_of_ray_leave_the_records_of_one_process(world: Path, cluster:
 def test_a_worker_of_ray_that_is_killed_is_replaced(world: Path, cluster: Path) -> None:
     methods = on_every_node(f"{LONG},random", world)
     process = start(world, *RUN, methods, "--executor", f"ray[address={ADDRESS}]")
-    until(lambda: any((cluster / node).glob("work/*/**/checkpoint-*") for node in CACHES))
-    working = processes_of("^ray::_do")
-    assert working
-    for pid in working:
+    until(lambda: at_work(cluster) and processes_of("^ray::_do"))
+    for pid in processes_of("^ray::_do"):
         os.kill(pid, signal.SIGKILL)
-    _, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert "started again (2 of 3)" in err
+    assert out.startswith("small: ")
     assert len(items(world / "out")) == 2
-
-
-CACHES = ("first", "second")
 
 
 @pytest.mark.nightly
@@ -120,7 +123,7 @@ def test_a_driver_that_is_killed_goes_on(world: Path, cluster: Path) -> None:
     methods = on_every_node(f"{LONG},random", world)
     executor = ("--executor", f"ray[address={ADDRESS}]")
     process = start(world, *RUN, methods, *executor)
-    until(lambda: any((cluster / node).glob("work/*/**/checkpoint-*") for node in CACHES))
+    until(lambda: at_work(cluster))
     process.kill()
     process.communicate()
     code, _, err = run(world, *RUN, methods, *executor)

@@ -15,7 +15,7 @@ from tests.faults import worlds
 
 SHORT = "base=tiny,dev=false,batch_size=8,lr=1e-2,corpus=pairs.tsv"
 # Long enough to be met at work, and with checkpoints on the way.
-LONG = f"simcse[{SHORT},epochs=160,sentences=40]"
+LONG = f"simcse[{SHORT},epochs=160,max_steps=800,sentences=40]"
 _PATIENCE = 120
 
 
