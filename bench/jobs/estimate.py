@@ -61,13 +61,21 @@ def estimate(jobs: Sequence[Job], seconds: Mapping[str, float], workers: int) ->
     chain = _chain(jobs, first)
     longest = max(first.values(), default=0.0)
     return Estimate(
-        _play(jobs, seconds, first, workers), total, chain, longest, max(longest, total / workers)
+        play(jobs, seconds, first, workers), total, chain, longest, max(longest, total / workers)
     )
 
 
-def _play(
+def play(
     jobs: Sequence[Job], seconds: Mapping[str, float], first: Mapping[str, float], workers: int
 ) -> float:
+    """Seconds from the start of the first job to the end of the last.
+
+    Args:
+        jobs: The jobs, each behind those that it comes after.
+        seconds: How long each takes, by its identity.
+        first: Of the jobs that are ready, the one with the most goes first.
+        workers: How many run at a time.
+    """
     waiting = {job.identity: len(job.after & first.keys()) for job in jobs}
     followers = dict[str, list[Job]]()
     ready = list[tuple[float, int]]()
