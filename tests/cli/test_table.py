@@ -159,9 +159,12 @@ def test_what_is_longer_than_the_screen_goes_through_the_pager(
 ) -> None:
     from bench.cli import terminal
 
+    def size(fallback: tuple[int, int] = (80, 24)) -> os.terminal_size:
+        return os.terminal_size((80, lines))
+
     told: list[str] = []
     monkeypatch.setattr("click.echo_via_pager", lambda text, color: told.append(text))
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, lines)))
+    monkeypatch.setattr("shutil.get_terminal_size", size)
     terminal.show("\n".join("x" * 23), paged=True)
     assert len(told) == pages
     assert len(capsys.readouterr().out.splitlines()) == 23 * (1 - pages)

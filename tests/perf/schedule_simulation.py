@@ -4,8 +4,8 @@
 
 Each cell is a job as long as a record in FOLDER (results/baselines) says that its training,
 encoding and scoring took, drawn with SEED (0); a tenth of the trained ones wait for a base that
-others share. Prints the time of the whole against the lower bound (the longest chain, or an even share), in the
-order of ``bench.jobs`` and in the order in which the jobs were drawn.
+others share. Prints the time of the whole against the lower bound (the longest chain, or an even
+share), in the order of ``bench.jobs`` and in the order in which the jobs were drawn.
 """
 
 from __future__ import annotations
