@@ -71,7 +71,10 @@ def below(layout: Layout, width: int | None, places: str) -> list[str]:
 
 def filled(text: str, width: int | None) -> str:
     """A paragraph of plain text on lines of a width."""
-    return plain(text) if width is None else fill(plain(text), width)
+    if width is None:
+        return plain(text)
+    # What names a method is to be copied in one piece.
+    return fill(plain(text), width, break_long_words=False, break_on_hyphens=False)
 
 
 def _plain_grid(grid: Grid) -> str:
