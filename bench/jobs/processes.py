@@ -77,10 +77,7 @@ class Processes(Workers):
         self._logs.cleanup()
 
     def _do(self, job: Job, report: Listener) -> Done:
-        try:
-            process = self._idle.get_nowait()
-        except Empty:
-            process = self._start()
+        process = self._waiting() or self._start()
         try:
             done = process.do(job, report)
         except WorkerLost:
@@ -91,6 +88,17 @@ class Processes(Workers):
             raise
         self._idle.put(process)
         return done
+
+    def _waiting(self) -> _Process | None:
+        """A process without a job; one that was killed while it had none has cost nothing."""
+        while True:
+            try:
+                process = self._idle.get_nowait()
+            except Empty:
+                return None
+            if process.is_alive:
+                return process
+            self._places.put(process.place)
 
     def _start(self) -> _Process:
         place = self._places.get_nowait()
@@ -151,6 +159,11 @@ class _Process:
             )
         self._log = log
         self._send({"request": request.dump(), "place": dict(told)})
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     def do(self, job: Job, report: Listener) -> Done:
         """Do a job, and wait for its end.
