@@ -50,8 +50,10 @@ SPECS = (
     "two-tier-simcse[tier=1]",
     "whitening[fit=corpus]",
 )
-# They need a checkpoint, weights of their own, a twin, or a real language model.
+# They need a server, a name, a checkpoint, weights of their own, a twin, or a real language model.
 UNBUILT = (
+    "api",
+    "mteb",
     "sbert",
     "cross",
     "sparse",
