@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from bench.core.errors import UsageError
 from bench.core.progress import Progress
@@ -228,10 +228,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     )
     names = [suite] if isinstance(suite, str) else suite
     specs = split_list(methods) if isinstance(methods, str) else methods
-    asked = computing.get("device")
-    return prepare(
-        names, specs, seeds, settings, device=asked, executor=executor, shard=shard
-    ).run()
+    where: Any = {"device": computing.get("device"), "executor": executor, "shard": shard}
+    return prepare(names, specs, seeds, settings, **where).run()
 
 
 def build_method(
