@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 from sklearn.metrics import f1_score
 
-from bench.cli.run import _supervised
+from bench.cli.run import _on
 from bench.core import registry
 from bench.core.errors import CellError
 from bench.method import Answer, Composition, Probabilities, Question
@@ -353,7 +353,8 @@ def test_a_method_that_cannot_learn_says_so_in_one_line() -> None:
     [("intent", "intent-supervised"), ("intent-supervised", "intent-supervised")],
 )
 def test_the_track_names_a_suite(name: str, expected: str) -> None:
-    assert _supervised(name) == expected
+    assert _on("supervised", name) == expected
+    assert _on("frozen", name) == name
     assert {*load_suite(expected).average} == {
         *("SNIPS7", "SNIPS-2016", "ATIS", "TREC", "SST2", "AG-News")
     }
