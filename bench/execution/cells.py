@@ -45,8 +45,9 @@ class Cell:
 
     def column(self, spec: TaskSpec, column: Column) -> Column:
         """A column of texts of a task, with that task and the prompt that they get."""
-        own = self.suite.prompts
-        prompt = _prompt(self.method, column.role, prompt_of(own, spec, column.role))
+        of_suite = prompt_of(self.suite.prompts, spec, column.role)
+        _, method = encoding_model(self)
+        prompt = of_suite if method is None else method.prompt(column.role, of_suite)
         return replace(column, prompt=prompt, task=TaskLabel(spec.kind, spec.mteb or spec.name))
 
     def __str__(self) -> str:
@@ -54,28 +55,25 @@ class Cell:
         return f"{self.suite.name}  {self.spec}  seed {self.seed}"
 
 
-def _prompt(method: Method, role: str | None, of_suite: str | None) -> str | None:
-    """The prompt of the method that encodes, the innermost one of those that map vectors."""
-    while method.wraps is not None:
-        inner = named_method(method.wraps, method.profile)
-        if inner is None:
-            # A checkpoint that is named without a method.
-            return of_suite
-        method = inner
-    return method.prompt(role, of_suite)
+def encoding_model(cell: Cell) -> tuple[str, Method | None]:
+    """Name and method of the model that encodes: the innermost one of those that map vectors.
+
+    The method is None where a checkpoint is named without one.
+    """
+    name, method = str(cell.spec), cell.method
+    inner: Method | None = method
+    while inner is not None and inner.wraps is not None:
+        name = inner.wraps
+        inner = named_method(name, method.profile)
+    return name, inner
 
 
 def encoder_of(cell: Cell, settings: Settings) -> tuple[str, bool]:
-    """Fingerprint of the model that encodes for a cell, and whether it is trained here.
-
-    It is the method's own unless that maps the vectors of another one.
-    """
-    models = settings.models.seeded(cell.seed)
-    method: Method | None = cell.method
+    """Fingerprint of the model that encodes for a cell, and whether it is trained here."""
+    name, method = encoding_model(cell)
     identity = cell.model_fingerprint
-    while method is not None and method.wraps is not None:
-        identity = models.fingerprint(method.wraps)
-        method = named_method(method.wraps, settings.profile)
+    if method is not cell.method:
+        identity = settings.models.seeded(cell.seed).fingerprint(name)
     return identity, method is not None and method.trains
 
 

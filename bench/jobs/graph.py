@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bench.core.errors import UsageError
-from bench.execution.cells import Cell, encoder_of
+from bench.execution.cells import Cell, encoder_of, encoding_model
 from bench.execution.settings import Settings
 from bench.jobs.job import CellKey, Job, ModelKey
-from bench.method import Method, named_method
+from bench.method import named_method
 from bench.models.build import lacks_model
 
 
@@ -42,12 +42,11 @@ def make_jobs(cells: Sequence[Cell], settings: Settings) -> list[Job]:
 
 def _job(identity: str, rows: Sequence[Cell], settings: Settings) -> Job:
     cell = rows[0]
-    spec, method = _encoding(cell, settings)
+    spec, method = encoding_model(cell)
     needs = {
         model.identity: model
         for row in rows
-        for name in row.method.parents
-        for model in _trained(name, row.seed, settings)
+        for model in _learnt_from(row, settings)
         if model.identity != identity
     }
     trained = method is not None and method.trains
@@ -73,12 +72,10 @@ def _title(model: ModelKey) -> str:
     return f"{model.spec}  seed {model.seed}"
 
 
-def _encoding(cell: Cell, settings: Settings) -> tuple[str, Method | None]:
-    """Spec and method of the model that encodes for a cell."""
-    spec, method = str(cell.spec), named_method(str(cell.spec), settings.profile)
-    while method is not None and method.wraps is not None:
-        spec, method = method.wraps, named_method(method.wraps, settings.profile)
-    return spec, method
+def _learnt_from(cell: Cell, settings: Settings) -> Iterator[ModelKey]:
+    """Trained models that the method of a cell starts or learns from."""
+    for name in cell.method.parents:
+        yield from _trained(name, cell.seed, settings)
 
 
 def _trained(name: str, seed: int, settings: Settings) -> Iterator[ModelKey]:
@@ -147,10 +144,8 @@ def components(cells: Sequence[Cell], settings: Settings) -> list[list[Cell]]:
 
 def _models(cell: Cell, settings: Settings) -> set[str]:
     """The model that encodes for a cell, and the trained ones that it learns from."""
-    needed = [
-        model for name in cell.method.parents for model in _trained(name, cell.seed, settings)
-    ]
-    return {encoder_of(cell, settings)[0], *(model.identity for model in needed)}
+    learnt = {model.identity for model in _learnt_from(cell, settings)}
+    return {encoder_of(cell, settings)[0], *learnt}
 
 
 def _order(cell: Cell) -> tuple[str, int, str]:
