@@ -48,6 +48,11 @@ class Outcome:
     stored: list[StoredRecord] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    def add(self, cell: Cell, record: Record | None) -> None:
+        """Take the record of a cell, with the label that it was asked for; None has none."""
+        if record is not None:
+            self.stored.append((cell.path, labelled(cell, record)))
+
     @property
     def paths(self) -> list[Path]:
         """Paths of the complete cells, in order."""
@@ -65,27 +70,35 @@ class Outcome:
 def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     """Run all cells that are due; a failing cell is noted and the others go on.
 
-    First goes what runs have left that were killed.
-
     Raises:
         UsageError: A suite asks for what its rows do not give.
     """
-    remove_leftovers(settings.cache, settings.output)
-    # Before anything is run, as the tree may change while it is.
-    _ = settings.commit
+    records, waiting = begin(cells, settings)
     outcome = Outcome()
     builds = Builds(settings)
-    records = {cell.path: finished(cell) for cell in cells}
-    waiting = [cell for cell in cells if due(cell, settings.rerun, records[cell.path])]
     _load(waiting)
     paths = {cell.path for cell in waiting}
     for cell in cells:
         record = records[cell.path]
         if cell.path in paths:
             record = _run_if_due(cell, builds, outcome, settings)
-        if record is not None:
-            outcome.stored.append((cell.path, labelled(cell, record)))
+        outcome.add(cell, record)
     return outcome
+
+
+def begin(
+    cells: Sequence[Cell], settings: Settings
+) -> tuple[dict[Path, Record | None], list[Cell]]:
+    """Remove what runs have left that were killed, and work out what is to run.
+
+    Returns:
+        The records of complete cells by path, None for the others; and the cells that are due.
+    """
+    remove_leftovers(settings.cache, settings.output)
+    # Before anything is run, as the tree may change while it is.
+    _ = settings.commit
+    records = {cell.path: finished(cell) for cell in cells}
+    return records, [cell for cell in cells if due(cell, settings.rerun, records[cell.path])]
 
 
 def _run_if_due(cell: Cell, builds: Builds, outcome: Outcome, settings: Settings) -> Record | None:

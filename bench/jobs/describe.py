@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench.core.words import plural
 from bench.execution.cells import Cell, due, finished
 from bench.execution.settings import Settings
-from bench.jobs.durations import known_durations
+from bench.jobs.durations import known_seconds
 from bench.jobs.estimate import Estimate, estimate
 from bench.jobs.graph import make_jobs
 from bench.jobs.job import CellKey, Job
@@ -58,8 +58,7 @@ def _jobs(cells: Sequence[Cell], settings: Settings) -> tuple[list[Job], Mapping
     jobs = make_jobs(
         [cell for cell in cells if due(cell, settings.rerun, finished(cell))], settings
     )
-    durations = known_durations(jobs, settings.output)
-    return jobs, {job.identity: durations.of(job, settings.profile) for job in jobs}
+    return jobs, known_seconds(jobs, settings)
 
 
 def _line(job: Job, titles: Mapping[str, str], seconds: float) -> str:

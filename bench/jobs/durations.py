@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.core.errors import DataError
 from bench.core.spec import parse_method_spec
+from bench.execution.settings import Settings
 from bench.jobs.job import Job
 from bench.method import method_class, resolve
 from bench.records.entries import Record
@@ -66,19 +67,21 @@ class Durations:
         return statistics.median(known) if known else NOMINAL["cell"]
 
 
-def known_durations(jobs: Iterable[Job], output: Path) -> Durations:
-    """What records tell of the methods of some jobs.
+def known_seconds(jobs: Collection[Job], settings: Settings) -> dict[str, float]:
+    """Seconds that jobs are likely to take, by their identity, as far as records tell.
 
     Args:
         jobs: The jobs.
-        output: Folder of records. Those beside it are asked too, as committed ones lie in
-            ``results/baselines`` beside ``results/runs``.
+        settings: What they share. Records beside those of the output folder are asked too, as
+            committed ones lie in ``results/baselines`` beside ``results/runs``.
     """
     specs = {cell.spec for job in jobs for cell in job.cells}
     specs |= {job.trains.spec for job in jobs if job.trains is not None}
     names = {parse_method_spec(spec).name for spec in specs}
+    output = settings.output
     folder = output.parent if output.parent.name == "results" else output
-    return Durations(_records(names, folder))
+    durations = Durations(_records(names, folder))
+    return {job.identity: durations.of(job, settings.profile) for job in jobs}
 
 
 def _records(names: Collection[str], folder: Path) -> Iterator[Record]:

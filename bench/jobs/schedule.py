@@ -17,12 +17,11 @@ from bench.core.files import write_atomic
 from bench.core.progress import Lane, open_lane
 from bench.core.reports import show
 from bench.core.words import plural
-from bench.execution.cells import Cell, due, finished
-from bench.execution.leftovers import remove_leftovers
-from bench.execution.runner import Outcome, keep_failure, note_failure
+from bench.execution.cells import Cell, finished
+from bench.execution.runner import Outcome, begin, keep_failure, note_failure
 from bench.execution.settings import Settings
 from bench.jobs.archives import pack, unpack
-from bench.jobs.durations import known_durations
+from bench.jobs.durations import known_seconds
 from bench.jobs.estimate import estimate, priorities
 from bench.jobs.executor import PlannedRun, Pool, WorkerLost
 from bench.jobs.graph import make_jobs
@@ -46,9 +45,7 @@ def run_jobs(run: PlannedRun, workers: Pool) -> Outcome:
         DataError: Data or a model that a job needs is missing.
     """
     settings = run.settings
-    remove_leftovers(settings.cache, settings.output)
-    records = {cell.path: finished(cell) for cell in run.cells}
-    waiting = [cell for cell in run.cells if due(cell, settings.rerun, records[cell.path])]
+    records, waiting = begin(run.cells, settings)
     outcome = Outcome()
     if waiting:
         jobs = make_jobs(waiting, settings)
@@ -59,9 +56,7 @@ def run_jobs(run: PlannedRun, workers: Pool) -> Outcome:
             workers.close()
     ran = {cell.path for cell in waiting}
     for cell in run.cells:
-        record = finished(cell) if cell.path in ran else records[cell.path]
-        if record is not None:
-            outcome.stored.append((cell.path, record))
+        outcome.add(cell, finished(cell) if cell.path in ran else records[cell.path])
     return outcome
 
 
@@ -75,8 +70,7 @@ class _Jobs:
         self._workers = workers
         self._cells = {CellKey.of(cell): cell for cell in cells}
         self._jobs = {job.identity: job for job in jobs}
-        durations = known_durations(jobs, settings.output)
-        self._seconds = {job.identity: durations.of(job, settings.profile) for job in jobs}
+        self._seconds = known_seconds(jobs, settings)
         self._first = priorities(jobs, self._seconds)
         self._before = {job.identity: len(job.after) for job in jobs}
         self._followers = defaultdict[str, list[str]](list)

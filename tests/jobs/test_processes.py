@@ -127,3 +127,11 @@ def test_what_cannot_be_is_one_line(world: Path, arguments: tuple[str, ...], tol
     assert (code, out) == (2, "")
     assert told in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_label_is_kept_by_every_executor(world: Path) -> None:
+    assert run(world, *RUN, "random[label=ours],tfidf", "--jobs", "2")[0] == 0
+    out = run(world, "table", "out")[1]
+    assert "ours" in out
+    assert run(world, *RUN, "random[label=theirs],tfidf", "--jobs", "2")[0] == 0
+    assert "theirs" in run(world, "table", "out")[1]
