@@ -53,6 +53,14 @@ def _message(problem: ErrorDetails) -> str:
     return problem["msg"][:1].lower() + problem["msg"][1:]
 
 
+def named_error(kind: str, text: str) -> BenchError | None:
+    """The error that another process has told of by name and text, or None for any other kind."""
+    named = globals().get(kind)
+    if isinstance(named, type) and issubclass(named, BenchError):
+        return named(text)
+    return None
+
+
 class BenchError(Exception):
     """Base of all expected errors; its text says what is wrong, where, and how to fix it."""
 

@@ -23,6 +23,7 @@ from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost, cores
 from bench.jobs.job import Done, Job, Request
 from bench.jobs.worker import DONE, FAILED, raised
 from bench.jobs.workers import Workers
+from bench.models.processes import signal_name
 
 _WORKER = "bench.jobs.worker"
 _SECONDS_TO_END = 20
@@ -179,8 +180,8 @@ class _Process:
                 continue
             kind, values = told
             if kind == DONE:
-                failures, node = values
-                return Done(tuple((position, dict(why)) for position, why in failures), node=node)
+                (failures,) = values
+                return Done(tuple((position, dict(why)) for position, why in failures))
             if kind == FAILED:
                 raise raised(*values)
             report(kind, values)
@@ -212,7 +213,7 @@ class _Process:
         code = self._process.wait()
         if code == -signal.SIGKILL:
             return f"its process {self._process.pid} was killed, perhaps out of memory"
-        how = signal.Signals(-code).name if code < 0 else f"code {code}"
+        how = signal_name(-code) if code < 0 else f"code {code}"
         return f"its process {self._process.pid} ended with {how}{self._last_words()}"
 
     def _last_words(self) -> str:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ import submitit
 from pydantic import Field
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 
-from bench.core.errors import BenchError, UsageError, first_line
+from bench.core.errors import UsageError, first_line
 from bench.core.libraries import quiet_libraries
 from bench.core.reports import Reporter, read_report
 from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost
 from bench.jobs.job import Done, Job, Request
+from bench.jobs.worker import raised, told
 from bench.jobs.workers import Workers
 from bench.jobs.workplace import Workplace
 
@@ -146,7 +148,7 @@ class Slurm(Workers):
             return None
         self._asked = time.monotonic() + _SECONDS_BETWEEN_QUESTIONS
         command = ["squeue", "--me", "--noheader", "--format=%A"]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no input of others
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - words of ours
         return None if asked.returncode else frozenset(asked.stdout.split())
 
 
@@ -154,7 +156,7 @@ class Slurm(Workers):
 class _Queued:
     """A job that Slurm has."""
 
-    submitted: submitit.Job[Done]
+    submitted: submitit.Job[Done | tuple[str, str]]
     answer: Future[Done]
     report: Listener
     reports: Path
@@ -189,20 +191,19 @@ class _Queued:
 
     def answer_for_it(self) -> None:
         """Set the answer: what the job leaves, or why there is nothing."""
-        if self.missed:
+        if not self.submitted.paths.result_pickle.exists():
             self.answer.set_exception(WorkerLost(f"job {self.submitted.job_id} left the queue"))
             return
         try:
-            self.answer.set_result(self.submitted.result())
-        except FailedJobError:
-            # The task answers for all errors itself, so that this is one of the machine.
+            answer = self.submitted.result()
+        except (FailedJobError, UncompletedJobError):
+            # The task answers for its own errors, so that this is one of the machine.
             self.answer.set_exception(WorkerLost(f"job {self.submitted.job_id} broke off"))
-        except UncompletedJobError:
-            state = self.submitted.state.lower()
-            lost = WorkerLost(f"job {self.submitted.job_id} ended without an answer ({state})")
-            self.answer.set_exception(lost)
-        except BenchError as error:
-            self.answer.set_exception(error)
+            return
+        if isinstance(answer, Done):
+            self.answer.set_result(answer)
+        else:
+            self.answer.set_exception(raised(*answer))
 
 
 @dataclass
@@ -221,12 +222,16 @@ class SlurmTask:
     reports: str
     cluster: str
 
-    def __call__(self) -> Done:
-        """Do the job."""
+    def __call__(self) -> Done | tuple[str, str]:
+        """Do the job; what it leaves, or type and text of the error that it ends with."""
         quiet_libraries()
         descriptor = os.open(self.reports, os.O_WRONLY | os.O_APPEND)
-        place = Workplace(Request.load(self.request), self._place())
-        return place.do(Job.load(self.job), Reporter(descriptor))
+        try:
+            place = Workplace(Request.load(self.request), self._place())
+            return place.do(Job.load(self.job), Reporter(descriptor))
+        except Exception as error:
+            traceback.print_exc()
+            return told(error)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """Go back into the queue where the time is up, or another job takes the place.

@@ -13,10 +13,8 @@ import sys
 import threading
 import traceback
 from queue import SimpleQueue
-from typing import Any
 
-from bench.core import errors
-from bench.core.errors import BenchError, CellError
+from bench.core.errors import BenchError, CellError, named_error
 from bench.core.files import out_of_room
 from bench.core.libraries import quiet_libraries
 from bench.core.reports import Reporter, own_output
@@ -41,9 +39,9 @@ def main() -> None:
             done = place.do(job, reporter)
         except Exception as error:
             traceback.print_exc()
-            reporter.send(FAILED, *_told(error))
+            reporter.send(FAILED, *told(error))
         else:
-            reporter.send(DONE, list(done.failures), done.node)
+            reporter.send(DONE, list(done.failures))
 
 
 def _read(lines: SimpleQueue[bytes]) -> None:
@@ -53,7 +51,7 @@ def _read(lines: SimpleQueue[bytes]) -> None:
     os._exit(1)
 
 
-def _told(error: Exception) -> tuple[str, str]:
+def told(error: Exception) -> tuple[str, str]:
     """Type and text of an error that the user can fix, or of a cell's failure."""
     if isinstance(error, BenchError):
         return type(error).__name__, str(error)
@@ -61,10 +59,8 @@ def _told(error: Exception) -> tuple[str, str]:
 
 
 def raised(kind: str, text: str) -> BenchError:
-    """The error that ``FAILED`` tells of."""
-    cls: Any = getattr(errors, kind, None)
-    known = isinstance(cls, type) and issubclass(cls, BenchError)
-    return cls(text) if known else CellError(text)
+    """The error that ``told`` has told of."""
+    return named_error(kind, text) or CellError(text)
 
 
 if __name__ == "__main__":

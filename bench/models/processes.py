@@ -24,9 +24,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
-from bench.core import errors
 from bench.core.compute import Precision
-from bench.core.errors import BenchError, CellError, UsageError
+from bench.core.errors import BenchError, CellError, UsageError, named_error
 from bench.core.files import write_atomic
 from bench.core.progress import Progress
 from bench.core.reports import read_report, show
@@ -266,24 +265,24 @@ def _failure(job: TrainingJob, code: int, log: Path) -> BenchError:
     if not killed and job.error.is_file():
         return _raised(json.loads(job.error.read_bytes()), log)
     if not ended:
-        how = _signal_name(-code) if code < 0 else f"code {code}"
+        how = signal_name(-code) if code < 0 else f"code {code}"
         return CellError(f"the processes of the training ended with {how}, see {log}; {_GO_ON}")
     rank, number = (killed or ended)[0]
     why = ", perhaps out of memory" if number == signal.SIGKILL else ""
     return CellError(
-        f"process {rank} of the training was ended by {_signal_name(number)}{why}; {_GO_ON}"
+        f"process {rank} of the training was ended by {signal_name(number)}{why}; {_GO_ON}"
     )
 
 
 def _raised(failure: dict[str, str], log: Path) -> BenchError:
     """The error of the user that a process has raised, or one that tells of any other."""
-    kind = getattr(errors, failure["type"], None)
-    if isinstance(kind, type) and issubclass(kind, BenchError):
-        return kind(failure["text"])
-    return CellError(f"{failure['type']}: {failure['text']}; {_GO_ON}; details are in {log}")
+    return named_error(failure["type"], failure["text"]) or CellError(
+        f"{failure['type']}: {failure['text']}; {_GO_ON}; details are in {log}"
+    )
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Name of a signal, or its number where it has none."""
     try:
         return signal.Signals(number).name
     except ValueError:

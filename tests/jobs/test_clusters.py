@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.execution.settings import make_settings
 from tests.support.jobs import LONG, SHORT, in_training, items, make_world, run, start, until
 
 RUN = ("run", "--suite", "small.toml", "--profile", "smoke", "-o", "out", "--methods")
@@ -43,6 +44,20 @@ def test_jobs_of_submitit_leave_the_records_of_one_process(world: Path) -> None:
     assert code == 0, err
     assert items(world / "out") == alone
     assert not list((world / "cache" / "jobs").iterdir())
+
+
+def test_a_task_of_slurm_tells_the_error_that_it_ends_with(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    from bench.jobs.job import Job, Request
+    from bench.jobs.slurm import SlurmTask
+
+    settings = make_settings(profile="smoke", output=tmp_path / "out", offline=True)
+    request = Request.of(["mini"], settings, None).dump() | {"profile": "no-such"}
+    reports = tmp_path / "reports"
+    reports.touch()
+    task = SlurmTask(request, Job("id", "title", ()).dump(), str(reports), "local")
+    kind, text = task()
+    assert (kind, text.partition(";")[0]) == ("UsageError", "unknown profile 'no-such'")
 
 
 def test_a_machine_without_slurm_is_told(world: Path) -> None:
