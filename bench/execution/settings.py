@@ -44,6 +44,7 @@ class Settings(Runtime):
         probes: Device that fits probes, or None for what ``device`` allows.
         place: Where the cells run and what runs beside them, for their records; empty where this
             process alone runs them.
+        started_at: With a place, the commit of the folder that the run was started in.
     """
 
     output: Path
@@ -54,6 +55,7 @@ class Settings(Runtime):
     precision: Precision | None = None
     probes: str | None = None
     place: Mapping[str, str] = field(default_factory=dict)
+    started_at: CommitEntry | None = None
 
     @property
     def probe_device(self) -> str:
@@ -64,8 +66,8 @@ class Settings(Runtime):
 
     @cached_property
     def commit(self) -> CommitEntry | None:
-        """The commit of the working folder, as it was when this was first asked for."""
-        return commit_of(Path.cwd())
+        """The commit of the folder that the run was started in, as this was first asked for."""
+        return self.started_at if self.place else commit_of(Path.cwd())
 
     @cached_property
     def models(self) -> Models:

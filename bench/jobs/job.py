@@ -108,6 +108,7 @@ class Request:
         data: Data folder of the machine that started the run, or None.
         cache: Its cache.
         output: Its folder of records.
+        commit: Commit of the folder that the run was started in, as records have it, or None.
     """
 
     suites: tuple[str, ...]
@@ -126,6 +127,7 @@ class Request:
     data: str | None
     cache: str
     output: str
+    commit: dict[str, Any] | None
 
     @classmethod
     def of(cls, suites: Sequence[str], settings: Settings, device: str | None) -> Self:
@@ -136,7 +138,7 @@ class Request:
             settings: Its settings.
             device: Device that was asked for, or None for what each machine has.
         """
-        data = settings.data
+        data, commit = settings.data, settings.commit
         files = {name: Path(name).absolute() for name in suites if Path(name).is_file()}
         return cls(
             suites=tuple(str(files.get(name, name)) for name in suites),
@@ -155,6 +157,7 @@ class Request:
             data=None if data.folder is None else str(data.folder.absolute()),
             cache=str(settings.cache.root.absolute()),
             output=str(settings.output.absolute()),
+            commit=None if commit is None else commit.model_dump(mode="json"),
         )
 
     def dump(self) -> dict[str, Any]:
@@ -176,10 +179,8 @@ class Done:
         files: Content of records by their path below the output folder, where the machine that
             started the run does not share the folder.
         models: Trained models as archives, by identity, likewise.
-        node: Machine that it ran on.
     """
 
     failures: tuple[tuple[int, dict[str, Any]], ...] = ()
     files: dict[str, bytes] = field(default_factory=dict)
     models: dict[str, bytes] = field(default_factory=dict)
-    node: str = ""

@@ -23,6 +23,7 @@ from bench.jobs.archives import pack, unpack
 from bench.jobs.job import CellKey, Done, Job, ModelKey, Request
 from bench.method import method_class, named_method, resolve
 from bench.models.build import lacks_model
+from bench.records.entries import CommitEntry
 from bench.records.files import Failure
 from bench.suite import load_suites
 
@@ -90,7 +91,7 @@ class Workplace:
         if not job.cells and job.trains is not None:
             self._train(job.trains)
         failures, files = self._run(job)
-        return Done(tuple(failures), files, self._trained(job), platform.node())
+        return Done(tuple(failures), files, self._trained(job))
 
     def _provide(self, job: Job) -> None:
         """Download what is not on this machine; one that shares the cache has it all."""
@@ -162,7 +163,8 @@ def _settings(
         precision=request.precision,
         train_precision=request.train_precision,
     )
-    return replace(settings, probes=request.probes, place=dict(place))
+    commit = None if request.commit is None else CommitEntry(**request.commit)
+    return replace(settings, probes=request.probes, place=dict(place), started_at=commit)
 
 
 def _names(request: Request) -> list[str]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench.execution.settings import make_settings
+from bench.jobs.job import Request
+from bench.jobs.workplace import Workplace
 from tests.support.jobs import (
     LONG,
     SHORT,
@@ -127,6 +131,21 @@ def test_what_cannot_be_is_one_line(world: Path, arguments: tuple[str, ...], tol
     assert (code, out) == (2, "")
     assert told in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_records_have_the_commit_of_where_the_run_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    settings = make_settings(profile="smoke", output=tmp_path / "out", offline=True)
+    request = Request.of(["mini"], settings, None)
+    own = {"commit": "a" * 40, "committed": "2026-01-02T03:04:05+00:00", "dirty": True}
+    # A node of a cluster works in a folder of its own, which may be a tree as well.
+    place = Workplace(replace(request, commit=own), {"node": "other"})
+    told = place._settings.commit
+    assert told is not None
+    assert (told.commit, told.dirty) == ("a" * 40, True)
+    assert Workplace(replace(request, commit=None), {"node": "other"})._settings.commit is None
 
 
 def test_a_label_is_kept_by_every_executor(world: Path) -> None:
