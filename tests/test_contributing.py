@@ -156,9 +156,18 @@ def test_its_picture_is_that_of_the_storeys() -> None:
 
 
 def test_what_is_not_there_is_found() -> None:
-    planted = "`bench/no.py`, `bench/api.py:no`, `NO` of `bench/api.py`\n    pytest tests/no.py\n"
-    assert absent(planted) == ["bench/no.py:", "bench/api.py:no", "bench/api.py:NO", "tests/no.py:"]
-    assert absent("`bench/api.py:run`, `tests/`, `STOREYS` of `tests/test_architecture.py`") == []
+    planted = (
+        "`bench/no.py`, `bench/api.py:no`, `NO` of `bench/api/runs.py`\n    pytest tests/no.py\n"
+    )
+    assert absent(planted) == [
+        "bench/no.py:",
+        "bench/api.py:no",
+        "bench/api/runs.py:NO",
+        "tests/no.py:",
+    ]
+    assert (
+        absent("`bench/api/runs.py:run`, `tests/`, `STOREYS` of `tests/test_architecture.py`") == []
+    )
     assert storeys("```text\nup\none | two\n```\n") == (("one", "two"), ("up",))
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from bench.cli.terminal import say
-from bench.core.errors import DataError, UsageError
-from bench.core.files import is_file, is_folder
+from bench.core.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.report.changes import ItemRows
@@ -58,7 +57,7 @@ def command(
     """
     from bench.report.comparison import render, to_csv, to_json
     from bench.suite import load_suite
-    from bench.verdicts.difference import compare
+    from bench.verdicts.matching import compare_pairs, pairs_of, sides_of
 
     if len(methods) < 2:
         raise UsageError("name two methods or more: bench compare METHOD… AGAINST")
@@ -66,8 +65,8 @@ def command(
         raise UsageError(f"--items comes as text or markdown, not as {style}")
     own = load_suite(suite) if suite is not None and suite.endswith(".toml") else None
     name = suite if own is None else own.name
-    pairs = _pairs([_sides(wanted, folders, name, profile) for wanted in methods], methods)
-    compared = {name: [compare(a, b) for a, b in of_suite] for name, of_suite in pairs.items()}
+    pairs = pairs_of([sides_of(wanted, folders, name, profile) for wanted in methods], methods)
+    compared = compare_pairs(pairs)
     if style in {"csv", "json"}:
         lines = [comparison for of_suite in compared.values() for comparison in of_suite]
         say(to_csv(lines) if style == "csv" else to_json(lines))
@@ -79,65 +78,6 @@ def command(
             scored = _rows(own or _registered(name), pairs[name][0][0], data)
             for text in _changes(pairs[name], scored, items, form):
                 say(text + "\n")
-
-
-def _pairs(
-    sides: Sequence[Mapping[str, Side]], methods: Sequence[str]
-) -> dict[str, list[tuple[Side, Side]]]:
-    """Every method with the last of them, by suite.
-
-    Raises:
-        DataError: A method has no suite in common with it.
-    """
-    *others, against = sides
-    for method, side in zip(methods, others, strict=False):
-        if not side.keys() & against.keys():
-            raise DataError(
-                f"{method} and {methods[-1]} have no suite in common; 'bench run' them on the same "
-                "one first"
-            )
-    return {
-        name: [(side[name], against[name]) for side in others if name in side]
-        for name in dict.fromkeys(name for side in others for name in side)
-        if name in against
-    }
-
-
-def _sides(
-    wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
-) -> dict[str, Side]:
-    from bench.core.spec import parse_method_spec
-    from bench.records.entries import GroupKey
-    from bench.records.files import StoredRecord, find_records, read_record, without_repeats
-    from bench.verdicts.side import Side
-
-    place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
-    paths = [place] if file else find_records([place] if folder else folders)
-    known = set() if file or folder else {wanted, str(parse_method_spec(wanted))}
-    by_suite: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
-    records = [(path, read_record(path)) for path in paths]
-    asked = [entry for entry in records if profile in (None, entry[1].profile)]
-    for path, record in without_repeats(asked):
-        called = known & {record.method.spec, record.method.label}
-        if (called or not known) and suite in (None, record.suite):
-            groups = by_suite.setdefault(record.suite, {})
-            groups.setdefault(record.group, []).append((path, record))
-    for name, groups in by_suite.items():
-        if len(groups) > 1:
-            several = ", ".join(_called(*key) for key in groups)
-            raise UsageError(
-                f"{wanted} matches several methods on {name}: {several}; name one spec "
-                "and --profile, or a record's file"
-            )
-    if not by_suite:
-        where = f" on {suite}" if suite is not None else ""
-        raise DataError(f"no records of {wanted}{where}; 'bench table' shows what there is")
-    return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
-
-
-def _called(spec: str, profile: str, limit: int | None, setup: str) -> str:
-    named = f"{spec} {profile}" + (f" --limit {limit}" if limit is not None else "")
-    return f"{named} ({setup})" if setup else named
 
 
 def _registered(name: str) -> Suite:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.terminal import say
+from bench.cli.terminal import complain, say
 from bench.cli.writing import writing
-from bench.core.errors import EXIT_OK, DataError, UsageError
+from bench.core.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from bench.report.html.items import RowsByTask
     from bench.report.html.material import Material
-    from bench.report.html.page import Items
 
 REPORT = Path("report.html")
 
@@ -71,85 +69,15 @@ def command(
     if diff is not None:
         text = _diff(*diff, suite)
     else:
-        materials = gathered(folders, suite)
-        text = _report(materials, with_texts=with_texts, data=data)
+        from bench.api.pages import gathered, page_of
+        from bench.records.files import find_records
+
+        materials = gathered(find_records(folders), suite)
+        text = page_of(materials, with_texts=with_texts, data=data, note=complain)
         if plot is not None:
             _plot(materials, plot, f".{plot_format}")
     _write(output, text)
     return EXIT_OK
-
-
-def gathered(folders: Sequence[Path], suite: str | None) -> list[Material]:
-    """Gather the records below some folders by suite.
-
-    Raises:
-        DataError: There are none, or a record is damaged.
-    """
-    from bench.records.files import find_records
-    from bench.report.html.material import gather
-    from bench.report.table import read_suites
-
-    by_suite = read_suites(find_records(folders))
-    chosen = {name: stored for name, stored in by_suite.items() if suite in (None, name)}
-    if not by_suite:
-        raise DataError("no records found to show; 'bench run' writes them")
-    if not chosen:
-        raise DataError(f"no records of suite {suite}, only of {', '.join(by_suite)}")
-    return [gather(name, stored) for name, stored in chosen.items()]
-
-
-def _report(materials: Sequence[Material], *, with_texts: bool, data: str | None) -> str:
-    from bench.report.html.items import BUDGET, expected_bytes
-    from bench.report.html.page import Items, render_report
-
-    fits = sum(map(expected_bytes, materials)) <= BUDGET
-    items = {
-        material.table.suite: item_content(material, with_texts=with_texts, data=data)
-        if fits
-        else Items(why="There are too many items for one file; 'bench view' shows them.")
-        for material in materials
-    }
-    return render_report(materials, items)
-
-
-def item_content(material: Material, *, with_texts: bool, data: str | None) -> Items:
-    """Items of a suite, with texts where these are here and may be shown."""
-    from bench.report.html.items import content
-    from bench.report.html.page import Items
-
-    if any(record.average_ci95 is None for record in material.records):
-        return Items(why="mteb scored this suite itself, and gives no scores of items.")
-    rows = _rows(material, data, with_texts=with_texts)
-    return Items(content=content(material, rows, with_texts=with_texts))
-
-
-def _rows(material: Material, data: str | None, *, with_texts: bool) -> RowsByTask:
-    from bench.api import make_settings
-    from bench.core.errors import BenchError
-    from bench.report.html.items import shown_tasks, usual
-    from bench.suite import load_suite
-    from bench.tasks.loading import load_tasks
-    from bench.tasks.rows import task_sha256
-
-    name, record = material.table.suite, usual(material)
-    wanted = shown_tasks(name, with_texts=with_texts)
-    if not wanted:
-        return {}
-    suite = load_suite(name)
-    chosen = [task for task in suite.tasks if task.name in wanted & record.tasks.keys()]
-    access = make_settings(profile=record.profile, data=data).data
-    try:
-        # Rows that were changed since are not those of the items.
-        same = tuple(
-            task
-            for task in chosen
-            if task_sha256(suite, task, access) == record.tasks[task.name].data_sha256
-        )
-        tasks = load_tasks(suite.model_copy(update={"tasks": same}), access, record.limit)
-    except BenchError as error:
-        say(f"bench: items of {name} are shown without texts: {error}", err=True)
-        return {}
-    return {task.spec.name: task.item_rows() for task in tasks}
 
 
 def _diff(base: Path, now: Path, suite: str | None) -> str:

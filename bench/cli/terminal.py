@@ -36,6 +36,11 @@ def say(text: str | Path, *, err: bool = False) -> None:
     _write("\n".join(map(plain, str(text).split("\n"))), err=err)
 
 
+def complain(text: str) -> None:
+    """Tell on stderr what the user should know beside the result."""
+    say(f"bench: {text}", err=True)
+
+
 def show(page: str, *, paged: bool = False) -> None:
     """Write what a terminal is to obey, by the pager where it is longer than the screen.
 

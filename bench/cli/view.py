@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.report import gathered, item_content
-from bench.cli.terminal import say
+from bench.cli.terminal import complain, say
 from bench.core.errors import EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -35,12 +34,14 @@ def command(
 
     Where the items fit one file, 'bench report' has them too, without a server.
     """
+    from bench.api.pages import gathered
+    from bench.records.files import find_records
     from bench.report.charts.files import check_libraries
     from bench.report.html.page import Items, render_report
     from bench.report.html.server import LOOPBACK, make_server
 
     check_libraries("bench view", "report", "jinja2")
-    materials = gathered(folders, suite)
+    materials = gathered(find_records(folders), suite)
     paths = {material.table.suite: f"/items-{i}.json" for i, material in enumerate(materials)}
     page = render_report(
         materials, {name: Items(address=path) for name, path in paths.items()}, served=True
@@ -62,7 +63,8 @@ def command(
 
 
 def _served(material: Material, *, with_texts: bool, data: str | None) -> str:
+    from bench.api.pages import item_content
     from bench.core.escape import json_text
 
-    items = item_content(material, with_texts=with_texts, data=data)
+    items = item_content(material, with_texts=with_texts, data=data, note=complain)
     return json_text(items.content if items.content is not None else {"why": items.why})

@@ -12,12 +12,11 @@ from bench.core.errors import UsageError
 from bench.core.files import check_writable
 from bench.core.fingerprint import fingerprint, source_fingerprint, versions
 from bench.core.outputs import MethodOutput
-from bench.core.registry import METHODS, names
 from bench.core.spec import MethodSpec, parse_method_spec, wrapping
 from bench.execution.cells import Cell
 from bench.execution.settings import Settings
 from bench.execution.suites import LoadedSuite
-from bench.method import Method, learns, method_class, resolve
+from bench.method import Method, known_methods, learns, method_class, resolve
 from bench.records.files import record_path
 from bench.suite import (
     KINDS,
@@ -137,7 +136,7 @@ def _with_bases(
     bases = [
         parse_method_spec(method.base)
         for _, method in asked
-        if method.trains and method.base in names(METHODS)
+        if method.trains and method.base in known_methods()
     ]
     untrained = {
         str(spec): (spec, resolve(method_class(spec.name), spec, profile)) for spec in bases

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.core.cache import Cache
 from bench.core.errors import (
     EXIT_CELLS_FAILED,
     EXIT_DATA,
@@ -17,11 +18,11 @@ from bench.core.errors import (
     BenchError,
     UsageError,
 )
-from bench.core.files import out_of_room
+from bench.core.files import out_of_room, temporary_folder
 from bench.encoding.encode import Encoded
 from bench.execution import environment
 from bench.execution.builds import Builds
-from bench.execution.cells import Cell, due, finished, labelled
+from bench.execution.cells import Cell, due, encoding_model, finished, labelled
 from bench.execution.fitting import fit_to_tasks
 from bench.execution.leftovers import remove_leftovers
 from bench.execution.recording import Scored, make_record
@@ -171,6 +172,23 @@ def failure_of(cell: Cell, message: str, exit_code: int, trace: str | None = Non
 
 
 def _run_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
+    with _store_of(cell, settings) as of_cell:
+        _measure_cell(cell, builds, of_cell)
+
+
+@contextlib.contextmanager
+def _store_of(cell: Cell, settings: Settings) -> Iterator[Settings]:
+    """Settings with a vector store of the cell alone where no later run may use its vectors."""
+    _, method = encoding_model(cell)
+    if method is None or method.cached:
+        yield settings
+        return
+    settings.cache.work.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(settings.cache.work) as scratch:
+        yield replace(settings, cache=Cache(scratch))
+
+
+def _measure_cell(cell: Cell, builds: Builds, settings: Settings) -> None:
     tasks = cell.loaded.tasks()
     memory = environment.PhaseMemory()
     built, learnt = builds.get(cell)

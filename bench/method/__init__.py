@@ -1,9 +1,9 @@
 """The contract of a method, and all that an author of one imports: ``from bench.method import …``.
 
 What a method is, gets and gives back (``contract``), methods that label rows themselves
-(``predictors``), that score pairs or give sparse vectors (``scorers``), and methods by name
-(``named``). Imported are core, data and encoding. A new hook of methods is one of ``Method``, with
-a default that leaves all others as they are.
+(``predictors``), that score pairs or give sparse vectors (``scorers``), encoders that were handed
+over (``given``), and methods by name (``named``). Imported are core, data and encoding. A new hook
+of methods is one of ``Method``, with a default that leaves all others as they are.
 """
 
 from bench.encoding.encoder import Encoder
@@ -19,7 +19,9 @@ from bench.method.contract import (
     ModelAccess,
     TrainingLoad,
 )
+from bench.method.given import GivenMethod, given_class
 from bench.method.named import (
+    known_methods,
     learns,
     lineage,
     method_class,
@@ -27,6 +29,7 @@ from bench.method.named import (
     named_method,
     resolve,
     stand_ins,
+    with_methods,
 )
 from bench.method.predictors import (
     Answer,
@@ -50,6 +53,7 @@ __all__ = [
     "Built",
     "Composition",
     "Encoder",
+    "GivenMethod",
     "Item",
     "Kind",
     "Label",
@@ -66,6 +70,8 @@ __all__ = [
     "Question",
     "SparseScorer",
     "TrainingLoad",
+    "given_class",
+    "known_methods",
     "learns",
     "lineage",
     "method_class",
@@ -73,4 +79,5 @@ __all__ = [
     "named_method",
     "resolve",
     "stand_ins",
+    "with_methods",
 ]

@@ -253,6 +253,11 @@ class Method(ABC):
         return self.trains
 
     @property
+    def cached(self) -> bool:
+        """Whether vectors and records are kept for later runs, as they follow from ``inputs``."""
+        return True
+
+    @property
     def gathers(self) -> bool:
         """Whether the loss is of the rows of all processes, by default as ``info`` says."""
         return self.info.gathers

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +15,34 @@ from bench.core.registry import METHODS, did_you_mean, entry_point, names, owner
 from bench.core.spec import MethodSpec, parse_method_spec
 from bench.method.contract import Method, MethodInfo
 
+_given: dict[str, type[Method]] = {}
+
+
+@contextmanager
+def with_methods(classes: Mapping[str, type[Method]]) -> Iterator[None]:
+    """Know some methods that nobody has registered, for a while.
+
+    Args:
+        classes: Their classes by name.
+
+    Raises:
+        UsageError: A method of that name is registered.
+    """
+    for name in classes:
+        if name in known_methods():
+            raise UsageError(f"there is a method {name!r} already; choose another name")
+    _given.update(classes)
+    try:
+        yield
+    finally:
+        for name in classes:
+            del _given[name]
+
+
+def known_methods() -> list[str]:
+    """Names of all methods, sorted."""
+    return sorted([*names(METHODS), *_given])
+
 
 def method_class(name: str) -> type[Method]:
     """Load the class of a method.
@@ -20,6 +50,8 @@ def method_class(name: str) -> type[Method]:
     Raises:
         UsageError: The name is unknown, registered twice, or its module cannot be imported.
     """
+    if name in _given:
+        return _given[name]
     entry = entry_point(METHODS, "method", name)
     try:
         loaded = entry.load()
@@ -80,7 +112,7 @@ def method_spec(name: str) -> MethodSpec | None:
         UsageError: It starts with the name of a method and is no spec.
     """
     head = _METHOD.match(name)
-    if head is None or head.group() not in names(METHODS) or is_folder(name):
+    if head is None or head.group() not in known_methods() or is_folder(name):
         return None
     return parse_method_spec(name)
 

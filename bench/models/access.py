@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from copy import copy
+from copy import copy, deepcopy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,7 @@ from bench.core.errors import DataError, UsageError
 from bench.core.files import is_folder
 from bench.core.fingerprint import fingerprint
 from bench.encoding.maps import Mapped
-from bench.method import Built, Encoder, Method, named_method
+from bench.method import Built, Encoder, GivenMethod, Method, named_method
 from bench.models.build import build_encoder, model_fingerprint
 from bench.models.checkpoint_files import adapted
 from bench.models.checkpoints import load_folder, load_masked_lm, snapshot, with_model, with_pooling
@@ -81,6 +81,9 @@ class Models:
 
         built = self.seeded(seed).build(method)
         encoder = built.encoder
+        if isinstance(method, GivenMethod):
+            # What is made of it is not to change what somebody else holds.
+            encoder = deepcopy(encoder)
         if not isinstance(encoder, SentenceTransformer):
             if built.mapped is not None:
                 built.mapped.refuse_per_task()

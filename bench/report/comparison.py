@@ -132,12 +132,12 @@ def _p(value: float) -> str:
 
 def to_json(comparisons: Sequence[Comparison]) -> str:
     """Render comparisons as a JSON array, a line of a task each; scores are fractions."""
-    return json_text(list(_lines(comparisons)), indent=1)
+    return json_text(list(lines_of(comparisons)), indent=1)
 
 
 def to_csv(comparisons: Sequence[Comparison]) -> str:
     """Render comparisons as CSV with the same fields."""
-    lines = list(_lines(comparisons))
+    lines = list(lines_of(comparisons))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(lines[0])
@@ -145,7 +145,8 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def _lines(comparisons: Sequence[Comparison]) -> Iterator[dict[str, Any]]:
+def lines_of(comparisons: Sequence[Comparison]) -> Iterator[dict[str, Any]]:
+    """A line of a task each, for programs; scores are fractions."""
     for comparison in comparisons:
         for line in comparison.lines:
             yield {

@@ -1,58 +1,30 @@
-"""The Python API: what the command line does, as functions."""
+"""Runs: methods trained or loaded, and evaluated on suites."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
+from bench.api.objects import Methods, asked_methods
+from bench.api.results import RunResult
 from bench.core.errors import UsageError
 from bench.core.progress import Progress
-from bench.core.spec import MethodSpec, parse_method_spec, split_list
+from bench.core.spec import MethodSpec, parse_method_spec
 from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
-from bench.execution.runner import Outcome
 from bench.execution.settings import Rerun, Settings, make_settings
 from bench.jobs.executor import LOCAL, Executor, PlannedRun, make_executor
 from bench.jobs.job import Request
 from bench.jobs.shards import RunShard, part_of
-from bench.method import Built, method_class, resolve
+from bench.method import Built, method_class, resolve, with_methods
 from bench.models.devices import ComputeOptions
-from bench.records.entries import Record
-from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
-from bench.report.table import Table, tables_of
+from bench.records.files import DEFAULT_OUTPUT
 from bench.suite import Suite, load_suites
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = [
-    "Run",
-    "RunResult",
-    "build_method",
-    "load_records",
-    "make_settings",
-    "prepare",
-    "run",
-]
-
-
-class RunResult(Outcome):
-    """What a run produced."""
-
-    def records(self) -> list[Record]:
-        """The records of the complete cells."""
-        return [record for _, record in self.stored]
-
-    def tables(self) -> list[Table]:
-        """One table a suite."""
-        return tables_of(self.stored)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a cell and task: suite, spec, profile, seed, task, main, ci_low, ci_high."""
-        return _frame(self.records())
+__all__ = ["Run", "build_method", "make_settings", "prepare", "run"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +104,7 @@ class Run:
 
 def prepare(
     suites: Sequence[str],
-    methods: Sequence[str],
+    methods: Sequence[str | MethodSpec],
     seeds: int,
     settings: Settings,
     *,
@@ -157,12 +129,13 @@ def prepare(
     """
     if not suites or not methods:
         raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
+    specs = tuple(parse_method_spec(one) if isinstance(one, str) else one for one in methods)
     return Run(
         tuple(suite for name in suites for suite in load_suites(name)),
-        tuple(parse_method_spec(text) for text in methods),
+        specs,
         seeds,
         settings,
-        fetch_command(suites, methods, settings.profile),
+        fetch_command(suites, [str(spec) for spec in specs], settings.profile),
         tuple(suites),
         device,
         make_executor(executor),
@@ -170,66 +143,71 @@ def prepare(
     )
 
 
-def run(  # noqa: PLR0913 - keywords that all have defaults
+class RunOptions(ComputeOptions, total=False):
+    """Further settings of a run, besides device, backend and precisions.
+
+    Attributes:
+        mirror: Address in place of scheme and host of public files; ``BENCH_MIRROR`` by default.
+        rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
+        batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
+        processes: Processes of each training, see ``bench.models.processes``.
+    """
+
+    mirror: str | None
+    rerun: Rerun
+    batch_size: int | None
+    processes: int
+
+
+def run(
     suite: str | Sequence[str] = "mini",
-    methods: str | Sequence[str] = ("random", "tfidf", "minilm"),
+    methods: Methods = ("random", "tfidf", "minilm"),
     *,
     seeds: int = 1,
     profile: str = "local",
     output: str | Path = DEFAULT_OUTPUT,
     data: str | Path | None = None,
     offline: bool = False,
-    mirror: str | None = None,
-    rerun: Rerun = "missing",
     limit: int | None = None,
-    batch_size: int | None = None,
-    processes: int = 1,
     executor: str = LOCAL,
     shard: str | None = None,
     progress: Progress | None = None,
-    **computing: Unpack[ComputeOptions],
+    **options: Unpack[RunOptions],
 ) -> RunResult:
     """Fetch data that is not here, train or load methods, evaluate them, write records.
 
     Args:
         suite: Name or TOML path of one suite or several.
-        methods: Method specs, e.g. ``["sct", "simcse[lr=1e-4]"]`` or ``"sct,simcse"``.
+        methods: Method specs, e.g. ``["sct", "simcse[lr=1e-4]"]`` or ``"sct,simcse"``; or objects:
+            models of sentence-transformers, anything with ``encode``, functions from a list of n
+            texts to an array (n, d), in a list or by name, ``{"mine": model}``. Models are the same
+            while name, weights, settings and tokenizer are. Of other objects nobody knows what
+            their vectors follow from: they are encoded again in every run.
         seeds: Number of seeds of each trained method: 0, 1, ...
         profile: ``smoke``, ``local`` or ``paper``.
         output: Folder of the records.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
-        mirror: Address in place of scheme and host of public files; ``BENCH_MIRROR`` by default.
-        rerun: ``missing``, ``failed`` or ``all``; for all, every file is read again too.
         limit: Rows of each task, or None for all.
-        batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
-        processes: Processes of each training, see ``bench.models.processes``.
         executor: Where cells are computed, see ``prepare``.
         shard: Part of the run, see ``prepare``.
         progress: Where the run reports.
-        computing: Device, backend and precisions, see ``bench.models.devices.ComputeOptions``.
+        options: Device, backend, precisions and what is asked for less often, see ``RunOptions``.
 
     Raises:
-        UsageError: Unknown names or bad options.
+        UsageError: Unknown names or bad options; objects of one name, ones that encode nothing, or
+            ones for another executor than this process.
         DataError: Data or checkpoints are missing or changed.
     """
-    settings = make_settings(
-        profile=profile,
-        output=output,
-        data=data,
-        offline=offline,
-        mirror=mirror,
-        rerun=rerun,
-        limit=limit,
-        batch_size=batch_size,
-        processes=processes,
-        progress=progress,
-        **computing,
-    )
+    specs, objects = asked_methods(methods)
+    if objects and executor != LOCAL:
+        raise UsageError(f"objects run in this process; leave out executor {executor!r}")
+    sources: Any = {"data": data, "offline": offline, "limit": limit, "progress": progress}
+    settings = make_settings(profile=profile, output=output, **sources, **options)
     names = [suite] if isinstance(suite, str) else suite
-    specs = split_list(methods) if isinstance(methods, str) else methods
-    where: Any = {"device": computing.get("device"), "executor": executor, "shard": shard}
-    return prepare(names, specs, seeds, settings, **where).run()
+    where: Any = {"device": options.get("device"), "executor": executor, "shard": shard}
+    with with_methods(objects):
+        return prepare(names, specs, seeds, settings, **where).run()
 
 
 def build_method(
@@ -273,33 +251,3 @@ def build_method(
     return settings.models.build(
         resolve(method_class(spec.name), spec, profile), seed=seed
     ), settings
-
-
-def load_records(*folders: str | Path) -> pd.DataFrame:
-    """Read all records below some folders as a frame, see ``RunResult.to_frame``.
-
-    Raises:
-        DataError: A folder does not exist, or a record is damaged.
-    """
-    paths = find_records([Path(folder) for folder in folders])
-    return _frame([read_record(path) for path in paths])
-
-
-def _frame(records: Sequence[Record]) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = [
-        {
-            "suite": record.suite,
-            "spec": record.method.spec,
-            "profile": record.profile,
-            "seed": record.seed,
-            "task": task,
-            "main": entry.main,
-            "ci_low": entry.ci95[0] if entry.ci95 else None,
-            "ci_high": entry.ci95[1] if entry.ci95 else None,
-        }
-        for record in records
-        for task, entry in record.tasks.items()
-    ]
-    return pd.DataFrame(rows)

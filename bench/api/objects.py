@@ -1,0 +1,178 @@
+"""Methods as people have them in Python: specs, models, objects with ``encode``, and functions."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.core.errors import CellError, UsageError
+from bench.core.registry import METHODS, names
+from bench.core.spec import MethodSpec, parse_method_spec, split_list
+from bench.method import GivenMethod, given_class
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from bench.encoding.encoder import Encoder
+
+AsMethod: TypeAlias = "str | SentenceTransformer | Encoder | Callable[[list[str]], Any]"
+Methods: TypeAlias = "AsMethod | Sequence[AsMethod | tuple[str, AsMethod]] | Mapping[str, AsMethod]"
+_OTHERS = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[GivenMethod]]]:
+    """Make specs of what was asked for, and methods of the objects among it.
+
+    Args:
+        methods: Specs, objects, pairs of a name and either, or either by name.
+
+    Returns:
+        A spec for each, and the class of each object by the name in its spec.
+
+    Raises:
+        UsageError: A spec that cannot be read, two objects of one name, one with the name of a
+            registered method, or one that encodes nothing.
+    """
+    specs: list[MethodSpec] = []
+    classes: dict[str, type[GivenMethod]] = {}
+    for label, method in _listed(methods):
+        if isinstance(method, str):
+            specs += [_labelled(parse_method_spec(text), label) for text in split_list(method)]
+            continue
+        called = label or _own_name(method)
+        name = _OTHERS.sub("-", called).strip("-._") or "object"
+        if name in names(METHODS):
+            raise UsageError(
+                f"{called!r} is the name of a method of the harness; name the object otherwise, as "
+                f"in methods={{'my-{name}': …}}"
+            )
+        if name in classes:
+            raise UsageError(
+                f"two methods are called {name!r}; name them, as in "
+                f"methods={{'{name}-a': …, '{name}-b': …}}"
+            )
+        classes[name] = _given(name, method)
+        specs.append(MethodSpec(name, label=called if called != name else None))
+    return specs, classes
+
+
+def _listed(methods: Methods) -> list[tuple[str | None, Any]]:
+    if isinstance(methods, Mapping):
+        return [*methods.items()]
+    several = isinstance(methods, Sequence) and not isinstance(methods, str)
+    listed: list[tuple[str | None, Any]] = []
+    for one in methods if several else [methods]:
+        pair = isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str)
+        listed.append(one if pair else (None, one))
+    return listed
+
+
+def _labelled(spec: MethodSpec, label: str | None) -> MethodSpec:
+    return spec if label is None else replace(spec, label=label)
+
+
+def _own_name(method: Any) -> str:
+    """What an object is called where its user does not say: a function ``function`` at least."""
+    if _is_sentence_transformer(method):
+        place = getattr(getattr(method[0], "config", None), "_name_or_path", "")
+        return Path(place).name or type(method).__name__
+    name = getattr(method, "__name__", type(method).__name__)
+    return "function" if name == "<lambda>" else str(name)
+
+
+def _given(name: str, method: Any) -> type[GivenMethod]:
+    """The class of an object.
+
+    Raises:
+        UsageError: It encodes nothing, or its vectors cannot be scored as those of a text.
+    """
+    if _is_sentence_transformer(method) and not _encodes_otherwise(method):
+        from bench.models.contents import content_hash
+
+        return given_class(name, method, content_hash(method), is_torch=True)
+    return given_class(name, _encoder(name, method), None, is_torch=False)
+
+
+def _is_sentence_transformer(method: Any) -> bool:
+    # Who made a model with the library has imported it; others need not wait seconds for it.
+    library = sys.modules.get("sentence_transformers")
+    return library is not None and isinstance(method, library.SentenceTransformer)
+
+
+def _encodes_otherwise(model: SentenceTransformer) -> bool:
+    """Whether a model has an ``encode`` of its own, which tokenising for it would pass by."""
+    from sentence_transformers import SentenceTransformer
+
+    return "encode" in vars(model) or type(model).encode is not SentenceTransformer.encode
+
+
+def _encoder(name: str, method: Any) -> Called:
+    if isinstance(method, type):
+        raise UsageError(f"{name!r} is a class; hand over an object of it: {method.__name__}(…)")
+    library = sys.modules.get("sentence_transformers")
+    if library is not None:
+        for kind, instead in (("CrossEncoder", "cross"), ("SparseEncoder", "sparse")):
+            if isinstance(method, getattr(library, kind)):
+                raise UsageError(
+                    f"{name!r} is a {kind}: save it with save_pretrained, and name it as "
+                    f"'{instead}@FOLDER'"
+                )
+    encode = getattr(method, "encode", None) or method
+    if not callable(encode):
+        raise UsageError(
+            f"{name!r} of type {type(method).__name__} encodes nothing; a method is a spec such as "
+            "'sct', a SentenceTransformer, an object with encode, or a function of a list of texts"
+        )
+    parameters = _parameters(encode)
+    if "task_metadata" in parameters:
+        raise UsageError(f"{name!r} is a model of mteb; name it as 'mteb@NAME' in its registry")
+    return Called(encode, takes_roles="role" in parameters)
+
+
+def _parameters(function: Callable[..., Any]) -> Sequence[str]:
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        # Functions of other languages have none to show.
+        return []
+
+
+class Called:
+    """A function from texts to vectors as an encoder.
+
+    Args:
+        function: Called with a list of texts; gives an array, tensor or lists of shape (n, d).
+        takes_roles: Whether it has a parameter ``role``: ``query``, ``document`` or None.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, takes_roles: bool) -> None:
+        self._function = function
+        self._takes_roles = takes_roles
+
+    def encode(self, texts: Sequence[str], *, role: str | None = None) -> NDArray[np.float32]:
+        """Encode n texts to float32 of shape (n, d).
+
+        Raises:
+            CellError: The function gives no numbers of that shape.
+        """
+        named = {"role": role} if self._takes_roles else {}
+        vectors = self._function(list(texts), **named)
+        if hasattr(vectors, "detach"):
+            vectors = vectors.detach().float().cpu().numpy()
+        elif isinstance(vectors, list | tuple) and vectors and hasattr(vectors[0], "detach"):
+            vectors = [vector.detach().float().cpu().numpy() for vector in vectors]
+        try:
+            return np.asarray(vectors, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise CellError(
+                f"it gave a {type(vectors).__name__} that is no array of numbers; expected shape "
+                f"({len(texts)}, d) for {len(texts)} texts"
+            ) from None

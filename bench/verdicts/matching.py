@@ -1,0 +1,121 @@
+"""Which records methods are meant by, and which of them are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.core.errors import DataError, UsageError
+from bench.core.files import is_file, is_folder
+from bench.core.spec import parse_method_spec
+from bench.records.entries import GroupKey
+from bench.records.files import StoredRecord, find_records, read_record, without_repeats
+from bench.verdicts.difference import Comparison, compare
+from bench.verdicts.side import Side
+
+
+def compare_pairs(pairs: Mapping[str, Sequence[tuple[Side, Side]]]) -> dict[str, list[Comparison]]:
+    """Compare the sides of each pair, by suite.
+
+    Raises:
+        DataError: Two sides were not scored on the same rows.
+    """
+    return {name: [compare(a, b) for a, b in of_suite] for name, of_suite in pairs.items()}
+
+
+def pairs_of(
+    sides: Sequence[Mapping[str, Side]], methods: Sequence[str]
+) -> dict[str, list[tuple[Side, Side]]]:
+    """Every method with the last of them, by suite.
+
+    Raises:
+        DataError: A method has no suite in common with it.
+    """
+    *others, against = sides
+    for method, side in zip(methods, others, strict=False):
+        if not side.keys() & against.keys():
+            raise DataError(
+                f"{method} and {methods[-1]} have no suite in common; 'bench run' them on the same "
+                "one first"
+            )
+    return {
+        name: [(side[name], against[name]) for side in others if name in side]
+        for name in dict.fromkeys(name for side in others for name in side)
+        if name in against
+    }
+
+
+def sides_of(
+    wanted: str, folders: Sequence[Path], suite: str | None = None, profile: str | None = None
+) -> dict[str, Side]:
+    """The records that a method is meant by, by suite.
+
+    Args:
+        wanted: Spec, label, a record's file, or a folder of one method.
+        folders: Folders of records where it is a spec or a label; ``results/runs`` where empty.
+        suite: Only this suite.
+        profile: Only records of this profile.
+
+    Raises:
+        UsageError: Several methods are meant on a suite.
+        DataError: There are none, a folder does not exist, or a record is damaged.
+    """
+    place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
+    paths = [place] if file else find_records([place] if folder else folders)
+    stored = [(path, read_record(path)) for path in paths]
+    if not (file or folder):
+        stored = called(wanted, stored)
+    return _by_suite(wanted, stored, suite, profile)
+
+
+def sides_among(wanted: str, stored: Sequence[StoredRecord]) -> dict[str, Side]:
+    """The records among some that a spec or a label means, by suite.
+
+    Raises:
+        UsageError: Several methods are meant on a suite.
+        DataError: There are none.
+    """
+    return _by_suite(wanted, called(wanted, stored), None, None)
+
+
+def called(wanted: str, stored: Sequence[StoredRecord]) -> list[StoredRecord]:
+    """Records of a spec or a label.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    known = {wanted, str(parse_method_spec(wanted))}
+    return [entry for entry in stored if known & {entry[1].method.spec, entry[1].method.label}]
+
+
+def _by_suite(
+    wanted: str, stored: Sequence[StoredRecord], suite: str | None, profile: str | None
+) -> dict[str, Side]:
+    """One method's records by suite.
+
+    Raises:
+        UsageError: There are several methods on a suite.
+        DataError: There are none.
+    """
+    by_suite: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
+    asked = [entry for entry in stored if profile in (None, entry[1].profile)]
+    for path, record in without_repeats(asked):
+        if suite in (None, record.suite):
+            groups = by_suite.setdefault(record.suite, {})
+            groups.setdefault(record.group, []).append((path, record))
+    for name, groups in by_suite.items():
+        if len(groups) > 1:
+            several = ", ".join(_described(*key) for key in groups)
+            raise UsageError(
+                f"{wanted} matches several methods on {name}: {several}; name one spec "
+                "and --profile, or a record's file"
+            )
+    if not by_suite:
+        where = f" on {suite}" if suite is not None else ""
+        raise DataError(f"no records of {wanted}{where}; 'bench table' shows what there is")
+    return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
+
+
+def _described(spec: str, profile: str, limit: int | None, setup: str) -> str:
+    named = f"{spec} {profile}" + (f" --limit {limit}" if limit is not None else "")
+    return f"{named} ({setup})" if setup else named
