@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 from bench.core.errors import CellError, UsageError
 from bench.core.registry import METHODS, names
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
-from bench.method import GivenMethod, given_class
+from bench.method import Encoder, GivenMethod, given_class
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-
-    from bench.encoding.encoder import Encoder
 
 AsMethod: TypeAlias = "str | SentenceTransformer | Encoder | Callable[[list[str]], Any]"
 Methods: TypeAlias = "AsMethod | Sequence[AsMethod | tuple[str, AsMethod]] | Mapping[str, AsMethod]"
