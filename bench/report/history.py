@@ -62,18 +62,23 @@ def _parts(history: History, style: HistoryForm) -> list[str]:
         disable_numparse=True,
         preserve_whitespace=True,
     )
-    failed = [
-        f"{number} ({_name(point)}): {100 * point.check.change:+.2f}"
-        for number, point in enumerate(history.points, 1)
-        if point.check is not None and point.check.failed
-    ]
+    failed = failures_of(history)
     verdict = f"Failed at {'; '.join(failed)}." if failed else "No commit failed."
     unlike = [
-        escape(f"{number} ({_name(point)}) is not judged: {point.unlike}.")
+        escape(f"{number} ({name_of(point)}) is not judged: {point.unlike}.")
         for number, point in enumerate(history.points, 1)
         if point.unlike
     ]
     return [f"### {title}" if style == "markdown" else title, grid, verdict, *unlike]
+
+
+def failures_of(history: History) -> list[str]:
+    """Points that failed: number, commit, and the change in points."""
+    return [
+        f"{number} ({name_of(point)}): {100 * point.check.change:+.2f}"
+        for number, point in enumerate(history.points, 1)
+        if point.check is not None and point.check.failed
+    ]
 
 
 def _cells(point: HistoryPoint, style: HistoryForm) -> list[str]:
@@ -83,7 +88,7 @@ def _cells(point: HistoryPoint, style: HistoryForm) -> list[str]:
         interval = f"{100 * point.ci95[0]:.2f}–{100 * point.ci95[1]:.2f}"
     failed = "**failed**" if style == "markdown" else "FAILED"
     return [
-        _name(point),
+        name_of(point),
         f"{point.commit.committed:%Y-%m-%d %H:%M}",
         f"{100 * point.score:.2f}",
         interval,
@@ -93,7 +98,8 @@ def _cells(point: HistoryPoint, style: HistoryForm) -> list[str]:
     ]
 
 
-def _name(point: HistoryPoint) -> str:
+def name_of(point: HistoryPoint) -> str:
+    """Start of the commit of a point, with + where tracked files differed from it."""
     return point.commit.commit[:_SHORT] + "+" * point.commit.dirty
 
 

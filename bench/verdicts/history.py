@@ -83,6 +83,29 @@ def histories(stored: Sequence[StoredRecord], bounds: Mapping[str, float]) -> li
     ]
 
 
+def last_commits(stored: Sequence[StoredRecord]) -> list[StoredRecord]:
+    """Leave out what methods did at other commits than their last.
+
+    Methods of which a record has no commit keep all that they have.
+    """
+    groups: dict[_MethodOfSuite, list[StoredRecord]] = {}
+    for path, record in stored:
+        groups.setdefault((record.suite, record.group), []).append((path, record))
+    return [entry for group in groups.values() for entry in _of_last_commit(group)]
+
+
+def _of_last_commit(stored: Sequence[StoredRecord]) -> Sequence[StoredRecord]:
+    told = [
+        (commit.committed, record.created, (commit.commit, commit.dirty))
+        for _, record in stored
+        if (commit := record.commit) is not None
+    ]
+    if len(told) < len(stored):
+        return stored
+    _, _, last = max(told)
+    return [entry for entry, (*_, key) in zip(stored, told, strict=True) if key == last]
+
+
 def _by_commit(stored: Sequence[StoredRecord]) -> list[Side]:
     groups: dict[tuple[str, bool], list[StoredRecord]] = {}
     for path, record in sorted(stored, key=lambda entry: (entry[1].seed, str(entry[0]))):

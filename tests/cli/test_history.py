@@ -110,3 +110,25 @@ def test_records_without_a_commit_are_read_and_left_out(bench: Bench, commits: l
     assert commits[0][:8] not in out
     code, _, err = bench("history", "history/1")
     assert (code, "no records with a commit" in err) == (4, True)
+
+
+def test_a_page_shows_all_commits_and_the_table_of_the_last(
+    bench: Bench, commits: list[str]
+) -> None:
+    pytest.importorskip("altair", reason="needs the extra 'report'")
+    code, _, err = bench("report", "history", "-o", "page.html", "--plot", "pictures")
+    assert (code, err) == (0, "")
+    page = Path("page.html").read_text(encoding="utf-8")
+    points = json.loads(bench("history", "history", "--format", "json")[1])
+    assert f"Failed at {HARMED} ({commits[HARMED - 1][:8]})" in page
+    assert all(commit[:8] in page for commit in commits)
+    assert f"over {COMMITS} commits, from {100 * points[0]['score']:.2f}" in page
+    assert Path("pictures/words-history.svg").is_file()
+    last = json.loads(bench("table", f"history/{COMMITS}", "--format", "json")[1])
+    assert f"{100 * last[0]['rows'][0]['average']:.2f}" in page
+
+
+def test_a_page_of_one_commit_has_no_history(bench: Bench, commits: list[str]) -> None:
+    pytest.importorskip("altair", reason="needs the extra 'report'")
+    assert bench("report", "history/1", "-o", "page.html")[0] == 0
+    assert "No commit failed" not in Path("page.html").read_text(encoding="utf-8")

@@ -11,6 +11,8 @@ import numpy as np
 from bench.records.entries import GroupKey, Record
 from bench.records.files import StoredRecord
 from bench.report.table import Table, TableRow, make_table
+from bench.suite import AVERAGE
+from bench.verdicts.history import History, histories, last_commits
 from bench.verdicts.side import Side
 
 
@@ -45,11 +47,13 @@ class Material:
         table: Its table.
         stored: Its records, with their paths.
         shown: The rows of the table, in their order.
+        histories: Averages of methods that have records at several commits.
     """
 
     table: Table
     stored: tuple[StoredRecord, ...]
     shown: tuple[Shown, ...]
+    histories: tuple[History, ...] = ()
 
     @property
     def records(self) -> list[Record]:
@@ -65,9 +69,13 @@ class Material:
 def gather(suite: str, stored: Sequence[StoredRecord]) -> Material:
     """Make the table of a suite, and find the records of its rows again.
 
+    Of a method with records at several commits the table has the last one.
+
     Raises:
         DataError: Records do not fit one table, or items are not those of theirs.
     """
+    over_commits = [one for one in histories(stored, {AVERAGE: 0.0}) if len(one.points) > 1]
+    stored = last_commits(stored)
     table = make_table(suite, stored)
     groups: dict[GroupKey, list[StoredRecord]] = {}
     for path, record in stored:
@@ -76,7 +84,7 @@ def gather(suite: str, stored: Sequence[StoredRecord]) -> Material:
     for number, row in enumerate(table.rows):
         group = groups.pop(_key_of(row, groups))
         shown.append(Shown(f"m{number}", row, tuple(group), Side(group)))
-    return Material(table, tuple(stored), tuple(shown))
+    return Material(table, tuple(stored), tuple(shown), tuple(over_commits))
 
 
 def _key_of(row: TableRow, groups: dict[GroupKey, list[StoredRecord]]) -> GroupKey:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.html import board, costs, differences, maps, shapes, sources
+from bench.report.html import board, commits, costs, differences, maps, shapes, sources
 from bench.report.html.material import Material
 
 
@@ -34,6 +34,7 @@ PARTS = [
     Part("tasks", "Tasks", "map.html", maps.tasks),
     Part("phenomena", "Phenomena", "map.html", maps.by_phenomenon),
     Part("training", "Training", "figures.html", shapes.training),
+    Part("history", "History", "commits.html", commits.context),
     Part("vectors", "Dimension and geometry", "figures.html", shapes.vectors),
     Part("sources", "Provenance", "sources.html", sources.context),
 ]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.report.charts import cost, curve, forest, geometry, heat, learning
+from bench.report.charts import cost, curve, forest, geometry, heat, history, learning
 from bench.report.charts.drawing import Panel, save
 from bench.report.html.differences import Against, against_own_base
 from bench.report.html.material import Material
@@ -14,6 +14,7 @@ from bench.report.views.curve import find_curves
 from bench.report.views.learning import find_learning
 
 _COLUMNS = 3
+_WIDE = {"history"}
 
 
 def pictures(material: Material, folder: Path, suffix: str = ".svg") -> Iterator[Path]:
@@ -34,7 +35,12 @@ def pictures(material: Material, folder: Path, suffix: str = ".svg") -> Iterator
     for name, panels in _drawn(material).items():
         if panels:
             path = folder / f"{suite}-{name}{suffix}"
-            save(f"{material.table.suite}: {name}", panels, path, min(_COLUMNS, len(panels)))
+            save(
+                f"{material.table.suite}: {name}",
+                panels,
+                path,
+                1 if name in _WIDE else min(_COLUMNS, len(panels)),
+            )
             yield path
 
 
@@ -51,6 +57,7 @@ def _drawn(material: Material) -> dict[str, list[Panel]]:
         "cost": cost.panels(table),
         "tasks": [heat.panel("Scores × 100", [*table.metrics], [*zip(names, scores, strict=True)])],
         "training": learning.panels(find_learning(records)),
+        "history": history.panels(material.histories),
         "dimension": curve.panels(find_curves(records)),
         "geometry": geometry.panels(records),
     }
