@@ -65,7 +65,7 @@ def _layers(values: Sequence[dict[str, float]], names: Sequence[str]) -> list[al
     return [
         known.mark_rule(color=muted, opacity=0.55).encode(y="low:Q", y2="high:Q"),
         plot.transform_filter("datum.lowest !== null")
-        .mark_tick(color=muted, thickness=1.4, size=14)
+        .mark_tick(orient="horizontal", color=muted, thickness=1.4, size=14)
         .encode(y="lowest:Q"),
         plot.mark_line(color=accent, strokeWidth=1.2),
         plot.transform_filter("!datum.failed").mark_circle(color=accent, size=36, opacity=1),
