@@ -88,10 +88,15 @@ def outline(suites: Sequence[Suite], specs: Sequence[MethodSpec], profile: str) 
     """The suites of a run, each with its methods, before any data is read.
 
     Raises:
-        UsageError: Unknown names, or bad options.
+        UsageError: Unknown names, bad options, or two labels of one method.
     """
-    wanted = {str(spec): spec for spec in specs}.values()
-    asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in wanted]
+    wanted: dict[str, MethodSpec] = {}
+    for spec in specs:
+        first = wanted.setdefault(str(spec), spec)
+        if first.label != spec.label:
+            labels = " and ".join(str(one.label or "no label") for one in (first, spec))
+            raise UsageError(f"{spec} is asked for twice, with {labels}; name it once")
+    asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in wanted.values()]
     with_bases = _with_bases(asked, profile)
     rows_of_suites = [
         (

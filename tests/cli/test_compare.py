@@ -192,3 +192,5 @@ def test_a_label_names_a_side(bench: Bench, suite: Path) -> None:
     assert bench("compare", "ours", "random")[0] == 4
     assert "theirs" in bench("table")[1]
     assert bench("run", "--suite", suite, "--methods", f"good[label={'x' * 81}]")[0] == 2
+    code, _, err = bench("run", "--suite", suite, "--methods", "good[label=a],good[label=b]")
+    assert (code, "good is asked for twice, with a and b" in err) == (2, True)
