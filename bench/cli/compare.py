@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Also show the items that differ most, and what both answered.",
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Also draw the differences into this file, .svg or .png (extra 'plot').",
+)
 @click.option("--data", help="Data folder for the texts of --items [$BENCH_DATA].")
 def command(
     methods: tuple[str, ...],
@@ -49,12 +54,14 @@ def command(
     profile: str | None,
     style: str,
     items: int | None,
+    plot: Path | None,
     data: str | None,
 ) -> None:
     """Compare METHODS, all with the last of them.
 
     Each is a method spec, a label, a record (.json), or a folder that holds one method.
     """
+    from bench.report.charts.files import check_drawable
     from bench.report.comparison import render, to_csv, to_json
     from bench.suite import load_suite
     from bench.verdicts.matching import compare_pairs, pairs_of, sides_of
@@ -67,6 +74,11 @@ def command(
     name = suite if own is None else own.name
     pairs = pairs_of([sides_of(wanted, folders, name, profile) for wanted in methods], methods)
     compared = compare_pairs(pairs)
+    if plot is not None:
+        check_drawable(plot)
+        from bench.report.charts.scores import draw_comparisons
+
+        draw_comparisons(compared, plot)
     if style in {"csv", "json"}:
         lines = [comparison for of_suite in compared.values() for comparison in of_suite]
         say(to_csv(lines) if style == "csv" else to_json(lines))

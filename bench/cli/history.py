@@ -36,11 +36,22 @@ BENCHMARK = "github-action-benchmark"
     default="text",
     help=f"{BENCHMARK}: the last commit, for its tool customBiggerIsBetter [text].",
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Also draw them into this file, .svg or .png (extra 'plot').",
+)
 def command(
-    folders: tuple[Path, ...], suite: str | None, methods: str | None, bounds: str, style: str
+    folders: tuple[Path, ...],
+    suite: str | None,
+    methods: str | None,
+    bounds: str,
+    style: str,
+    plot: Path | None,
 ) -> None:
     """Show scores over commits, from the records below FOLDERS [results/runs]."""
     from bench.core.errors import DataError, UsageError
+    from bench.report.charts.files import check_drawable
     from bench.report.history import (
         render_histories,
         to_csv,
@@ -61,6 +72,11 @@ def command(
     shown = histories(known, parse_bounds(bounds))
     if not shown:
         raise UsageError(f"--fail-on {bounds!r} names no task of these records")
+    if plot is not None:
+        check_drawable(plot)
+        from bench.report.charts.history import draw
+
+        draw(shown, plot)
     programs = {"csv": to_csv, "json": to_json, BENCHMARK: to_github_action_benchmark}
     if style in programs:
         say(programs[style](shown))

@@ -60,7 +60,8 @@ _DRAWN = " or ".join(view.name for view in VIEWS if view.drawings)
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),
-    help=f"Also draw the view {_DRAWN} into this file, .svg or .png (extra 'plot').",
+    help=f"Also draw the scores, or the view {_DRAWN}, into this file, .svg or .png (extra "
+    "'plot').",
 )
 @click.option(
     "--mteb",
@@ -98,20 +99,23 @@ def command(
     """
     from bench.core.errors import DataError, UsageError
     from bench.records.files import find_records
+    from bench.report.charts.files import check_drawable
 
     chosen_rows = any(value is not None for value in asked.values())
     if action and (style != "text" or view != SCORES or results or suite or chosen_rows):
         raise UsageError("--write and --check are for whole leaderboards; drop the other options")
     chosen = next((candidate for candidate in VIEWS if candidate.name == view), None)
-    if plot is not None and (chosen is None or chosen.drawings is None):
-        raise UsageError(f"--plot draws the curves of --view {_DRAWN}")
+    if plot is not None and chosen is not None and chosen.drawings is None:
+        raise UsageError(f"--plot draws scores, and --view {_DRAWN}")
+    if plot is not None:
+        check_drawable(plot)
     if chosen is not None and chosen_rows:
         raise UsageError(f"--view {view} shows all rows; --suite and FOLDERS choose its records")
     paths = find_records(folders or ((BASELINES,) if action else ()))
     if action and paths:
         return _leaderboards(paths, action, leaderboards)
     if chosen is None:
-        is_any = _scores(_tables(paths, suite, results), paths, style, **asked)
+        is_any = _scores(_tables(paths, suite, results), paths, style, plot, **asked)
     else:
         texts = _view(chosen, paths, suite, results, style, plot)
         is_any = bool(texts)
@@ -144,7 +148,9 @@ def _leaderboards(paths: Sequence[Path], action: str, folder: Path) -> int:
     return check_generated(texts, leaderboard.COMMAND)
 
 
-def _scores(tables: Sequence[Table], paths: Sequence[Path], style: str, **asked: Any) -> bool:
+def _scores(
+    tables: Sequence[Table], paths: Sequence[Path], style: str, plot: Path | None, **asked: Any
+) -> bool:
     """Write the tables, and return whether there are any."""
     from bench.report.selection import check_names, select_rows
 
@@ -153,6 +159,10 @@ def _scores(tables: Sequence[Table], paths: Sequence[Path], style: str, **asked:
         return False
     check_names(tables, selection)
     shown = [part for table in tables if (part := select_rows(table, selection)).rows]
+    if plot is not None:
+        from bench.report.charts.scores import draw_tables
+
+        draw_tables(shown, plot)
     if style == "text":
         from bench.cli.pages import show_tables
 
@@ -246,8 +256,8 @@ def _view(
     stored = _stored(paths, suite)
     by_suite = {name: [record for _, record in of_suite] for name, of_suite in stored.items()}
     width = terminal_width() if style == "text" else None
-    draw = view.draw()
-    if plot is not None and draw is not None:
+    # What draws is an extra, and its files are imported where something is drawn alone.
+    if plot is not None and (draw := view.draw()) is not None:
         draw(by_suite, plot)
     render, texts = view.render(_reader(stored)), []
     for name, records in by_suite.items():

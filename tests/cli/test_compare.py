@@ -180,6 +180,15 @@ def test_items_tell_what_both_answered(bench: Bench) -> None:
     assert ranked[2].startswith("first at ")
 
 
+def test_differences_are_drawn(bench: Bench, suite: Path) -> None:
+    pytest.importorskip("altair", reason="needs the extra 'plot'")
+    assert bench("run", "--suite", suite, "--methods", "good,random")[0] == 0
+    assert bench("compare", "good", "random", "--plot", "x.svg")[0] == 0
+    assert "good less random" in Path("x.svg").read_text(encoding="utf-8")
+    code, _, err = bench("compare", "good", "random", "--plot", "x.pdf")
+    assert (code, ".svg or .png" in err) == (2, True)
+
+
 def test_a_label_names_a_side(bench: Bench, suite: Path) -> None:
     methods = "good[label=ours],random"
     assert bench("run", "--suite", suite, "--methods", methods)[0] == 0

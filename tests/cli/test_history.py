@@ -123,6 +123,8 @@ def test_a_page_shows_all_commits_and_the_table_of_the_last(
     assert f"Failed at {HARMED} ({commits[HARMED - 1][:8]})" in page
     assert all(commit[:8] in page for commit in commits)
     assert f"over {COMMITS} commits, from {100 * points[0]['score']:.2f}" in page
+    assert bench("history", "history", "--plot", "own.svg")[0] == 0
+    assert "words, Avg" in Path("own.svg").read_text(encoding="utf-8")
     assert Path("pictures/words-history.svg").is_file()
     last = json.loads(bench("table", f"history/{COMMITS}", "--format", "json")[1])
     assert f"{100 * last[0]['rows'][0]['average']:.2f}" in page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def test_ceiling(bench: Bench, records: Path) -> None:
 
 
 def test_plot(bench: Bench, records: Path) -> None:
-    code, _, err = bench("table", records, "--plot", "x.svg")
-    assert (code, "--view curve" in err) == (2, True)
+    code, _, err = bench("table", records, "--view", "ceiling", "--plot", "x.svg")
+    assert (code, "--view geometry or curve" in err) == (2, True)
     code, _, err = bench("table", records, "--view", "curve", "--plot", "x.pdf")
     assert (code, ".svg or .png" in err) == (2, True)
     code, _, err = bench("table", records, "--view", "curve", "--suite", "no", "--plot", "x.svg")
@@ -65,6 +66,21 @@ def test_plot(bench: Bench, records: Path) -> None:
     code, out, _ = bench("table", records, "--view", "curve", "--plot", "x.svg")
     assert (code, "26 dimensions" in out) == (0, True)
     assert Path("x.svg").read_text().startswith("<svg")
+    assert bench("table", records, "--suite", "small", "--plot", "scores.svg")[0] == 0
+    assert ">pairs<" in Path("scores.svg").read_text()
+
+
+@pytest.mark.parametrize("view", [view.name for view in views.VIEWS if view.drawings])
+def test_who_draws_nothing_needs_no_library_for_it(
+    view: str, bench: Bench, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("bench.report.charts")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "altair", None)
+    code, _, err = bench("table", records, "--view", view)
+    assert code in {0, 4}, err
+    code, _, err = bench("table", records, "--view", view, "--plot", "x.svg")
+    assert (code, "needs altair: pip install" in err) == (2, True)
 
 
 RUNS = {

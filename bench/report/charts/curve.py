@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.core.errors import DataError, UsageError
 from bench.core.escape import plain
 from bench.records.entries import Record
-from bench.report.charts.drawing import Panel, Points, save
+from bench.report.charts.drawing import Panel, Points
 from bench.report.charts.lines import line_panel
+from bench.report.charts.suites import save_suite
 from bench.report.views.curve import Curves, find_curves
 
 
 def draw(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
     """Draw the curves of the suite that has any. See ``bench.report.views.Draw``."""
-    by_name = {suite: curves for suite, group in by_suite.items() if (curves := find_curves(group))}
-    if not by_name:
-        raise DataError("no cuts found to draw; 'bench run --suite redundancy' writes them")
-    refuse_several(by_name)
-    ((suite, curves),) = by_name.items()
-    title = f"{plain(suite)}: score by size of the vectors"
-    save(title, panels(curves), path, columns=max(len(model.kinds) for model in curves))
-
-
-def refuse_several(suites: Iterable[str]) -> None:
-    """Refuse to draw several suites into one file.
-
-    Raises:
-        UsageError: There are several.
-    """
-    if len(names := [*suites]) > 1:
-        raise UsageError(
-            f"--plot draws one suite; name one of them with --suite: {', '.join(names)}"
-        )
+    by_name = {suite: find_curves(group) for suite, group in by_suite.items()}
+    kinds = [len(model.kinds) for curves in by_name.values() for model in curves]
+    save_suite(
+        {suite: panels(curves) for suite, curves in by_name.items()},
+        path,
+        of="score by size of the vectors",
+        absent="no cuts found to draw; 'bench run --suite redundancy' writes them",
+        columns=max(kinds, default=1),
+    )
 
 
 def panels(curves: Sequence[Curves]) -> list[Panel]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import altair as alt
 import numpy as np
@@ -10,10 +11,22 @@ import numpy as np
 from bench.records.entries import Record
 from bench.report.charts.drawing import COLOURS, Panel, data
 from bench.report.charts.labels import dot, labels_layer, place_labels
+from bench.report.charts.suites import save_suite
 from bench.report.views.page import by_group
 
 _SIZE = (300, 240)
 _ROOM = 0.1
+
+
+def draw(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
+    """Draw the vectors of the suite that has pairs. See ``bench.report.views.Draw``."""
+    save_suite(
+        {suite: panels(group) for suite, group in by_suite.items()},
+        path,
+        of="alignment and uniformity",
+        absent="fewer than two methods have pairs that mean the same; "
+        "'bench run --suite sts7' writes them",
+    )
 
 
 def panels(records: Sequence[Record]) -> list[Panel]:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import altair as alt
 
 from bench.core.escape import plain
 from bench.report.charts.drawing import COLOURS, Panel, axis_names, data
+from bench.report.charts.suites import save_suite
 from bench.report.history import name_of, numbers_of
 from bench.verdicts.history import History
 
 _SIZE = (560, 170)
 _ROOM = 0.06
 _LABELS = 14
+
+
+def draw(histories: Sequence[History], path: Path) -> None:
+    """Draw the histories of one suite, one below the other.
+
+    Raises:
+        UsageError: There are several suites, or the file cannot be drawn or written.
+        DataError: There are none.
+    """
+    by_suite: dict[str, list[Panel]] = {}
+    for history in histories:
+        by_suite.setdefault(history.suite, []).append(panel(history))
+    save_suite(by_suite, path, of="history", absent="no history found to draw", columns=1)
 
 
 def panels(histories: Sequence[History]) -> list[Panel]:

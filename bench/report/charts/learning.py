@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.core.errors import DataError
 from bench.core.escape import plain
 from bench.records.entries import Record
-from bench.report.charts.curve import refuse_several
-from bench.report.charts.drawing import Panel, save
+from bench.report.charts.drawing import Panel
 from bench.report.charts.lines import line_panel
+from bench.report.charts.suites import save_suite
 from bench.report.views.learning import FALLING, LearningCurve, find_learning
-
-_COLUMNS = 3
 
 
 def draw(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
     """Draw the trainings of the suite that has any. See ``bench.report.views.Draw``."""
-    by_name = {suite: own for suite, group in by_suite.items() if (own := find_learning(group))}
-    if not by_name:
-        raise DataError(
-            "no learning curves found to draw; "
-            "'bench run --suite imbalance-supervised --methods ft' writes them"
-        )
-    refuse_several(by_name)
-    ((suite, curves),) = by_name.items()
-    drawn = panels(curves)
-    save(f"{plain(suite)}: dev rows by step", drawn, path, columns=min(_COLUMNS, len(drawn)))
+    save_suite(
+        {suite: panels(find_learning(group)) for suite, group in by_suite.items()},
+        path,
+        of="dev rows by step",
+        absent="no learning curves found to draw; "
+        "'bench run --suite imbalance-supervised --methods ft' writes them",
+    )
 
 
 def panels(curves: Sequence[LearningCurve]) -> list[Panel]:

@@ -133,6 +133,7 @@ VIEWS = [
         needs="measures of its vectors",
         command="--suite mini --rerun all",
         module="bench.report.views.geometry",
+        drawings="bench.report.charts.geometry",
     ),
     View(
         "curve",
