@@ -17,6 +17,8 @@ from bench.verdicts.claims import ClaimAnswer, Judgement, Measured
 from bench.verdicts.papers import Claim
 
 FILE = "answers.json"
+# Processors round the last digits of the same figures differently.
+_DIGITS = 10
 
 
 class AnswerEntry(RecordEntry):
@@ -40,7 +42,7 @@ _ENTRIES = TypeAdapter(dict[str, AnswerEntry])
 
 
 def write_answers(judgements: Sequence[Judgement]) -> str:
-    """Write answers as JSON, the same text for equal answers."""
+    """Write answers as JSON, the same text for equal answers on any processor."""
     entries = {
         judgement.claim.name: _entry(judgement).model_dump(mode="json", exclude_defaults=True)
         for judgement in judgements
@@ -83,16 +85,20 @@ def _entry(judgement: Judgement) -> AnswerEntry:
         claim=identity,
         answer=judgement.answer,
         reason=judgement.reason,
-        delta=difference.delta,
-        ci95=difference.ci95,
-        p=difference.p,
+        delta=_rounded(difference.delta),
+        ci95=(_rounded(difference.ci95[0]), _rounded(difference.ci95[1])),
+        p=_rounded(difference.p),
         method=difference.method,
-        effect=difference.effect,
+        effect=None if difference.effect is None else _rounded(difference.effect),
         seeds=measured.seeds,
         profile=measured.profile,
         bases=measured.bases,
         one_seed=measured.one_seed,
     )
+
+
+def _rounded(figure: float) -> float:
+    return float(f"{figure:.{_DIGITS}g}")
 
 
 def _measured(entry: AnswerEntry) -> Measured | None:

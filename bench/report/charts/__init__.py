@@ -2,7 +2,7 @@
 
 How all of them look and become files (``drawing``, ``files``), and a file for each picture: scores
 against what they cost (``cost``), differences with their intervals (``forest``), scores as a map of
-colours (``heat``), against sizes of vectors (``curve``) and steps of training (``learning``), and
-how vectors lie (``geometry``). Imported are verdicts, records, core, and of the report its tables
-and views. A new picture is a file here that makes panels; the page shows them, and so do files.
+colours (``heat``), against sizes of vectors (``curve``), steps of training (``learning``) and commits
+(``history``), and how vectors lie (``geometry``). Imported are verdicts, suite, records, core, and
+of the report its tables and views. A new picture is a file here that makes panels.
 """
