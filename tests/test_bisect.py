@@ -153,6 +153,7 @@ def test_bisect_finds_the_planted_commit(records: Path, tmp_path: Path) -> None:
     assert steps[-1] == ("first bad commit", str(PLANTED))
 
 
+@pytest.mark.nightly
 @needs_git
 def test_exit_codes_of_a_bisection(bench: Bench, records: Path, tmp_path: Path) -> None:
     empty, nowhere = tmp_path / "empty", tmp_path / "nowhere"

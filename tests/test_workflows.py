@@ -110,6 +110,7 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
 
 
+@pytest.mark.nightly
 @needs_bash
 def test_a_pull_request_that_regressed(runner: Runner) -> None:
     pass_off("minilm", "tfidf", runner.folder / "results/runs")
@@ -131,6 +132,7 @@ def test_a_pull_request_that_regressed(runner: Runner) -> None:
     assert runner.step("verdict", PASSED="false").returncode == 1
 
 
+@pytest.mark.nightly
 @needs_bash
 def test_a_comment_is_updated_and_not_repeated(runner: Runner) -> None:
     where = {"REPOSITORY": "some/repository", "NUMBER": "12", "GH_TOKEN": "x"}
@@ -166,6 +168,7 @@ def test_what_users_give_is_no_part_of_a_script(runner: Runner) -> None:
         assert "${{" not in step.get("run", "")
 
 
+@pytest.mark.nightly
 @needs_bash
 def test_the_report_holds_table_and_records(runner: Runner) -> None:
     done = runner.step("report", OUTPUT="results/runs")

@@ -70,6 +70,7 @@ def test_the_order_of_the_models_counts(
     assert [pair[0] for pair in first] != [pair[0] for pair in second]
 
 
+@pytest.mark.nightly
 def test_work_that_was_cut_off_goes_on(
     translate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

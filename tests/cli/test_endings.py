@@ -140,6 +140,7 @@ def test_signals_end_in_one_line_and_keep_what_is_done(
     assert not [*(tmp_path / "cache").rglob("*.bench-*")]
 
 
+@pytest.mark.nightly
 def test_whoever_has_hanging_up_ignored_is_not_hung_up_on(tmp_path: Path) -> None:
     assert _stopped(tmp_path, signal.SIGTERM, hang_up_ignored=True)[0] == 143
 

@@ -308,7 +308,7 @@ def test_values_of_own_rows(
 
 
 # transformers hands its warnings on to others only where CI is set.
-@pytest.mark.parametrize("ci", ["", "1"])
+@pytest.mark.parametrize("ci", ["", pytest.param("1", marks=pytest.mark.nightly)])
 def test_what_libraries_warn_of_is_one_line(suite: Path, tmp_path: Path, ci: str) -> None:
     # In a process of its own, where no test runner listens to warnings.
     # Behind all else on the path: what is installed answers, not the checkout.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
@@ -195,10 +196,13 @@ def test_a_broken_method_says_why(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     assert "cannot be loaded: No module named 'no_such_module'" in err
 
 
-def test_it_is_told_without_torch() -> None:
+def test_it_is_told_without_torch(tmp_path: Path) -> None:
     program = (
         "import sys; from bench.cli.main import main; code = main(['show', 'minbert', 'sts7']); "
         "assert code == 0; assert 'torch' not in sys.modules; assert 'mteb' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    # The folder that a program of -c runs in would be looked into first.
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr

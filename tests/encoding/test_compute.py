@@ -101,6 +101,7 @@ def test_a_decoder_is_exported_too(tmp_path) -> None:
     assert _cosines(model, encoder).min() > 1 - 1e-6
 
 
+@pytest.mark.nightly
 def test_an_export_is_made_once_and_again_where_it_is_damaged(model, tmp_path, monkeypatch) -> None:
     pytest.importorskip("openvino")
     made: list[Path] = []

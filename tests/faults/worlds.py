@@ -106,9 +106,14 @@ def state(folder: Path) -> dict[str, Any]:
 def shown(out: str) -> str:
     """What is printed, without the columns of costs, which are those of one run."""
     lines, cut = [], None
-    for line in out.splitlines():
+    printed = out.splitlines()
+    for line, rule in zip(printed, [*printed[1:], ""], strict=True):
         costs = [line.index(name) for name in ("Time", "Texts/s", "Memory") if name in line]
-        cut = min(costs) if costs and "Method" in line else None if not line.strip() else cut
+        if costs and "Method" in line:
+            # Numbers may be wider than the name above them, as the rule tells.
+            cut = rule.rfind("  ", 0, min(costs) + 1)
+        elif not line.strip():
+            cut = None
         lines.append(line[:cut].rstrip())
     return "\n".join(lines)
 

@@ -64,6 +64,7 @@ def test_a_task_of_mteb_scores_as_mteb_does() -> None:
     assert flat == pytest.approx(expected.scores["test"][0]["cosine_pearson"], abs=1e-6)
 
 
+@pytest.mark.nightly
 def test_models_sharing_a_store_never_share_a_vector() -> None:
     texts = ["an apple", "some bread"]
     found = {}

@@ -35,6 +35,7 @@ def world(tmp_path: Path) -> Path:
     return make_world(tmp_path / "world")
 
 
+@pytest.mark.nightly
 def test_records_are_those_of_one_process(world: Path) -> None:
     assert run(world, *RUN, SEVERAL, "--seeds", "2")[0] == 0
     alone = items(world / "out")
@@ -48,6 +49,7 @@ def test_records_are_those_of_one_process(world: Path) -> None:
     assert {machine["threads"] for machine in machines} <= {"1", str(os.cpu_count() or 1)}
 
 
+@pytest.mark.nightly
 def test_a_killed_worker_goes_on_from_its_checkpoint(world: Path) -> None:
     process = start(world, *RUN, f"{LONG},random", "--executor", "processes[jobs=2]")
     until(lambda: in_training(world))

@@ -189,6 +189,7 @@ def test_the_record_tells_the_updates(
     assert found == {"sts": sts, **({"retrieval": retrieval} if retrieval else {})}
 
 
+@pytest.mark.nightly
 def test_baselines_are_models_of_their_own(options: dict[str, Any]) -> None:
     changes: list[dict[str, Any]] = [{}, {"loss": "cosent"}, {"loss": "infonce"}]
     changes += [{**change, "sampler": "mixed"} for change in changes]

@@ -117,6 +117,7 @@ def test_rows_are_joined_sentences() -> None:
         causal.full_rows([0, 1], 3)
 
 
+@pytest.mark.nightly
 def test_seeds_repeat(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, other = train(corpus), train(corpus, seed=1)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "again"))
@@ -129,6 +130,7 @@ class _Stopped(BaseException):
     pass
 
 
+@pytest.mark.nightly
 def test_stopped_and_run_again(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -345,6 +345,7 @@ def test_what_it_learns_from() -> None:
     assert loaded.training_datasets() == ()
 
 
+@pytest.mark.nightly
 def test_stopped_and_run_again(
     base: Path, dictionary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

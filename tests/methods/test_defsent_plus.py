@@ -297,6 +297,7 @@ def test_rows_and_their_entries(base: Path, dictionary: Path) -> None:
         build(base, broken)
 
 
+@pytest.mark.nightly
 def test_it_goes_on_from_another_method(base: Path, dictionary: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.tsv"
     corpus.write_text("".join(f"text {i}\n" for i in range(24)))

@@ -161,6 +161,7 @@ def test_a_base_that_is_a_method_keeps_its_own_modules(
     assert not np.allclose(plain.encode(texts), start.encoder.encode(texts), atol=1e-3)
 
 
+@pytest.mark.nightly
 def test_seeds_repeat(data: Path, base: Path) -> None:
     # Nothing is kept of a build, so every one of them trains.
     first, again, other = (
@@ -171,6 +172,7 @@ def test_seeds_repeat(data: Path, base: Path) -> None:
     assert other != first
 
 
+@pytest.mark.nightly
 def test_a_build_that_was_cut_off_goes_on(
     data: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +213,7 @@ def _count_steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return steps
 
 
+@pytest.mark.nightly
 def test_dropout_schemes(data: Path, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.methods.parts import dropout
 

@@ -74,6 +74,7 @@ def test_training_raises_the_correlation(options: dict[str, Any]) -> None:
     assert all(value > before + 0.2 for value in after.values()), (before, after)
 
 
+@pytest.mark.nightly
 def test_criteria_and_their_settings_differ(options: dict[str, Any]) -> None:
     choices: list[dict[str, Any]] = [
         {"loss": "pearson"},
@@ -149,6 +150,7 @@ def decoder(options: dict[str, Any], tmp_path: Path) -> Callable[..., dict[str, 
     return made
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("template", "ending"), [("eol", 'word:"'), ("sth", "something"), ("sum", "summarized as")]
 )

@@ -66,6 +66,7 @@ def spec(name: str, folder: Path) -> str:
 
 
 # The trainer is one for all; each method's own state is looked at by night.
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "name",
     [name if name == "sct" else pytest.param(name, marks=pytest.mark.nightly) for name in METHODS],

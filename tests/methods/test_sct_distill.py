@@ -137,6 +137,7 @@ def train(tmp_path: Path, teacher: str, **options: Any) -> tuple[SentenceTransfo
     return built.encoder, built.fingerprint
 
 
+@pytest.mark.nightly
 def test_any_method_can_teach_and_sizes_are_matched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_hard_negatives_change_the_training(tmp_path: Path, corpus: Path) -> Non
     assert not np.allclose(found[0], found[2], atol=1e-4)
 
 
+@pytest.mark.nightly
 def test_seeds_repeat(tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = train(tmp_path, corpus, head="true").encode(TEXTS)
     other = train(tmp_path, corpus, head="true", seed=1).encode(TEXTS)
@@ -128,6 +129,7 @@ def test_the_kept_folder_is_ordinary(
     assert "".join(pieces).endswith('▁rain"▁can▁be▁summarized▁as')
 
 
+@pytest.mark.nightly
 def test_a_killed_training_of_adapters_ends_in_the_same_weights(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,6 +110,7 @@ def test_the_pooler_is_carried_over(options: dict[str, Any]) -> None:
     assert steps[2] > steps[0] / 2
 
 
+@pytest.mark.nightly
 def test_schemes_of_dropout_differ(options: dict[str, Any]) -> None:
     found = [
         vectors(options, **more)
@@ -129,6 +130,7 @@ def test_schemes_of_dropout_differ(options: dict[str, Any]) -> None:
         assert all(not np.allclose(one, other, atol=1e-4) for other in found[i + 1 :])
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("tier", ["1", "2"])
 @pytest.mark.parametrize("scheme", ["standard", "curriculum"])
 def test_a_model_keeps_the_dropout_of_its_base(

@@ -140,6 +140,7 @@ def lives(pid: int) -> bool:
     return True
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.usefixtures("stubs")
 def test_a_killed_process_is_one_line_and_the_next_run_goes_on(

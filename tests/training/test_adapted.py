@@ -138,6 +138,7 @@ def test_moving_references_have_adapters_of_their_own(tmp_path: Path, corpus: Pa
         torch.testing.assert_close(own[part].detach(), moved)
 
 
+@pytest.mark.nightly
 def test_a_killed_training_with_moving_references_ends_in_the_same_weights(
     tmp_path: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

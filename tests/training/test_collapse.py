@@ -59,12 +59,14 @@ def test_a_collapsed_model_is_no_model(tmp_path: Path) -> None:
     assert int(point.name.split("-")[1]) < step
 
 
+@pytest.mark.nightly
 def test_the_last_steps_are_looked_at_too(tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=40, checkpoint_every=10_000)
     with pytest.raises(CellError, match="collapsed by step 200"):
         train_wide(tmp_path, Together, settings)
 
 
+@pytest.mark.nightly
 def test_contrast_is_left_alone_to_the_last_bit(tmp_path: Path, monkeypatch: Any) -> None:
     model, _, summary = run(tmp_path / "one")
     monkeypatch.setattr(CollapseGuard, "check", lambda self, step: None)

@@ -220,6 +220,7 @@ def test_training_leaves_the_base_alone_and_checkpoints_leave_it_out(tmp_path: P
     assert_equal_states(base, fresh[0].model)
 
 
+@pytest.mark.nightly
 def test_the_best_adapters_are_kept(tmp_path: Path) -> None:
     whole, _ = run(tmp_path / "whole", WITH_DEV)
     with pytest.raises(Killed):

@@ -113,6 +113,7 @@ def test_the_model_is_afterwards_as_it_was(model: SentenceTransformer, autocast:
     assert ("forward" in vars(model)) == autocast
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("die_at", [5, 7])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int) -> None:
     whole = run(tmp_path / "whole", IN_PARTS)

@@ -127,6 +127,7 @@ def test_a_failed_training_leaves_no_autocast_either(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.encode(["a text"]), before, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.nightly
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=1, dev_every=2)
     whole = run(tmp_path / "whole", settings, dev=DEV, precision="bf16")

@@ -64,6 +64,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return found
 
 
+@pytest.mark.nightly
 def test_a_rate_is_constant_after_its_warm_up(tmp_path: Path) -> None:
     with rates() as found:
         run(tmp_path / "warm", CONSTANT)
@@ -73,6 +74,7 @@ def test_a_rate_is_constant_after_its_warm_up(tmp_path: Path) -> None:
     assert found == [1e-2] * 15
 
 
+@pytest.mark.nightly
 def test_by_default_it_falls_to_zero(tmp_path: Path) -> None:
     with rates() as found:
         run(tmp_path / "one", replace(SETTINGS, warmup_ratio=0.0))
@@ -90,6 +92,7 @@ def test_rows_in_order(tmp_path: Path, seen: list[list[int]]) -> None:
 
 
 # Step 3 ends the warm-up, 5 ends an epoch, 7 is between checkpoints of the second one.
+@pytest.mark.nightly
 @pytest.mark.parametrize("die_at", [3, 5, 7])
 @pytest.mark.parametrize("settings", [CONSTANT, IN_ORDER], ids=["constant", "in order"])
 def test_killed_and_resumed_equals_uninterrupted(

@@ -114,7 +114,9 @@ def assert_equal_states(one: torch.nn.Module, two: torch.nn.Module) -> None:
 
 
 # Step 5 ends an epoch, 7 is in the second one, 10 ends one at a checkpoint.
-@pytest.mark.parametrize("die_at", [5, 7, 10])
+@pytest.mark.parametrize(
+    "die_at", [7, *(pytest.param(step, marks=pytest.mark.nightly) for step in (5, 10))]
+)
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int) -> None:
     whole = run(tmp_path / "whole")
     with pytest.raises(Killed):
@@ -253,6 +255,7 @@ def test_epochs_and_max_steps_count_given_batches(tmp_path: Path) -> None:
 
 
 # Step 6 ends an epoch at a checkpoint, 9 is in the second one.
+@pytest.mark.nightly
 @pytest.mark.parametrize("die_at", [6, 9])
 def test_given_batches_killed_and_resumed(tmp_path: Path, die_at: int) -> None:
     whole = run_halves(tmp_path / "whole")

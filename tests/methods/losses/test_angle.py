@@ -134,6 +134,7 @@ def process(rank: int, _: object) -> float:
     return angle_loss(VECTORS[0][own], VECTORS[1][own], GRADES[own], scale=20.0).item()
 
 
+@pytest.mark.nightly
 def test_pairs_of_two_processes_are_those_of_one(tmp_path: object) -> None:
     whole = angle_loss(VECTORS[0], VECTORS[1], GRADES, scale=20.0).item()
     assert in_two_processes(process, tmp_path) == pytest.approx([whole, whole], rel=1e-6)

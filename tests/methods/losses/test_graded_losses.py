@@ -354,6 +354,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[Any, Any]]:
     return in_two_processes(process, folder)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", SHARDS)
 @pytest.mark.parametrize("kind", JOINED)
 def test_two_processes_equal_one(ranks: list[dict[Any, Any]], kind: str, name: str) -> None:

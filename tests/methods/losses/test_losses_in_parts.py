@@ -156,6 +156,7 @@ def process(rank: int, folder: Path) -> dict[str, Any]:
     return {name: outcome(model, name, 2, own) for name in ("simcse", "sup-simcse", "pcc-tuning")}
 
 
+@pytest.mark.nightly
 def test_two_processes_with_parts_equal_one_without(tmp_path: Path) -> None:
     model = tiny_sentence_transformer(tmp_path / "tiny")
     for found in in_two_processes(process, tmp_path):

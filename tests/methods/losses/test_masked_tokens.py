@@ -89,6 +89,7 @@ def test_a_batch_without_masked_tokens_has_the_other_loss(base: Path, tmp_path: 
     assert value.item() == loss.loss([tokens, tokens], torch.arange(3)).item()
 
 
+@pytest.mark.nightly
 def test_head_and_encoder_are_trained_and_resume(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

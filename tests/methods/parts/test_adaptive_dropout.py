@@ -212,6 +212,7 @@ def test_other_modules_are_neither_frozen_nor_thawed(tmp_path: Path) -> None:
     assert len(model) == 4
 
 
+@pytest.mark.nightly
 def test_training_with_a_gate_resumes_and_keeps_the_best_weights(tmp_path: Path) -> None:
     whole, _ = trained(tmp_path / "whole", plain, settings=WITH_DEV, adaptive=True)
     with pytest.raises(Killed):

@@ -146,6 +146,7 @@ def test_steps_of_a_training_are_those_of_the_schedule(tmp_path: Path) -> None:
 
 
 # Step 5 ends an epoch, 7 is between checkpoints of the second one.
+@pytest.mark.nightly
 @pytest.mark.parametrize("die_at", [5, 7])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int) -> None:
     whole, scheduled = trained(tmp_path / "whole", rising)
@@ -156,6 +157,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int) ->
     assert int(schedule.step) == int(scheduled.step) == STEPS
 
 
+@pytest.mark.nightly
 def test_constant_schedule_equals_no_schedule(tmp_path: Path) -> None:
     def constant(model: SentenceTransformer, loss: nn.Module) -> CurriculumDropout:
         return CurriculumDropout(model, loss, STEPS, p_min=P)

@@ -115,6 +115,7 @@ def test_a_training_has_the_rate_and_its_model_does_not(tmp_path: Path) -> None:
 
 
 # Step 7 is between checkpoints; from the last one no step is made.
+@pytest.mark.nightly
 @pytest.mark.parametrize("die_at", [7, pytest.param(10, marks=pytest.mark.nightly)])
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, die_at: int) -> None:
     whole = trained(tmp_path / "whole", 0.5)

@@ -82,6 +82,7 @@ def test_a_mask_of_the_sentence_is_not_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(model.encode(["[MASK] rain"])[0], states[last], rtol=0, atol=1e-5)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", [*KINDS])
 def test_a_saved_model_keeps_its_prompt(kind: str, tmp_path: Path) -> None:
     model = prompted(tmp_path / "base", kind)

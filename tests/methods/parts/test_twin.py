@@ -88,6 +88,7 @@ def test_the_plan_of_a_run_encodes_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(encoded.vectors[key], twin.encode(TEXTS), rtol=0, atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_a_saved_twin_loads_where_this_package_is_not_imported(tmp_path: Path) -> None:
     out = tmp_path / "vectors.npy"
     for pooling in POOLINGS:

@@ -60,6 +60,7 @@ def test_the_encoder_is_trained_unless_frozen(
     assert same(before, after) == freeze
 
 
+@pytest.mark.nightly
 def test_the_head_may_have_a_rate_of_its_own(base: Path, stages: list[Stage]) -> None:
     fresh = load_folder(base, "cpu", "mean")
     add_head(fresh, len(LETTERS), "relu", 0)
@@ -154,6 +155,7 @@ def test_classes_are_learned_and_the_classifier_is_one_folder(base: Path, tmp_pa
         predictor(f"ft@{base}")
 
 
+@pytest.mark.nightly
 def test_a_training_that_was_cut_off_goes_on(
     base: Path, stages: list[Stage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +303,7 @@ def test_a_base_that_is_no_transformer(tmp_path: Path) -> None:
         asked(predictor(spec("ft", tmp_path / "static")), train.texts, train)
 
 
+@pytest.mark.nightly
 def test_a_checkpoint_that_was_not_written_whole(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
