@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from bench.cli.options import Verb, list_option, recorded_names
 from bench.cli.terminal import say
 from bench.core.errors import DataError, UsageError
 from bench.core.files import is_file, is_folder
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from bench.verdicts.side import Side
 
 
-@click.command("compare")
+@click.command("compare", cls=Verb)
 @click.argument("methods", nargs=-1, required=True)
 @click.option(
     "--runs",
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folders of records [results/runs].",
 )
-@click.option("--suite", help="Only this suite: its name or TOML file.")
+@list_option("--suite", "-s", "suites", text="Only these suites: names or TOML files.")
 @click.option("--profile", help="Only records of this profile.")
 @click.option(
     "--format",
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 def command(
     methods: tuple[str, ...],
     folders: tuple[Path, ...],
-    suite: str | None,
+    suites: tuple[str, ...] | None,
     profile: str | None,
     style: str,
     items: int | None,
@@ -64,9 +65,10 @@ def command(
         raise UsageError("name two methods or more: bench compare METHOD… AGAINST")
     if items and style in {"csv", "json"}:
         raise UsageError(f"--items comes as text or markdown, not as {style}")
-    own = load_suite(suite) if suite is not None and suite.endswith(".toml") else None
-    name = suite if own is None else own.name
-    pairs = _pairs([_sides(wanted, folders, name, profile) for wanted in methods], methods)
+    files = [load_suite(name) for name in suites or () if name.endswith(".toml")]
+    own = {suite.name: suite for suite in files}
+    names = None if suites is None else recorded_names(suites)
+    pairs = _pairs([_sides(wanted, folders, names, profile) for wanted in methods], methods)
     compared = {name: [compare(a, b) for a, b in of_suite] for name, of_suite in pairs.items()}
     if style in {"csv", "json"}:
         lines = [comparison for of_suite in compared.values() for comparison in of_suite]
@@ -76,7 +78,7 @@ def command(
     for name, comparisons in compared.items():
         say(render(comparisons, style=form) + "\n")
         if items:
-            scored = _rows(own or _registered(name), pairs[name][0][0], data)
+            scored = _rows(own.get(name) or _registered(name), pairs[name][0][0], data)
             for text in _changes(pairs[name], scored, items, form):
                 say(text + "\n")
 
@@ -104,22 +106,23 @@ def _pairs(
 
 
 def _sides(
-    wanted: str, folders: Sequence[Path], suite: str | None, profile: str | None
+    wanted: str, folders: Sequence[Path], suites: Sequence[str] | None, profile: str | None
 ) -> dict[str, Side]:
     from bench.core.spec import parse_method_spec
+    from bench.method.files import with_files
     from bench.records.entries import GroupKey
     from bench.records.files import StoredRecord, find_records, read_record, without_repeats
     from bench.verdicts.side import Side
 
     place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
     paths = [place] if file else find_records([place] if folder else folders)
-    known = set() if file or folder else {wanted, str(parse_method_spec(wanted))}
+    known = set() if file or folder else {wanted, str(parse_method_spec(with_files(wanted)))}
     by_suite: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
     records = [(path, read_record(path)) for path in paths]
     asked = [entry for entry in records if profile in (None, entry[1].profile)]
     for path, record in without_repeats(asked):
         called = known & {record.method.spec, record.method.label}
-        if (called or not known) and suite in (None, record.suite):
+        if (called or not known) and (suites is None or record.suite in suites):
             groups = by_suite.setdefault(record.suite, {})
             groups.setdefault(record.group, []).append((path, record))
     for name, groups in by_suite.items():
@@ -130,7 +133,7 @@ def _sides(
                 "and --profile, or a record's file"
             )
     if not by_suite:
-        where = f" on {suite}" if suite is not None else ""
+        where = f" on {', '.join(suites)}" if suites is not None else ""
         raise DataError(f"no records of {wanted}{where}; 'bench table' shows what there is")
     return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.options import Verb, only_suites, suites_option
 from bench.cli.terminal import say
 from bench.cli.writing import writing
 from bench.core.errors import EXIT_OK, DataError, UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 REPORT = Path("report.html")
 
 
-@click.command("report")
+@click.command("report", cls=Verb)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -29,7 +30,7 @@ REPORT = Path("report.html")
     default=REPORT,
     help=f"File to write [{REPORT}].",
 )
-@click.option("--suite", help="Only this suite.")
+@suites_option()
 @click.option(
     "--diff",
     nargs=2,
@@ -52,7 +53,7 @@ REPORT = Path("report.html")
 def command(
     folders: tuple[Path, ...],
     output: Path,
-    suite: str | None,
+    suites: tuple[str, ...] | None,
     diff: tuple[Path, Path] | None,
     plot: Path | None,
     plot_format: str,
@@ -69,9 +70,9 @@ def command(
     if diff is not None and (folders or plot):
         raise UsageError("--diff names both folders itself, and draws no pictures into others")
     if diff is not None:
-        text = _diff(*diff, suite)
+        text = _diff(*diff, suites)
     else:
-        materials = gathered(folders, suite)
+        materials = gathered(folders, suites)
         text = _report(materials, with_texts=with_texts, data=data)
         if plot is not None:
             _plot(materials, plot, f".{plot_format}")
@@ -79,7 +80,7 @@ def command(
     return EXIT_OK
 
 
-def gathered(folders: Sequence[Path], suite: str | None) -> list[Material]:
+def gathered(folders: Sequence[Path], suites: Sequence[str] | None) -> list[Material]:
     """Gather the records below some folders by suite.
 
     Raises:
@@ -90,11 +91,12 @@ def gathered(folders: Sequence[Path], suite: str | None) -> list[Material]:
     from bench.report.table import read_suites
 
     by_suite = read_suites(find_records(folders))
-    chosen = {name: stored for name, stored in by_suite.items() if suite in (None, name)}
+    chosen = only_suites(by_suite, suites)
     if not by_suite:
         raise DataError("no records found to show; 'bench run' writes them")
     if not chosen:
-        raise DataError(f"no records of suite {suite}, only of {', '.join(by_suite)}")
+        asked = ", ".join(suites or ())
+        raise DataError(f"no records of suite {asked}, only of {', '.join(by_suite)}")
     return [gather(name, stored) for name, stored in chosen.items()]
 
 
@@ -152,14 +154,16 @@ def _rows(material: Material, data: str | None, *, with_texts: bool) -> RowsByTa
     return {task.spec.name: task.item_rows() for task in tasks}
 
 
-def _diff(base: Path, now: Path, suite: str | None) -> str:
+def _diff(base: Path, now: Path, suites: Sequence[str] | None) -> str:
     from bench.records.files import find_records
     from bench.report.html.diff import render_diff
     from bench.report.table import read_suites
 
     before, after = (read_suites(find_records([folder])) for folder in (base, now))
-    if suite is not None:
-        before, after = ({suite: part[suite]} if suite in part else {} for part in (before, after))
+    if suites is not None:
+        before, after = (
+            {name: part[name] for name in suites if name in part} for part in (before, after)
+        )
     return render_diff(before, after, (base.as_posix(), now.as_posix()))
 
 
