@@ -7,23 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from bench.core.defaults import DEFAULT_METHODS, DEFAULT_SUITE
 from bench.core.errors import UsageError
 from bench.core.progress import Progress
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
+from bench.execution.run_file import keep_run_file, run_file
 from bench.execution.runner import Outcome
 from bench.execution.settings import Rerun, Settings, make_settings
 from bench.jobs.executor import LOCAL, Executor, PlannedRun, make_executor
 from bench.jobs.job import Request
 from bench.jobs.shards import RunShard, part_of
 from bench.method import Built, method_class, resolve
+from bench.method.files import with_files
 from bench.models.devices import ComputeOptions
 from bench.records.entries import Record
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.table import Table, tables_of
-from bench.suite import Suite, load_suites
+from bench.suite import Suite, default_profile, load_suites, only_tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +72,7 @@ class Run:
         device: Torch device that was asked for, or None for what each machine has.
         executor: Where its cells are computed.
         shard: Part of the run that is computed here, or None for all of it.
+        file: The run as a file, which is kept beside its records; empty for none.
     """
 
     suites: tuple[Suite, ...]
@@ -80,6 +84,7 @@ class Run:
     device: str | None = None
     executor: Executor = field(default_factory=lambda: make_executor(LOCAL))
     shard: RunShard | None = None
+    file: str = ""
 
     def describe(self) -> str:
         """Say what would be downloaded or is missing, and what would be done.
@@ -121,9 +126,11 @@ class Run:
             DataError: Data or checkpoints are missing or changed.
         """
         provide(self.suites, self.specs, self.settings, self.command)
-        request = Request.of(self.names, self.settings, self.device)
-        outcome = self.executor.run(PlannedRun(self._cells(), self.settings, request))
-        return RunResult(outcome.stored, outcome.failures)
+        request, cells = Request.of(self.names, self.settings, self.device), self._cells()
+        if self.file:
+            keep_run_file(self.file, self.settings.output)
+        outcome = self.executor.run(PlannedRun(cells, self.settings, request))
+        return RunResult(**vars(outcome))
 
     def _cells(self) -> list[Cell]:
         cells = plan(self.suites, self.specs, self.seeds, self.settings)
@@ -144,7 +151,8 @@ def prepare(
 
     Args:
         suites: Names or TOML paths.
-        methods: Method specs.
+        methods: Method specs; also hub ids, folders (``./model``), and classes in files of Python
+            (``my_method.py:MyMethod``).
         seeds: Number of seeds of each trained method.
         settings: What its cells share, see ``make_settings``.
         device: Torch device that was asked for, or None for what each machine has.
@@ -157,25 +165,31 @@ def prepare(
     """
     if not suites or not methods:
         raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
+    asked = {"suite": suites, "methods": methods, "seeds": seeds, "device": device}
+    named = [with_files(text) for text in methods]
     return Run(
         tuple(suite for name in suites for suite in load_suites(name)),
-        tuple(parse_method_spec(text) for text in methods),
+        tuple(parse_method_spec(text) for text in named),
         seeds,
         settings,
-        fetch_command(suites, methods, settings.profile),
+        fetch_command(suites, named, settings.profile),
         tuple(suites),
         device,
         make_executor(executor),
         None if shard is None else RunShard.parse(shard),
+        run_file(
+            {**asked, **settings.options(), "executor": None if executor == LOCAL else executor}
+        ),
     )
 
 
 def run(  # noqa: PLR0913 - keywords that all have defaults
-    suite: str | Sequence[str] = "mini",
-    methods: str | Sequence[str] = ("random", "tfidf", "minilm"),
+    suite: str | Sequence[str] = DEFAULT_SUITE,
+    methods: str | Sequence[str] = DEFAULT_METHODS,
     *,
     seeds: int = 1,
-    profile: str = "local",
+    tasks: str | Sequence[str] | None = None,
+    profile: str | None = None,
     output: str | Path = DEFAULT_OUTPUT,
     data: str | Path | None = None,
     offline: bool = False,
@@ -195,7 +209,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         suite: Name or TOML path of one suite or several.
         methods: Method specs, e.g. ``["sct", "simcse[lr=1e-4]"]`` or ``"sct,simcse"``.
         seeds: Number of seeds of each trained method: 0, 1, ...
-        profile: ``smoke``, ``local`` or ``paper``.
+        tasks: Tasks of the suites, or None for all; ``suite[task,task]`` is such a part too.
+        profile: ``smoke``, ``local`` or ``paper``; by default that of the suites.
         output: Folder of the records.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
@@ -213,23 +228,27 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         UsageError: Unknown names or bad options.
         DataError: Data or checkpoints are missing or changed.
     """
+    names = _parts([suite] if isinstance(suite, str) else suite, tasks)
+    specs = split_list(methods) if isinstance(methods, str) else methods
+    given: Any = {"data": data, "offline": offline, "mirror": mirror, "limit": limit}
     settings = make_settings(
-        profile=profile,
+        profile=profile or default_profile(names),
         output=output,
-        data=data,
-        offline=offline,
-        mirror=mirror,
         rerun=rerun,
-        limit=limit,
         batch_size=batch_size,
         processes=processes,
         progress=progress,
+        **given,
         **computing,
     )
-    names = [suite] if isinstance(suite, str) else suite
-    specs = split_list(methods) if isinstance(methods, str) else methods
     where: Any = {"device": computing.get("device"), "executor": executor, "shard": shard}
     return prepare(names, specs, seeds, settings, **where).run()
+
+
+def _parts(suites: Sequence[str], tasks: str | Sequence[str] | None) -> Sequence[str]:
+    if tasks is None:
+        return suites
+    return only_tasks(suites, split_list(tasks) if isinstance(tasks, str) else tasks)
 
 
 def build_method(
@@ -268,6 +287,7 @@ def build_method(
         processes=processes,
         **computing,
     )
+    method = with_files(method)
     spec = parse_method_spec(method)
     provide([], [spec], settings, fetch_command([], [method], profile))
     return settings.models.build(

@@ -6,9 +6,9 @@ What a method is, gets and gives back (``contract``), methods that label rows th
 a default that leaves all others as they are.
 """
 
+from bench.core.defaults import PROFILES
 from bench.encoding.encoder import Encoder
 from bench.method.contract import (
-    PROFILES,
     TORCH_STACK,
     BuildContext,
     Built,
