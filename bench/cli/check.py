@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from bench.cli import completers
 from bench.cli.options import Verb
 from bench.cli.terminal import say
 from bench.core.spec import split_list
 
 
 @click.command("check", cls=Verb)
-@click.argument("methods", nargs=-1, required=True)
+@click.argument("methods", nargs=-1, required=True, shell_complete=completers.methods)
 @click.option("--data", help="Data folder [$BENCH_DATA].")
 def command(methods: tuple[str, ...], data: str | None) -> int:
     """Check that METHODS keep the contract: build in profile smoke, then encode or answer."""

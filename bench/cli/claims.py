@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import completers
 from bench.cli.options import Verb, list_option, methods_option
 from bench.cli.table import BASELINES
 from bench.cli.terminal import say, terminal_width
@@ -42,7 +43,9 @@ PAGE = 80
 @click.option("--write", "action", flag_value="write", help=f"Write {CLAIMS} instead.")
 @click.option("--check", "action", flag_value="check", help="Fail if it is not up to date.")
 @list_option("--paper", "papers", text="Only claims of these files, by name: simcse,sct.")
-@list_option("--suite", "-s", "suites", text="Only claims on these suites.")
+@list_option(
+    "--suite", "-s", "suites", text="Only claims on these suites.", shell_complete=completers.suites
+)
 @methods_option("Only claims about these: specs, or names with whatever options.")
 @list_option(
     "--answer",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from bench.cli import completers
 from bench.cli.options import Verb, list_option, recorded_names
 from bench.cli.terminal import say
 from bench.core.errors import DataError, UsageError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compare", cls=Verb)
-@click.argument("methods", nargs=-1, required=True)
+@click.argument("methods", nargs=-1, required=True, shell_complete=completers.methods)
 @click.option(
     "--runs",
     "folders",
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folders of records [results/runs].",
 )
-@list_option("--suite", "-s", "suites", text="Only these suites: names or TOML files.")
+@list_option(
+    "--suite",
+    "-s",
+    "suites",
+    text="Only these suites: names or TOML files.",
+    shell_complete=completers.suites,
+)
 @click.option("--profile", help="Only records of this profile.")
 @click.option(
     "--format",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import completers
 from bench.cli.options import VerbGroup, list_option
 from bench.cli.terminal import listing, say
 from bench.cli.writing import writing
@@ -105,9 +106,20 @@ def _imported(places: Mapping[str, Path]) -> list[str]:
 
 
 @command.command("fetch")
-@click.argument("names", nargs=-1, metavar="[NAME…]")
-@list_option("--suite", "-s", "suites", text="Also what these suites need, comma-separated.")
-@list_option("--methods", "-m", text="Also what these methods need, comma-separated.")
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=completers.data)
+@list_option(
+    "--suite",
+    "-s",
+    "suites",
+    text="Also what these suites need, comma-separated.",
+    shell_complete=completers.suites,
+)
+@list_option(
+    "--methods",
+    "-m",
+    text="Also what these methods need, comma-separated.",
+    shell_complete=completers.methods,
+)
 @click.option("--profile", help="Profile of the methods [what the suites say, else local].")
 @click.option("--to", help=_TO_HELP)
 @click.option(
@@ -204,7 +216,7 @@ def _outcome(needs: Needs, missing: Sequence[str], folder: Path) -> str:
 
 
 @command.command("verify")
-@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=completers.data)
 @click.option("--data", help=_DATA_HELP)
 def verify(names: tuple[str, ...], data: str | None) -> None:
     """Recompute rows and checksums of the data sets NAME, or of all, in data folder and cache."""

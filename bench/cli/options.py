@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from bench.cli import completers
 from bench.cli.terminal import say
 from bench.core.errors import UsageError
 from bench.core.spec import split_list
@@ -78,7 +79,14 @@ def methods_option(text: str) -> Decorator:
     Args:
         text: What its help says.
     """
-    return click.option("--methods", "-m", multiple=True, callback=_methods, help=text)
+    return click.option(
+        "--methods",
+        "-m",
+        multiple=True,
+        callback=_methods,
+        shell_complete=completers.methods,
+        help=text,
+    )
 
 
 def _methods(
@@ -96,7 +104,15 @@ def suites_option(text: str = "Only these suites.") -> Decorator:
     Args:
         text: What its help says.
     """
-    return click.option("--suite", "-s", "suites", multiple=True, callback=_suites, help=text)
+    return click.option(
+        "--suite",
+        "-s",
+        "suites",
+        multiple=True,
+        callback=_suites,
+        shell_complete=completers.suites,
+        help=text,
+    )
 
 
 def _suites(

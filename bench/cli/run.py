@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from bench.cli import completers
 from bench.cli.gate import bounds_option, check_judgeable, judge
 from bench.cli.options import Verb, list_option
 from bench.cli.run_files import read_run_file
@@ -25,7 +26,11 @@ _SUPERVISED = "-supervised"
 @click.command("run", cls=Verb)
 @click.argument("file", required=False, is_eager=True, callback=read_run_file, expose_value=False)
 @list_option(
-    "--suite", "-s", "suites", text=f"Suites, comma-separated, or TOML files [{DEFAULT_SUITE}]."
+    "--suite",
+    "-s",
+    "suites",
+    text=f"Suites, comma-separated, or TOML files [{DEFAULT_SUITE}].",
+    shell_complete=completers.suites,
 )
 @click.option(
     "--track",
@@ -34,13 +39,24 @@ _SUPERVISED = "-supervised"
     help="supervised: the methods label the rows, suite NAME-supervised in place of NAME [frozen].",
 )
 @list_option(
-    "--methods", "-m", text=f"Method specs, comma-separated [{','.join(DEFAULT_METHODS)}]."
+    "--methods",
+    "-m",
+    text=f"Method specs, comma-separated [{','.join(DEFAULT_METHODS)}].",
+    shell_complete=completers.methods,
 )
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, help="Seeds of each training: 0, 1, …"
 )
-@list_option("--tasks", text="Only these tasks of the suites, comma-separated.")
-@click.option("--profile", help="smoke, local or paper [what the suites say].")
+@list_option(
+    "--tasks",
+    text="Only these tasks of the suites, comma-separated.",
+    shell_complete=completers.tasks,
+)
+@click.option(
+    "--profile",
+    shell_complete=completers.profiles,
+    help="smoke, local or paper [what the suites say].",
+)
 @click.option("--device", help="Torch device: auto, cpu, cuda, cuda:1, mps, … [auto].")
 @click.option(
     "--backend",
@@ -72,6 +88,7 @@ _SUPERVISED = "-supervised"
 )
 @click.option(
     "--executor",
+    shell_complete=completers.executors,
     help="Where cells are computed: local, processes[jobs=4], ray[…], slurm[…] [local].",
 )
 @click.option(

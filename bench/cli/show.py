@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import completers
 from bench.cli.options import Verb
 from bench.cli.terminal import say, terminal_width
 from bench.core import registry
@@ -19,7 +20,9 @@ KINDS = ("method", "suite", "data", "claim")
 
 
 @click.command("show", cls=Verb)
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME…", shell_complete=completers.anything
+)
 @click.option("--kind", type=click.Choice(KINDS), help="Only what is of this kind.")
 @click.option(
     "--format",
