@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
+
+_AGAIN = "pip install --force-reinstall --no-deps sentence-bench"
 
 
 def entry() -> None:
     """Run the command line, or say in one line that another package is in its place."""
-    if importlib.util.find_spec("bench") is None or not _is_ours():
-        sys.stderr.write(f"bench: {_foreign()}\n")
+    spec = importlib.util.find_spec("bench")
+    place = None if spec is None else spec.origin
+    # What the import system knows of the modules below may be of an editable installation.
+    if place is None or not (Path(place).parent / "cli" / "main.py").is_file():
+        sys.stderr.write(f"bench: {_foreign(place)}\n")
         sys.exit(2)
     from bench.cli.main import entry as run
 
     run()
 
 
-def _is_ours() -> bool:
-    try:
-        return importlib.util.find_spec("bench.cli.main") is not None
-    except ImportError:
-        return False
-
-
-def _foreign() -> str:
-    spec = importlib.util.find_spec("bench")
-    if spec is None:
-        return "the package bench is gone; pip install --force-reinstall --no-deps sentence-bench"
-    place = spec.origin or ", ".join(spec.submodule_search_locations or ())
+def _foreign(place: str | None) -> str:
+    if place is None:
+        return f"the package bench is not whole; {_AGAIN}"
     return (
         f"{place} is the package bench of something else than sentence-bench; install "
-        "sentence-bench in an environment of its own, or uninstall the other one and run "
-        "pip install --force-reinstall --no-deps sentence-bench"
+        f"sentence-bench in an environment of its own, or uninstall the other one and run {_AGAIN}"
     )

@@ -67,7 +67,7 @@ def _checked(path: Path, key: str, given: Any, option: click.Option, ctx: click.
         kinds: tuple[type, ...] = (bool,) if option.is_flag else (str, int)
         if not isinstance(one, kinds) or (isinstance(one, bool) and not option.is_flag):
             what = "true or false" if option.is_flag else "a text" + " or a list" * several
-            raise UsageError(f"{path}: key {key!r}: {given!r} is not {what}")
+            raise UsageError(f"{path}: key {key!r}: {one!r} is not {what}")
         try:
             option.type.convert(one, option, ctx)
         except click.BadParameter as error:

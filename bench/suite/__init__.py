@@ -2,9 +2,9 @@
 
 What an entry of each kind may say (``entry``, ``retrieval``, ``kinds``) and where its rows are
 (``data``), ``prompts``, suites and groups of them (``suite``), some of their tasks (``part``),
-finding them by name or file (``loading``), and suites made of mteb's tasks (``mteb``). Imported are
-core and data. A new kind of task begins as a class in ``kinds``; its scoring is a file in
-``bench.tasks``.
+finding them by name or file (``loading``), and suites made of mteb's tasks (``mteb``).
+Imported are core and data. A new kind of task begins as a class in ``kinds``; its scoring is a file
+in ``bench.tasks``.
 """
 
 from bench.suite.data import Data, FileData, HubData, MtebData, MtebTable
