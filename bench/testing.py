@@ -31,6 +31,7 @@ from bench.method import (
     method_class,
     resolve,
 )
+from bench.method.files import with_files
 
 _TEXTS = [
     "The kettle is on.",
@@ -65,6 +66,7 @@ def check_method(
         UsageError: The method is unknown or its options are wrong.
         DataError: What it needs is missing.
     """
+    spec = with_files(spec)
     parsed = parse_method_spec(spec)
     cls = method_class(parsed.name)
     yield Finding("info.name is the registered name", cls.info.name == parsed.name)

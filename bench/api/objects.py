@@ -17,6 +17,7 @@ from bench.core.errors import CellError, UsageError
 from bench.core.registry import METHODS, names
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.method import Encoder, GivenMethod, given_class
+from bench.method.files import with_files
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -43,7 +44,8 @@ def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[Gi
     classes: dict[str, type[GivenMethod]] = {}
     for label, method in _listed(methods):
         if isinstance(method, str):
-            specs += [_labelled(parse_method_spec(text), label) for text in split_list(method)]
+            texts = map(with_files, split_list(method))
+            specs += [_labelled(parse_method_spec(text), label) for text in texts]
             continue
         called = label or _own_name(method)
         name = _OTHERS.sub("-", called).strip("-._") or "object"

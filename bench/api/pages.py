@@ -50,22 +50,28 @@ def write_report(paths: Sequence[Path], place: Path, *, with_texts: bool) -> Pat
     return place
 
 
-def gathered(paths: Sequence[Path], suite: str | None = None) -> list[Material]:
+def gathered(
+    paths: Sequence[Path], suites: Sequence[str] | None = None, note: Note = warnings.warn
+) -> list[Material]:
     """Gather records by suite.
 
     Args:
         paths: Their files.
-        suite: Only this suite.
+        suites: Only these suites.
+        note: Told which of them have no records.
 
     Raises:
         DataError: There are none, or a record is damaged.
     """
     by_suite = read_suites(paths)
-    chosen = {name: stored for name, stored in by_suite.items() if suite in (None, name)}
     if not by_suite:
         raise DataError("no records found to show; 'bench run' writes them")
+    chosen = {name: one for name, one in by_suite.items() if suites is None or name in suites}
+    absent = [name for name in suites or () if name not in chosen]
     if not chosen:
-        raise DataError(f"no records of suite {suite}, only of {', '.join(by_suite)}")
+        raise DataError(f"no records of suite {', '.join(absent)}, only of {', '.join(by_suite)}")
+    for name in absent:
+        note(f"no records of suite {name}")
     return [gather(name, stored) for name, stored in chosen.items()]
 
 

@@ -89,7 +89,9 @@ def compare(
     """
     refuse_single(methods)
     folders = _paths([records] if isinstance(records, str | Path) else records)
-    sides = [sides_of(method, folders, suite, profile) for method in methods]
+    sides = [
+        sides_of(method, folders, None if suite is None else [suite], profile) for method in methods
+    ]
     return CompareResult(compare_pairs(pairs_of(sides, methods)))
 
 

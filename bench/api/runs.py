@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from bench.api.objects import Methods, asked_methods
 from bench.api.results import RunResult
+from bench.core.defaults import DEFAULT_METHODS, DEFAULT_SUITE
 from bench.core.errors import UsageError
 from bench.core.progress import Progress
-from bench.core.spec import MethodSpec, parse_method_spec
+from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
+from bench.execution.run_file import keep_run_file, run_file
 from bench.execution.settings import Rerun, Settings, make_settings
 from bench.jobs.executor import LOCAL, Executor, PlannedRun, make_executor
 from bench.jobs.job import Request
 from bench.jobs.shards import RunShard, part_of
 from bench.method import Built, method_class, resolve, with_methods
+from bench.method.files import with_files
 from bench.models.devices import ComputeOptions
 from bench.records.files import DEFAULT_OUTPUT
-from bench.suite import Suite, load_suites
+from bench.suite import Suite, default_profile, load_suites, only_tasks
 
 __all__ = ["Run", "build_method", "make_settings", "prepare", "run"]
 
@@ -41,6 +44,7 @@ class Run:
         device: Torch device that was asked for, or None for what each machine has.
         executor: Where its cells are computed.
         shard: Part of the run that is computed here, or None for all of it.
+        file: The run as a file, which is kept beside its records; empty for none.
     """
 
     suites: tuple[Suite, ...]
@@ -52,6 +56,7 @@ class Run:
     device: str | None = None
     executor: Executor = field(default_factory=lambda: make_executor(LOCAL))
     shard: RunShard | None = None
+    file: str = ""
 
     def describe(self) -> str:
         """Say what would be downloaded or is missing, and what would be done.
@@ -93,9 +98,11 @@ class Run:
             DataError: Data or checkpoints are missing or changed.
         """
         provide(self.suites, self.specs, self.settings, self.command)
-        request = Request.of(self.names, self.settings, self.device)
-        outcome = self.executor.run(PlannedRun(self._cells(), self.settings, request))
-        return RunResult(outcome.stored, outcome.failures)
+        request, cells = Request.of(self.names, self.settings, self.device), self._cells()
+        if self.file:
+            keep_run_file(self.file, self.settings.output)
+        outcome = self.executor.run(PlannedRun(cells, self.settings, request))
+        return RunResult(**vars(outcome))
 
     def _cells(self) -> list[Cell]:
         cells = plan(self.suites, self.specs, self.seeds, self.settings)
@@ -116,7 +123,8 @@ def prepare(
 
     Args:
         suites: Names or TOML paths.
-        methods: Method specs.
+        methods: Method specs; also hub ids, folders (``./model``), and classes in files of Python
+            (``my_method.py:MyMethod``).
         seeds: Number of seeds of each trained method.
         settings: What its cells share, see ``make_settings``.
         device: Torch device that was asked for, or None for what each machine has.
@@ -129,7 +137,11 @@ def prepare(
     """
     if not suites or not methods:
         raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
-    specs = tuple(parse_method_spec(one) if isinstance(one, str) else one for one in methods)
+    texts = [one if isinstance(one, str) else str(one) for one in methods]
+    asked = {"suite": suites, "methods": texts, "seeds": seeds, "device": device}
+    specs = tuple(
+        parse_method_spec(with_files(one)) if isinstance(one, str) else one for one in methods
+    )
     return Run(
         tuple(suite for name in suites for suite in load_suites(name)),
         specs,
@@ -140,6 +152,9 @@ def prepare(
         device,
         make_executor(executor),
         None if shard is None else RunShard.parse(shard),
+        run_file(
+            {**asked, **settings.options(), "executor": None if executor == LOCAL else executor}
+        ),
     )
 
 
@@ -160,11 +175,12 @@ class RunOptions(ComputeOptions, total=False):
 
 
 def run(
-    suite: str | Sequence[str] = "mini",
-    methods: Methods = ("random", "tfidf", "minilm"),
+    suite: str | Sequence[str] = DEFAULT_SUITE,
+    methods: Methods = DEFAULT_METHODS,
     *,
     seeds: int = 1,
-    profile: str = "local",
+    tasks: str | Sequence[str] | None = None,
+    profile: str | None = None,
     output: str | Path = DEFAULT_OUTPUT,
     data: str | Path | None = None,
     offline: bool = False,
@@ -184,7 +200,8 @@ def run(
             while name, weights, settings and tokenizer are. Of other objects nobody knows what
             their vectors follow from: they are encoded again in every run.
         seeds: Number of seeds of each trained method: 0, 1, ...
-        profile: ``smoke``, ``local`` or ``paper``.
+        tasks: Tasks of the suites, or None for all; ``suite[task,task]`` is such a part too.
+        profile: ``smoke``, ``local`` or ``paper``; by default that of the suites.
         output: Folder of the records.
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
@@ -202,12 +219,21 @@ def run(
     specs, objects = asked_methods(methods)
     if objects and executor != LOCAL:
         raise UsageError(f"objects run in this process; leave out executor {executor!r}")
+    names = _parts([suite] if isinstance(suite, str) else suite, tasks)
     sources: Any = {"data": data, "offline": offline, "limit": limit, "progress": progress}
+    profile = profile or default_profile(names)
     settings = make_settings(profile=profile, output=output, **sources, **options)
-    names = [suite] if isinstance(suite, str) else suite
     where: Any = {"device": options.get("device"), "executor": executor, "shard": shard}
     with with_methods(objects):
-        return prepare(names, specs, seeds, settings, **where).run()
+        asked = prepare(names, specs, seeds, settings, **where)
+        # A file cannot name objects, and so cannot repeat the run.
+        return (replace(asked, file="") if objects else asked).run()
+
+
+def _parts(suites: Sequence[str], tasks: str | Sequence[str] | None) -> Sequence[str]:
+    if tasks is None:
+        return suites
+    return only_tasks(suites, split_list(tasks) if isinstance(tasks, str) else tasks)
 
 
 def build_method(
@@ -246,6 +272,7 @@ def build_method(
         processes=processes,
         **computing,
     )
+    method = with_files(method)
     spec = parse_method_spec(method)
     provide([], [spec], settings, fetch_command([], [method], profile))
     return settings.models.build(

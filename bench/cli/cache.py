@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from tabulate import tabulate
 
+from bench.cli.options import VerbGroup
 from bench.cli.terminal import say
 from bench.core.cache import Cache, default_root, list_entries
 from bench.core.files import remove_abandoned
@@ -13,7 +14,7 @@ LEFTOVERS = "leftovers"
 _KINDS = (*Cache.PARTS, LEFTOVERS)
 
 
-@click.group("cache")
+@click.group("cache", cls=VerbGroup)
 def command() -> None:
     """Show or clear what is kept between runs.
 

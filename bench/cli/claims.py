@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import completers
+from bench.cli.options import Verb, list_option, methods_option
 from bench.cli.table import BASELINES
 from bench.cli.terminal import say, terminal_width
 from bench.cli.writing import check_generated, write_generated
@@ -25,7 +27,7 @@ ANSWERS = Path("suites/claims/answers.json")
 PAGE = 80
 
 
-@click.command("claims")
+@click.command("claims", cls=Verb)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--records",
@@ -40,13 +42,15 @@ PAGE = 80
 @click.option("--data", help="Data folder for --run [$BENCH_DATA].")
 @click.option("--write", "action", flag_value="write", help=f"Write {CLAIMS} instead.")
 @click.option("--check", "action", flag_value="check", help="Fail if it is not up to date.")
-@click.option("--paper", "papers", help="Only claims of these files, by name: simcse,sct.")
-@click.option("--suite", "suites", help="Only claims on these suites.")
-@click.option("--methods", help="Only claims about these: specs, or names with whatever options.")
-@click.option(
+@list_option("--paper", "papers", text="Only claims of these files, by name: simcse,sct.")
+@list_option(
+    "--suite", "-s", "suites", text="Only claims on these suites.", shell_complete=completers.suites
+)
+@methods_option("Only claims about these: specs, or names with whatever options.")
+@list_option(
     "--answer",
     "answers",
-    help="Only claims of these answers: holds, 'does not hold', undecided, 'cannot be tested'.",
+    text="Only claims of these answers: holds, 'does not hold', undecided, 'cannot be tested'.",
 )
 @click.option(
     "--to",
@@ -61,7 +65,7 @@ def command(
     data: str | None,
     action: str | None,
     to: Path,
-    **asked: str | None,
+    **asked: tuple[str, ...] | None,
 ) -> int:
     """Answer what papers claim, in FILES [those of the package], from measured records.
 
@@ -74,9 +78,7 @@ def command(
         raise UsageError("--write and --check are for all claims; drop the other options")
     answered = _answered(files, folders, run, data, is_page=action is not None)
     if action is None:
-        from bench.core.spec import split_list
-
-        filters = {name: tuple(split_list(value or "")) for name, value in asked.items()}
+        filters = {name: value or () for name, value in asked.items()}
         say(render_text(select_answers(answered, **filters), terminal_width(PAGE)))
         return EXIT_OK
     maker = _maker(files, folders, to)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from bench.cli import completers
+from bench.cli.options import Verb, list_option, recorded_names
 from bench.cli.terminal import say
 from bench.core.errors import UsageError
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from bench.verdicts.side import Side
 
 
-@click.command("compare")
-@click.argument("methods", nargs=-1, required=True)
+@click.command("compare", cls=Verb)
+@click.argument("methods", nargs=-1, required=True, shell_complete=completers.methods)
 @click.option(
     "--runs",
     "folders",
@@ -27,7 +29,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folders of records [results/runs].",
 )
-@click.option("--suite", help="Only this suite: its name or TOML file.")
+@list_option(
+    "--suite",
+    "-s",
+    "suites",
+    text="Only these suites: names or TOML files.",
+    shell_complete=completers.suites,
+)
 @click.option("--profile", help="Only records of this profile.")
 @click.option(
     "--format",
@@ -50,7 +58,7 @@ if TYPE_CHECKING:
 def command(
     methods: tuple[str, ...],
     folders: tuple[Path, ...],
-    suite: str | None,
+    suites: tuple[str, ...] | None,
     profile: str | None,
     style: str,
     items: int | None,
@@ -70,9 +78,10 @@ def command(
         raise UsageError("name two methods or more: bench compare METHOD… AGAINST")
     if items and style in {"csv", "json"}:
         raise UsageError(f"--items comes as text or markdown, not as {style}")
-    own = load_suite(suite) if suite is not None and suite.endswith(".toml") else None
-    name = suite if own is None else own.name
-    pairs = pairs_of([sides_of(wanted, folders, name, profile) for wanted in methods], methods)
+    files = [load_suite(name) for name in suites or () if name.endswith(".toml")]
+    own = {suite.name: suite for suite in files}
+    names = None if suites is None else recorded_names(suites)
+    pairs = pairs_of([sides_of(wanted, folders, names, profile) for wanted in methods], methods)
     compared = compare_pairs(pairs)
     if plot is not None:
         check_drawable(plot)
@@ -87,7 +96,7 @@ def command(
     for name, comparisons in compared.items():
         say(render(comparisons, style=form) + "\n")
         if items:
-            scored = _rows(own or _registered(name), pairs[name][0][0], data)
+            scored = _rows(own.get(name) or _registered(name), pairs[name][0][0], data)
             for text in _changes(pairs[name], scored, items, form):
                 say(text + "\n")
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import completers
+from bench.cli.options import VerbGroup, list_option
 from bench.cli.terminal import listing, say
 from bench.cli.writing import writing
 from bench.core.cache import Cache, default_root
 from bench.core.errors import EXIT_OK, DataError, UsageError
 from bench.core.escape import toml_text
-from bench.core.spec import split_list
 from bench.core.words import MB
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _TO_HELP = "Data folder to write to [$BENCH_DATA, else the cache]."
 _DATA_HELP = "Data folder [$BENCH_DATA]."
 
 
-@click.group("data")
+@click.group("data", cls=VerbGroup)
 def command() -> None:
     """List, fetch, verify, import or make data sets."""
 
@@ -105,10 +106,21 @@ def _imported(places: Mapping[str, Path]) -> list[str]:
 
 
 @command.command("fetch")
-@click.argument("names", nargs=-1, metavar="[NAME…]")
-@click.option("--suite", "-s", help="Also what these suites need, comma-separated.")
-@click.option("--methods", "-m", help="Also what these methods need, comma-separated.")
-@click.option("--profile", default="local", help="Profile of the methods [local].")
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=completers.data)
+@list_option(
+    "--suite",
+    "-s",
+    "suites",
+    text="Also what these suites need, comma-separated.",
+    shell_complete=completers.suites,
+)
+@list_option(
+    "--methods",
+    "-m",
+    text="Also what these methods need, comma-separated.",
+    shell_complete=completers.methods,
+)
+@click.option("--profile", help="Profile of the methods [what the suites say, else local].")
 @click.option("--to", help=_TO_HELP)
 @click.option(
     "--yes", is_flag=True, hidden=True, help="Accepted, but there is no question to answer."
@@ -122,9 +134,9 @@ def _imported(places: Mapping[str, Path]) -> list[str]:
 @click.option("--offline", is_flag=True, help="Never use the network.")
 def fetch(
     names: tuple[str, ...],
-    suite: str | None,
-    methods: str | None,
-    profile: str,
+    suites: tuple[str, ...] | None,
+    methods: tuple[str, ...] | None,
+    profile: str | None,
     to: str | None,
     yes: bool,
     mirror: str | None,
@@ -142,20 +154,26 @@ def fetch(
     from bench.data.needs import Needs
     from bench.data.places import embedded
     from bench.execution.provision import note_needs
-    from bench.suite import load_suites
+    from bench.method.files import with_files
+    from bench.suite import default_profile, load_suites
 
-    if not names and not suite and not methods:
+    if not names and not suites and not methods:
         raise UsageError("name data sets, or pass --suite and --methods; see 'bench data list'")
     folder = _target(to)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    suites = [member for name in split_list(suite or "") for member in load_suites(name)]
-    specs = [parse_method_spec(text) for text in split_list(methods or "")]
+    loaded = [member for name in suites or () for member in load_suites(name)]
+    specs = [parse_method_spec(with_files(text)) for text in methods or ()]
     with Bar() as bar, writing(folder):
-        settings = api.make_settings(profile=profile, offline=offline, mirror=mirror, progress=bar)
+        settings = api.make_settings(
+            profile=profile or default_profile(suites or ()),
+            offline=offline,
+            mirror=mirror,
+            progress=bar,
+        )
         needs = Needs(settings.data, places=[folder, embedded()])
         _note_names(names, needs)
-        note_needs(needs, suites, specs, settings)
+        note_needs(needs, loaded, specs, settings)
         for ref, wrong in needs.refuse_changed().items():
             bar.note(f"{ref} is here, but {wrong}; it will be replaced")
         if needs and needs.size != NOTHING and not settings.data.may_fetch:
@@ -198,7 +216,7 @@ def _outcome(needs: Needs, missing: Sequence[str], folder: Path) -> str:
 
 
 @command.command("verify")
-@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.argument("names", nargs=-1, metavar="[NAME…]", shell_complete=completers.data)
 @click.option("--data", help=_DATA_HELP)
 def verify(names: tuple[str, ...], data: str | None) -> None:
     """Recompute rows and checksums of the data sets NAME, or of all, in data folder and cache."""
@@ -312,7 +330,8 @@ def _rename(options: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--column {option!r}: expected COLUMN=NAME, e.g. {columns[0]}=a")
         if column not in columns:
             raise UsageError(f"--column {option!r}: this kind has the columns {', '.join(columns)}")
-        names[column] = name
+        if names.setdefault(column, name) != name:
+            raise UsageError(f"--column {column} is given twice: {names[column]} and {name}")
     return names
 
 

@@ -11,7 +11,10 @@ from types import FrameType
 
 from bench.core.errors import EXIT_HUNG_UP, EXIT_INTERRUPTED, EXIT_TERMINATED
 
-_EXITS = {signal.SIGTERM: EXIT_TERMINATED, signal.SIGHUP: EXIT_HUNG_UP}
+_EXITS = {signal.SIGTERM: EXIT_TERMINATED}
+# Windows has no such signal.
+if hasattr(signal, "SIGHUP"):
+    _EXITS[signal.SIGHUP] = EXIT_HUNG_UP
 _GO_ON = "finished cells and checkpoints are kept: run the same command to go on"
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from bench.cli.options import Verb
 from bench.cli.terminal import say
 from bench.cli.writing import writing
 
 
-@click.command("export")
+@click.command("export", cls=Verb)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--format",

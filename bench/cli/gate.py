@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.options import Decorator, Verb
 from bench.cli.terminal import say
 from bench.cli.writing import writing
 from bench.core.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK
@@ -19,17 +20,27 @@ if TYPE_CHECKING:
 DEFAULT_BOUNDS = "avg:0"
 
 
-@click.command("gate")
+def bounds_option(text: str) -> Decorator:
+    """``--fail-on``, whose bounds add up where it is given several times.
+
+    Args:
+        text: What its help says.
+    """
+    return click.option("--fail-on", "bounds", multiple=True, callback=_bounds, help=text)
+
+
+def _bounds(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str:
+    return ",".join(values) if values else DEFAULT_BOUNDS
+
+
+@click.command("gate", cls=Verb)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--baseline", required=True, type=click.Path(path_type=Path), help="Folder of its records."
 )
-@click.option(
-    "--fail-on",
-    "bounds",
-    default=DEFAULT_BOUNDS,
-    help="Largest drops that pass, in points, and most added time in percent: "
-    "avg:0.3,STS12:0.5,time:25 [avg:0].",
+@bounds_option(
+    "Largest drops that pass, in points, and most added time in percent: "
+    "avg:0.3,STS12:0.5,time:25 [avg:0]."
 )
 @click.option(
     "--format",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from bench.cli.gate import DEFAULT_BOUNDS
+from bench.cli.gate import bounds_option
+from bench.cli.options import Verb, methods_option, suites_option
 from bench.cli.terminal import say, terminal_width
 
 if TYPE_CHECKING:
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
 BENCHMARK = "github-action-benchmark"
 
 
-@click.command("history")
+@click.command("history", cls=Verb)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--suite", help="Only this suite.")
-@click.option("--methods", help="Only these: labels, specs, or names with whatever options.")
-@click.option(
-    "--fail-on",
-    "bounds",
-    default=DEFAULT_BOUNDS,
-    help="Tasks to show, each with the largest drop from a commit to the next, in points: "
-    "avg:0.3,STS12:0.5 [avg:0].",
+@suites_option()
+@methods_option("Only these: labels, specs, or names with whatever options.")
+@bounds_option(
+    "Tasks to show, each with the largest drop from a commit to the next, in points: "
+    "avg:0.3,STS12:0.5 [avg:0]."
 )
 @click.option(
     "--format",
@@ -43,8 +41,8 @@ BENCHMARK = "github-action-benchmark"
 )
 def command(
     folders: tuple[Path, ...],
-    suite: str | None,
-    methods: str | None,
+    suites: tuple[str, ...] | None,
+    methods: tuple[str, ...] | None,
     bounds: str,
     style: str,
     plot: Path | None,
@@ -61,7 +59,7 @@ def command(
     from bench.verdicts.gate import parse_bounds
     from bench.verdicts.history import histories
 
-    stored = _asked(folders, suite, methods)
+    stored = _asked(folders, suites, methods)
     known = [entry for entry in stored if entry[1].commit is not None]
     if not known:
         raise DataError(
@@ -85,18 +83,19 @@ def command(
     say(render_histories(shown, style=cast("HistoryForm", style), width=width) + "\n")
 
 
-def _asked(folders: Sequence[Path], suite: str | None, methods: str | None) -> list[StoredRecord]:
-    from bench.core.spec import is_called, split_list
+def _asked(
+    folders: Sequence[Path], suites: Sequence[str] | None, methods: Sequence[str] | None
+) -> list[StoredRecord]:
+    from bench.core.spec import is_called
     from bench.records.files import find_records, read_record
 
     stored = [(path, read_record(path)) for path in find_records(folders)]
-    names = split_list(methods or "")
     return [
         (path, record)
         for path, record in stored
-        if suite in (None, record.suite)
+        if (suites is None or record.suite in suites)
         and (
-            not names
-            or any(is_called(name, record.method.spec, record.method.label) for name in names)
+            not methods
+            or any(is_called(name, record.method.spec, record.method.label) for name in methods)
         )
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from bench.cli.options import Verb
 from bench.cli.terminal import listing, say
 from bench.core import registry
 from bench.core.errors import UsageError
@@ -13,7 +14,7 @@ from bench.core.errors import UsageError
 OWN = "sentence-bench"
 
 
-@click.command("list")
+@click.command("list", cls=Verb)
 @click.argument("what", type=click.Choice(["methods", "suites", "data"]))
 def command(what: str) -> None:
     """List methods, suites or data sets."""

@@ -8,12 +8,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+import bench
 from bench import __version__
 from bench.cli.ending import bug, end_by_signals, exit_of
+from bench.cli.namesakes import mixed_line
 from bench.cli.streams import complaint, guard
 from bench.cli.terminal import say
 from bench.core.errors import EXIT_BUG, EXIT_OK, EXIT_USAGE, BenchError, UsageError
@@ -36,6 +40,7 @@ _VERBS = {
     "export": "Write records as a result tree of mteb.",
     "check": "Check that a method keeps the contract.",
     "cache": "Show or clear what is kept between runs.",
+    "completion": "Print what makes a shell complete all this.",
 }
 
 
@@ -53,12 +58,24 @@ class _LazyGroup(click.Group):
         return list(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _VERBS and ctx.resilient_parsing:
+            return None
         if cmd_name not in _VERBS:
             hint = did_you_mean(cmd_name, _VERBS) or "'bench --help' shows them all"
             raise UsageError(f"unknown command {cmd_name!r}; {hint}")
         module = importlib.import_module(f"bench.cli.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # The library's own would load the module of every verb.
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(verb, help=text)
+            for verb, text in _VERBS.items()
+            if verb.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -70,6 +87,8 @@ class _LazyGroup(click.Group):
 def cli() -> None:
     """Benchmark methods that make sentence embeddings."""
     click.get_current_context().with_resource(_one_line_of_warnings())
+    if (mixed := mixed_line(Path(bench.__file__).parent)) is not None:
+        say(f"bench: {mixed}", err=True)
 
 
 @contextmanager

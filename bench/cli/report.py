@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.options import Verb, suites_option
 from bench.cli.terminal import complain, say
 from bench.cli.writing import writing
 from bench.core.errors import EXIT_OK, UsageError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 REPORT = Path("report.html")
 
 
-@click.command("report")
+@click.command("report", cls=Verb)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -27,7 +28,7 @@ REPORT = Path("report.html")
     default=REPORT,
     help=f"File to write [{REPORT}].",
 )
-@click.option("--suite", help="Only this suite.")
+@suites_option()
 @click.option(
     "--diff",
     nargs=2,
@@ -50,7 +51,7 @@ REPORT = Path("report.html")
 def command(
     folders: tuple[Path, ...],
     output: Path,
-    suite: str | None,
+    suites: tuple[str, ...] | None,
     diff: tuple[Path, Path] | None,
     plot: Path | None,
     plot_format: str,
@@ -67,12 +68,12 @@ def command(
     if diff is not None and (folders or plot):
         raise UsageError("--diff names both folders itself, and draws no pictures into others")
     if diff is not None:
-        text = _diff(*diff, suite)
+        text = _diff(*diff, suites)
     else:
         from bench.api.pages import gathered, page_of
         from bench.records.files import find_records
 
-        materials = gathered(find_records(folders), suite)
+        materials = gathered(find_records(folders), suites, complain)
         text = page_of(materials, with_texts=with_texts, data=data, note=complain)
         if plot is not None:
             _plot(materials, plot, f".{plot_format}")
@@ -80,14 +81,16 @@ def command(
     return EXIT_OK
 
 
-def _diff(base: Path, now: Path, suite: str | None) -> str:
+def _diff(base: Path, now: Path, suites: Sequence[str] | None) -> str:
     from bench.records.files import find_records
     from bench.report.html.diff import render_diff
     from bench.report.table import read_suites
 
     before, after = (read_suites(find_records([folder])) for folder in (base, now))
-    if suite is not None:
-        before, after = ({suite: part[suite]} if suite in part else {} for part in (before, after))
+    if suites is not None:
+        before, after = (
+            {name: part[name] for name in suites if name in part} for part in (before, after)
+        )
     return render_diff(before, after, (base.as_posix(), now.as_posix()))
 
 

@@ -3,34 +3,60 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from bench.cli.gate import DEFAULT_BOUNDS, check_judgeable, judge
+from bench.cli import completers
+from bench.cli.gate import bounds_option, check_judgeable, judge
+from bench.cli.options import Verb, list_option
+from bench.cli.run_files import read_run_file
 from bench.cli.terminal import say
 from bench.core.compute import PACKAGES, AskedPrecision
-from bench.core.spec import split_list
+from bench.core.defaults import DEFAULT_METHODS, DEFAULT_SUITE
 
-DEFAULT_SUITE = "mini"
+if TYPE_CHECKING:
+    from bench.api import RunResult
+
 _SUPERVISED = "-supervised"
-DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 
 
-@click.command("run")
-@click.option("--suite", "-s", help=f"Suites, comma-separated, or TOML files [{DEFAULT_SUITE}].")
+@click.command("run", cls=Verb)
+@click.argument("file", required=False, is_eager=True, callback=read_run_file, expose_value=False)
+@list_option(
+    "--suite",
+    "-s",
+    "suites",
+    text=f"Suites, comma-separated, or TOML files [{DEFAULT_SUITE}].",
+    shell_complete=completers.suites,
+)
 @click.option(
     "--track",
     type=click.Choice(["frozen", "supervised"]),
     default="frozen",
     help="supervised: the methods label the rows, suite NAME-supervised in place of NAME [frozen].",
 )
-@click.option("--methods", "-m", help=f"Method specs, comma-separated [{DEFAULT_METHODS}].")
+@list_option(
+    "--methods",
+    "-m",
+    text=f"Method specs, comma-separated [{','.join(DEFAULT_METHODS)}].",
+    shell_complete=completers.methods,
+)
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=1, help="Seeds of each training: 0, 1, …"
 )
-@click.option("--profile", help="smoke, local or paper [local; smoke without --suite].")
+@list_option(
+    "--tasks",
+    text="Only these tasks of the suites, comma-separated.",
+    shell_complete=completers.tasks,
+)
+@click.option(
+    "--profile",
+    shell_complete=completers.profiles,
+    help="smoke, local or paper [what the suites say].",
+)
 @click.option("--device", help="Torch device: auto, cpu, cuda, cuda:1, mps, … [auto].")
 @click.option(
     "--backend",
@@ -62,6 +88,7 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
 )
 @click.option(
     "--executor",
+    shell_complete=completers.executors,
     help="Where cells are computed: local, processes[jobs=4], ray[…], slurm[…] [local].",
 )
 @click.option(
@@ -93,9 +120,7 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     type=click.Path(path_type=Path),
     help="Then check against the records of this folder, as bench gate does.",
 )
-@click.option(
-    "--fail-on", "bounds", default=DEFAULT_BOUNDS, help="Largest drops that pass [avg:0]."
-)
+@bounds_option("Largest drops that pass [avg:0].")
 @click.option("--dry-run", is_flag=True, help="Show what would run, and stop.")
 @click.option(
     "--format",
@@ -105,64 +130,90 @@ DEFAULT_METHODS = "random,tfidf,minilm,simcse,sct"
     help="Form of --dry-run: text, or a job a line as JSON [text].",
 )
 def command(
-    suite: str | None,
+    suites: tuple[str, ...] | None,
     track: str,
-    methods: str | None,
+    methods: tuple[str, ...] | None,
     seeds: int,
+    tasks: tuple[str, ...] | None,
     profile: str | None,
-    batch_size: int | None,
     processes: int,
-    data: str | None,
     output: str,
-    rerun: str,
     offline: bool,
-    mirror: str | None,
-    limit: int | None,
     baseline: Path | None,
     bounds: str,
     dry_run: bool,
     form: str,
-    **computing: Any,
+    **options: Any,
 ) -> int:
-    """Train or load methods, evaluate them on a suite, print the table."""
+    """Train or load methods, evaluate them on a suite, print the table.
+
+    FILE is a run as TOML, with options by their long names; those of the command line win. Each run
+    leaves one beside its records.
+
+    A method is a spec, name[@checkpoint][key=value,...], a hub id such as org/name, a folder
+    such as ./model, or a class in a file of Python: my_method.py:MyMethod.
+    """
     if offline:
-        for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
-            os.environ[name] = "1"
+        _forbid_network()
     from bench import api
-    from bench.cli.pages import show_tables
     from bench.cli.progress import Bar
 
-    where = {"executor": _executor(computing, processes), "shard": computing.pop("shard")}
+    where = {"executor": _executor(options, processes), "shard": options.pop("shard")}
     if baseline is not None:
         check_judgeable(baseline, bounds)
-    wanted = [_on(track, name) for name in split_list(DEFAULT_SUITE if suite is None else suite)]
-    named = split_list(DEFAULT_METHODS if methods is None else methods)
+    wanted, profile = _suites((DEFAULT_SUITE,) if suites is None else suites, track, tasks, profile)
+    named = DEFAULT_METHODS if methods is None else methods
     with Bar() as bar:
         settings = api.make_settings(
-            profile=profile or ("local" if suite else "smoke"),
+            profile=profile,
             output=output,
-            data=data,
             offline=offline,
-            mirror=mirror,
-            rerun=rerun,  # type: ignore[arg-type]  # click checked the choice
-            limit=limit,
-            batch_size=batch_size,
             processes=processes,
             progress=bar,
-            **computing,
+            **options,
         )
-        run = api.prepare(wanted, named, seeds, settings, device=computing["device"], **where)
+        run = api.prepare(wanted, named, seeds, settings, device=options["device"], **where)
         if dry_run:
             for line in [run.describe()] if form == "text" else run.plan_lines():
                 say(line)
             return 0
         result = run.run()
-    show_tables(result.tables())
-    for failure in result.failures:
-        say(f"bench: {failure.message}", err=True)
+    _show(result)
     if baseline is None or result.failures:
         return result.exit_code
     return judge(result.paths, baseline, bounds, names=(output, baseline.as_posix()), partial=True)
+
+
+def _forbid_network() -> None:
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        os.environ[name] = "1"
+
+
+def _show(result: RunResult) -> None:
+    """Print the tables, and say what took the time and what is absent."""
+    from bench.cli.pages import show_tables
+    from bench.cli.spent import time_spent
+
+    show_tables(result.tables())
+    spent = time_spent(result)
+    for line in [*([] if spent is None else [spent]), *result.failed_lines]:
+        say(f"bench: {line}", err=True)
+
+
+def _suites(
+    names: Sequence[str], track: str, tasks: Sequence[str] | None, profile: str | None
+) -> tuple[list[str], str]:
+    """The suites of a run, or parts of them, and its profile.
+
+    Raises:
+        UsageError: There is no such suite or task, or suites have several profiles.
+    """
+    from bench.suite import default_profile, only_tasks
+
+    wanted = [_on(track, name) for name in names]
+    if tasks is not None:
+        wanted = only_tasks(wanted, tasks)
+    return wanted, profile or default_profile(wanted)
 
 
 def _executor(options: dict[str, Any], processes: int) -> str:
@@ -197,12 +248,14 @@ def _on(track: str, name: str) -> str:
         return name
     from bench.core.errors import UsageError
     from bench.core.registry import SUITES, names
+    from bench.suite import split_part
 
     known = [track for track in names(SUITES) if track.endswith(_SUPERVISED)]
-    if name in known:
+    whole, part = split_part(name)
+    if whole in known:
         return name
-    if f"{name}{_SUPERVISED}" in known:
-        return f"{name}{_SUPERVISED}"
+    if f"{whole}{_SUPERVISED}" in known:
+        return f"{whole}{_SUPERVISED}{part}"
     raise UsageError(
         f"suite {name!r} has no supervised track, as there is no suite '{name}{_SUPERVISED}'; "
         f"choose {', '.join(track.removesuffix(_SUPERVISED) for track in known)}, or name a TOML "

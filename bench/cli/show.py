@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli import completers
+from bench.cli.options import Verb
 from bench.cli.terminal import say, terminal_width
 from bench.core import registry
 from bench.core.errors import UsageError
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 KINDS = ("method", "suite", "data", "claim")
 
 
-@click.command("show")
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.command("show", cls=Verb)
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME…", shell_complete=completers.anything
+)
 @click.option("--kind", type=click.Choice(KINDS), help="Only what is of this kind.")
 @click.option(
     "--format",
@@ -29,9 +33,10 @@ KINDS = ("method", "suite", "data", "claim")
 )
 def command(names: tuple[str, ...], kind: str | None, style: str) -> None:
     """Say what NAME is: a method, suite, data set or claim, with options, data and an example."""
+    from bench.method.files import with_files
     from bench.report.descriptions import as_markdown, as_text
 
-    descriptions = [one for name in names for one in _describe(name, kind)]
+    descriptions = [one for name in map(with_files, names) for one in _describe(name, kind)]
     if style == "markdown":
         say("\n".join(map(as_markdown, descriptions)).rstrip())
         return

@@ -30,7 +30,8 @@ class Output(io.FileIO):
         while self.error is None and done < len(view):
             try:
                 # Where others have made a pipe one that does not wait, this does.
-                select.select([], [self], [])
+                if os.name == "posix":
+                    select.select([], [self], [])
                 done += super().write(view[done:]) or 0
             except OSError as error:
                 self.error = error

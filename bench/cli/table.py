@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from bench.cli.options import Verb, list_option, methods_option, only_suites, suites_option
 from bench.cli.terminal import say, terminal_width
 from bench.cli.writing import check_generated, write_generated
 from bench.core.errors import EXIT_OK
@@ -28,7 +29,7 @@ _HELP = "; ".join(["scores of tasks", *(f"{view.help} ({view.name})" for view in
 _DRAWN = " or ".join(view.name for view in VIEWS if view.drawings)
 
 
-@click.command("table")
+@click.command("table", cls=Verb)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--format",
@@ -36,16 +37,16 @@ _DRAWN = " or ".join(view.name for view in VIEWS if view.drawings)
     type=click.Choice(["text", "markdown", "latex", "csv", "json"]),
     default="text",
 )
-@click.option("--suite", help="Only this suite.")
-@click.option("--base", "bases", help="Only rows of these bases, comma-separated; none: without.")
-@click.option("--methods", help="Only these: labels, specs, or names with whatever options.")
+@suites_option()
+@list_option("--base", "bases", text="Only rows of these bases, comma-separated; none: without.")
+@methods_option("Only these: labels, specs, or names with whatever options.")
 @click.option("--sort", metavar="COLUMN", help="Sort the rows of a base; -COLUMN: the other way.")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
     help="Only so many rows, the best over all bases, and their untrained bases.",
 )
-@click.option("--columns", help="Columns to show, comma-separated, in this order.")
+@list_option("--columns", text="Columns to show, comma-separated, in this order.")
 @click.option(
     "--digits",
     type=click.IntRange(0, 6),
@@ -85,7 +86,7 @@ _DRAWN = " or ".join(view.name for view in VIEWS if view.drawings)
 def command(
     folders: tuple[Path, ...],
     style: str,
-    suite: str | None,
+    suites: tuple[str, ...] | None,
     view: str,
     plot: Path | None,
     results: tuple[Path, ...],
@@ -102,7 +103,7 @@ def command(
     from bench.report.charts.files import check_drawable
 
     chosen_rows = any(value is not None for value in asked.values())
-    if action and (style != "text" or view != SCORES or results or suite or chosen_rows):
+    if action and (style != "text" or view != SCORES or results or suites or chosen_rows):
         raise UsageError("--write and --check are for whole leaderboards; drop the other options")
     chosen = next((candidate for candidate in VIEWS if candidate.name == view), None)
     if plot is not None and chosen is not None and chosen.drawings is None:
@@ -115,18 +116,18 @@ def command(
     if action and paths:
         return _leaderboards(paths, action, leaderboards)
     if chosen is None:
-        is_any = _scores(_tables(paths, suite, results), paths, style, plot, **asked)
+        is_any = _scores(_tables(paths, suites, results), paths, style, plot, **asked)
     else:
-        texts = _view(chosen, paths, suite, results, style, plot)
+        texts = _view(chosen, paths, suites, results, style, plot)
         is_any = bool(texts)
         for text in texts:
             say(text + "\n")
     if not is_any:
-        raise DataError(_nothing(paths, suite, chosen))
+        raise DataError(_nothing(paths, suites, chosen))
     return EXIT_OK
 
 
-def _nothing(paths: Sequence[Path], suite: str | None, view: View | None) -> str:
+def _nothing(paths: Sequence[Path], asked: Sequence[str] | None, view: View | None) -> str:
     """Say what there is not, and the command that makes it."""
     from bench.records.files import read_record
 
@@ -134,8 +135,9 @@ def _nothing(paths: Sequence[Path], suite: str | None, view: View | None) -> str
     if not suites:
         return "no records found to show; 'bench run' writes them"
     # Every record has scores, so that without a view it is the suite that there is not.
-    if view is None or (suite is not None and suite not in suites):
-        return f"no records of suite {suite} found to show, only of {', '.join(suites)}"
+    if view is None or (asked is not None and suites.keys().isdisjoint(asked)):
+        wanted = ", ".join(asked or ())
+        return f"no records of suite {wanted} found to show, only of {', '.join(suites)}"
     return f"no record has {view.needs} to show; run e.g. 'bench run {view.command}'"
 
 
@@ -195,15 +197,14 @@ def _latex(tables: Sequence[Table], paths: Sequence[Path], selection: TableSelec
 def _selection(
     style: str,
     *,
-    bases: str | None,
-    methods: str | None,
+    bases: tuple[str, ...] | None,
+    methods: tuple[str, ...] | None,
     sort: str | None,
     top: int | None,
-    columns: str | None,
+    columns: tuple[str, ...] | None,
     digits: int | None,
 ) -> TableSelection:
     from bench.core.errors import UsageError
-    from bench.core.spec import split_list
     from bench.report.columns import DIGITS
     from bench.report.selection import TableSelection
 
@@ -214,19 +215,22 @@ def _selection(
     return TableSelection(
         sort=sort,
         top=top,
-        columns=tuple(split_list(columns or "")),
-        bases=tuple(split_list(bases or "")),
-        methods=tuple(split_list(methods or "")),
+        columns=columns or (),
+        bases=bases or (),
+        methods=methods or (),
         digits=DIGITS if digits is None else digits,
     )
 
 
-def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -> list[Table]:
+def _tables(
+    paths: Sequence[Path], suites: Sequence[str] | None, results: Sequence[Path]
+) -> list[Table]:
     from bench.core.errors import UsageError
     from bench.report.imported import read_models, with_models
     from bench.report.table import load_tables
 
-    tables = [table for table in load_tables(paths) if suite in (None, table.suite)]
+    known = {table.suite: table for table in load_tables(paths)}
+    tables = [*only_suites(known, suites).values()]
     models, notes = read_models(results)
     for note in notes:
         say(f"bench: {note}", err=True)
@@ -241,7 +245,7 @@ def _tables(paths: Sequence[Path], suite: str | None, results: Sequence[Path]) -
 def _view(
     view: View,
     paths: Sequence[Path],
-    suite: str | None,
+    suites: Sequence[str] | None,
     results: Sequence[Path],
     style: str,
     plot: Path | None,
@@ -253,7 +257,7 @@ def _view(
         raise UsageError(f"result files of mteb have no {view.name}; drop --mteb or --view")
     if style not in {"text", "markdown"}:
         raise UsageError(f"--view {view.name} comes as text or markdown, not as {style}")
-    stored = _stored(paths, suite)
+    stored = _stored(paths, suites)
     by_suite = {name: [record for _, record in of_suite] for name, of_suite in stored.items()}
     width = terminal_width() if style == "text" else None
     # What draws is an extra, and its files are imported where something is drawn alone.
@@ -268,16 +272,14 @@ def _view(
     return texts
 
 
-def _stored(paths: Sequence[Path], suite: str | None) -> dict[str, list[StoredRecord]]:
-    """Read the records of a suite, or of all, whose figures follow from their items."""
+def _stored(paths: Sequence[Path], suites: Sequence[str] | None) -> dict[str, list[StoredRecord]]:
+    """Read the records of some suites, or of all, whose figures follow from their items."""
     from bench.records.files import read_items
     from bench.report.table import read_suites
     from bench.verdicts.side import refuse_mixed_seeds
 
     by_suite: dict[str, list[StoredRecord]] = {}
-    for name, of_suite in read_suites(paths).items():
-        if suite not in (None, name):
-            continue
+    for name, of_suite in only_suites(read_suites(paths), suites).items():
         groups: dict[GroupKey, list[StoredRecord]] = {}
         for path, record in of_suite:
             read_items(path, record)

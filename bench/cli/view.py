@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.options import Verb, suites_option
 from bench.cli.terminal import complain, say
 from bench.core.errors import EXIT_OK, UsageError
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from bench.report.html.material import Material
 
 
-@click.command("view")
+@click.command("view", cls=Verb)
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--suite", help="Only this suite.")
+@suites_option()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port [a free one].")
 @click.option(
     "--with-texts", is_flag=True, help="Show texts whose licence does not let them be passed on."
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--data", help="Data folder for the texts of items [$BENCH_DATA].")
 def command(
     folders: tuple[Path, ...],
-    suite: str | None,
+    suites: tuple[str, ...] | None,
     port: int,
     with_texts: bool,
     data: str | None,
@@ -41,7 +42,7 @@ def command(
     from bench.report.html.server import LOOPBACK, make_server
 
     check_libraries("bench view", "report", "jinja2")
-    materials = gathered(find_records(folders), suite)
+    materials = gathered(find_records(folders), suites, complain)
     paths = {material.table.suite: f"/items-{i}.json" for i, material in enumerate(materials)}
     page = render_report(
         materials, {name: Items(address=path) for name, path in paths.items()}, served=True

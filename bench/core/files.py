@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
@@ -17,9 +16,19 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:
+    # Windows has no such locks.
+    fcntl = None
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MARK = ".bench-"
+# Windows knows neither.
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 TEMPORARY = re.compile(rf"\..*{re.escape(MARK)}[0-9a-f]{{8}}")
 # What libraries that are not written in Python say of a full disk, in place of an error number.
 _FULL_WORDS = (
@@ -108,6 +117,8 @@ def _open_new(path: Path, folder: bool) -> int:
 
 def _lock(handle: int) -> bool | None:
     """Hold an open file or folder; False where another process does, None without locks."""
+    if fcntl is None:
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -128,7 +139,7 @@ def _is_at(path: Path, handle: int) -> bool:
 def _abandoned(path: Path) -> Iterator[bool]:
     """Whether the process that made a temporary file or folder has ended; holds it if so."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(path, os.O_RDONLY | _PLAIN)
     except OSError:
         yield False
         return

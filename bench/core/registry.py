@@ -31,6 +31,30 @@ def _entries(group: str) -> dict[str, list[EntryPoint]]:
     return {name: list(by_owner.values()) for name, by_owner in sorted(by_name.items())}
 
 
+# What registered an entry of this process: the file of Python that was named.
+_files: dict[tuple[str, str], str] = {}
+
+
+def register(entry: EntryPoint, file: str) -> None:
+    """Register a name in this process alone.
+
+    Args:
+        entry: Its entry point.
+        file: The file that it is of; the same name of the same file takes the other's place.
+
+    Raises:
+        UsageError: Something else has the name.
+    """
+    known = _entries(entry.group)
+    key = entry.group, entry.name
+    if entry.name in known and _files.get(key) != file:
+        raise UsageError(
+            f"{file}: {entry.name!r} is the name of a method of {owner(*key)} too; change info.name"
+        )
+    _files[key] = file
+    known[entry.name] = [entry]
+
+
 def names(group: str) -> list[str]:
     """All registered names of a group, sorted."""
     return list(_entries(group))
@@ -58,6 +82,6 @@ def entry_point(group: str, what: str, name: str) -> EntryPoint:
 
 
 def owner(group: str, name: str) -> str:
-    """Name of the distribution that registered an entry."""
+    """Name of the distribution, or the file, that registered an entry."""
     entry = _entries(group)[name][0]
-    return entry.dist.name if entry.dist else "?"
+    return entry.dist.name if entry.dist else _files.get((group, name), "?")

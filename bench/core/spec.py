@@ -2,17 +2,25 @@
 
 A checkpoint or a value may stand in double quotation marks, behind ``@`` or ``=`` and up to the end
 of it; commas and brackets within are its own, and ``""`` is one quotation mark.
+
+A hub id or a folder in place of a name is a checkpoint of ``sbert``: ``org/name``,
+``org/name@revision``, ``./folder``.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bench.core.errors import UsageError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HUB_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_PYTHON = re.compile(r".*\.py(:\w+)?")
+# What loads a checkpoint that is named alone.
+_LOADER = "sbert"
 _OPENING = {"[": "]", "(": ")"}
 _QUOTE = '"'
 _QUOTED = re.compile('"(?:[^"]|"")*"')
@@ -66,21 +74,18 @@ def split_list(text: str) -> list[str]:
 
 
 def parse_method_spec(text: str) -> MethodSpec:
-    """Parse one spec, e.g. ``sct[queue_size=512]`` or ``simcse@./folder``.
+    """Parse one spec, e.g. ``sct[queue_size=512]``, ``simcse@./folder`` or ``org/name@revision``.
 
     Raises:
-        UsageError: The text is not of the form ``name[@checkpoint][key=value,...]``.
+        UsageError: The text is not of the form ``name[@checkpoint][key=value,...]``, and is neither
+            a hub id nor a folder.
     """
     head, inner = text.strip(), ""
     cut = next((position for position, char in _unquoted(head) if char == "["), None)
     if cut is not None and head.endswith("]"):
         head, inner = head[:cut], head[cut + 1 : -1]
-    name, at, checkpoint = head.partition("@")
-    if not _NAME.fullmatch(name) or (at and not checkpoint):
-        raise UsageError(
-            f"bad method spec {text!r}: expected name[@checkpoint][key=value,...]; {_HINT}"
-        )
-    options: dict[str, str] = {}
+    name, checkpoint, revision = _named(head, text)
+    options: dict[str, str] = {} if revision is None else {"revision": revision}
     for part in split_list(inner):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
@@ -91,7 +96,33 @@ def parse_method_spec(text: str) -> MethodSpec:
     label = options.pop(_LABEL, None)
     if label is not None and not 1 <= len(label) <= LABEL_LENGTH:
         raise UsageError(f"label {label!r} in {text!r}: give 1 to {LABEL_LENGTH} characters")
-    return MethodSpec(name, _read(checkpoint) or None, tuple(sorted(options.items())), label)
+    return MethodSpec(name, checkpoint, tuple(sorted(options.items())), label)
+
+
+def _named(head: str, text: str) -> tuple[str, str | None, str | None]:
+    """Method, checkpoint and revision of a spec without its options.
+
+    This is the one place that says what stands for a method that is not named.
+
+    Raises:
+        UsageError: It is none of all this.
+    """
+    name, at, checkpoint = head.partition("@")
+    if NAME.fullmatch(name) and not _PYTHON.fullmatch(name) and (checkpoint or not at):
+        return name, _read(checkpoint) or None, None
+    if _PYTHON.fullmatch(head):
+        raise UsageError(
+            f"{text!r} is a file of Python, which runs only where a command or a call names it; "
+            "not where a suite, a claim or a record does"
+        )
+    hub = _HUB_ID.fullmatch(head)
+    if hub is not None and head[0] not in ".~":
+        return _LOADER, hub[1], hub[2]
+    if head in (".", "..") or "/" in head or os.sep in head:
+        return _LOADER, os.path.expanduser(head), None  # noqa: PTH111 - "./" is to stay
+    raise UsageError(
+        f"bad method spec {text!r}: expected name[@checkpoint][key=value,...]; {_HINT}"
+    )
 
 
 def _unquoted(text: str) -> Iterator[tuple[int, str]]:
@@ -194,6 +225,9 @@ def is_called(method: str, spec: str, label: str | None) -> bool:
     try:
         asked, own = parse_method_spec(method), parse_method_spec(spec)
     except UsageError:
-        # The names of models of mteb are no specs.
+        # The names of some models of mteb are no specs.
         return False
-    return str(asked) == spec or (str(asked) == asked.name == own.name)
+    if str(asked) == spec:
+        return True
+    # Those of others stand for a checkpoint of a method that they do not name.
+    return str(asked) == asked.name == own.name and spec.startswith(own.name)

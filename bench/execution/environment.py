@@ -6,7 +6,6 @@ import contextlib
 import os
 import platform
 import re
-import resource
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +87,14 @@ def peak_memory_bytes() -> int:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         if line := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
             return int(line[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        # Windows; elsewhere this library does not know the largest so far.
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -6,13 +6,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.core.errors import DataError
+from bench.core.errors import DataError, UsageError
 from bench.core.spec import MethodSpec
 from bench.data.needs import Needs
 from bench.execution.plan import check, outline
 from bench.execution.settings import Settings
 from bench.method import method_class, resolve
-from bench.suite import Suite
+from bench.suite import Suite, default_profile
 from bench.tasks.rows import ask_for_rows
 
 _SHOWN = 3
@@ -84,9 +84,17 @@ def fetch_command(suites: Sequence[str], methods: Sequence[str], profile: str) -
     if suites:
         words += ["--suite", ",".join(suites)]
     words += ["--methods", ",".join(methods)]
-    if profile != "local":
+    if profile != _usual_profile(suites):
         words += ["--profile", profile]
     return shlex.join(words)
+
+
+def _usual_profile(suites: Sequence[str]) -> str | None:
+    """The profile that need not be named, or None where one has to be."""
+    try:
+        return default_profile(suites)
+    except UsageError:
+        return None
 
 
 def missing(needs: Needs, command: str) -> str:

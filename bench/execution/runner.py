@@ -19,6 +19,7 @@ from bench.core.errors import (
     UsageError,
 )
 from bench.core.files import out_of_room, temporary_folder
+from bench.core.progress import open_lane
 from bench.encoding.encode import Encoded
 from bench.execution import environment
 from bench.execution.builds import Builds
@@ -31,7 +32,13 @@ from bench.execution.settings import Settings
 from bench.execution.vectors import encode_tasks, text_columns
 from bench.method import Built
 from bench.records.entries import GeometryEntry, GridEntry, Record, Timings
-from bench.records.files import Failure, StoredRecord, write_failure, write_record
+from bench.records.files import (
+    Failure,
+    StoredRecord,
+    failed_line,
+    write_failure,
+    write_record,
+)
 
 if TYPE_CHECKING:
     from bench.tasks.base import Task
@@ -44,15 +51,41 @@ class Outcome:
     Attributes:
         stored: Paths and records of the complete cells, in order.
         failures: Why the others are absent.
+        failed_at: Where the records of these would be.
+        fresh: Paths of the cells that were computed now.
     """
 
     stored: list[StoredRecord] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    failed_at: list[Path] = field(default_factory=list)
+    fresh: list[Path] = field(default_factory=list)
 
-    def add(self, cell: Cell, record: Record | None) -> None:
-        """Take the record of a cell, with the label that it was asked for; None has none."""
-        if record is not None:
-            self.stored.append((cell.path, labelled(cell, record)))
+    def add(self, cell: Cell, record: Record | None, *, before: Record | None = None) -> None:
+        """Take the record of a cell, with the label that it was asked for; None has none.
+
+        Args:
+            cell: The cell.
+            record: Its record.
+            before: The one that it had before the run.
+        """
+        if record is None:
+            return
+        self.stored.append((cell.path, labelled(cell, record)))
+        if before is None or before.record_sha256 != record.record_sha256:
+            self.fresh.append(cell.path)
+
+    def fail(self, path: Path, failure: Failure) -> None:
+        """Take why the cell is absent whose record would be at a path."""
+        self.failures.append(failure)
+        self.failed_at.append(path)
+
+    @property
+    def failed_lines(self) -> list[str]:
+        """Why cells are absent, each in a line."""
+        return [
+            failed_line(path, failure)
+            for path, failure in zip(self.failed_at, self.failures, strict=True)
+        ]
 
     @property
     def paths(self) -> list[Path]:
@@ -79,11 +112,16 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
     builds = Builds(settings)
     _load(waiting)
     paths = {cell.path for cell in waiting}
+    overall = open_lane(settings.progress, "cells")
+    overall.start("", len(waiting))
     for cell in cells:
-        record = records[cell.path]
+        record = before = records[cell.path]
         if cell.path in paths:
             record = _run_if_due(cell, builds, outcome, settings)
-        outcome.add(cell, record)
+            paths.remove(cell.path)
+            overall.advance(len(waiting) - len(paths))
+        outcome.add(cell, record, before=before)
+    overall.end()
     return outcome
 
 
@@ -109,8 +147,8 @@ def _run_if_due(cell: Cell, builds: Builds, outcome: Outcome, settings: Settings
         return record
     failure = attempt(cell, builds, settings)
     if failure:
-        outcome.failures.append(failure)
-        settings.progress.note(f"failed: {failure.message}")
+        outcome.fail(cell.path, failure)
+        settings.progress.note(f"failed: {failed_line(cell.path, failure)}")
     return finished(cell)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from bench.core.cache import Cache, writable_root
-from bench.core.compute import Backend, Precision
+from bench.core.compute import FULL, Backend, Precision
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
@@ -56,6 +56,23 @@ class Settings(Runtime):
     probes: str | None = None
     place: Mapping[str, str] = field(default_factory=dict)
     started_at: CommitEntry | None = None
+
+    def options(self) -> dict[str, str | int | None]:
+        """Options of ``bench run`` that make the same settings on any machine.
+
+        Device, data and network are the machine's, and ``rerun`` is said of one run alone.
+        """
+        asked: dict[str, tuple[str | int | None, str | int | None]] = {
+            "output": (self.output.as_posix(), DEFAULT_OUTPUT.as_posix()),
+            "limit": (self.limit, None),
+            "backend": (self.backend, "torch"),
+            "precision": (self.precision, None),
+            "train-precision": (self.train_precision, FULL),
+            "batch-size": (self.batch_size, None),
+            "processes": (self.processes, 1),
+        }
+        given = {name: value for name, (value, usual) in asked.items() if value != usual}
+        return {"profile": self.profile, **given}
 
     @property
     def probe_device(self) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Self
 from bench.core.compute import Backend, Precision
 from bench.execution.cells import Cell
 from bench.execution.settings import Rerun, Settings
+from bench.method.files import method_files
+from bench.suite import split_part
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Request:
         cache: Its cache.
         output: Its folder of records.
         commit: Commit of the folder that the run was started in, as records have it, or None.
+        files: Files of Python that methods were named by, see ``MethodFile.dump``.
     """
 
     suites: tuple[str, ...]
@@ -128,6 +131,7 @@ class Request:
     cache: str
     output: str
     commit: dict[str, Any] | None
+    files: list[dict[str, Any]]
 
     @classmethod
     def of(cls, suites: Sequence[str], settings: Settings, device: str | None) -> Self:
@@ -139,10 +143,11 @@ class Request:
             device: Device that was asked for, or None for what each machine has.
         """
         data, commit = settings.data, settings.commit
-        files = {name: Path(name).absolute() for name in suites if Path(name).is_file()}
+        heads = [split_part(name) for name in suites]
+        paths = {head: Path(head).absolute() for head, _ in heads if Path(head).is_file()}
         return cls(
-            suites=tuple(str(files.get(name, name)) for name in suites),
-            texts={str(path): path.read_text(encoding="utf-8") for path in files.values()},
+            suites=tuple(f"{paths.get(head, head)}{part}" for head, part in heads),
+            texts={str(path): path.read_text(encoding="utf-8") for path in paths.values()},
             profile=settings.profile,
             device=device or "auto",
             backend=settings.backend,
@@ -158,6 +163,7 @@ class Request:
             cache=str(settings.cache.root.absolute()),
             output=str(settings.output.absolute()),
             commit=None if commit is None else commit.model_dump(mode="json"),
+            files=[file.dump() for file in method_files()],
         )
 
     def dump(self) -> dict[str, Any]:

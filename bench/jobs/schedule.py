@@ -27,7 +27,7 @@ from bench.jobs.executor import PlannedRun, Pool, WorkerLost
 from bench.jobs.graph import make_jobs
 from bench.jobs.job import CellKey, Done, Job
 from bench.models.build import lacks_model
-from bench.records.files import Failure
+from bench.records.files import Failure, failed_line
 
 # A job is started this often before its cells count as failed.
 ATTEMPTS = 3
@@ -51,12 +51,14 @@ def run_jobs(run: PlannedRun, workers: Pool) -> Outcome:
         jobs = make_jobs(waiting, settings)
         workers.open(run.request)
         try:
-            outcome.failures += _Jobs(jobs, waiting, settings, workers).run()
+            for path, failure in _Jobs(jobs, waiting, settings, workers).run():
+                outcome.fail(path, failure)
         finally:
             workers.close()
     ran = {cell.path for cell in waiting}
     for cell in run.cells:
-        outcome.add(cell, finished(cell) if cell.path in ran else records[cell.path])
+        before = records[cell.path]
+        outcome.add(cell, finished(cell) if cell.path in ran else before, before=before)
     return outcome
 
 
@@ -85,12 +87,12 @@ class _Jobs:
         self._lanes = dict[str, Lane]()
         self._attempts = Counter[str]()
         self._events = SimpleQueue[_Event]()
-        self._failures = list[Failure]()
+        self._failures = list[tuple[Path, Failure]]()
         self._finished = set[str]()
         self._told = 0.0
 
-    def run(self) -> list[Failure]:
-        """Run them all, and return why cells are absent."""
+    def run(self) -> list[tuple[Path, Failure]]:
+        """Run them all, and return why cells are absent, with the paths of their records."""
         self._settings.progress.start("jobs", len(self._jobs))
         while self._ready or self._running:
             self._start()
@@ -189,13 +191,13 @@ class _Jobs:
         for key in job.cells:
             cell = self._cells[key]
             if finished(cell) is None:
-                self._note(note_failure(cell, message, code))
+                self._note(cell.path, note_failure(cell, message, code))
         if not job.cells:
             self._settings.progress.note(f"failed: {job.title}: {message}")
 
-    def _note(self, failure: Failure) -> None:
-        self._failures.append(failure)
-        self._settings.progress.note(f"failed: {failure.message}")
+    def _note(self, path: Path, failure: Failure) -> None:
+        self._failures.append((path, failure))
+        self._settings.progress.note(f"failed: {failed_line(path, failure)}")
 
     def _keep(self, job: Job, done: Done) -> None:
         """Keep what a job leaves, as far as the workers have not kept it themselves."""
@@ -206,6 +208,6 @@ class _Jobs:
         for name in sorted(done.files, key=lambda name: name.endswith(".json")):
             write_atomic(self._settings.output / name, done.files[name])
         for position, dumped in done.failures:
-            failure = Failure(**dumped)
-            keep_failure(self._cells[job.cells[position]].path, failure)
-            self._note(failure)
+            failure, path = Failure(**dumped), self._cells[job.cells[position]].path
+            keep_failure(path, failure)
+            self._note(path, failure)

@@ -22,10 +22,11 @@ from bench.execution.settings import Settings, make_settings
 from bench.jobs.archives import pack, unpack
 from bench.jobs.job import CellKey, Done, Job, ModelKey, Request
 from bench.method import method_class, named_method, resolve
+from bench.method.files import MethodFile
 from bench.models.build import lacks_model
 from bench.records.entries import CommitEntry
 from bench.records.files import Failure
-from bench.suite import load_suites
+from bench.suite import load_suites, split_part
 
 
 class Relay:
@@ -65,6 +66,8 @@ class Workplace:
     ) -> None:
         if apart is None:
             os.environ["BENCH_CACHE"] = request.cache
+        for file in request.files:
+            MethodFile.load(file).register()
         self._request = request
         self._apart = apart
         self._relay = Relay()
@@ -169,10 +172,12 @@ def _settings(
 
 def _names(request: Request) -> list[str]:
     """Suites as this machine loads them: files that it does not have are made."""
-    return [
-        name if name not in request.texts or Path(name).is_file() else _file(request.texts[name])
-        for name in request.suites
-    ]
+    names = []
+    for name in request.suites:
+        head, part = split_part(name)
+        there = head not in request.texts or Path(head).is_file()
+        names.append(name if there else f"{_file(request.texts[head])}{part}")
+    return names
 
 
 def _file(text: str) -> str:

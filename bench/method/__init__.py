@@ -6,9 +6,9 @@ over (``given``), and methods by name (``named``). Imported are core, data and e
 of methods is one of ``Method``, with a default that leaves all others as they are.
 """
 
+from bench.core.defaults import PROFILES
 from bench.encoding.encoder import Encoder
 from bench.method.contract import (
-    PROFILES,
     TORCH_STACK,
     BuildContext,
     Built,

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from bench.data.access import DataAccess
 
 Kind = Literal["static", "contrastive", "supervised", "transform", "prompt", "ensemble"]
-PROFILES = ("smoke", "local", "paper")
 # What a build leaves in its work folder, and what of it becomes part of the model's folder:
 # a folder of any files, and what it reports, a JSON object, see ``Built.training``.
 EXTRA = "extra"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from bench.core.defaults import PROFILES
 from bench.core.descriptions import (
     NONE,
     DescribedTable,
@@ -18,7 +19,7 @@ from bench.core.descriptions import (
 from bench.core.registry import METHODS, owner
 from bench.core.spec import MethodSpec
 from bench.data.build_inputs import BuildInput, TrainingSet
-from bench.method.contract import PROFILES, Method, MethodInfo
+from bench.method.contract import Method, MethodInfo
 from bench.method.named import method_class, method_spec, resolve, stand_ins
 
 _BOUNDS = {
@@ -166,7 +167,9 @@ def _examples(name: str, cls: type[Method]) -> tuple[str, ...]:
     info = cls.info
     if info.example is not None:
         return (f"bench run {info.example}",)
-    spec = name if not _loads(info) or info.trains else f"{name}@./my-model"
+    from_file = owner(METHODS, name)
+    called = from_file if ".py:" in from_file else name
+    spec = called if not _loads(info) or info.trains else f"{called}@./my-model"
     return (f"bench run --suite {_SUITES[info.output]} --methods {spec}",)
 
 

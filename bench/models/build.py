@@ -21,6 +21,7 @@ from bench.data.access import DataAccess
 from bench.encoding.maps import Mapped
 from bench.method import BuildContext, Built, Encoder, Method, ModelAccess
 from bench.method.contract import EXTRA, SUMMARY_FILE
+from bench.method.files import beside
 from bench.models.processes import TrainingJob, can_share, train_in_processes
 from bench.models.runtime import Runtime
 
@@ -56,15 +57,15 @@ def code_modules(method: Method) -> list[str]:
     """Modules whose code makes the vectors of a method, its own first.
 
     They are what its adapter imports of the parts that methods are made of, and of its own package
-    where it is another's, directly or through one another; how ``ctx.models`` loads models; and
-    what ``info.sources`` names besides.
+    where it is another's, or of what lies beside its file, directly or through one another; how
+    ``ctx.models`` loads models; and what ``info.sources`` names besides.
 
     Raises:
         UsageError: The module of the method, or one that it names, has no source.
     """
     module = type(method).__module__
     package = module.partition(".")[0]
-    within = (*_PARTS, *((package,) if package != "bench" else ()))
+    within = (*_PARTS, *((package,) if package != "bench" else ()), *beside(module))
     try:
         modules = [
             name for start in (module, _LOADING) for name in (start, *imported(start, within))

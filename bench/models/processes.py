@@ -30,6 +30,7 @@ from bench.core.files import write_atomic
 from bench.core.progress import Progress
 from bench.core.reports import read_report, show
 from bench.method import Method
+from bench.method.files import method_files
 from bench.models.runtime import Runtime
 
 WORKER = "bench.models.worker"
@@ -54,6 +55,7 @@ class TrainingJob:
         offline: Never ask the hub.
         workdir: Folder of the build.
         model: Folder that the model is kept in.
+        files: Files of Python that methods were named by, see ``MethodFile.dump``.
     """
 
     method: dict[str, Any]
@@ -66,6 +68,7 @@ class TrainingJob:
     offline: bool
     workdir: str
     model: str
+    files: list[dict[str, Any]]
 
     @classmethod
     def of(cls, method: Method, seed: int, runtime: Runtime, *, workdir: Path, model: Path) -> Self:
@@ -90,6 +93,7 @@ class TrainingJob:
             offline=runtime.data.offline,
             workdir=str(workdir.absolute()),
             model=str(model.absolute()),
+            files=[file.dump() for file in method_files()],
         )
 
     @property

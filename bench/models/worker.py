@@ -25,6 +25,7 @@ from bench.core.progress import Progress, Silent
 from bench.core.reports import Reporter, own_output
 from bench.data.access import DataAccess
 from bench.method import BuildContext, Built, Method
+from bench.method.files import MethodFile
 from bench.models.access import Models
 from bench.models.build import keep, lacks_model
 from bench.models.processes import NeedsModel, TrainingJob, dump_method, restore_method
@@ -108,6 +109,8 @@ def _build(job: TrainingJob, reports: int) -> None:
     device = _join(job.device)
     first = dist.get_rank() == 0
     progress: Progress = Reporter(reports) if first else Silent()
+    for file in job.files:
+        MethodFile.load(file).register()
     method, workdir = restore_method(job.method), Path(job.workdir)
     cache = _OwnWorkCache(Path(job.cache), workdir / f"process-{dist.get_rank()}")
     folder = Path(job.data) if job.data else None

@@ -148,6 +148,18 @@ def write_failure(path: Path, failure: Failure) -> None:
     write_atomic(_failure_path(path), (failure.model_dump_json(indent=1) + "\n").encode())
 
 
+def failed_line(path: Path, failure: Failure) -> str:
+    """Why a cell is absent, and the file that has the traceback, where there is one.
+
+    Args:
+        path: Path of the record that there is not.
+        failure: Why.
+    """
+    if failure.traceback is None or not _failure_path(path).exists():
+        return failure.message
+    return f"{failure.message}; its traceback is in {_failure_path(path)}"
+
+
 def has_failed(path: Path) -> bool:
     """Whether the last attempt at a cell failed."""
     return _failure_path(path).exists() or _old_failure_path(path).exists()

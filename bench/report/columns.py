@@ -37,6 +37,7 @@ class TableColumn:
         expendable: Where a page is too narrow, columns go in this order; None stays.
         points: Whether it is in points, × 100, shown by ``show(value, digits=…)``.
         descending: Whether rows that are sorted by it begin with the largest value.
+        of_some: Whether rows of which it says nothing share what it says of all others.
         left: Whether it is aligned to the left.
         code: Whether its texts are names from elsewhere, which Markdown shows as code.
         marks: Marks of a row that follow its text.
@@ -53,6 +54,7 @@ class TableColumn:
     expendable: int | None = None
     points: bool = False
     descending: bool = False
+    of_some: bool = False
     left: bool = False
     code: bool = False
     marks: Callable[[TableRow], str] | None = None
@@ -72,6 +74,8 @@ class TableColumn:
     def shared(self, table: Table) -> str | None:
         """The text of a fact that all rows share, else None."""
         texts = set(map(self.text, table.rows)) if self.kind == "fact" else set()
+        if self.of_some and len(texts) > 1:
+            texts.discard("")
         return texts.pop() if len(texts) == 1 else None
 
 
@@ -186,6 +190,7 @@ COLUMNS = [
         str,
         "profile",
         kind="fact",
+        of_some=True,
         left=True,
     ),
     TableColumn(

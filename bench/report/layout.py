@@ -23,6 +23,7 @@ from bench.report.marks import explain_marks
 from bench.report.names import explain_labels, row_names, shortened
 from bench.report.selection import ALL, TableSelection, select_columns
 from bench.report.table import Table, TableRow
+from bench.suite import split_part
 
 GAP = 2
 # Lengths that long names are cut to, the first that makes a table fit.
@@ -140,6 +141,9 @@ def lay_out(
     columns = columns_of(table, selection.digits)
     shared = [(column, column.shared(table)) for column in columns]
     facts = [f"{column.name.lower()} {text}" for column, text in shared if text]
+    whole, part = split_part(table.suite)
+    if part:
+        facts.insert(0, f"part of {whole}")
     grouped = len({row.base for row in table.rows}) > 1
     left = [
         column
@@ -184,7 +188,9 @@ def _notes(table: Table, columns: Collection[TableColumn]) -> list[str]:
         average += "; ± is the standard deviation over seeds"
     notes = [column.note(table) for column in columns if column.note is not None]
     first = f"{_units(table)} × 100; {average}."
-    return list(filter(None, [first, *notes, *explain_marks(table)]))
+    whole, part = split_part(table.suite)
+    partly = f"Only these tasks of {whole} were run, and Avg is over them alone." if part else None
+    return list(filter(None, [first, partly, *notes, *explain_marks(table)]))
 
 
 def _units(table: Table) -> str:

@@ -14,6 +14,7 @@ from bench.records.files import StoredRecord
 from bench.report.table import Table, make_table, read_suites
 from bench.report.text import render
 from bench.report.views import diagnostics
+from bench.suite import split_part
 
 COMMAND = "bench table --write"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -30,6 +31,9 @@ def leaderboards(paths: Iterable[Path]) -> dict[str, str]:
     """
     texts = {}
     for suite, stored in read_suites(paths).items():
+        if split_part(suite)[1]:
+            # Part of a suite is compared with nothing but itself.
+            continue
         if not _NAME.fullmatch(suite):
             raise DataError(f"{stored[0][0]}: suite {suite!r} cannot be the name of a file")
         texts[f"{suite}.md"] = _leaderboard(make_table(suite, stored), stored)

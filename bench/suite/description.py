@@ -45,6 +45,7 @@ def _facts(name: str, suite: Suite | Group) -> dict[str, str]:
             "Convention": suite.convention,
             "Track": "supervised" if "predictions" in scored else "frozen",
             "Adds": ", ".join(suite.variants),
+            "Profile": suite.profile,
             "From": owner(SUITES, name),
         }
     )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from bench.core.defaults import USUAL
 from bench.core.errors import UsageError
 from bench.core.registry import SUITES, entry_point
 from bench.core.toml import fit, read_toml
-from bench.suite.kinds import MTEB_PREFIX
+from bench.suite.part import (
+    is_of_mteb,
+    parts_of_suites,
+    refuse_unknown,
+    split_part,
+    tasks_of_part,
+)
 from bench.suite.suite import Group, Suite
 
 
@@ -16,17 +24,72 @@ def load_suites(name: str) -> list[Suite]:
     """Read a suite by registered name or path, those of a group, or make one of tasks of mteb.
 
     Args:
-        name: ``sts7``, ``my.toml``, ``mteb:[STS12,SICK-R]`` or ``mteb:MTEB(eng, v2)``.
+        name: ``sts7``, ``my.toml``, ``mteb:[STS12,SICK-R]`` or ``mteb:MTEB(eng, v2)``; some of its
+            tasks behind it in brackets, ``sts7[STS12,STS-B]``.
 
     Raises:
-        UsageError: Unknown name, TOML that is malformed (the file and key are named), or a group
-            that is among its own suites.
+        UsageError: Unknown name, TOML that is malformed (the file and key are named), a group
+            that is among its own suites, or a task that there is not.
     """
-    return _load(name, ())
+    whole, part = split_part(name)
+    suites = _load(whole, ())
+    return parts_of_suites(suites, tasks_of_part(part), whole) if part else suites
+
+
+def only_tasks(names: Sequence[str], tasks: Sequence[str]) -> list[str]:
+    """Names of the parts of some suites that have some tasks.
+
+    Args:
+        names: Names of suites, see ``load_suites``.
+        tasks: Names of tasks, each of which one of the suites has.
+
+    Raises:
+        UsageError: No suite has one of the tasks, a suite has none of them, or none is named.
+    """
+    by_name = {name: load_suites(name) for name in names}
+    loaded = [suite for suites in by_name.values() for suite in suites]
+    refuse_unknown(loaded, tasks, " and ".join(by_name))
+    parts = []
+    for name, suites in by_name.items():
+        there = dict.fromkeys(task.name for suite in suites for task in suite.tasks)
+        kept = [task for task in there if task in tasks]
+        if not kept:
+            raise UsageError(
+                f"{name} has none of the tasks {', '.join(tasks) or 'named'}; leave it out, or "
+                f"choose of {', '.join(there)}"
+            )
+        whole = split_part(name)[0]
+        is_all = [suite.name for suite in parts_of_suites(suites, kept, name)] == [
+            suite.name for suite in suites
+        ]
+        parts.append(name if is_all else f"{whole}[{','.join(kept)}]")
+    return parts
+
+
+def default_profile(names: Sequence[str]) -> str:
+    """The profile of a run of some suites that names none.
+
+    Args:
+        names: Names of suites, see ``load_suites``.
+
+    Raises:
+        UsageError: They have several.
+    """
+    by_profile: dict[str, str] = {}
+    for name in names:
+        suites = [] if is_of_mteb(name) else load_suites(name)
+        for suite in suites:
+            by_profile.setdefault(suite.profile, suite.name)
+        if not suites:
+            by_profile.setdefault(USUAL, name)
+    if len(by_profile) > 1:
+        told = " and ".join(f"{name} in {profile}" for profile, name in by_profile.items())
+        raise UsageError(f"without --profile {told} would run; choose one: --profile NAME")
+    return next(iter(by_profile), USUAL)
 
 
 def _load(name: str, within: tuple[str, ...]) -> list[Suite]:
-    if name.startswith(MTEB_PREFIX):
+    if is_of_mteb(name):
         # Imported late: mteb takes seconds, and only such suites need it.
         from bench.suite.mteb import make_suite
 

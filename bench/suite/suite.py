@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from bench.core.defaults import USUAL, Profile
 from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, wrapping
 from bench.core.toml import TomlTable
@@ -30,6 +31,7 @@ class Suite(TomlTable):
         variants: Specs of transforms without ``of``, which a run adds for each method asked for.
         prompts: What methods that take prompts put before texts, by task, kind of task or role, or
             ``TASK-query`` and so on, see ``bench.suite.prompts``.
+        profile: Profile of a run that names none.
         path: TOML file the suite was read from.
     """
 
@@ -40,6 +42,7 @@ class Suite(TomlTable):
     average: Annotated[tuple[str, ...], Field(min_length=1)]
     variants: tuple[str, ...] = ()
     prompts: Mapping[str, str] = Field(default_factory=dict)
+    profile: Profile = USUAL
     path: Path
 
     @model_validator(mode="after")
@@ -71,7 +74,9 @@ class Suite(TomlTable):
         """All that decides the scores besides code and rows, as JSON values."""
         # Suites from before there were prompts are what they were.
         unset = set() if self.prompts else {"prompts"}
-        return self.model_dump(mode="json", exclude={"path", "title", "variants", *unset})
+        return self.model_dump(
+            mode="json", exclude={"path", "title", "variants", "profile", *unset}
+        )
 
 
 class Group(TomlTable):

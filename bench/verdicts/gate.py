@@ -60,9 +60,9 @@ def parse_bounds(text: str) -> dict[str, float]:
         Bounds by task, as fractions.
 
     Raises:
-        UsageError: It has another form, or a bound is negative.
+        UsageError: It has another form, a bound is negative, or a task has two.
     """
-    bounds = {}
+    bounds: dict[str, float] = {}
     for part in text.split(","):
         name, _, points = part.strip().rpartition(":")
         try:
@@ -71,7 +71,9 @@ def parse_bounds(text: str) -> dict[str, float]:
             bound = -1.0
         if not name or not bound >= 0:
             raise UsageError(f"--fail-on {part!r}: expected TASK:POINTS, e.g. avg:0.3,STS12:0.5")
-        bounds[AVERAGE if name.lower() == "avg" else name] = bound / 100
+        task = AVERAGE if name.lower() == "avg" else name
+        if bounds.setdefault(task, bound / 100) != bound / 100:
+            raise UsageError(f"--fail-on {text!r}: {name} has two bounds; give one")
     return bounds
 
 

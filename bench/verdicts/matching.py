@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.core.errors import DataError, UsageError
 from bench.core.files import is_file, is_folder
 from bench.core.spec import parse_method_spec
+from bench.method.files import with_files
 from bench.records.entries import GroupKey
 from bench.records.files import StoredRecord, find_records, read_record, without_repeats
 from bench.verdicts.difference import Comparison, compare
@@ -46,14 +47,17 @@ def pairs_of(
 
 
 def sides_of(
-    wanted: str, folders: Sequence[Path], suite: str | None = None, profile: str | None = None
+    wanted: str,
+    folders: Sequence[Path],
+    suites: Sequence[str] | None = None,
+    profile: str | None = None,
 ) -> dict[str, Side]:
     """The records that a method is meant by, by suite.
 
     Args:
         wanted: Spec, label, a record's file, or a folder of one method.
         folders: Folders of records where it is a spec or a label; ``results/runs`` where empty.
-        suite: Only this suite.
+        suites: Only these suites.
         profile: Only records of this profile.
 
     Raises:
@@ -65,7 +69,7 @@ def sides_of(
     stored = [(path, read_record(path)) for path in paths]
     if not (file or folder):
         stored = called(wanted, stored)
-    return _by_suite(wanted, stored, suite, profile)
+    return _by_suite(wanted, stored, suites, profile)
 
 
 def sides_among(wanted: str, stored: Sequence[StoredRecord]) -> dict[str, Side]:
@@ -84,12 +88,15 @@ def called(wanted: str, stored: Sequence[StoredRecord]) -> list[StoredRecord]:
     Raises:
         UsageError: It is neither.
     """
-    known = {wanted, str(parse_method_spec(wanted))}
+    known = {wanted, str(parse_method_spec(with_files(wanted)))}
     return [entry for entry in stored if known & {entry[1].method.spec, entry[1].method.label}]
 
 
 def _by_suite(
-    wanted: str, stored: Sequence[StoredRecord], suite: str | None, profile: str | None
+    wanted: str,
+    stored: Sequence[StoredRecord],
+    suites: Sequence[str] | None,
+    profile: str | None,
 ) -> dict[str, Side]:
     """One method's records by suite.
 
@@ -100,7 +107,7 @@ def _by_suite(
     by_suite: dict[str, dict[GroupKey, list[StoredRecord]]] = {}
     asked = [entry for entry in stored if profile in (None, entry[1].profile)]
     for path, record in without_repeats(asked):
-        if suite in (None, record.suite):
+        if suites is None or record.suite in suites:
             groups = by_suite.setdefault(record.suite, {})
             groups.setdefault(record.group, []).append((path, record))
     for name, groups in by_suite.items():
@@ -111,7 +118,7 @@ def _by_suite(
                 "and --profile, or a record's file"
             )
     if not by_suite:
-        where = f" on {suite}" if suite is not None else ""
+        where = f" on {', '.join(suites)}" if suites is not None else ""
         raise DataError(f"no records of {wanted}{where}; 'bench table' shows what there is")
     return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
 

@@ -68,16 +68,16 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 GOLDEN = """\
-small: senteval convention, dim 8
+small: senteval convention, profile local, dim 8
 
-Rank  Method   Profile  Seeds        A       B     Avg     ±       95% CI
-----  -------  -------  -----  -------  ------  ------  ----  -----------
+Rank  Method   Seeds        A       B     Avg     ±       95% CI
+----  -------  -----  -------  ------  ------  ----  -----------
 base base
-   1  better   local        2  56.00¹‡  66.00¹  61.00¹  1.41  51.50–70.50
-   1  base     –            1  45.00²   55.00²  50.00²        40.50–59.50
-   3  worse ▼  local        1  35.00    45.00   40.00         30.50–49.50
+   1  better       2  56.00¹‡  66.00¹  61.00¹  1.41  51.50–70.50
+   1  base         1  45.00²   55.00²  50.00²        40.50–59.50
+   3  worse ▼      1  35.00    45.00   40.00         30.50–49.50
 without a base
-   1  other    –            1  50.00    60.00   55.00         45.50–64.50
+   1  other        1  50.00    60.00   55.00         45.50–64.50
 
 Spearman (A), MAP (B) × 100; Avg is the mean of unrounded scores with its 95% bootstrap interval \
 over items; ± is the standard deviation over seeds. Rank is 1 + the number of rows of the same \
@@ -115,18 +115,18 @@ def test_columns_give_way_in_a_narrow_terminal(tmp_path: Path, paths: list[Path]
     write(tmp_path, "costly", 0.3, **COSTS)
     (table,) = load_tables([*paths, *tmp_path.rglob("costly*[0-9].json")])
     assert "Memory" in render(table).split("\n\n")[1]
-    for width in (90, 80, 60, 45):
+    for width in (90, 80, 55, 45):
         _, *grids, _ = render(table, width=width).split("\n\n")
         assert max(len(line) for grid in grids for line in grid.splitlines()) <= width
         assert "Memory" not in grids[0]
         assert "95% CI" in grids[0]
-        if width <= 60:
+        if width <= 55:
             assert grids[1].split()[:3] == ["Method", "A", "B"]
 
 
 def test_markdown(paths: list[Path]) -> None:
     lines = render(load_tables(paths)[0], style="markdown").splitlines()
-    assert lines[0] == "### small: senteval convention, dim 8"
+    assert lines[0] == "### small: senteval convention, profile local, dim 8"
     assert lines[2].startswith("|   Rank | Method")
     assert "| **base base**" in lines[4]
     assert lines[5].startswith("|      1 | `better`")
