@@ -184,6 +184,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     limit: int | None = None,
     batch_size: int | None = None,
     processes: int = 1,
+    report_to: str | Sequence[str] | None = None,
     executor: str = LOCAL,
     shard: str | None = None,
     progress: Progress | None = None,
@@ -204,6 +205,8 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
         processes: Processes of each training, see ``bench.models.processes``.
+        report_to: Trackers that curves and scores are reported to: ``tensorboard``, ``trackio``,
+            ``wandb``, ``mlflow``.
         executor: Where cells are computed, see ``prepare``.
         shard: Part of the run, see ``prepare``.
         progress: Where the run reports.
@@ -223,6 +226,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit=limit,
         batch_size=batch_size,
         processes=processes,
+        report_to=report_to,
         progress=progress,
         **computing,
     )

@@ -31,6 +31,7 @@ from bench.execution.vectors import encode_tasks, text_columns
 from bench.method import Built
 from bench.records.entries import GeometryEntry, GridEntry, Record, Timings
 from bench.records.files import Failure, StoredRecord, write_failure, write_record
+from bench.tracking.tracking import Tracking
 
 if TYPE_CHECKING:
     from bench.tasks.base import Task
@@ -48,10 +49,17 @@ class Outcome:
     stored: list[StoredRecord] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
-    def add(self, cell: Cell, record: Record | None) -> None:
-        """Take the record of a cell, with the label that it was asked for; None has none."""
+    def add(self, cell: Cell, record: Record | None, tracking: Tracking) -> None:
+        """Take the record of a cell, with the label that it was asked for; None has none.
+
+        Args:
+            cell: The cell.
+            record: Its record, or None where it is absent.
+            tracking: Trackers that the record is reported to.
+        """
         if record is not None:
             self.stored.append((cell.path, labelled(cell, record)))
+            tracking.take(self.stored[-1])
 
     @property
     def paths(self) -> list[Path]:
@@ -82,7 +90,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
         record = records[cell.path]
         if cell.path in paths:
             record = _run_if_due(cell, builds, outcome, settings)
-        outcome.add(cell, record)
+        outcome.add(cell, record, settings.tracking)
     return outcome
 
 
@@ -97,6 +105,7 @@ def begin(
     remove_leftovers(settings.cache, settings.output)
     # Before anything is run, as the tree may change while it is.
     _ = settings.commit
+    settings.tracking.begin()
     records = {cell.path: finished(cell) for cell in cells}
     return records, [cell for cell in cells if due(cell, settings.rerun, records[cell.path])]
 
@@ -132,7 +141,9 @@ def attempt(cell: Cell, builds: Builds, settings: Settings) -> Failure | None:
     """Run a cell, and say why it is absent where it failed."""
     settings.progress.note(str(cell))
     try:
-        _run_cell(cell, builds, settings)
+        # What is learnt from the rows of a task is trained while that is scored.
+        with settings.tracking.trainings(f"{cell.path.parent.name}/{cell.path.stem}", {}):
+            _run_cell(cell, builds, settings)
     except BenchError as error:
         return note_failure(cell, str(error), error.exit_code, None)
     except Exception as error:

@@ -109,6 +109,7 @@ class Request:
         cache: Its cache.
         output: Its folder of records.
         commit: Commit of the folder that the run was started in, as records have it, or None.
+        report_to: Names of trackers that trainings report to.
     """
 
     suites: tuple[str, ...]
@@ -128,6 +129,7 @@ class Request:
     cache: str
     output: str
     commit: dict[str, Any] | None
+    report_to: tuple[str, ...]
 
     @classmethod
     def of(cls, suites: Sequence[str], settings: Settings, device: str | None) -> Self:
@@ -158,6 +160,7 @@ class Request:
             cache=str(settings.cache.root.absolute()),
             output=str(settings.output.absolute()),
             commit=None if commit is None else commit.model_dump(mode="json"),
+            report_to=settings.tracking.names,
         )
 
     def dump(self) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class TrainingJob:
         offline: Never ask the hub.
         workdir: Folder of the build.
         model: Folder that the model is kept in.
+        trackers: Names of trackers that it reports to.
+        tracked: Folder for what they keep.
     """
 
     method: dict[str, Any]
@@ -66,6 +68,8 @@ class TrainingJob:
     offline: bool
     workdir: str
     model: str
+    trackers: tuple[str, ...]
+    tracked: str
 
     @classmethod
     def of(cls, method: Method, seed: int, runtime: Runtime, *, workdir: Path, model: Path) -> Self:
@@ -90,6 +94,8 @@ class TrainingJob:
             offline=runtime.data.offline,
             workdir=str(workdir.absolute()),
             model=str(model.absolute()),
+            trackers=runtime.tracking.names,
+            tracked=str(runtime.tracking.folder.absolute()),
         )
 
     @property
