@@ -33,7 +33,8 @@ _VERBS = {
     "gate": "Fail where records are worse than a baseline.",
     "history": "Show scores over commits.",
     "claims": "Answer what papers claim from measured records.",
-    "export": "Write records as a result tree of mteb.",
+    "export": "Write records for other tools, and trained models with a card.",
+    "push": "Upload a trained model with its card to the hub.",
     "check": "Check that a method keeps the contract.",
     "cache": "Show or clear what is kept between runs.",
 }

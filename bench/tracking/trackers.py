@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from abc import ABC, abstractmethod
@@ -281,6 +282,9 @@ class MLflow(Tracker):
         """Make the database and the experiment."""
         import mlflow
 
+        for logger in ("mlflow", "alembic"):
+            # They tell of every table that they make.
+            logging.getLogger(logger).setLevel(logging.WARNING)
         self._folder.mkdir(parents=True, exist_ok=True)
         named = os.environ.get("MLFLOW_TRACKING_URI")
         mlflow.set_tracking_uri(self._uri)
