@@ -21,7 +21,7 @@ STOREYS = (
     ("core",),
     ("metrics", "stats"),
     ("data", "records"),
-    ("suite",),
+    ("suite", "tracking"),
     ("encoding",),
     ("method",),
     ("models", "tasks", "verdicts"),

@@ -67,12 +67,15 @@ def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[Gi
 def _listed(methods: Methods) -> list[tuple[str | None, Any]]:
     if isinstance(methods, Mapping):
         return [*methods.items()]
-    several = isinstance(methods, Sequence) and not isinstance(methods, str)
-    listed: list[tuple[str | None, Any]] = []
-    for one in methods if several else [methods]:
-        pair = isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str)
-        listed.append(one if pair else (None, one))
-    return listed
+    if isinstance(methods, str) or not isinstance(methods, Sequence):
+        return [(None, methods)]
+    return [_pair(one) for one in methods]
+
+
+def _pair(one: Any) -> tuple[str | None, Any]:
+    if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str):
+        return one
+    return None, one
 
 
 def _labelled(spec: MethodSpec, label: str | None) -> MethodSpec:

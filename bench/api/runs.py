@@ -174,7 +174,7 @@ class RunOptions(ComputeOptions, total=False):
     processes: int
 
 
-def run(
+def run(  # noqa: PLR0913 - keywords that all have defaults
     suite: str | Sequence[str] = DEFAULT_SUITE,
     methods: Methods = DEFAULT_METHODS,
     *,
@@ -185,6 +185,7 @@ def run(
     data: str | Path | None = None,
     offline: bool = False,
     limit: int | None = None,
+    report_to: str | Sequence[str] | None = None,
     executor: str = LOCAL,
     shard: str | None = None,
     progress: Progress | None = None,
@@ -206,6 +207,8 @@ def run(
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
         limit: Rows of each task, or None for all.
+        report_to: Trackers that curves and scores are reported to: ``tensorboard``, ``trackio``,
+            ``wandb``, ``mlflow``.
         executor: Where cells are computed, see ``prepare``.
         shard: Part of the run, see ``prepare``.
         progress: Where the run reports.
@@ -222,7 +225,9 @@ def run(
     names = _parts([suite] if isinstance(suite, str) else suite, tasks)
     sources: Any = {"data": data, "offline": offline, "limit": limit, "progress": progress}
     profile = profile or default_profile(names)
-    settings = make_settings(profile=profile, output=output, **sources, **options)
+    settings = make_settings(
+        profile=profile, output=output, report_to=report_to, **sources, **options
+    )
     where: Any = {"device": options.get("device"), "executor": executor, "shard": shard}
     with with_methods(objects):
         asked = prepare(names, specs, seeds, settings, **where)

@@ -98,6 +98,9 @@ _SUPERVISED = "-supervised"
     help="Models that are trained and encoded with at a time [1].",
 )
 @click.option("--shard", help="Only this part of the run, such as 1/3; each part by itself.")
+@click.option(
+    "--report-to", help="Report curves and scores to: tensorboard, trackio, wandb, mlflow."
+)
 @click.option("--data", help="Data folder [$BENCH_DATA].")
 @click.option(
     "--output", "-o", default="results/runs", help="Folder of the records [results/runs]."

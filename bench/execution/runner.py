@@ -39,6 +39,7 @@ from bench.records.files import (
     write_failure,
     write_record,
 )
+from bench.tracking.tracking import Tracking
 
 if TYPE_CHECKING:
     from bench.tasks.base import Task
@@ -60,17 +61,26 @@ class Outcome:
     failed_at: list[Path] = field(default_factory=list)
     fresh: list[Path] = field(default_factory=list)
 
-    def add(self, cell: Cell, record: Record | None, *, before: Record | None = None) -> None:
+    def add(
+        self,
+        cell: Cell,
+        record: Record | None,
+        tracking: Tracking,
+        *,
+        before: Record | None = None,
+    ) -> None:
         """Take the record of a cell, with the label that it was asked for; None has none.
 
         Args:
             cell: The cell.
-            record: Its record.
+            record: Its record, or None where it is absent.
+            tracking: Trackers that the record is reported to.
             before: The one that it had before the run.
         """
         if record is None:
             return
         self.stored.append((cell.path, labelled(cell, record)))
+        tracking.take(self.stored[-1])
         if before is None or before.record_sha256 != record.record_sha256:
             self.fresh.append(cell.path)
 
@@ -120,7 +130,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings) -> Outcome:
             record = _run_if_due(cell, builds, outcome, settings)
             paths.remove(cell.path)
             overall.advance(len(waiting) - len(paths))
-        outcome.add(cell, record, before=before)
+        outcome.add(cell, record, settings.tracking, before=before)
     overall.end()
     return outcome
 
@@ -136,6 +146,7 @@ def begin(
     remove_leftovers(settings.cache, settings.output)
     # Before anything is run, as the tree may change while it is.
     _ = settings.commit
+    settings.tracking.begin()
     records = {cell.path: finished(cell) for cell in cells}
     return records, [cell for cell in cells if due(cell, settings.rerun, records[cell.path])]
 
@@ -171,7 +182,9 @@ def attempt(cell: Cell, builds: Builds, settings: Settings) -> Failure | None:
     """Run a cell, and say why it is absent where it failed."""
     settings.progress.note(str(cell))
     try:
-        _run_cell(cell, builds, settings)
+        # What is learnt from the rows of a task is trained while that is scored.
+        with settings.tracking.trainings(f"{cell.path.parent.name}/{cell.path.stem}", {}):
+            _run_cell(cell, builds, settings)
     except BenchError as error:
         return note_failure(cell, str(error), error.exit_code, None)
     except Exception as error:

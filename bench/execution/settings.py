@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from bench.core.cache import Cache, writable_root
 from bench.core.compute import FULL, Backend, Precision
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
+from bench.core.spec import split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.execution.commits import commit_of
 from bench.method import PROFILES
@@ -21,6 +22,7 @@ from bench.models.processes import check_processes
 from bench.models.runtime import Runtime
 from bench.records.entries import CommitEntry
 from bench.records.files import DEFAULT_OUTPUT
+from bench.tracking.tracking import Tracking
 
 if TYPE_CHECKING:
     from bench.encoding.compute import Conversions
@@ -112,6 +114,7 @@ def make_settings(
     limit: int | None = None,
     batch_size: int | None = None,
     processes: int = 1,
+    report_to: str | Sequence[str] | None = None,
     progress: Progress | None = None,
     **computing: Unpack[ComputeOptions],
 ) -> Settings:
@@ -119,20 +122,23 @@ def make_settings(
 
     Raises:
         UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
-            address, a cache that cannot be written, processes that the device does not allow, and
-            what ``choose_compute`` raises.
+            address, a cache that cannot be written, processes that the device does not allow, a
+            tracker that is unknown or not installed, and what ``choose_compute`` raises.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
     progress = progress or Silent()
     chosen = choose_compute(computing, progress.note)
     check_processes(processes, chosen.device)
+    trackers = split_list(report_to) if isinstance(report_to, str) else report_to or ()
+    offline = is_offline(offline)
+    tracking = Tracking.asked_for(trackers, Path(output), offline=offline, progress=progress)
     cache = Cache(writable_root())
     access = DataAccess(
         find_folder(data),
         cache.data,
         cache.hashes(trusted=rerun != "all", note=progress.note),
-        offline=is_offline(offline),
+        offline=offline,
         mirror=find_mirror(mirror),
         progress=progress,
     )
@@ -150,4 +156,5 @@ def make_settings(
         limit=limit,
         batch_size=batch_size,
         processes=processes,
+        tracking=tracking,
     )

@@ -112,6 +112,7 @@ class Request:
         output: Its folder of records.
         commit: Commit of the folder that the run was started in, as records have it, or None.
         files: Files of Python that methods were named by, see ``MethodFile.dump``.
+        report_to: Names of trackers that trainings report to.
     """
 
     suites: tuple[str, ...]
@@ -132,6 +133,7 @@ class Request:
     output: str
     commit: dict[str, Any] | None
     files: list[dict[str, Any]]
+    report_to: tuple[str, ...]
 
     @classmethod
     def of(cls, suites: Sequence[str], settings: Settings, device: str | None) -> Self:
@@ -164,6 +166,7 @@ class Request:
             output=str(settings.output.absolute()),
             commit=None if commit is None else commit.model_dump(mode="json"),
             files=[file.dump() for file in method_files()],
+            report_to=settings.tracking.names,
         )
 
     def dump(self) -> dict[str, Any]:

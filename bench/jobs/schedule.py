@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from bench.core.errors import EXIT_CELLS_FAILED, BenchError
+from bench.core.errors import EXIT_CELLS_FAILED, BenchError, UsageError
 from bench.core.files import write_atomic
 from bench.core.progress import Lane, open_lane
 from bench.core.reports import show
@@ -45,6 +45,7 @@ def run_jobs(run: PlannedRun, workers: Pool) -> Outcome:
         DataError: Data or a model that a job needs is missing.
     """
     settings = run.settings
+    _refuse_lost(settings, workers)
     records, waiting = begin(run.cells, settings)
     outcome = Outcome()
     if waiting:
@@ -58,8 +59,20 @@ def run_jobs(run: PlannedRun, workers: Pool) -> Outcome:
     ran = {cell.path for cell in waiting}
     for cell in run.cells:
         before = records[cell.path]
-        outcome.add(cell, finished(cell) if cell.path in ran else before, before=before)
+        record = finished(cell) if cell.path in ran else before
+        outcome.add(cell, record, settings.tracking, before=before)
     return outcome
+
+
+def _refuse_lost(settings: Settings, workers: Pool) -> None:
+    """Refuse trackers that would keep the curves of trainings where nobody looks for them."""
+    kept = settings.tracking.kept_here
+    if kept and not workers.shares_folders:
+        raise UsageError(
+            f"--report-to {','.join(kept)} would keep the curves of trainings on the machines of "
+            "the workers, which share no folder with this one; report to a server, as with "
+            "MLFLOW_TRACKING_URI or wandb online, or leave it out"
+        )
 
 
 class _Jobs:

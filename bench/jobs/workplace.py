@@ -160,6 +160,7 @@ def _settings(
         rerun=request.rerun,
         limit=request.limit,
         batch_size=request.batch_size,
+        report_to=request.report_to,
         progress=progress,
         device=request.device,
         backend=request.backend,

@@ -24,6 +24,7 @@ from bench.method.contract import EXTRA, SUMMARY_FILE
 from bench.method.files import beside
 from bench.models.processes import TrainingJob, can_share, train_in_processes
 from bench.models.runtime import Runtime
+from bench.tracking.trackers import Facts
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -136,7 +137,8 @@ def build_encoder(
     if not method.trains or method.wraps is not None:
         cache.work.mkdir(parents=True, exist_ok=True)
         with temporary_folder(cache.work) as scratch:
-            encoder = method.build(_context(runtime, models, seed, scratch))
+            with runtime.tracking.trainings(*training_run(method, identity, seed, runtime)):
+                encoder = method.build(_context(runtime, models, seed, scratch))
             told = _summary(scratch)
         return _Unkept(encoder, told).built(identity, time.perf_counter() - started)
     folder = cache.models / identity
@@ -145,7 +147,8 @@ def build_encoder(
             progress.note(f"  {folder} is not used, as {wrong}; the model is trained again")
         ctx = _context(runtime, models, seed, cache.work / identity)
         waiting = partial(progress.note, "  another run trains this model; waiting for it")
-        with one_at_a_time(cache.lock(identity), waiting):
+        run = training_run(method, identity, seed, runtime)
+        with one_at_a_time(cache.lock(identity), waiting), runtime.tracking.trainings(*run):
             unkept = _train(method, ctx, runtime, folder)
         if unkept is not None:
             return unkept.built(identity, time.perf_counter() - started)
@@ -164,6 +167,13 @@ def _context(runtime: Runtime, models: ModelAccess, seed: int, workdir: Path) ->
         progress=runtime.progress,
         precision=runtime.train_precision,
     )
+
+
+def training_run(method: Method, identity: str, seed: int, runtime: Runtime) -> tuple[str, Facts]:
+    """What trackers call the trainings of a build, and what else they are told of it."""
+    name, profile = method.info.name, runtime.profile
+    facts = {"method": name, "profile": profile, "seed": seed, "model": identity}
+    return f"{name}-{profile}-seed{seed}-{identity[:8]}", facts
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _settings(module: Any) -> Iterator[bytes]:
     if hasattr(getattr(module, "config", None), "to_dict"):
         # Where it was loaded from says nothing of what it is.
         yield _json({**module.config.to_dict(), "_name_or_path": None})
-    tokenizer = getattr(module, "tokenizer", None)
+    tokenizer: Any = getattr(module, "tokenizer", None)
     if hasattr(tokenizer, "to_str"):
         yield _without_use(tokenizer.to_str())
     elif tokenizer is not None:

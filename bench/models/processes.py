@@ -56,6 +56,8 @@ class TrainingJob:
         workdir: Folder of the build.
         model: Folder that the model is kept in.
         files: Files of Python that methods were named by, see ``MethodFile.dump``.
+        trackers: Names of trackers that it reports to.
+        tracked: Folder for what they keep.
     """
 
     method: dict[str, Any]
@@ -69,6 +71,8 @@ class TrainingJob:
     workdir: str
     model: str
     files: list[dict[str, Any]]
+    trackers: tuple[str, ...]
+    tracked: str
 
     @classmethod
     def of(cls, method: Method, seed: int, runtime: Runtime, *, workdir: Path, model: Path) -> Self:
@@ -94,6 +98,8 @@ class TrainingJob:
             workdir=str(workdir.absolute()),
             model=str(model.absolute()),
             files=[file.dump() for file in method_files()],
+            trackers=runtime.tracking.names,
+            tracked=str(runtime.tracking.folder.absolute()),
         )
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.core.cache import Cache
 from bench.core.compute import FULL, Precision
 from bench.core.errors import DataError
 from bench.core.progress import Progress
 from bench.data.access import DataAccess
+from bench.tracking.tracking import Tracking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Runtime:
         progress: Where long work reports.
         processes: Processes of each training, where the method can share it, see
             ``bench.models.processes``, and GPUs of each encoding.
+        tracking: Trackers that trainings and scores are reported to.
     """
 
     profile: str
@@ -33,6 +35,7 @@ class Runtime:
     progress: Progress
     processes: int = 1
     train_precision: Precision = FULL
+    tracking: Tracking = field(default_factory=Tracking)
 
     @property
     def devices(self) -> list[str]:

@@ -27,9 +27,10 @@ from bench.data.access import DataAccess
 from bench.method import BuildContext, Built, Method
 from bench.method.files import MethodFile
 from bench.models.access import Models
-from bench.models.build import keep, lacks_model
+from bench.models.build import keep, lacks_model, training_run
 from bench.models.processes import NeedsModel, TrainingJob, dump_method, restore_method
 from bench.models.runtime import Runtime
+from bench.tracking.tracking import Tracking
 
 # The others wait for what the first process does alone, such as an evaluation or an encoding.
 _PATIENCE = timedelta(hours=6)
@@ -111,7 +112,7 @@ def _build(job: TrainingJob, reports: int) -> None:
     progress: Progress = Reporter(reports) if first else Silent()
     for file in job.files:
         MethodFile.load(file).register()
-    method, workdir = restore_method(job.method), Path(job.workdir)
+    method, workdir, model = restore_method(job.method), Path(job.workdir), Path(job.model)
     cache = _OwnWorkCache(Path(job.cache), workdir / f"process-{dist.get_rank()}")
     folder = Path(job.data) if job.data else None
     data = DataAccess(folder, cache.data, cache.hashes(), offline=job.offline)
@@ -122,13 +123,15 @@ def _build(job: TrainingJob, reports: int) -> None:
         cache=cache,
         data=data,
         progress=progress,
+        tracking=Tracking(job.trackers, Path(job.tracked), offline=job.offline, progress=progress),
     )
     models = SharedModels(runtime, job.seed)
     ctx = BuildContext(
         job.seed, job.profile, device, workdir, data, models, progress, job.precision
     )
-    encoder = method.build(ctx)
-    if first and not keep(encoder, workdir, Path(job.model)):
+    with runtime.tracking.trainings(*training_run(method, model.name, job.seed, runtime)):
+        encoder = method.build(ctx)
+    if first and not keep(encoder, workdir, model):
         raise UsageError(
             f"{method.info.name} is not a transformer, and only transformers train in several "
             "processes; leave out --processes"
