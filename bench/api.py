@@ -14,7 +14,7 @@ from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import Outcome
-from bench.execution.settings import Rerun, Settings, make_settings
+from bench.execution.settings import Rerun, RunOptions, Settings, make_settings
 from bench.jobs.executor import LOCAL, Executor, PlannedRun, make_executor
 from bench.jobs.job import Request
 from bench.jobs.shards import RunShard, part_of
@@ -184,11 +184,10 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     limit: int | None = None,
     batch_size: int | None = None,
     processes: int = 1,
-    report_to: str | Sequence[str] | None = None,
     executor: str = LOCAL,
     shard: str | None = None,
     progress: Progress | None = None,
-    **computing: Unpack[ComputeOptions],
+    **computing: Unpack[RunOptions],
 ) -> RunResult:
     """Fetch data that is not here, train or load methods, evaluate them, write records.
 
@@ -205,12 +204,10 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit: Rows of each task, or None for all.
         batch_size: Most texts in a batch; by default 256 on a CPU and 4,096 on a GPU.
         processes: Processes of each training, see ``bench.models.processes``.
-        report_to: Trackers that curves and scores are reported to: ``tensorboard``, ``trackio``,
-            ``wandb``, ``mlflow``.
         executor: Where cells are computed, see ``prepare``.
         shard: Part of the run, see ``prepare``.
         progress: Where the run reports.
-        computing: Device, backend and precisions, see ``bench.models.devices.ComputeOptions``.
+        computing: Device, precisions, ``report_to``: ``bench.execution.settings.RunOptions``.
 
     Raises:
         UsageError: Unknown names or bad options.
@@ -226,7 +223,6 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         limit=limit,
         batch_size=batch_size,
         processes=processes,
-        report_to=report_to,
         progress=progress,
         **computing,
     )
