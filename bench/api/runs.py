@@ -17,7 +17,7 @@ from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.provision import fetch_command, provide
 from bench.execution.run_file import keep_run_file, run_file
-from bench.execution.settings import Rerun, Settings, make_settings
+from bench.execution.settings import Rerun, RunOptions, Settings, make_settings
 from bench.jobs.executor import LOCAL, Executor, PlannedRun, make_executor
 from bench.jobs.job import Request
 from bench.jobs.shards import RunShard, part_of
@@ -158,8 +158,8 @@ def prepare(
     )
 
 
-class RunOptions(ComputeOptions, total=False):
-    """Further settings of a run, besides device, backend and precisions.
+class FurtherOptions(RunOptions, total=False):
+    """Settings of a run, besides device, backend, precisions and trackers.
 
     Attributes:
         mirror: Address in place of scheme and host of public files; ``BENCH_MIRROR`` by default.
@@ -185,11 +185,10 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     data: str | Path | None = None,
     offline: bool = False,
     limit: int | None = None,
-    report_to: str | Sequence[str] | None = None,
     executor: str = LOCAL,
     shard: str | None = None,
     progress: Progress | None = None,
-    **options: Unpack[RunOptions],
+    **options: Unpack[FurtherOptions],
 ) -> RunResult:
     """Fetch data that is not here, train or load methods, evaluate them, write records.
 
@@ -207,12 +206,11 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
         data: Data folder; ``BENCH_DATA`` by default.
         offline: Never ask the network.
         limit: Rows of each task, or None for all.
-        report_to: Trackers that curves and scores are reported to: ``tensorboard``, ``trackio``,
-            ``wandb``, ``mlflow``.
         executor: Where cells are computed, see ``prepare``.
         shard: Part of the run, see ``prepare``.
         progress: Where the run reports.
-        options: Device, backend, precisions and what is asked for less often, see ``RunOptions``.
+        options: Device, precisions, ``report_to`` and what is asked for less often, see
+            ``FurtherOptions``.
 
     Raises:
         UsageError: Unknown names or bad options; objects of one name, ones that encode nothing, or
@@ -225,9 +223,7 @@ def run(  # noqa: PLR0913 - keywords that all have defaults
     names = _parts([suite] if isinstance(suite, str) else suite, tasks)
     sources: Any = {"data": data, "offline": offline, "limit": limit, "progress": progress}
     profile = profile or default_profile(names)
-    settings = make_settings(
-        profile=profile, output=output, report_to=report_to, **sources, **options
-    )
+    settings = make_settings(profile=profile, output=output, **sources, **options)
     where: Any = {"device": options.get("device"), "executor": executor, "shard": shard}
     with with_methods(objects):
         asked = prepare(names, specs, seeds, settings, **where)

@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 Rerun = Literal["missing", "failed", "all"]
 
 
+class RunOptions(ComputeOptions, total=False):
+    """Options of a run that it hands on as they are.
+
+    Attributes:
+        report_to: Trackers that curves and scores are reported to: ``tensorboard``, ``trackio``,
+            ``wandb`` or ``mlflow``, several with commas or as a list.
+    """
+
+    report_to: str | Sequence[str] | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings(Runtime):
     """What a run shares over all its cells, besides what models are built and encode with.

@@ -103,16 +103,16 @@ def make_card(model: SharedModel, folder: Path, repo: str | None = None) -> str:
         for _, record in model.stored
         for name, kind, metric, value, interval, revision in _scores(record)
     ]
-    before, found, after = card.text.partition(_AFTER)
+    before, heading, after = card.text.partition(_AFTER)
     told = "\n".join(_sections(model))
-    card.text = f"{before}{told}\n{found}{after}" if found else f"{before}\n{told}"
+    card.text = f"{before}{told}\n{heading}{after}" if heading else f"{before}\n{told}"
     return str(card)
 
 
-Scored = tuple[str, str, str, float, Interval | None, str | None]
+_Score = tuple[str, str, str, float, Interval | None, str | None]
 
 
-def _scores(record: Record) -> Iterator[Scored]:
+def _scores(record: Record) -> Iterator[_Score]:
     """Name, kind, metric, value, interval and checksum of the rows, of tasks and their average."""
     for name, task in record.tasks.items():
         yield name, task.kind, task.metric, task.main, task.ci95, task.data_sha256
@@ -171,13 +171,13 @@ def _table(model: SharedModel, record: Record) -> Iterator[str]:
 
 
 def _warnings(model: SharedModel) -> Iterator[str]:
-    found = [
+    warnings = [
         f"Did not learn from {text}; in its place: {instead}."
         for text, instead in (model.first.method.stand_ins or {}).items()
     ]
-    found += [line for _, one in model.stored for line in explain_marks(model.table_of(one))]
-    found.append(f"One training, of seed {model.first.seed}: others differ.")
-    yield from (f"- {line}" for line in dict.fromkeys(found))
+    warnings += [line for _, one in model.stored for line in explain_marks(model.table_of(one))]
+    warnings.append(f"One training, of seed {model.first.seed}: others differ.")
+    yield from (f"- {line}" for line in dict.fromkeys(warnings))
 
 
 def _data(model: SharedModel, method: Method | None) -> Iterator[tuple[str, str, str]]:
@@ -196,7 +196,7 @@ def _data(model: SharedModel, method: Method | None) -> Iterator[tuple[str, str,
             yield name, "learnt from", _UNKNOWN if dataset is None else dataset.licence
         corpus = getattr(learner.config, "corpus", None)
         if learner.trains and corpus is not None and not learner.training_datasets():
-            yield f"corpus {corpus}", "learnt from", "see 'bench show --kind method'"
+            yield f"corpus {corpus}", "learnt from", f"see 'bench show {learner.info.name}'"
 
 
 def _grid(head: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.cache import Cache, default_root
+from bench.core.compute import FULL
 from bench.core.errors import DataError, UsageError
 from bench.core.sealed import damage
 from bench.core.spec import is_called
@@ -53,6 +54,7 @@ class SharedModel:
         for _, record in self.stored:
             limit = [] if record.limit is None else ["--limit", str(record.limit)]
             words = ["bench", "run", "--suite", record.suite, "--profile", record.profile]
+            words += _precision(record)
             words += ["--seeds", str(record.seed + 1), *limit, "--methods", record.method.spec]
             lines.append(shlex.join(words))
         return list(dict.fromkeys(lines))
@@ -94,14 +96,19 @@ def find_model(
     return SharedModel(tuple(chosen), tuple(tables))
 
 
+def _precision(record: Record) -> list[str]:
+    precision = None if record.compute is None else record.compute.train_precision
+    return [] if precision in (None, FULL) else ["--train-precision", str(precision)]
+
+
 def _not_one(records: Sequence[Record], method: str | None) -> str:
     if not records:
         called = f" of {method}" if method else ""
         return f"no records{called} of a model that was trained here; 'bench run' makes them"
-    found = [f"{one.method.spec} (profile {one.profile}, seed {one.seed})" for one in records]
-    more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    named = [f"{one.method.spec} (profile {one.profile}, seed {one.seed})" for one in records]
+    more = f", and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
     return (
-        f"records of {len(found)} models: {'; '.join(found[:_SHOWN])}{more}; name one with "
+        f"records of {len(named)} models: {'; '.join(named[:_SHOWN])}{more}; name one with "
         "--method, --profile and --seed"
     )
 
