@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from bench.cli.options import Verb
+from bench.cli.terminal import say
 from bench.core.errors import UsageError
 
 COMMANDS = ("bench", "sentence-bench")
@@ -27,5 +28,4 @@ def command(shell: str) -> None:
         raise UsageError(f"nothing is completed in {shell}")
     group = click.get_current_context().find_root().command
     for name in COMMANDS:
-        # Not said line by line: a shell is to obey it.
-        click.echo(source(group, {}, name, _VARIABLE).source())
+        say(source(group, {}, name, _VARIABLE).source())

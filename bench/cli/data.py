@@ -323,7 +323,7 @@ def import_table(
 
 
 def _rename(options: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
-    names = {}
+    names: dict[str, str] = {}
     for option in options:
         column, equals, name = option.partition("=")
         if not equals:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import Decorator, Verb
+from bench.cli.options import Decorator, Verb, recorded_names
 from bench.cli.terminal import say
 from bench.cli.writing import writing
-from bench.core.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK
+from bench.core.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from bench.report.gate import GateReport
@@ -78,18 +78,29 @@ def command(
         return EXIT_NOT_JUDGED
 
 
-def check_judgeable(baseline: Path, bounds: str) -> None:
+def check_judgeable(baseline: Path, bounds: str, suites: Sequence[str]) -> None:
     """Refuse at once what would be refused after a long run.
 
+    Args:
+        baseline: Folder of the records to compare with.
+        bounds: Largest drops that pass.
+        suites: Suites of the run.
+
     Raises:
-        UsageError: The bounds have another form.
-        DataError: The folder of the baseline does not exist.
+        UsageError: The bounds have another form, or the baseline has none of the suites.
+        DataError: The folder of the baseline does not exist, or a record is damaged.
     """
-    from bench.records.files import find_records
+    from bench.records.files import find_records, read_record
     from bench.verdicts.gate import parse_bounds
 
     parse_bounds(bounds)
-    find_records([baseline])
+    known = dict.fromkeys(read_record(path).suite for path in find_records([baseline]))
+    wanted = recorded_names(suites)
+    # What tasks of mteb are called is known once mteb has been imported, which takes seconds.
+    if known and known.keys().isdisjoint(wanted) and not any("mteb:" in name for name in wanted):
+        raise UsageError(
+            f"{baseline} has records of {', '.join(known)}, and none of {', '.join(wanted)}"
+        )
 
 
 def judge(

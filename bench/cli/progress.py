@@ -58,7 +58,7 @@ class _Count(ProgressColumn):
     """How much is done of what, where there is more than one."""
 
     def render(self, task: Task) -> Text:
-        if _is_single(task):
+        if task.total is None or _is_single(task):
             return Text("")
         return Text(f"{int(task.completed):,}/{int(task.total):,}")
 

@@ -162,9 +162,9 @@ def command(
     from bench.cli.progress import Bar
 
     where = {"executor": _executor(options, processes), "shard": options.pop("shard")}
-    if baseline is not None:
-        check_judgeable(baseline, bounds)
     wanted, profile = _suites((DEFAULT_SUITE,) if suites is None else suites, track, tasks, profile)
+    if baseline is not None:
+        check_judgeable(baseline, bounds, wanted)
     named = DEFAULT_METHODS if methods is None else methods
     with Bar() as bar:
         settings = api.make_settings(

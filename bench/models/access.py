@@ -26,7 +26,8 @@ from bench.models.runtime import Runtime
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
-_HUB_ID = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
+# Neither organisations nor models begin with a full stop, as folders here do.
+_HUB_ID = re.compile(r"(\w[\w.-]*(?:/[\w.-]+)?)(?:@([\w./-]+))?")
 
 
 class Models:

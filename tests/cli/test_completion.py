@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.shell_completion import get_completion_class
 
+from bench.cli.main import cli
 from tests.support.suites import Bench
 
 
@@ -75,6 +77,10 @@ def test_the_scripts_are_for_both_commands(bench: Bench, shell: str) -> None:
     assert code == 0
     assert "_BENCH_COMPLETE" in out
     assert out.count("sentence-bench") >= 1
+    source = get_completion_class(shell)
+    assert source is not None
+    # A shell gets it as it is, whatever else is escaped.
+    assert source(cli, {}, "bench", "_BENCH_COMPLETE").source() in out
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=out, text=True, check=True)
     assert bench("completion", "tcsh")[0] == 2

@@ -115,3 +115,10 @@ def test_one_experiment_by_three_ways(bench: Bench, tmp_path: Path) -> None:
     assert "-smoke-" in records[0][0].name
     code, _, err = bench("run", "-s", "mini", "-s", "sts7", "-m", "random")
     assert (code, "choose one: --profile NAME" in err) == (2, True)
+
+
+def test_a_baseline_of_other_suites_is_refused_before_the_run(bench: Bench, suite: Path) -> None:
+    assert bench("run", "-s", suite, "-m", "good", "-o", "base")[0] == 0
+    code, out, err = bench("run", "-s", "mini[STS]", "-m", "good", "--baseline", "base")
+    assert (code, out) == (2, "")
+    assert err == "bench: base has records of small, and none of mini[STS]\n"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from bench.core.errors import UsageError
+from bench.core.errors import DataError, UsageError
 from bench.core.spec import is_called, parse_method_spec
+from bench.execution.settings import make_settings
 
 
 @pytest.mark.parametrize(
@@ -44,7 +43,7 @@ def test_a_label_stays_a_label() -> None:
 
 
 @pytest.mark.parametrize("text", ["x.py", "./x.py:Mine", "/tmp/x.py:Mine[a=1]", "x.py:Mine"])
-def test_what_is_read_runs_no_file(text: str, tmp_path: Path) -> None:
+def test_what_is_read_runs_no_file(text: str) -> None:
     with pytest.raises(UsageError, match="file of Python, which runs only where"):
         parse_method_spec(text)
 
@@ -60,3 +59,10 @@ def test_what_is_asked_for_by_a_hub_id() -> None:
     assert is_called("sbert", "sbert@org/name", None)
     # A model of mteb's result files is none of sbert's.
     assert not is_called("sbert", "org/name", None)
+
+
+def test_a_folder_that_is_not_there_is_asked_of_nobody() -> None:
+    settings = make_settings(profile="smoke")
+    for name in ("./nothere", "../nothere", "/nothere"):
+        with pytest.raises(DataError, match="neither a method, an existing folder nor a hub id"):
+            settings.models.fingerprint(name)

@@ -241,3 +241,16 @@ def test_it_runs_in_other_processes(bench: Bench, tmp_path: Path) -> None:
     ]
     code, _, err = bench("run", "-s", "mini[STS]", "-m", nested, "-o", "out")
     assert (code, err) == (0, "")
+
+
+@pytest.mark.nightly
+def test_it_trains_in_several_processes(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from dataclasses import replace\nfrom bench.methods.simcse import SimCSE\n"
+        "class Own(SimCSE):\n    info = replace(SimCSE.info, name='own-simcse')\n"
+    )
+    spec = "own.py:Own[max_steps=2]"
+    code, out, err = bench("run", "-s", "mini[STS]", "-m", spec, "--processes", "2")
+    assert code == 0, err
+    assert "own-simcse" in out
+    assert "trains in one process" not in err
