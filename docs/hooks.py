@@ -7,6 +7,7 @@ elsewhere in the repository are shown too, and links to them work in both places
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +53,7 @@ _LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^)\s#]+)")
 # A method, perhaps in another one; a letter before or behind makes another name.
 _NAMED = r"(?<![\w.-]){}(?![\w.-])"
 PYTHON = {
-    "bench.api": "run, prepare, Run, RunResult, build_method, load_records, make_settings",
+    "bench.api": "",
     "bench.method": "",
     "bench.testing": "",
     "bench.integrations.mteb": "",
@@ -86,6 +87,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/python.md": python(),
         "reference/suites.md": listed("Suites", map(describe_suite, of_ours(SUITES))),
         "reference/data.md": listed("Data sets", map(describe_data, catalog())),
+        "notebook.md": notebook(ROOT / "docs/notebook.ipynb"),
     }
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
@@ -116,10 +118,23 @@ def shown_link(link: str, lies: str, folder: str) -> str:
         folder: Folder of the page on the site.
     """
     target = posixpath.normpath(posixpath.join(lies, link))
-    on_site = target.removeprefix("docs/") if target.startswith("docs/") else target
+    # A notebook is shown as the page that is made of it.
+    on_site = target.removeprefix("docs/").removesuffix(".ipynb")
+    on_site += ".md" if target.endswith(".ipynb") else ""
     if target not in SHOWN and not target.startswith("docs/"):
         return link
     return posixpath.relpath(on_site, folder or ".")
+
+
+def notebook(path: Path) -> str:
+    """A notebook as a page, without what it would print."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    parts = [
+        f"```python\n{text}\n```" if cell["cell_type"] == "code" else text
+        for cell, text in zip(cells, texts, strict=True)
+    ]
+    return "\n\n".join([*parts, "The same as a file: `docs/notebook.ipynb`.\n"])
 
 
 def of_ours(group: str) -> list[str]:
@@ -207,7 +222,8 @@ def command_line() -> str:
 def of_command(name: str, group: click.Group, parent: click.Context, level: int = 2) -> str:
     """A section for a verb, and one for each verb below it."""
     command = group.get_command(parent, name)
-    assert command is not None
+    if command is None:
+        raise LookupError(f"bench {name}: listed, and not there")
     context = click.Context(command, info_name=name, parent=parent)
     help_text = (command.help or "").strip().split("\n\n")
     parts = [

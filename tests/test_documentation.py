@@ -1,8 +1,8 @@
 """What README.md and docs say is true: commands run, specs and suites exist, links lead somewhere.
 
 A comment before a block of commands says what becomes of it: ``runs``, ``runs nightly``, ``run by
-FILE``, ``installs FOLDER`` or ``not run: needs WHAT``. Blocks with a title are files. What runs does
-so in a folder of its own for each page, in order, with the committed records.
+FILE``, ``installs FOLDER`` or ``not run: needs WHAT``. Blocks with a title are files. What runs
+does so in a folder of its own for each page, in order, with the committed records.
 """
 
 from __future__ import annotations
@@ -178,12 +178,14 @@ def test_a_planted_mistake_is_found(command: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_code_can_be_read(name: str) -> None:
+def test_code_can_be_read(tmp_path: Path, name: str) -> None:
     for block in BLOCKS[name]:
         if block.language == "python":
             compile(block.text, f"{name}:{block.line}", "exec")
-        if block.language == "toml":
-            tomllib.loads(block.text)
+        if block.language == "toml" and "convention" in tomllib.loads(block.text):
+            path = tmp_path / block.title
+            path.write_text(block.text, encoding="utf-8")
+            assert read_suite(str(path)).name == path.stem
 
 
 @pytest.mark.parametrize("name", [*NAMES, "CONTRIBUTING.md", "suites/README.md"])
