@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,11 @@ def parsed(words: list[str]) -> click.Context:
     raise AssertionError("a group without commands")
 
 
+def each(value: str | Sequence[str] | None) -> list[str]:
+    """What an option lists, whether or not click has split it."""
+    return split_list(value) if isinstance(value, str) else [*(value or ())]
+
+
 def unknown(words: list[str], own: set[str], files: set[str]) -> list[str]:
     """What a command names that there is not: verbs, options, methods or suites.
 
@@ -118,11 +123,11 @@ def unknown(words: list[str], own: set[str], files: set[str]) -> list[str]:
     wrong = []
     if context.info_name in {"run", "check", "fetch"}:
         profile = asked.get("profile") or "local"
-        for spec in split_list(asked.get("methods") or ""):
+        for spec in each(asked.get("methods")):
             if parse_method_spec(spec).name in own | YOURS:
                 continue
             wrong += [] if (error := bad_spec(spec, profile)) is None else [error]
-    for suite in split_list(asked.get("suite") or ""):
+    for suite in each(asked.get("suite")):
         known = suite in registry.names(registry.SUITES) or suite.startswith("mteb:")
         track = f"{suite}-supervised" in registry.names(registry.SUITES)
         if not known and not track and Path(suite).name not in files | YOURS:
