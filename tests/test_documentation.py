@@ -127,7 +127,7 @@ def unknown(words: list[str], own: set[str], files: set[str]) -> list[str]:
             if parse_method_spec(spec).name in own | YOURS:
                 continue
             wrong += [] if (error := bad_spec(spec, profile)) is None else [error]
-    for suite in each(asked.get("suite")):
+    for suite in [one for name in ("suite", "suites") for one in each(asked.get(name))]:
         known = suite in registry.names(registry.SUITES) or suite.startswith("mteb:")
         track = f"{suite}-supervised" in registry.names(registry.SUITES)
         if not known and not track and Path(suite).name not in files | YOURS:
