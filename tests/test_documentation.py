@@ -145,6 +145,14 @@ def bad_spec(text: str, profile: str) -> str | None:
     return None
 
 
+def write_file(block: Block, folder: Path) -> Path:
+    """Write the file that a block is the content of."""
+    path = folder / block.title
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text, encoding="utf-8")
+    return path
+
+
 def entry_points_of(block: Block) -> set[str]:
     """Methods that a file of a page registers."""
     if not block.title.endswith("pyproject.toml"):
@@ -154,9 +162,13 @@ def entry_points_of(block: Block) -> set[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_commands_name_what_there_is(name: str) -> None:
+def test_commands_name_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    # Commands may read the files of their page.
+    monkeypatch.chdir(tmp_path)
     own = {method for block in BLOCKS[name] for method in entry_points_of(block)}
-    files = {Path(block.title).name for block in BLOCKS[name] if block.title}
+    files = {write_file(block, tmp_path).name for block in BLOCKS[name] if block.title}
     scripts = [block for block in BLOCKS[name] if not block.title and block.language in {"sh", ""}]
     words = [words for block in scripts for words in commands_of(block.text)]
     assert [wrong for one in words for wrong in unknown(one, own, files)] == []
@@ -228,9 +240,7 @@ class Session:
     def take(self, block: Block) -> None:
         """Write the file that a block is, or run it."""
         if block.title:
-            path = self.folder / block.title
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.text, encoding="utf-8")
+            write_file(block, self.folder)
         elif block.mark.startswith("installs "):
             self._install(self.folder / block.mark.removeprefix("installs "))
         elif block.mark in RUN and block.language == "python":
