@@ -1,4 +1,4 @@
-"""The README's script for git bisect finds the commit that broke a method."""
+"""The documented script for git bisect finds the commit that broke a method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.suites import WORDS, Bench
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs/how-to/gate.md"
 
 METHOD = f"""
 import numpy as np
@@ -130,8 +130,8 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def documented_script(baseline: Path) -> str:
-    """The script of the README, with the suite of this test and a baseline."""
-    found = re.search(r"git bisect run sh -c '([^']+)'", README.read_text(encoding="utf-8"))
+    """The script of the page, with the suite of this test and a baseline."""
+    found = re.search(r"git bisect run sh -c '([^']+)'", PAGE.read_text(encoding="utf-8"))
     assert found
     script = found[1].replace("--suite mini", "--suite ../words.toml")
     return script.replace("--baseline base", f"--baseline '{baseline}'")

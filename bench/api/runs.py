@@ -174,7 +174,7 @@ class FurtherOptions(RunOptions, total=False):
     processes: int
 
 
-def run(  # noqa: PLR0913 - keywords that all have defaults
+def run(
     suite: str | Sequence[str] = DEFAULT_SUITE,
     methods: Methods = DEFAULT_METHODS,
     *,

@@ -117,10 +117,11 @@ def test_what_is_missing_offline_is_told_with_where_to_put_it(bench: Bench) -> N
     ]
 
 
-def test_the_readme_names_the_base_of_every_training() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    section = readme.split("### Running a paper profile")[1].split("\n## ")[0]
-    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+def test_the_documentation_names_the_base_of_every_training() -> None:
+    page = Path(__file__).parents[2] / "docs/how-to/paper.md"
+    section = page.read_text(encoding="utf-8").split("## Running a paper profile")[1]
+    lines = section.split("\n## ")[0].splitlines()
+    rows = [line.split("|")[1:3] for line in lines if line.startswith("| `")]
     for name in OWN:
         method = None if name in LOADERS else named_method(name, "paper")
         bases = {one.base for one in lineage(method)} & PUBLISHED.keys() if method else set()
