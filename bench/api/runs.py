@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from bench.api.objects import Methods, asked_methods
 from bench.api.results import RunResult
+from bench.core.bar import Bar
 from bench.core.defaults import DEFAULT_METHODS, DEFAULT_SUITE
 from bench.core.errors import UsageError
 from bench.core.progress import Progress
@@ -208,7 +209,8 @@ def run(
         limit: Rows of each task, or None for all.
         executor: Where cells are computed, see ``prepare``.
         shard: Part of the run, see ``prepare``.
-        progress: Where the run reports.
+        progress: Where the run reports; by default on stderr, ``bench.core.progress.Silent()`` for
+            nowhere.
         options: Device, precisions, ``report_to`` and what is asked for less often, see
             ``FurtherOptions``.
 
@@ -221,11 +223,12 @@ def run(
     if objects and executor != LOCAL:
         raise UsageError(f"objects run in this process; leave out executor {executor!r}")
     names = _parts([suite] if isinstance(suite, str) else suite, tasks)
-    sources: Any = {"data": data, "offline": offline, "limit": limit, "progress": progress}
+    sources: Any = {"data": data, "offline": offline, "limit": limit}
     profile = profile or default_profile(names)
-    settings = make_settings(profile=profile, output=output, **sources, **options)
     where: Any = {"device": options.get("device"), "executor": executor, "shard": shard}
-    with with_methods(objects):
+    with with_methods(objects), Bar() as bar:
+        sources["progress"] = progress or bar
+        settings = make_settings(profile=profile, output=output, **sources, **options)
         asked = prepare(names, specs, seeds, settings, **where)
         # A file cannot name objects, and so cannot repeat the run.
         return (replace(asked, file="") if objects else asked).run()

@@ -15,7 +15,7 @@ from bench.core.spec import split_list
 @click.option("--data", help="Data folder [$BENCH_DATA].")
 def command(methods: tuple[str, ...], data: str | None) -> int:
     """Check that METHODS keep the contract: build in profile smoke, then encode or answer."""
-    from bench.cli.progress import Bar
+    from bench.core.bar import Bar
     from bench.testing import check_method
 
     broken = 0

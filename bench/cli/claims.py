@@ -140,7 +140,7 @@ def _run(
     papers: Sequence[Paper], stored: list[StoredRecord], output: Path, data: str | None
 ) -> dict[str, str]:
     from bench.cli.claim_runs import ClaimRuns
-    from bench.cli.progress import Bar
+    from bench.core.bar import Bar
 
     with Bar() as bar:
         runs = ClaimRuns(stored, output, data, bar)

@@ -148,7 +148,7 @@ def fetch(
     are printed first.
     """
     from bench import api
-    from bench.cli.progress import Bar
+    from bench.core.bar import Bar
     from bench.core.spec import parse_method_spec
     from bench.data.fetch import NOTHING
     from bench.data.needs import Needs
@@ -220,7 +220,7 @@ def _outcome(needs: Needs, missing: Sequence[str], folder: Path) -> str:
 @click.option("--data", help=_DATA_HELP)
 def verify(names: tuple[str, ...], data: str | None) -> None:
     """Recompute rows and checksums of the data sets NAME, or of all, in data folder and cache."""
-    from bench.cli.progress import Bar
+    from bench.core.bar import Bar
     from bench.data.catalog import catalog, parse_names
 
     refs = parse_names(names or catalog())
@@ -278,7 +278,7 @@ def translate(
     They become corpus back-translated. CORPUS is nli, say, or a file with a sentence a line.
     """
     from bench import api
-    from bench.cli.progress import Bar
+    from bench.core.bar import Bar
     from bench.data.corpora import BACK_TRANSLATED, NamedCorpus, made_path
     from bench.execution.back_translation import back_translate
 

@@ -159,7 +159,7 @@ def command(
     if offline:
         _forbid_network()
     from bench import api
-    from bench.cli.progress import Bar
+    from bench.core.bar import Bar
 
     where = {"executor": _executor(options, processes), "shard": options.pop("shard")}
     wanted, profile = _suites((DEFAULT_SUITE,) if suites is None else suites, track, tasks, profile)

@@ -81,7 +81,7 @@ def test_the_licence_comes_before_the_first_byte(
         if "CC0 for tests" in message:
             asked_at.append(len(mirror.asked))
 
-    monkeypatch.setattr("bench.cli.progress.Bar.note", note)
+    monkeypatch.setattr("bench.core.bar.Bar.note", note)
     assert bench("data", "fetch", NAME, "--to", "to", "--mirror", mirror.address)[0] == 0
     assert asked_at == [0]
 

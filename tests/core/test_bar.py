@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.cli import progress
-from bench.cli.progress import Bar, in_words
 from bench.cli.spent import time_spent
+from bench.core import bar as progress
+from bench.core.bar import Bar, in_words
 from bench.core.words import duration
 from bench.execution.runner import Outcome
 from bench.records.entries import Timings
