@@ -124,7 +124,8 @@ def unknown(words: list[str], own: set[str], files: set[str]) -> list[str]:
     if context.info_name in {"run", "check", "fetch"}:
         profile = asked.get("profile") or "local"
         for spec in each(asked.get("methods")):
-            if parse_method_spec(spec).name in own | YOURS:
+            # A class in a file of the page, or a method that it registers.
+            if spec.partition(":")[0] in files or parse_method_spec(spec).name in own | YOURS:
                 continue
             wrong += [] if (error := bad_spec(spec, profile)) is None else [error]
     for suite in [one for name in ("suite", "suites") for one in each(asked.get(name))]:
