@@ -280,6 +280,8 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
         monkeypatch.setenv(name, "1")
     monkeypatch.delenv("BENCH_DATA", raising=False)
     yield Session(tmp_path, monkeypatch)
+    # Only where its packages are no longer found, the next page is without them.
+    monkeypatch.undo()
     registry._entries.cache_clear()
 
 
