@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import __version__
 from bench.core.compute import FULL
@@ -88,8 +89,10 @@ def make_card(model: SharedModel, folder: Path, repo: str | None = None) -> str:
     if repo is not None:
         data.set_model_id(repo)
     card = ModelCard(generate_model_card(loaded), ignore_metadata_errors=False)
-    card.data.model_name = model.name
-    card.data.eval_results = [
+    # The library annotates the base of what it makes.
+    told: Any = card.data
+    told.model_name = model.name
+    told.eval_results = [
         EvalResult(
             task_type=kind,
             task_name=name,
@@ -104,8 +107,8 @@ def make_card(model: SharedModel, folder: Path, repo: str | None = None) -> str:
         for name, kind, metric, value, interval, revision in _scores(record)
     ]
     before, heading, after = card.text.partition(_AFTER)
-    told = "\n".join(_sections(model))
-    card.text = f"{before}{told}\n{heading}{after}" if heading else f"{before}\n{told}"
+    sections = "\n".join(_sections(model))
+    card.text = f"{before}{sections}\n{heading}{after}" if heading else f"{before}\n{sections}"
     return str(card)
 
 

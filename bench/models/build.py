@@ -172,7 +172,7 @@ def _context(runtime: Runtime, models: ModelAccess, seed: int, workdir: Path) ->
 def training_run(method: Method, identity: str, seed: int, runtime: Runtime) -> tuple[str, Facts]:
     """What trackers call the trainings of a build, and what else they are told of it."""
     name, profile = method.info.name, runtime.profile
-    facts = {"method": name, "profile": profile, "seed": seed, "model": identity}
+    facts: Facts = {"method": name, "profile": profile, "seed": seed, "model": identity}
     return f"{name}-{profile}-seed{seed}-{identity[:8]}", facts
 
 

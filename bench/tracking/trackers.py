@@ -93,6 +93,17 @@ class Tracker(ABC):
         """Take the scores of a cell, as a run of their own."""
 
 
+def _callback(name: str, *arguments: Any) -> TrainerCallback:
+    """The callback that transformers has for a tracker."""
+    from transformers import integrations
+
+    # transformers does not annotate it.
+    library: Any = integrations
+    (kind,) = library.get_reporting_integration_callbacks([name])
+    callback: TrainerCallback = kind(*arguments)
+    return callback
+
+
 class TensorBoard(Tracker):
     """TensorBoard: a folder a run."""
 
@@ -110,10 +121,7 @@ class TensorBoard(Tracker):
 
     def begin_training(self, run: TrackedRun) -> TrainerCallback:
         """Begin the run of a training, and say what reports it."""
-        from transformers.integrations import TensorBoardCallback
-
-        callback: TrainerCallback = TensorBoardCallback(self._writer(run))
-        return callback
+        return _callback(self.name, self._writer(run))
 
     def end_training(self, *, broken: bool) -> None:
         """End it: the callback has, and what was written before is whole."""
@@ -132,9 +140,11 @@ class TensorBoard(Tracker):
             writer.close()
 
     def _writer(self, run: TrackedRun) -> Any:
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils import tensorboard
 
-        writer: Any = SummaryWriter(str(self._root / run.kind / run.name))  # type: ignore[no-untyped-call]
+        # torch does not annotate it.
+        library: Any = tensorboard
+        writer = library.SummaryWriter(str(self._root / run.kind / run.name))
         lines = [f"| {name} | {value} |" for name, value in run.facts.items()]
         writer.add_text("run", "\n".join(["| fact | value |", "| --- | --- |", *lines]))
         return writer
@@ -158,10 +168,7 @@ class Trackio(Tracker):
 
     def begin_training(self, run: TrackedRun) -> TrainerCallback:
         """Begin the run of a training, and say what reports it: the callback begins it itself."""
-        from transformers.integrations import TrackioCallback
-
-        callback: TrainerCallback = TrackioCallback()
-        return callback
+        return _callback(self.name)
 
     def end_training(self, *, broken: bool) -> None:
         """End it."""
@@ -223,11 +230,8 @@ class WeightsAndBiases(Tracker):
 
     def begin_training(self, run: TrackedRun) -> TrainerCallback:
         """Begin the run of a training, and say what reports it."""
-        from transformers.integrations import WandbCallback
-
         self._begin(run)
-        callback: TrainerCallback = WandbCallback()
-        return callback
+        return _callback(self.name)
 
     def end_training(self, *, broken: bool) -> None:
         """End it."""
@@ -295,11 +299,8 @@ class MLflow(Tracker):
 
     def begin_training(self, run: TrackedRun) -> TrainerCallback:
         """Begin the run of a training, and say what reports it."""
-        from transformers.integrations import MLflowCallback
-
         self._begin(run)
-        callback: TrainerCallback = MLflowCallback()
-        return callback
+        return _callback(self.name)
 
     def end_training(self, *, broken: bool) -> None:
         """End it."""

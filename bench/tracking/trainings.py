@@ -30,14 +30,16 @@ def reporting(
         facts: What else is said of them.
     """
     report = _Report(trackers, attempt, name, facts)
-    before = trainer.DEFAULT_CALLBACKS
+    # It is annotated as the list of classes that it begins with, and takes callbacks as well.
+    library: Any = trainer
+    before = library.DEFAULT_CALLBACKS
     # A model that another one starts from is trained within its build, and is its own run.
     others = [one for one in before if not isinstance(one, _Report)]
-    trainer.DEFAULT_CALLBACKS = [*others, report]
+    library.DEFAULT_CALLBACKS = [*others, report]
     try:
         yield
     finally:
-        trainer.DEFAULT_CALLBACKS = before
+        library.DEFAULT_CALLBACKS = before
         report.end(broken=True)
 
 

@@ -348,7 +348,9 @@ def test_processes_report_their_trainings(bench: Bench, base: Path, tmp_path: Pa
     root = tmp_path / "results" / "runs" / "tracking" / "tensorboard"
     (curves,) = (root / "training").iterdir()
     assert "train/loss" in scalars(curves)
-    assert len([*(root / "scores" / "small").iterdir()]) == 2
+    assert {f"small/{one.name}" for one in (root / "scores" / "small").iterdir()} == {
+        *records(tmp_path)
+    }
 
 
 @pytest.mark.nightly
