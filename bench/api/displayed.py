@@ -67,7 +67,8 @@ class TableResult(Displayed):
     selection: TableSelection = ALL
 
     def __str__(self) -> str:
-        return "\n\n".join(render(table, selection=self.selection) for table in self.tables)
+        texts = [render(table, width=_PAGE, selection=self.selection) for table in self.tables]
+        return "\n\n".join(texts)
 
     def to_markdown(self) -> str:
         """The tables in Markdown of GitHub."""

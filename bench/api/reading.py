@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.api.displayed import ClaimsResult, CompareResult, GateResult, TableResult
 from bench.api.results import frame_of, refuse_single, selected
-from bench.core.errors import DataError
+from bench.core.errors import DataError, UsageError
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.claims import select_answers
 from bench.report.columns import DIGITS
@@ -60,6 +60,8 @@ def table(
         UsageError: A column, base or method is named that there is not.
         DataError: There are no records, a folder does not exist, or a record is damaged.
     """
+    if top is not None and top < 1:
+        raise UsageError(f"top {top}: give 1 or more")
     tables = [
         one for one in load_tables(find_records(_paths(folders))) if suite in (None, one.suite)
     ]

@@ -219,6 +219,8 @@ def run(
             ones for another executor than this process.
         DataError: Data or checkpoints are missing or changed.
     """
+    if seeds < 1:
+        raise UsageError(f"seeds {seeds}: give 1 or more")
     specs, objects = asked_methods(methods)
     if objects and executor != LOCAL:
         raise UsageError(f"objects run in this process; leave out executor {executor!r}")

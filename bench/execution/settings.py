@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from bench.core.cache import Cache, writable_root
 from bench.core.compute import FULL, Backend, Precision
 from bench.core.errors import UsageError
 from bench.core.progress import Progress, Silent
+from bench.core.registry import did_you_mean
 from bench.core.spec import split_list
 from bench.data.access import DataAccess, find_folder, find_mirror, is_offline
 from bench.execution.commits import commit_of
@@ -114,6 +116,26 @@ class Settings(Runtime):
         return Conversions(self.backend, self.precision, folder, progress, self.devices)
 
 
+def _refuse_unknown(options: Mapping[str, object]) -> None:
+    """Refuse names that nothing reads: a misspelt limit would score all rows without a word.
+
+    Raises:
+        UsageError: There is no option of a name.
+    """
+    known = [*signature(make_settings).parameters, *ComputeOptions.__annotations__]
+    known.remove("computing")
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"there are {', '.join(sorted(known))}"
+            raise UsageError(f"unknown option {name!r}; {hint}")
+
+
+def _refuse_below(given: Mapping[str, tuple[int | None, int]]) -> None:
+    for name, (number, least) in given.items():
+        if number is not None and number < least:
+            raise UsageError(f"{name} {number}: give {least} or more")
+
+
 def make_settings(
     *,
     profile: str,
@@ -132,12 +154,17 @@ def make_settings(
     """Fill in what the caller left open from the environment.
 
     Raises:
-        UsageError: Unknown profile, a data folder that does not exist, a mirror that is no
-            address, a cache that cannot be written, processes that the device does not allow, a
-            tracker that is unknown or not installed, and what ``choose_compute`` raises.
+        UsageError: Unknown profile or option, a number that is too small, a data folder that does
+            not exist, a mirror that is no address, a cache that cannot be written, processes that
+            the device does not allow, a tracker that is unknown or not installed, and what
+            ``choose_compute`` raises.
     """
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}; choose {', '.join(PROFILES)}")
+    if rerun not in get_args(Rerun):
+        raise UsageError(f"unknown rerun {rerun!r}; choose {', '.join(get_args(Rerun))}")
+    _refuse_unknown(computing)
+    _refuse_below({"limit": (limit, 2), "batch_size": (batch_size, 1), "processes": (processes, 1)})
     progress = progress or Silent()
     chosen = choose_compute(computing, progress.note)
     check_processes(processes, chosen.device)

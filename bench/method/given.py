@@ -66,7 +66,7 @@ def given_class(
     """
     info = MethodInfo(
         name=name,
-        title=f"{type(encoder).__name__} that was handed over",
+        title="An encoder that was handed over from Python",
         kind="static",
         requires=TORCH_STACK if is_torch else ("numpy",),
     )

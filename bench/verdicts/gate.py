@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from shlex import quote
 
@@ -69,8 +70,11 @@ def parse_bounds(text: str) -> dict[str, float]:
             bound = float(points)
         except ValueError:
             bound = -1.0
-        if not name or not bound >= 0:
-            raise UsageError(f"--fail-on {part!r}: expected TASK:POINTS, e.g. avg:0.3,STS12:0.5")
+        if not name or not (isfinite(bound) and bound >= 0):
+            raise UsageError(
+                f"--fail-on {part!r}: expected TASK:POINTS with a finite number of 0 or more, "
+                "e.g. avg:0.3,STS12:0.5"
+            )
         task = AVERAGE if name.lower() == "avg" else name
         if bounds.setdefault(task, bound / 100) != bound / 100:
             raise UsageError(f"--fail-on {text!r}: {name} has two bounds; give one")

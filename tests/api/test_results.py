@@ -104,6 +104,8 @@ def test_tables_are_parts_as_of_the_command_line(result: RunResult) -> None:
     assert bench.table("out", methods=["good2"]).to_frame()["spec"].to_list() == ["good2"]
     with pytest.raises(UsageError, match="no column 'STS99'"):
         bench.table("out", columns=["STS99"])
+    with pytest.raises(UsageError, match="top 0: give 1 or more"):
+        bench.table("out", top=0)
     with pytest.raises(DataError, match="of suite sts7"):
         bench.table("out", suite="sts7")
 
