@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from bench.cli.options import Verb
 from bench.cli.terminal import say
 
 
-@click.command("push")
+@click.command("push", cls=Verb)
 @click.argument("repo", metavar="REPO")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--method", "-m", help="Spec, label or name of the trained method.")

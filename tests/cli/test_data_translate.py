@@ -33,7 +33,8 @@ def translate(bench: Bench, translators: list[Path], tmp_path: Path):
 
     def call(*arguments: str | Path) -> tuple[int, str, str]:
         via = ("--via", one, two, "--via", three, four)
-        return bench("data", "translate", corpus, *via, "--to", "mine", *arguments)
+        to = () if "--to" in arguments else ("--to", "mine")
+        return bench("data", "translate", corpus, *via, *to, *arguments)
 
     return call
 

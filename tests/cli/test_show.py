@@ -154,7 +154,7 @@ def test_several_names_follow_each_other(bench: Bench) -> None:
         (("show", "sts12"), "did you mean 'sts/sts12'"),
         (("show", "qqqqqq"), "see 'bench list' and 'bench claims'"),
         (("tabel",), "unknown command 'tabel'; did you mean 'table'?"),
-        (("shwo",), "did you mean 'show'?"),
+        (("shwo",), "did you mean 'show' or"),
         (("qqqqqq",), "unknown command 'qqqqqq'; 'bench --help' shows them all"),
     ],
 )
