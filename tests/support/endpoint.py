@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+
+from tests.support.servers import running
 
 DIMENSION = 8
 # Status, headers and body; None is what the server answers when all is well.
@@ -122,11 +123,5 @@ class Endpoint:
 def served() -> Iterator[Endpoint]:
     """A server while it is needed."""
     endpoint = Endpoint()
-    thread = threading.Thread(target=endpoint.server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with running(endpoint.server):
         yield endpoint
-    finally:
-        endpoint.server.shutdown()
-        endpoint.server.server_close()
-        thread.join()

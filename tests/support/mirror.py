@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bench.data.catalog import Dataset, catalog
+from tests.support.servers import running
 
 NAME = "nli/made"
 AT = "https://made.example.org/files/"
@@ -160,11 +161,5 @@ def serve(folder: Path) -> Iterator[Served]:
     )
     server.asked, server.faults = [], []
     server.served = Served(server)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with running(server):
         yield server.served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.servers import running
 
 LARGE = (".safetensors",)
 
@@ -100,11 +101,5 @@ class UploadHub:
 def upload_hub() -> Iterator[UploadHub]:
     """A hub while it is needed."""
     hub = UploadHub()
-    thread = threading.Thread(target=hub.server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with running(hub.server):
         yield hub
-    finally:
-        hub.server.shutdown()
-        hub.server.server_close()
-        thread.join()
