@@ -17,11 +17,11 @@ from bench.core.progress import Progress, Silent
 from bench.core.registry import did_you_mean
 from bench.records.entries import Record
 from bench.records.files import StoredRecord
+from bench.suite import AVERAGE
 from bench.tracking.trackers import TRACKERS, Facts, TrackedRun, Tracker
 
 FOLDER = "tracking"
 _REPORTED = "reported"
-AVERAGE = "Avg"
 
 
 class Tracking:
