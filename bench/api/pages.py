@@ -20,7 +20,7 @@ from bench.report.html.items import (
 )
 from bench.report.html.material import Material, gather
 from bench.report.html.page import Items, render_report
-from bench.report.table import read_suites
+from bench.report.table import only_suites, read_suites
 from bench.suite import load_suite
 from bench.tasks.rows import task_sha256
 
@@ -66,12 +66,10 @@ def gathered(
     by_suite = read_suites(paths)
     if not by_suite:
         raise DataError("no records found to show; 'bench run' writes them")
-    chosen = {name: one for name, one in by_suite.items() if suites is None or name in suites}
-    absent = [name for name in suites or () if name not in chosen]
+    chosen = only_suites(by_suite, suites, note)
     if not chosen:
-        raise DataError(f"no records of suite {', '.join(absent)}, only of {', '.join(by_suite)}")
-    for name in absent:
-        note(f"no records of suite {name}")
+        asked = ", ".join(suites or ())
+        raise DataError(f"no records of suite {asked}, only of {', '.join(by_suite)}")
     return [gather(name, stored) for name, stored in chosen.items()]
 
 

@@ -12,12 +12,11 @@ from bench.core.errors import DataError, UsageError
 from bench.records.files import DEFAULT_OUTPUT, find_records, read_record
 from bench.report.claims import select_answers
 from bench.report.columns import DIGITS
-from bench.report.gate import GateReport
+from bench.report.gate import judge
 from bench.report.selection import TableSelection
 from bench.report.table import load_tables
-from bench.verdicts.answers import answer_from, packaged_answers
-from bench.verdicts.claims import answer_claim, read_all
-from bench.verdicts.gate import check, parse_bounds
+from bench.verdicts.answers import answer_packaged
+from bench.verdicts.claims import answer_papers, read_all
 from bench.verdicts.matching import compare_pairs, pairs_of, sides_of
 from bench.verdicts.papers import load_papers
 
@@ -115,8 +114,8 @@ def gate(
     now = _paths(folders)
     names = ", ".join(path.as_posix() for path in now or (DEFAULT_OUTPUT,))
     old = find_records([Path(baseline)])
-    checks, warnings = check(find_records(now), old, parse_bounds(fail_on), partial=partial)
-    return GateResult(GateReport(checks, warnings, names, Path(baseline).as_posix()))
+    both = names, Path(baseline).as_posix()
+    return GateResult(judge(find_records(now), old, fail_on, names=both, partial=partial))
 
 
 def claims(
@@ -144,15 +143,11 @@ def claims(
     """
     read = load_papers(_paths(files))
     if records is None:
-        known = packaged_answers()
-        answered = [(paper, [answer_from(one, known) for one in paper.claims]) for paper in read]
+        answered = answer_packaged(read)
     else:
         folders = _paths([records] if isinstance(records, str | Path) else records)
         stored = read_all(find_records(folders))
-        answered = [
-            (paper, [answer_claim(claim, stored, folders[0], None) for claim in paper.claims])
-            for paper in read
-        ]
+        answered = answer_papers(read, stored, folders[0])
     chosen = {"papers": papers, "suites": suites, "methods": methods, "answers": answers}
     return ClaimsResult(select_answers(answered, **chosen))
 

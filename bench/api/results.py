@@ -12,10 +12,9 @@ from bench.execution.runner import Outcome
 from bench.records.entries import Record, TaskEntry
 from bench.records.files import find_records
 from bench.report.charts.files import check_libraries
-from bench.report.gate import GateReport
+from bench.report.gate import judge
 from bench.report.selection import ALL, TableSelection, check_names, select_rows
 from bench.report.table import Table, tables_of
-from bench.verdicts.gate import check, parse_bounds
 from bench.verdicts.matching import compare_pairs, pairs_of, sides_among
 
 if TYPE_CHECKING:
@@ -90,8 +89,8 @@ class RunResult(Outcome, Displayed):
             old, name = baseline.paths, "baseline"
         else:
             old, name = find_records([Path(baseline)]), Path(baseline).as_posix()
-        checks, warnings = check(self.paths, old, parse_bounds(fail_on), partial=True)
-        return GateResult(GateReport(checks, warnings, "this run", name))
+        names = "this run", name
+        return GateResult(judge(self.paths, old, fail_on, names=names, partial=True))
 
     def report(self, path: str | Path = "report.html", *, with_texts: bool = False) -> Path:
         """Write this run as one page for a browser (extra ``report``).

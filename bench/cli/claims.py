@@ -96,34 +96,24 @@ def _answered(
     files: Sequence[Path], folders: tuple[Path, ...], run: bool, data: str | None, *, is_page: bool
 ) -> list[tuple[Paper, list[Judgement]]]:
     """Papers, and the answers to their claims."""
-    from bench.verdicts.claims import answer_claim
+    from bench.verdicts.claims import answer_papers
     from bench.verdicts.papers import load_papers
 
     papers = load_papers(files)
     if not (folders or run or is_page or BASELINES.is_dir()):
         from bench import __version__
-        from bench.verdicts.answers import answer_from, packaged_answers
+        from bench.verdicts.answers import answer_packaged
 
         say(
             f"bench: there is no {BASELINES} here; these answers came with sentence-bench "
             f"{__version__}",
             err=True,
         )
-        known = packaged_answers()
-        return [(paper, [answer_from(claim, known) for claim in paper.claims]) for paper in papers]
+        return answer_packaged(papers)
     stored = _records(folders, run)
     output = (folders or (BASELINES,))[0]
     failures = _run(papers, stored, output, data) if run else {}
-    return [
-        (
-            paper,
-            [
-                answer_claim(claim, stored, output, failures.get(claim.name))
-                for claim in paper.claims
-            ],
-        )
-        for paper in papers
-    ]
+    return answer_papers(papers, stored, output, failures)
 
 
 def _records(folders: tuple[Path, ...], run: bool) -> list[StoredRecord]:

@@ -127,13 +127,12 @@ def judge(
         DataError: The folder does not exist, or a record is damaged.
     """
     from bench.records.files import find_records
-    from bench.report.gate import FORMS, GateReport
-    from bench.verdicts.gate import check, parse_bounds
+    from bench.report import gate
 
-    checks, warnings = check(paths, find_records([baseline]), parse_bounds(bounds), partial=partial)
-    report = GateReport(checks, warnings, *names)
-    say(FORMS[form](report))
-    for warning in warnings:
+    old = find_records([baseline])
+    report = gate.judge(paths, old, bounds, names=names, partial=partial)
+    say(gate.FORMS[form](report))
+    for warning in report.warnings:
         say(f"bench: {warning}", err=True)
     if form == "github" and (place := os.environ.get("GITHUB_STEP_SUMMARY")):
         _append_summary(Path(place), report)

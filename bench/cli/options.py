@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
 from bench.cli import completers
-from bench.cli.terminal import say
 from bench.core.errors import UsageError
 from bench.core.spec import split_list
 
 Decorator = Callable[[Any], Any]
-T = TypeVar("T")
 
 
 class Verb(click.Command):
@@ -140,20 +138,3 @@ def recorded_names(names: Sequence[str]) -> tuple[str, ...]:
         for name in names
     ]
     return tuple(dict.fromkeys(name for members in loaded for name in members))
-
-
-def only_suites(known: Mapping[str, T], suites: Sequence[str] | None) -> dict[str, T]:
-    """What there is of the suites that are asked for; says which of them there is nothing of.
-
-    Args:
-        known: What there is, by suite.
-        suites: Those asked for, or None for all.
-    """
-    if suites is None:
-        return dict(known)
-    left = {name: one for name, one in known.items() if name in suites}
-    # Where nothing is left the command says so itself.
-    for name in suites if left else ():
-        if name not in left:
-            say(f"bench: no records of suite {name}", err=True)
-    return left

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from bench.cli.options import Verb, list_option, methods_option, only_suites, suites_option
-from bench.cli.terminal import say, terminal_width
+from bench.cli.options import Verb, list_option, methods_option, suites_option
+from bench.cli.terminal import complain, say, terminal_width
 from bench.cli.writing import check_generated, write_generated
 from bench.core.errors import EXIT_OK
 from bench.report.views import VIEWS, View
@@ -227,10 +227,10 @@ def _tables(
 ) -> list[Table]:
     from bench.core.errors import UsageError
     from bench.report.imported import read_models, with_models
-    from bench.report.table import load_tables
+    from bench.report.table import load_tables, only_suites
 
     known = {table.suite: table for table in load_tables(paths)}
-    tables = [*only_suites(known, suites).values()]
+    tables = [*only_suites(known, suites, complain).values()]
     models, notes = read_models(results)
     for note in notes:
         say(f"bench: {note}", err=True)
@@ -275,11 +275,11 @@ def _view(
 def _stored(paths: Sequence[Path], suites: Sequence[str] | None) -> dict[str, list[StoredRecord]]:
     """Read the records of some suites, or of all, whose figures follow from their items."""
     from bench.records.files import read_items
-    from bench.report.table import read_suites
+    from bench.report.table import only_suites, read_suites
     from bench.verdicts.side import refuse_mixed_seeds
 
     by_suite: dict[str, list[StoredRecord]] = {}
-    for name, of_suite in only_suites(read_suites(paths), suites).items():
+    for name, of_suite in only_suites(read_suites(paths), suites, complain).items():
         groups: dict[GroupKey, list[StoredRecord]] = {}
         for path, record in of_suite:
             read_items(path, record)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 from tabulate import tabulate
 
 from bench.core.escape import json_text, markdown, markdown_code, plain
-from bench.verdicts.gate import TIME, GateCheck
+from bench.verdicts.gate import TIME, GateCheck, parse_bounds
+from bench.verdicts.gate import check as check_runs
 
 _HEADERS = ["Suite", "Method", "Task", "Baseline", "Now", "Change", "95% CI", "p", "Bound", "Gate"]
 _ALIGNED = ["left"] * 3 + ["right"] * 6 + ["left"]
@@ -49,6 +51,31 @@ class GateReport:
         return (
             f"{self.failed} of {total} checks failed" if self.failed else f"{total} checks passed"
         )
+
+
+def judge(
+    now: Sequence[Path],
+    baseline: Sequence[Path],
+    bounds: str,
+    *,
+    names: tuple[str, str],
+    partial: bool,
+) -> GateReport:
+    """Judge records by those of a baseline, see ``bench.verdicts.gate``.
+
+    Args:
+        now: Files of the records to judge.
+        baseline: Files of those to compare with.
+        bounds: Largest drops that pass, such as ``avg:0.3,STS12:0.5``.
+        names: What both are called.
+        partial: Whether methods of the baseline may be missing.
+
+    Raises:
+        UsageError: Bounds that cannot be read, or runs that cannot be judged.
+        DataError: A record is damaged or there twice.
+    """
+    checks, warnings = check_runs(now, baseline, parse_bounds(bounds), partial=partial)
+    return GateReport(checks, warnings, *names)
 
 
 def to_markdown(report: GateReport) -> str:

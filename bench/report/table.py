@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from bench.verdicts.side import Side
 
 # What seeds of a row share: the group of its records, and the revision of their checkpoint.
 RowKey = tuple[*GroupKey, str]
+T = TypeVar("T")
 _ID = 12
 _SHORT = 8
 
@@ -166,6 +168,26 @@ def by_suite(stored: Iterable[StoredRecord]) -> dict[str, list[StoredRecord]]:
     for path, record in without_repeats(stored):
         suites.setdefault(record.suite, []).append((path, record))
     return suites
+
+
+def only_suites(
+    known: Mapping[str, T], suites: Sequence[str] | None, note: Callable[[str], None]
+) -> dict[str, T]:
+    """What there is of the suites that are asked for.
+
+    Args:
+        known: What there is, by suite.
+        suites: Those asked for, or None for all.
+        note: Told of which of them there is nothing, where there is something of others; where
+            nothing is left, whoever asked says so.
+    """
+    if suites is None:
+        return dict(known)
+    left = {name: one for name, one in known.items() if name in suites}
+    for name in suites if left else ():
+        if name not in left:
+            note(f"no records of suite {name}")
+    return left
 
 
 def make_table(suite: str, stored: Sequence[StoredRecord]) -> Table:

@@ -14,7 +14,7 @@ from bench.core.fingerprint import fingerprint
 from bench.records.entries import Interval, RecordEntry, Whole
 from bench.stats.difference import Difference
 from bench.verdicts.claims import ClaimAnswer, Judgement, Measured
-from bench.verdicts.papers import Claim
+from bench.verdicts.papers import Claim, Paper
 
 FILE = "answers.json"
 # Processors round the last digits of the same figures differently.
@@ -64,6 +64,16 @@ def packaged_answers() -> Mapping[str, AnswerEntry]:
     except ValidationError as error:
         problem = ": ".join(filter(None, first_problem(error)))
         raise DataError(f"{path}: not answers to claims: {problem}; install again") from None
+
+
+def answer_packaged(papers: Sequence[Paper]) -> list[tuple[Paper, list[Judgement]]]:
+    """The answers to the claims of papers that come with the package, see ``answer_from``.
+
+    Raises:
+        DataError: Their file is damaged.
+    """
+    known = packaged_answers()
+    return [(paper, [answer_from(claim, known) for claim in paper.claims]) for paper in papers]
 
 
 def answer_from(claim: Claim, answers: Mapping[str, AnswerEntry]) -> Judgement:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from bench.core.errors import BenchError, UsageError, first_line
@@ -14,7 +15,7 @@ from bench.core.spec import parse_method_spec, split_list
 from bench.method import method_class, resolve
 from bench.records.files import DEFAULT_OUTPUT, StoredRecord, read_record
 from bench.suite import AVERAGE, MTEB_PREFIX, Suite, load_suite
-from bench.verdicts.papers import Claim
+from bench.verdicts.papers import Claim, Paper
 from bench.verdicts.protocol import ProtocolError
 
 if TYPE_CHECKING:
@@ -83,6 +84,32 @@ def read_all(paths: Iterable[Path]) -> list[StoredRecord]:
         DataError: One of them is damaged.
     """
     return [(path, read_record(path)) for path in paths]
+
+
+def answer_papers(
+    papers: Sequence[Paper],
+    stored: Sequence[StoredRecord],
+    output: Path,
+    failures: Mapping[str, str] = MappingProxyType({}),
+) -> list[tuple[Paper, list[Judgement]]]:
+    """Answer the claims of papers, see ``answer_claim``.
+
+    Args:
+        papers: The papers.
+        stored: Records to answer from.
+        output: Folder where further records are to be written.
+        failures: Why what was missing could not be run, by the name of a claim.
+
+    Raises:
+        ProtocolError: Both methods of a claim have records, scored by two protocols.
+    """
+    return [
+        (
+            paper,
+            [answer_claim(one, stored, output, failures.get(one.name)) for one in paper.claims],
+        )
+        for paper in papers
+    ]
 
 
 def answer_claim(
