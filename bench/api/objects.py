@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.core.errors import CellError, UsageError
-from bench.core.registry import METHODS, names
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
 from bench.method import Encoder, GivenMethod, given_class
 from bench.method.files import with_files
@@ -37,8 +36,8 @@ def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[Gi
         A spec for each, and the class of each object by the name in its spec.
 
     Raises:
-        UsageError: A spec that cannot be read, two objects of one name, one with the name of a
-            registered method, or one that encodes nothing.
+        UsageError: A spec that cannot be read, two objects of one name, or one that encodes
+            nothing.
     """
     specs: list[MethodSpec] = []
     classes: dict[str, type[GivenMethod]] = {}
@@ -49,11 +48,6 @@ def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[Gi
             continue
         called = label or _own_name(method)
         name = _OTHERS.sub("-", called).strip("-._") or "object"
-        if name in names(METHODS):
-            raise UsageError(
-                f"{called!r} is the name of a method of the harness; name the object otherwise, as "
-                f"in methods={{'my-{name}': …}}"
-            )
         if name in classes:
             raise UsageError(
                 f"two methods are called {name!r}; name them, as in "

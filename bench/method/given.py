@@ -43,8 +43,9 @@ class GivenMethod(Method):
         encoder = self.encoder
         device = getattr(getattr(encoder, "device", None), "type", None)
         if self.takes_prompts and device != ctx.device.partition(":")[0]:
-            moved: Any = deepcopy(encoder)
-            return moved.to(ctx.device)  # type: ignore[no-any-return]  # as above
+            copied: Any = deepcopy(encoder)
+            moved: SentenceTransformer = copied.to(ctx.device)
+            return moved
         return encoder
 
     def prompt(self, role: str | None, of_suite: str | None) -> str | None:

@@ -30,7 +30,10 @@ def with_methods(classes: Mapping[str, type[Method]]) -> Iterator[None]:
     """
     for name in classes:
         if name in known_methods():
-            raise UsageError(f"there is a method {name!r} already; choose another name")
+            raise UsageError(
+                f"{name!r} is the name of a method of the harness; name the object otherwise, as "
+                f"in methods={{'my-{name}': …}}"
+            )
     _given.update(classes)
     try:
         yield
