@@ -53,6 +53,7 @@ class SuiteEvaluator(SentenceEvaluator):
         limit: int | None = None,
         batch_size: int | None = None,
     ) -> None:
+        # The library does not annotate it.
         super().__init__()  # type: ignore[no-untyped-call]
         self._suite = load_suite(str(suite))
         for spec in self._suite.tasks:

@@ -129,6 +129,7 @@ def _weights(folder: Path) -> int:
     count = 0
     for path in files:
         with safe_open(path, framework="np") as weights:
+            # What is opened is no mapping, and cannot be iterated over.
             sizes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
             count += sum(math.prod(size) for size in sizes)
     return count
