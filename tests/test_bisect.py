@@ -169,7 +169,7 @@ def test_a_crash_is_no_verdict(
     def crash(*_: object, **__: object) -> None:
         raise KeyError("average")
 
-    monkeypatch.setattr("bench.verdicts.gate.check", crash)
+    monkeypatch.setattr("bench.report.gate.check_runs", crash)
     code, _, err = bench("gate", tmp_path, "--baseline", tmp_path, "--bisect")
     assert code == 125
     assert "cannot be judged: KeyError" in err
