@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 
 from bench.core.errors import CellError, UsageError
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
-from bench.method import Encoder, GivenMethod, given_class
+from bench.method import Encoder, Method, MethodInfo, given_class, local_class
 from bench.method.files import with_files
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-AsMethod: TypeAlias = "str | SentenceTransformer | Encoder | Callable[[list[str]], Any]"
+AsMethod: TypeAlias = (
+    "str | SentenceTransformer | Encoder | type[Encoder] | type[Method] | Callable[[list[str]], Any]"
+)
 Methods: TypeAlias = "AsMethod | Sequence[AsMethod | tuple[str, AsMethod]] | Mapping[str, AsMethod]"
 _OTHERS = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[GivenMethod]]]:
+def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[Method]]]:
     """Make specs of what was asked for, and methods of the objects among it.
 
     Args:
@@ -40,12 +42,14 @@ def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[Gi
             nothing.
     """
     specs: list[MethodSpec] = []
-    classes: dict[str, type[GivenMethod]] = {}
+    classes: dict[str, type[Method]] = {}
     for label, method in _listed(methods):
         if isinstance(method, str):
             texts = map(with_files, split_list(method))
             specs += [_labelled(parse_method_spec(text), label) for text in texts]
             continue
+        if label is not None and not label.strip():
+            raise UsageError("a method has an empty name; give it one of letters or digits")
         called = label or _own_name(method)
         name = _OTHERS.sub("-", called).strip("-._") or "object"
         if name in classes:
@@ -81,21 +85,54 @@ def _own_name(method: Any) -> str:
     if _is_sentence_transformer(method):
         place = getattr(getattr(method[0], "config", None), "_name_or_path", "")
         return Path(place).name or type(method).__name__
+    if isinstance(method, type) and isinstance(info := getattr(method, "info", None), MethodInfo):
+        return info.name
     name = getattr(method, "__name__", type(method).__name__)
     return "function" if name == "<lambda>" else str(name)
 
 
-def _given(name: str, method: Any) -> type[GivenMethod]:
+def _given(name: str, method: Any) -> type[Method]:
     """The class of an object.
 
     Raises:
         UsageError: It encodes nothing, or its vectors cannot be scored as those of a text.
     """
+    if isinstance(method, type):
+        if issubclass(method, Method):
+            return _method(name, method)
+        method = _object_of(name, method)
     if _is_sentence_transformer(method) and not _encodes_otherwise(method):
         from bench.models.contents import content_hash
 
         return given_class(name, method, content_hash(method), is_torch=True)
     return given_class(name, _encoder(name, method), None, is_torch=False)
+
+
+def _method(name: str, cls: type[Method]) -> type[Method]:
+    """The method of a class that the caller has written.
+
+    Raises:
+        UsageError: It is not whole.
+    """
+    if not isinstance(getattr(cls, "info", None), MethodInfo):
+        raise UsageError(f"{cls.__name__} has no info = MethodInfo(...), see bench.method")
+    if missing := sorted(cls.__abstractmethods__):
+        raise UsageError(f"{cls.__name__} has no {' and no '.join(missing)}")
+    return local_class(name, cls)
+
+
+def _object_of(name: str, cls: type) -> Any:
+    """An object of a class that needs nothing to be made.
+
+    Raises:
+        UsageError: It needs something.
+    """
+    try:
+        return cls()
+    except TypeError as error:
+        raise UsageError(
+            f"{name!r} is a class, and {cls.__name__}() failed ({error}); hand over an object of it"
+        ) from None
 
 
 def _is_sentence_transformer(method: Any) -> bool:
@@ -112,8 +149,6 @@ def _encodes_otherwise(model: SentenceTransformer) -> bool:
 
 
 def _encoder(name: str, method: Any) -> Called:
-    if isinstance(method, type):
-        raise UsageError(f"{name!r} is a class; hand over an object of it: {method.__name__}(…)")
     library = sys.modules.get("sentence_transformers")
     if library is not None:
         for kind, instead in (("CrossEncoder", "cross"), ("SparseEncoder", "sparse")):

@@ -19,7 +19,7 @@ from bench.method.contract import (
     ModelAccess,
     TrainingLoad,
 )
-from bench.method.given import GivenMethod, given_class
+from bench.method.given import GivenMethod, given_class, local_class
 from bench.method.named import (
     known_methods,
     learns,
@@ -71,6 +71,7 @@ __all__ = [
     "SparseScorer",
     "TrainingLoad",
     "given_class",
+    "local_class",
     "known_methods",
     "learns",
     "lineage",

@@ -1,9 +1,10 @@
-"""Methods that a caller in Python hands over as encoders that are there already."""
+"""Methods that a caller in Python hands over: encoders that are there, and classes of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 
@@ -74,3 +75,29 @@ def given_class(
     values = {"info": info, "encoder": encoder, "content": content, "takes_prompts": is_torch}
     # Its code is that of this module, whatever the encoder is made of.
     return type("GivenMethod", (GivenMethod,), {**values, "__module__": __name__})
+
+
+class _Local(Method):
+    """A method whose code no file has, as that of a notebook: nothing of it is used again."""
+
+    nonce: ClassVar[str]
+
+    @property
+    def cached(self) -> bool:
+        """Never, as what it does may change between two runs."""
+        return False
+
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Those of the class, and what tells it from that of every other run."""
+        return {**super().inputs(data, models), "given": self.nonce}
+
+
+def local_class(name: str, cls: type[Method]) -> type[Method]:
+    """Make the method of a class that this process alone knows.
+
+    Args:
+        name: Its name.
+        cls: The class.
+    """
+    values = {"info": replace(cls.info, name=name), "nonce": uuid4().hex, "__module__": __name__}
+    return type(cls.__name__, (_Local, cls), values)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 import bench
 from bench.api.results import RunResult
 from bench.core.errors import UsageError
-from bench.method import known_methods
+from bench.method import BuildContext, Encoder, Method, MethodInfo, known_methods
 from tests.support.models import tiny_bert
 from tests.support.saved_models import SHAPES, save
 from tests.support.suites import write_suite
@@ -102,6 +103,41 @@ def test_any_object_with_encode_runs_and_may_be_told_the_role(suite: str) -> Non
     assert given.seen == {None}
 
 
+def test_a_class_is_made_an_object_of(suite: str) -> None:
+    (record,) = bench.run(suite, Roles).records()
+    assert record.method.spec == "Roles"
+
+
+class Counts(Method):
+    info = MethodInfo(name="counts", title="Counts of letters", kind="static", requires=("numpy",))
+
+    def build(self, ctx: BuildContext) -> Encoder:
+        return cast("Encoder", SimpleNamespace(encode=lambda texts, role=None: self.of(texts)))
+
+    def of(self, texts: list[str]) -> NDArray[np.float32]:
+        return letters(texts).astype(np.float32) + np.float32(0.01)
+
+
+class Unfinished(Method):
+    info = MethodInfo(name="unfinished", title="Has no build", kind="static", requires=("numpy",))
+
+
+class Needy:
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+
+def test_a_method_of_a_notebook_runs_and_is_never_taken_from_an_earlier_run(
+    suite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first,) = bench.run(suite, Counts).records()
+    monkeypatch.setattr(Counts, "of", lambda self, texts: letters(texts)[:, :3] + np.float32(0.01))
+    (second,) = bench.run(suite, {"mine": Counts}).records()
+    assert (first.method.spec, first.dimension) == ("counts", 26)
+    assert (second.method.spec, second.dimension) == ("mine", 3)
+    assert "counts" not in known_methods()
+
+
 def test_an_encode_of_its_own_is_called(suite: str, folder: Path) -> None:
     class Reversed(SentenceTransformer):
         def encode(self, texts: Any, **options: Any) -> Any:
@@ -158,7 +194,10 @@ def test_what_encodes_nothing_is_refused(suite: str, tmp_path: Path) -> None:
         ([letters, letters], "two methods are called 'letters'"),
         ([lambda texts: 1, lambda texts: 2], "two methods are called 'function'"),
         ({"sct": letters}, "'sct' is the name of a method"),
-        ([Roles], "hand over an object of it: Roles"),
+        ([Needy], r"Needy\(\) failed .*hand over an object of it"),
+        ([Method], "Method has no info"),
+        ([Unfinished], "Unfinished has no build"),
+        ({" ": letters}, "empty name"),
         ([sparse], "name it as 'sparse@FOLDER'"),
     ]:
         with pytest.raises(UsageError, match=told):
