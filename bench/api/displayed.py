@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.core.defaults import PAGE
 from bench.report import comparison as comparisons
 from bench.report.claims import counts, render_markdown, render_text
 from bench.report.export import to_csv, to_json
@@ -21,8 +22,6 @@ from bench.verdicts.papers import Paper
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PAGE = 100
 
 
 class Displayed(ABC):
@@ -67,7 +66,7 @@ class TableResult(Displayed):
     selection: TableSelection = ALL
 
     def __str__(self) -> str:
-        texts = [render(table, width=_PAGE, selection=self.selection) for table in self.tables]
+        texts = [render(table, width=PAGE, selection=self.selection) for table in self.tables]
         return "\n\n".join(texts)
 
     def to_markdown(self) -> str:
@@ -166,7 +165,7 @@ class ClaimsResult(Displayed):
     answered: Sequence[tuple[Paper, Sequence[Judgement]]]
 
     def __str__(self) -> str:
-        return render_text(self.answered, _PAGE)
+        return render_text(self.answered, PAGE)
 
     def to_markdown(self) -> str:
         """The answers in Markdown of GitHub."""

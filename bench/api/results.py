@@ -35,7 +35,7 @@ class RunResult(Outcome, Displayed):
         return "\n\n".join([self.table().to_markdown(), *self._failed()])
 
     def _failed(self) -> list[str]:
-        return [f"failed: {failure.message}" for failure in self.failures]
+        return [f"failed: {line}" for line in self.failed_lines]
 
     def records(self) -> list[Record]:
         """The records of the complete cells."""

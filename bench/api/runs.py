@@ -138,7 +138,7 @@ def prepare(
     """
     if not suites or not methods:
         raise UsageError("no suites or no methods are named; 'bench list' shows what there is")
-    texts = [one if isinstance(one, str) else str(one) for one in methods]
+    texts = [one if isinstance(one, str) else one.asked() for one in methods]
     asked = {"suite": suites, "methods": texts, "seeds": seeds, "device": device}
     specs = tuple(
         parse_method_spec(with_files(one)) if isinstance(one, str) else one for one in methods

@@ -12,7 +12,7 @@ import click
 from bench.cli.options import Decorator, Verb, recorded_names
 from bench.cli.terminal import say
 from bench.cli.writing import writing
-from bench.core.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK, UsageError
+from bench.core.errors import EXIT_GATE, EXIT_NOT_JUDGED, EXIT_OK, BenchError, UsageError
 
 if TYPE_CHECKING:
     from bench.report.gate import GateReport
@@ -74,7 +74,8 @@ def command(
         # Not only what is expected: a crash would exit with 1, which says that a commit is bad.
         if not bisect:
             raise
-        say(f"bench: cannot be judged: {type(error).__name__}: {error}", err=True)
+        why = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        say(f"bench: cannot be judged: {why}", err=True)
         return EXIT_NOT_JUDGED
 
 
@@ -87,14 +88,18 @@ def check_judgeable(baseline: Path, bounds: str, suites: Sequence[str]) -> None:
         suites: Suites of the run.
 
     Raises:
-        UsageError: The bounds have another form, or the baseline has none of the suites.
+        UsageError: The bounds have another form or name no task of the baseline, or it has none
+            of the suites.
         DataError: The folder of the baseline does not exist, or a record is damaged.
     """
     from bench.records.files import find_records, read_record
-    from bench.verdicts.gate import parse_bounds
+    from bench.verdicts.gate import parse_bounds, refuse_unknown
 
-    parse_bounds(bounds)
-    known = dict.fromkeys(read_record(path).suite for path in find_records([baseline]))
+    asked = parse_bounds(bounds)
+    records = [read_record(path) for path in find_records([baseline])]
+    if records:
+        refuse_unknown(asked, records)
+    known = dict.fromkeys(record.suite for record in records)
     wanted = recorded_names(suites)
     # What tasks of mteb are called is known once mteb has been imported, which takes seconds.
     if known and known.keys().isdisjoint(wanted) and not any("mteb:" in name for name in wanted):

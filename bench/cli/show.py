@@ -32,7 +32,10 @@ KINDS = ("method", "suite", "data", "claim")
     help="markdown: a section of a page [text].",
 )
 def command(names: tuple[str, ...], kind: str | None, style: str) -> None:
-    """Say what NAME is: a method, suite, data set or claim, with options, data and an example."""
+    """Say what NAME is: a method, suite, data set or claim, with options, data and an example.
+
+    A suite may also be a TOML file.
+    """
     from bench.method.files import with_files
     from bench.report.descriptions import as_markdown, as_text
 
@@ -50,6 +53,8 @@ def _describe(name: str, kind: str | None) -> list[Description]:
     Raises:
         UsageError: Nothing is.
     """
+    if name.endswith(".toml") and kind in (None, "suite"):
+        return [_describer("suite")(name)]
     wanted = KINDS if kind is None else (kind,)
     known = {one: _known(one) for one in wanted}
     matching = [one for one in wanted if name in known[one]]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
+from bench.core.defaults import PAGE
 from bench.core.escape import plain
 
-PAGE = 100
 _GAP = 2
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.core.errors import UsageError
 
@@ -49,6 +49,13 @@ class MethodSpec:
         at = f"@{_written(self.checkpoint, _OPENING['['])}" if self.checkpoint else ""
         inner = ",".join(f"{key}={_written(value)}" for key, value in self.options)
         return f"{self.name}{at}[{inner}]" if inner else f"{self.name}{at}"
+
+    def asked(self) -> str:
+        """The spec as it was asked for, label included."""
+        if self.label is None:
+            return str(self)
+        options = (*self.options, (_LABEL, self.label))
+        return str(replace(self, options=tuple(sorted(options))))
 
 
 def split_list(text: str) -> list[str]:

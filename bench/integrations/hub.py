@@ -21,15 +21,15 @@ def check_upload(repo: str, offline: bool) -> None:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise UsageError(f"{repo!r} cannot be a repository: {first_line(error)}") from None
     if offline:
         raise UsageError(
             "a push needs the network, and --offline or HF_HUB_OFFLINE says not to use it; leave "
             "that out, or write the folder with 'bench export --format model-card'"
         )
-    try:
-        validate_repo_id(repo)
-    except HFValidationError as error:
-        raise UsageError(f"{repo!r} cannot be a repository: {first_line(error)}") from None
     if get_token() is None:
         raise UsageError(
             "the hub wants a token with the right to write: 'hf auth login' asks for one, or set "

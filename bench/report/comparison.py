@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from tabulate import tabulate
 
+from bench.core.defaults import PAGE
 from bench.core.escape import csv_cell, json_text, markdown, plain
 from bench.suite import AVERAGE
 from bench.verdicts.difference import Comparison, Line
 
-PAGE = 100
 Form = Literal["text", "markdown"]
 _ALIGNED = ["left", "right", "right", "right", "right", "right", "right", "left"]
 _FORMATS = {"text": "simple", "markdown": "pipe"}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import fill
 from xml.etree import ElementTree
 
 from tabulate import tabulate
 
+from bench.core.defaults import PAGE
 from bench.core.escape import json_text, markdown, markdown_code, plain
 from bench.verdicts.gate import TIME, GateCheck, parse_bounds
 from bench.verdicts.gate import check as check_runs
@@ -111,7 +113,7 @@ def to_text(report: GateReport) -> str:
     ]
     grid = tabulate(rows, _HEADERS, tablefmt="simple", colalign=_ALIGNED, disable_numparse=True)
     sides = f"{plain(report.now)} against {plain(report.baseline)}"
-    return "\n\n".join([f"Gate: {report.head}\n{sides}", grid, _RULE])
+    return "\n\n".join([f"Gate: {report.head}\n{sides}", grid, fill(_RULE, PAGE)])
 
 
 def to_json(report: GateReport) -> str:

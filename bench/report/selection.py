@@ -81,7 +81,8 @@ def select_columns(columns: Sequence[TableColumn], names: Sequence[str]) -> list
     if not names:
         return list(columns)
     by_name = {column.name.casefold(): column for column in columns}
-    asked = [by_name[name.casefold()] for name in names if name.casefold() in by_name]
+    wanted = dict.fromkeys(map(str.casefold, names))
+    asked = [by_name[name] for name in wanted if name in by_name]
     return [METHOD, *(column for column in asked if column != METHOD)]
 
 

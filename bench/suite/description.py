@@ -16,7 +16,7 @@ def describe_suite(name: str) -> Description:
     """Say what the tasks of a suite are and what they read.
 
     Args:
-        name: Registered name.
+        name: Registered name, or a path ending in ``.toml``.
 
     Raises:
         UsageError: Unknown name, or TOML that is malformed.
@@ -38,7 +38,7 @@ def describe_suite(name: str) -> Description:
 
 def _facts(name: str, suite: Suite | Group) -> dict[str, str]:
     if isinstance(suite, Group):
-        return {"Suites": str(len(suite.suites)), "From": owner(SUITES, name)}
+        return {"Suites": str(len(suite.suites)), **_origin(name)}
     scored = {spec.scored_as for spec in suite.tasks}
     return told_of(
         {
@@ -46,9 +46,13 @@ def _facts(name: str, suite: Suite | Group) -> dict[str, str]:
             "Track": "supervised" if "predictions" in scored else "frozen",
             "Adds": ", ".join(suite.variants),
             "Profile": suite.profile,
-            "From": owner(SUITES, name),
+            **_origin(name),
         }
     )
+
+
+def _origin(name: str) -> dict[str, str]:
+    return {} if name.endswith(".toml") else {"From": owner(SUITES, name)}
 
 
 def _members(group: Group) -> tuple[DescribedTable, ...]:

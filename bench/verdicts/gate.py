@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -10,6 +10,7 @@ from shlex import quote
 
 from bench.core.compute import Compute
 from bench.core.errors import UsageError
+from bench.core.registry import did_you_mean
 from bench.records.entries import GroupKey, Interval, Record
 from bench.records.files import StoredRecord, has_failed, read_record
 from bench.suite import AVERAGE
@@ -110,6 +111,7 @@ def check(
     if partial and not any(_of_now(key, new) for key in old):
         raise UsageError("nothing of the baseline was run; name its suites and methods")
     _refuse_failed(now)
+    refuse_unknown(bounds, (record for of_group in old.values() for _, record in of_group))
     checks: list[GateCheck] = []
     warnings: list[str] = []
     for key, baseline_records in old.items():
@@ -134,11 +136,28 @@ def check(
         timed, warning = _time_check(side, before, bounds.get(TIME))
         checks += timed
         warnings += warning
-    if unknown := set(bounds) - {judged.task for judged in checks} - {TIME}:
-        raise UsageError(f"--fail-on names no task of the baseline: {', '.join(sorted(unknown))}")
+    if unjudged := set(bounds) - {judged.task for judged in checks} - {TIME}:
+        raise UsageError(f"--fail-on {', '.join(sorted(unjudged))}: no suite that was run has it")
     if not checks:
         raise UsageError(f"nothing could be judged: {'; '.join(warnings)}")
     return checks, warnings
+
+
+def refuse_unknown(bounds: Mapping[str, float], baseline: Iterable[Record]) -> None:
+    """Refuse bounds of what a baseline does not have.
+
+    Args:
+        bounds: Largest drops by task.
+        baseline: Its records.
+
+    Raises:
+        UsageError: One names no task of it.
+    """
+    known = dict.fromkeys(task for record in baseline for task in record.tasks)
+    for name in sorted(bounds.keys() - known.keys() - {AVERAGE, TIME}):
+        names = ["avg", TIME, *known]
+        hint = did_you_mean(name, names) or f"it has {', '.join(names)}"
+        raise UsageError(f"--fail-on {name}: the baseline has no such task; {hint}")
 
 
 def _refuse_failed(now: Sequence[Path]) -> None:

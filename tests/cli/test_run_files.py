@@ -50,6 +50,9 @@ def test_the_call_from_python_leaves_the_same_file(
     assert bench("run", "-s", suite, "-m", "good", "-o", "out")[0] == 0
     package.run(str(suite), "good", output="out")
     assert len(left(tmp_path / "out")) == 1
+    package.run(str(suite), {"my, own": "good"}, output="named")
+    (file,) = left(tmp_path / "named")
+    assert tomllib.loads(file.read_text())["methods"] == ['good[label="my, own"]']
 
 
 def test_the_command_line_wins(bench: Bench, suite: Path, tmp_path: Path) -> None:

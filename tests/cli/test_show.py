@@ -25,7 +25,7 @@ from bench.report.descriptions import as_markdown, as_text
 from bench.suite import load_suites
 from bench.suite.description import describe_suite
 from bench.verdicts.description import claims_by_name, describe_claim
-from tests.support.suites import Bench
+from tests.support.suites import Bench, write_suite
 
 
 def descriptions() -> Iterator[Description]:
@@ -132,6 +132,16 @@ def test_a_name_of_several_kinds_shows_all(bench: Bench) -> None:
     assert code == 0
     assert "minbert (method)" not in out
     assert out.startswith("minbert (suite)\n")
+
+
+def test_a_suite_of_ones_own_is_described(bench: Bench, tmp_path: Path) -> None:
+    suite = write_suite(tmp_path)
+    code, out, _ = bench("show", suite)
+    assert code == 0
+    assert f"bench run --suite {suite} --methods minilm" in out
+    code, _, err = bench("show", "./missing.toml")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "missing.toml" in err
 
 
 def test_several_names_follow_each_other(bench: Bench) -> None:

@@ -115,6 +115,14 @@ def test_run_and_gate_in_one(bench: Bench, baseline: Path) -> None:
         assert out.index("words: simcse convention") < out.index("\nGate: ")
 
 
+def test_bounds_of_no_task_are_refused_before_the_run(bench: Bench, baseline: Path) -> None:
+    arguments = ("--suite", "words.toml", "--methods", "words", "--output", "now")
+    code, _, err = bench("run", *arguments, "--baseline", baseline, "--fail-on", "STS99:1")
+    assert code == 2
+    assert "STS99: the baseline has no such task; it has avg, time, pairs" in err
+    assert not Path("now").exists()
+
+
 def test_what_cannot_be_judged(bench: Bench, baseline: Path) -> None:
     code, _, err = bench("gate", "now", "--baseline", baseline)
     assert code == 4
@@ -122,11 +130,13 @@ def test_what_cannot_be_judged(bench: Bench, baseline: Path) -> None:
     code, _, err = bench("gate", "now", "--baseline", baseline)
     assert code == 2
     assert "was not run; bench run --suite words" in err
-    assert bench("gate", "now", "--baseline", baseline, "--bisect")[0] == 125
+    code, _, err = bench("gate", "now", "--baseline", baseline, "--bisect")
+    assert code == 125
+    assert err.startswith("bench: cannot be judged: words on words")
     run(bench, 0.0, "now")
-    code, _, err = bench("gate", "now", "--baseline", baseline, "--fail-on", "STS99:1")
+    code, _, err = bench("gate", "now", "--baseline", baseline, "--fail-on", "pears:1")
     assert code == 2
-    assert "names no task of the baseline: STS99" in err
+    assert err == ("bench: --fail-on pears: the baseline has no such task; did you mean 'pairs'?\n")
     rows = Path("rows.tsv").read_text()
     Path("rows.tsv").write_text(rows.replace("apple", "plum"))
     run(bench, 0.0, "now")
