@@ -21,7 +21,8 @@ from bench.method.files import with_files
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-AsMethod: TypeAlias = "str | SentenceTransformer | Encoder | type[Encoder] | type[Method] | Callable[[list[str]], Any]"
+AsClass: TypeAlias = "type[Encoder] | type[Method]"
+AsMethod: TypeAlias = "str | SentenceTransformer | Encoder | AsClass | Callable[[list[str]], Any]"
 Methods: TypeAlias = "AsMethod | Sequence[AsMethod | tuple[str, AsMethod]] | Mapping[str, AsMethod]"
 _OTHERS = re.compile(r"[^A-Za-z0-9_.-]+")
 
