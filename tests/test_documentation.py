@@ -307,7 +307,16 @@ def test_what_takes_longer_runs_too(session: Session, name: str) -> None:
 def test_the_site_is_built_without_a_warning_and_loads_nothing(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="needs the extra docs")
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--site-dir",
+        str(tmp_path),
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     pages = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
