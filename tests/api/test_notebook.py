@@ -29,6 +29,8 @@ def test_the_notebook_runs_and_shows_tables(tmp_path: Path) -> None:
     assert page.count("<table") == 6
     assert "A is better" in page or "B is better" in page or "C is better" in page
     assert "True" in page
+    # Nothing went to stderr, which a notebook shows in red.
+    assert 'data-mime-type="application/vnd.jupyter.stderr"' not in page
 
 
 def test_the_notebook_is_kept_without_what_it_printed() -> None:
