@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from types import TracebackType
 
 from rich.console import Console
@@ -80,6 +81,8 @@ class Bar:
         self._task: TaskID | None = None
 
     def __enter__(self) -> Bar:
+        # Bars of libraries are switched off, and need no widgets in a notebook that has none.
+        warnings.filterwarnings("ignore", message="IProgress not found")
         if sys.stderr.isatty():
             self._progress.start()
         return self

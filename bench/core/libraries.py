@@ -107,8 +107,6 @@ def _package(filename: str) -> str:
 
 def quiet_libraries() -> None:
     """Keep the bars, warnings and logs of transformers and datasets out of our one bar."""
-    # In a notebook without widgets their bars would warn, which are not shown in any case.
-    warnings.filterwarnings("ignore", message="IProgress not found")
     import datasets
     import transformers
 
