@@ -134,6 +134,11 @@ class BarLane:
         self._notes = notes
         self._task = bars.add_task(plain(title), total=None)
 
+    def rename(self, title: str) -> None:
+        """Go by another title from now on."""
+        self._title = title
+        self._bars.update(self._task, description=plain(title))
+
     def start(self, label: str, total: int) -> None:
         """Begin anew with the bar."""
         self._bars.reset(self._task, total=total, description=self._named(label))

@@ -34,6 +34,9 @@ class Silent:
 class Lane(Progress, Protocol):
     """Progress of one of several works that go on at the same time."""
 
+    def rename(self, title: str) -> None:
+        """Go by another title from now on."""
+
     def end(self) -> None:
         """Show it no more."""
 
@@ -47,6 +50,9 @@ class Lanes(Protocol):
 
 
 class _Unseen(Silent):
+    def rename(self, title: str) -> None:
+        """Nothing is shown."""
+
     def end(self) -> None:
         """Nothing was shown."""
 

@@ -25,7 +25,10 @@ from bench.execution.settings import Settings
 from bench.jobs.job import Done, Job, Request
 
 LOCAL = "local"
-# Told of progress: ``start``, ``advance`` or ``note``, and its arguments, see ``Progress``.
+# A report of a job that has begun, with the name of the machine.
+BEGUN = "begun"
+# Told of progress: ``start``, ``advance`` or ``note``, and its arguments, see ``Progress``; and
+# where it was ``BEGUN``, by workers on several machines.
 Listener = Callable[[str, list[Any]], None]
 
 

@@ -35,7 +35,7 @@ from bench.core.errors import BenchError, UsageError, first_line
 from bench.core.files import remove_folder
 from bench.core.fingerprint import fingerprint
 from bench.core.libraries import quiet_libraries
-from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost
+from bench.jobs.executor import BEGUN, ExecutorConfig, Listener, WorkerLost
 from bench.jobs.job import Done, Job, Request
 from bench.jobs.workers import Workers
 from bench.jobs.workplace import Workplace
@@ -192,19 +192,20 @@ class _Sender:
 
     def start(self, label: str, total: int) -> None:
         """Begin a task."""
-        self._send("start", label, total)
+        self.send("start", label, total)
 
     def advance(self, done: int, label: str | None = None) -> None:
         """Tell how much of it is done, a few times a second."""
         if time.monotonic() - self._last > _SECONDS_BETWEEN_REPORTS:
             self._last = time.monotonic()
-            self._send("advance", done, label)
+            self.send("advance", done, label)
 
     def note(self, message: str) -> None:
         """Tell something once."""
-        self._send("note", message)
+        self.send("note", message)
 
-    def _send(self, kind: str, *values: Any) -> None:
+    def send(self, kind: str, *values: Any) -> None:
+        """Tell anything that can be pickled."""
         # Nobody waits for the answer, and a job goes on where nobody listens.
         with suppress(Exception):
             actor: Any = self._reports.actor
@@ -225,8 +226,10 @@ def _do(
         _places.clear()
         _places[key] = Workplace(Request.load(request), _place(), _scratch())
     job = Job.load(dumped)
+    sender = _Sender(job.identity, reports)
+    sender.send(BEGUN, platform.node())
     contents = {identity: ray.get(reference) for identity, reference in models.items()}
-    return _places[key].do(job, _Sender(job.identity, reports), contents)
+    return _places[key].do(job, sender, contents)
 
 
 def _scratch() -> Path:

@@ -23,7 +23,7 @@ from bench.execution.settings import Settings
 from bench.jobs.archives import pack, unpack
 from bench.jobs.durations import known_seconds
 from bench.jobs.estimate import estimate, priorities
-from bench.jobs.executor import PlannedRun, Pool, WorkerLost
+from bench.jobs.executor import BEGUN, PlannedRun, Pool, WorkerLost
 from bench.jobs.graph import make_jobs
 from bench.jobs.job import CellKey, Done, Job
 from bench.models.build import lacks_model
@@ -117,7 +117,7 @@ class _Jobs:
             if kind == _DONE:
                 self._end(self._jobs[identity], self._running.pop(identity))
             elif identity in self._lanes:
-                show(kind, values, self._lanes[identity])
+                self._show(identity, kind, values)
         return self._failures
 
     def _make_ready(self, identity: str) -> None:
@@ -154,6 +154,13 @@ class _Jobs:
 
     def _folder(self, identity: str) -> Path:
         return self._settings.cache.models / identity
+
+    def _show(self, identity: str, kind: str, values: list[Any]) -> None:
+        lane = self._lanes[identity]
+        if kind == BEGUN:
+            lane.rename(f"{self._jobs[identity].title} on {values[0]}")
+        else:
+            show(kind, values, lane)
 
     def _tell(self) -> None:
         now = time.monotonic()

@@ -22,7 +22,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, Uncomplet
 from bench.core.errors import UsageError, first_line
 from bench.core.libraries import quiet_libraries
 from bench.core.reports import Reporter, read_report
-from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost
+from bench.jobs.executor import BEGUN, ExecutorConfig, Listener, WorkerLost
 from bench.jobs.job import Done, Job, Request
 from bench.jobs.worker import raised, told
 from bench.jobs.workers import Workers
@@ -227,8 +227,11 @@ class SlurmTask:
         quiet_libraries()
         descriptor = os.open(self.reports, os.O_WRONLY | os.O_APPEND)
         try:
+            reporter = Reporter(descriptor)
+            number = os.environ.get("SLURM_JOB_ID")
+            reporter.send(BEGUN, platform.node() + (f" (job {number})" if number else ""))
             place = Workplace(Request.load(self.request), self._place())
-            return place.do(Job.load(self.job), Reporter(descriptor))
+            return place.do(Job.load(self.job), reporter)
         except Exception as error:
             traceback.print_exc()
             return told(error)

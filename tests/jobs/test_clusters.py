@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,7 @@ def test_jobs_of_submitit_leave_the_records_of_one_process(world: Path) -> None:
         shutil.rmtree(world / folder)
     code, _, err = run(world, *RUN, methods, "--executor", "slurm[cluster=local]")
     assert code == 0, err
+    assert f"random  seed 0 on {platform.node()}: " in err
     assert items(world / "out") == alone
     assert not list((world / "cache" / "jobs").iterdir())
 
@@ -110,6 +112,7 @@ def test_two_nodes_of_ray_leave_the_records_of_one_process(world: Path, cluster:
     executor = ("--executor", f"ray[address={ADDRESS}]")
     code, _, err = run(world, *RUN, methods, *executor)
     assert code == 0, err
+    assert f"random  seed 0 on {platform.node()}: " in err
     apart = items(world / "out")
     # Models came back: the same command in this process trains nothing.
     assert len(list((world / "cache" / "models").iterdir())) == 2
