@@ -77,7 +77,8 @@ class Run:
         cells = self._cells()
         lines = describe_work(suites, specs, cells, settings)
         if isinstance(self.executor, Workers):
-            lines += describe_jobs(cells, settings, self.executor.at_a_time)
+            executor = self.executor
+            lines += describe_jobs(cells, settings, executor.at_a_time, executor.parts)
         return "\n".join(lines)
 
     def plan_lines(self) -> Iterator[str]:
@@ -88,8 +89,10 @@ class Run:
             DataError: Data or checkpoints are missing or changed.
         """
         from bench.jobs.describe import plan_lines
+        from bench.jobs.workers import Workers
 
-        return plan_lines(self._cells(), self.settings)
+        parts = self.executor.parts if isinstance(self.executor, Workers) else 1
+        return plan_lines(self._cells(), self.settings, parts)
 
     def run(self) -> RunResult:
         """Fetch what is not here, and run all cells that are due.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,7 +35,7 @@ MOST_BYTES = 2**30
 _BYTES = 4
 _ROUNDING = 1e-6
 # The texts, which of them have no vectors yet, and what to encode.
-_Batch = tuple[list[str], list[int], Any]
+Batch = tuple[list[str], list[int], Any]
 
 
 @dataclass
@@ -88,26 +88,56 @@ def encode_columns(
     """
     texts_of_all = sum(len(column.texts) for column in columns.values())
     result = Encoded(texts=texts_of_all, compute=compute)
-    for (role, prompt, task), wanted in _alike(encoder, columns).items():
-        distinct = dict.fromkeys(chain.from_iterable(one.texts for one in wanted.values()))
-        numbers = {text: number for number, text in enumerate(distinct)}
-        planned = planned_for(encoder, role, batch_size, prompt=prompt, task=task)
-        space = fingerprint([model_fingerprint, planned.settings(), *_other_compute(compute)])
-        store = VectorStore(folder / space)
-        refuse_changed(encoder, store)
-        workers = planned.sharing(copies)
-        places = _filled(store, workers, list(numbers), result, progress)
-        for key, column in wanted.items():
+    for space in spaces_of(encoder, columns, model_fingerprint, folder, batch_size, compute):
+        numbers = {text: number for number, text in enumerate(space.texts)}
+        workers = space.planned.sharing(copies)
+        places = _filled(space.store, workers, space.texts, result, progress)
+        for key, column in space.columns.items():
             rows = map(numbers.__getitem__, column.texts)
             chosen = np.fromiter(rows, dtype=np.intp, count=len(column.texts))
-            result.vectors[key] = _column(store, places[chosen], streamed=column.streamed)
-        if len(numbers) > 1 and _all_equal([result.vectors[key] for key in wanted]):
+            result.vectors[key] = _column(space.store, places[chosen], streamed=column.streamed)
+        if len(numbers) > 1 and _all_equal([result.vectors[key] for key in space.columns]):
             progress.note(
                 f"  warning: all {len(numbers):,} different texts have the same vector, "
                 "so the scores mean nothing"
             )
         result.distinct += len(numbers)
     return result
+
+
+@dataclass(frozen=True)
+class Space:
+    """Columns whose equal texts have equal vectors, and where these are.
+
+    Attributes:
+        columns: The columns by (task, column).
+        texts: Their distinct texts.
+        planned: How the encoder is given them.
+        store: Their vectors.
+    """
+
+    columns: Columns
+    texts: list[str]
+    planned: Planned
+    store: VectorStore
+
+
+def spaces_of(
+    encoder: Encoder | SentenceTransformer,
+    columns: Columns,
+    model_fingerprint: str,
+    folder: Path,
+    batch_size: int | None,
+    compute: Compute | None,
+) -> Iterator[Space]:
+    """Columns by what decides the vector of a text, see ``encode_columns``."""
+    for (role, prompt, task), wanted in _alike(encoder, columns).items():
+        texts = dict.fromkeys(chain.from_iterable(one.texts for one in wanted.values()))
+        planned = planned_for(encoder, role, batch_size, prompt=prompt, task=task)
+        space = fingerprint([model_fingerprint, planned.settings(), *_other_compute(compute)])
+        store = VectorStore(folder / space)
+        refuse_changed(encoder, store)
+        yield Space(wanted, list(texts), planned, store)
 
 
 def _alike(
@@ -158,7 +188,7 @@ def _filled(
     if not missing:
         return places
     progress.start("encode", len(missing))
-    _fill(store, workers, texts, missing, progress)
+    fill(store, workers, prepared(workers[0], texts, missing), progress)
     result.encoded += len(missing)
     # The first one prepares the batches of all.
     if workers[0].tokens is not None:
@@ -166,18 +196,22 @@ def _filled(
     return store.find(keys)
 
 
-def _fill(
+def fill(
     store: VectorStore,
     workers: Sequence[Planned],
-    texts: list[str],
-    missing: set[str],
+    batches: Iterator[Batch],
     progress: Progress,
 ) -> None:
+    """Encode batches, and keep the vectors of their new texts.
+
+    Raises:
+        CellError: Vectors of a wrong shape or with NaN or infinity.
+    """
     done, names, parts = 0, list[str](), list[NDArray[np.float32]]()
-    prepared = made_ahead(_prepared(workers[0], texts, missing), ahead=len(workers) + 1)
+    ready = made_ahead(batches, ahead=len(workers) + 1)
     encode = [partial(_encode, worker) for worker in workers]
     try:
-        for (batch, new, _), vectors in shared(prepared, encode):
+        for (batch, new, _), vectors in shared(ready, encode):
             parts.append(_checked(vectors, batch)[new])
             names += [batch[row] for row in new]
             done += len(new)
@@ -191,13 +225,23 @@ def _fill(
             store.put(names, np.concatenate(parts))
 
 
-def _encode(planned: Planned, batch: _Batch) -> Any:
+def _encode(planned: Planned, batch: Batch) -> Any:
     return planned.encode(batch[2])
 
 
-def _prepared(planned: Planned, texts: list[str], missing: set[str]) -> Iterator[_Batch]:
-    """Batches with a text that is missing: their texts, the rows of such, and what to encode."""
-    for batch in planned.batches(texts):
+def prepared(
+    planned: Planned, texts: list[str], missing: set[str], share: tuple[int, int] = (0, 1)
+) -> Iterator[Batch]:
+    """Batches with a text that is missing: their texts, the rows of such, and what to encode.
+
+    Args:
+        planned: How texts are cut into batches.
+        texts: All texts, which decide the batches.
+        missing: Those to encode.
+        share: Number k, from 0, and n: every n-th batch from the k-th on.
+    """
+    number, of = share
+    for batch in islice(planned.batches(texts), number, None, of):
         # The others keep the vectors that they had in earlier runs.
         new = [row for row, text in enumerate(batch) if text in missing]
         if new:

@@ -26,10 +26,15 @@ class VectorStore:
 
     Args:
         folder: Folder of the space.
+
+    Attributes:
+        folder: The same.
+        written: Files of the shards that were put, in order.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
+        self.written = list[Path]()
         self._shards: list[Shard] = open_shards(folder)
 
     def find(self, keys: Keys) -> Places:
@@ -74,7 +79,9 @@ class VectorStore:
 
     def put(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Write a shard of new vectors, shape (n, d)."""
-        self._shards.append(write_shard(self._folder, text_keys(texts), vectors))
+        shard = write_shard(self.folder, text_keys(texts), vectors)
+        self._shards.append(shard)
+        self.written.append(shard.path)
 
 
 def text_keys(texts: Sequence[str]) -> Keys:

@@ -14,15 +14,18 @@ from bench.jobs.graph import make_jobs
 from bench.jobs.job import CellKey, Job
 
 
-def describe_jobs(cells: Sequence[Cell], settings: Settings, count: int) -> list[str]:
+def describe_jobs(
+    cells: Sequence[Cell], settings: Settings, count: int, parts: int = 1
+) -> list[str]:
     """A line for each job that has to run, and how long all take.
 
     Args:
         cells: Cells of the run.
         settings: What they share.
         count: How many jobs run at a time.
+        parts: How many share the encoding of a model.
     """
-    jobs, seconds = _jobs(cells, settings)
+    jobs, seconds = _jobs(cells, settings, parts)
     if not jobs:
         return []
     titles = {job.identity: job.title for job in jobs}
@@ -30,21 +33,23 @@ def describe_jobs(cells: Sequence[Cell], settings: Settings, count: int) -> list
     return [*lines, _summary(estimate(jobs, seconds, count), len(jobs), count)]
 
 
-def plan_lines(cells: Sequence[Cell], settings: Settings) -> Iterator[str]:
+def plan_lines(cells: Sequence[Cell], settings: Settings, parts: int = 1) -> Iterator[str]:
     """The jobs that have to run as JSON, one a line, each behind those that it comes after.
 
     Args:
         cells: Cells of the run.
         settings: What they share.
+        parts: How many jobs share the encoding of a model.
     """
     paths = {CellKey.of(cell): cell.path for cell in cells}
-    jobs, seconds = _jobs(cells, settings)
+    jobs, seconds = _jobs(cells, settings, parts)
     for job in jobs:
         content = {
             "job": job.identity,
             "title": job.title,
             "after": sorted(job.after),
             "trains": job.trains is not None,
+            "part": job.part,
             "seconds": round(seconds[job.identity], 1),
             "cells": [
                 {"suite": key.suite, "spec": key.spec, "seed": key.seed, "record": str(paths[key])}
@@ -54,16 +59,18 @@ def plan_lines(cells: Sequence[Cell], settings: Settings) -> Iterator[str]:
         yield json.dumps(content, ensure_ascii=False)
 
 
-def _jobs(cells: Sequence[Cell], settings: Settings) -> tuple[list[Job], Mapping[str, float]]:
-    jobs = make_jobs(
-        [cell for cell in cells if due(cell, settings.rerun, finished(cell))], settings
-    )
+def _jobs(
+    cells: Sequence[Cell], settings: Settings, parts: int
+) -> tuple[list[Job], Mapping[str, float]]:
+    waiting = [cell for cell in cells if due(cell, settings.rerun, finished(cell))]
+    jobs = make_jobs(waiting, settings, parts)
     return jobs, known_seconds(jobs, settings)
 
 
 def _line(job: Job, titles: Mapping[str, str], seconds: float) -> str:
     what = ["a training"] if job.trains is not None else []
-    what += [plural(len(job.cells), "cell")] if job.cells else []
+    told = plural(len(job.cells), "cell")
+    what += [f"texts of {told}" if job.part else told] if job.cells else []
     after = ", ".join(sorted(titles[identity] for identity in job.after))
     behind = f", after {after}" if after else ""
     return f"job  {job.title}: {' and '.join(what)}{behind}, {_time(seconds)}"

@@ -33,27 +33,37 @@ class Durations:
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._trainings = defaultdict[tuple[str, ...], list[float]](list)
-        self._cells = defaultdict[tuple[str, ...], list[float]](list)
+        self._encodings = defaultdict[tuple[str, ...], list[float]](list)
+        self._scorings = defaultdict[tuple[str, ...], list[float]](list)
         for record in records:
             self._learn(record)
 
     def _learn(self, record: Record) -> None:
         method, timings = record.method, record.timings
-        seconds = timings.encode + timings.score
         # What the store held was not encoded, and would make others look as fast.
         if record.encoding.encoded == record.encoding.distinct and record.limit is None:
             for key in ((method.name, record.suite), (record.suite,)):
-                self._cells[key].append(seconds)
+                self._encodings[key].append(timings.encode)
+                self._scorings[key].append(timings.score)
         # A model that was in the cache was loaded and not trained.
         if method.trained and timings.build > _LOADING:
             self._trainings[record.profile,].append(timings.build)
             base = method.base or ""
             self._trainings[method.name, base, record.profile].append(timings.build)
 
-    def of(self, job: Job, profile: str) -> float:
-        """Seconds that a job is likely to take."""
+    def of(self, job: Job, profile: str, *, encoded: bool = False) -> float:
+        """Seconds that a job is likely to take.
+
+        Args:
+            job: The job.
+            profile: Profile of the trainings.
+            encoded: Whether others have encoded its texts before.
+        """
         training = 0.0 if job.trains is None else self._training(job.trains.spec, profile)
-        return training + sum(self._cell(cell.spec, cell.suite) for cell in job.cells)
+        encoding = 0.0 if encoded else self._cells(self._encodings, job)
+        if job.part is not None:
+            return encoding / job.part[1]
+        return training + encoding + self._cells(self._scorings, job)
 
     def _training(self, text: str, profile: str) -> float:
         spec = parse_method_spec(text)
@@ -61,10 +71,14 @@ class Durations:
         known = self._trainings.get((spec.name, base, profile)) or self._trainings.get((profile,))
         return statistics.median(known) if known else NOMINAL[profile]
 
-    def _cell(self, text: str, suite: str) -> float:
-        name = parse_method_spec(text).name
-        known = self._cells.get((name, suite)) or self._cells.get((suite,))
-        return statistics.median(known) if known else NOMINAL["cell"]
+    def _cells(self, known: Mapping[tuple[str, ...], list[float]], job: Job) -> float:
+        """Seconds of the cells of a job, half of what nobody knows being its encoding."""
+        seconds = 0.0
+        for cell in job.cells:
+            name = parse_method_spec(cell.spec).name
+            alike = known.get((name, cell.suite)) or known.get((cell.suite,))
+            seconds += statistics.median(alike) if alike else NOMINAL["cell"] / 2
+        return seconds
 
 
 def known_seconds(jobs: Collection[Job], settings: Settings) -> dict[str, float]:
@@ -81,7 +95,11 @@ def known_seconds(jobs: Collection[Job], settings: Settings) -> dict[str, float]
     output = settings.output
     folder = output.parent if output.parent.name == "results" else output
     durations = Durations(_records(names, folder))
-    return {job.identity: durations.of(job, settings.profile) for job in jobs}
+    parts = {job.identity for job in jobs if job.part is not None}
+    return {
+        job.identity: durations.of(job, settings.profile, encoded=bool(job.after & parts))
+        for job in jobs
+    }
 
 
 def _records(names: Collection[str], folder: Path) -> Iterator[Record]:

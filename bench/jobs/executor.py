@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.core.errors import UsageError, first_problem
 from bench.core.registry import EXECUTORS, entry_point
@@ -40,6 +40,17 @@ class ExecutorConfig(BaseModel):
     """Base of the settings of an executor: unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WorkersConfig(ExecutorConfig):
+    """Settings of all executors whose workers run jobs.
+
+    Attributes:
+        parts: How many jobs share the encoding of a model, so that a large suite has several
+            workers; vectors are the same as those of one.
+    """
+
+    parts: Annotated[int, Field(ge=1)] = 1
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,11 @@ class Pool(ABC):
         """How many jobs may be with the workers at a time; it may change while they work."""
 
     @property
+    def parts(self) -> int:
+        """How many jobs share the encoding of a model."""
+        return 1
+
+    @property
     def at_a_time(self) -> int:
         """The same, before any worker is ready, for an estimate."""
         return self.capacity
@@ -124,7 +140,8 @@ class Pool(ABC):
         Args:
             job: The job.
             report: Told of its progress, from any thread.
-            models: Archives of models that it needs, by identity, where no folders are shared.
+            models: Archives of models that it needs, by identity, and files of vectors, by path,
+                where no folders are shared.
 
         Returns:
             What it leaves. It raises ``WorkerLost`` where the job is to be started again.

@@ -6,14 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bench.core.errors import UsageError
+from bench.core.fingerprint import fingerprint
 from bench.execution.cells import Cell, encoder_of, encoding_model
+from bench.execution.parts import may_share
 from bench.execution.settings import Settings
 from bench.jobs.job import CellKey, Job, ModelKey
 from bench.method import named_method
 from bench.models.build import lacks_model
 
 
-def make_jobs(cells: Sequence[Cell], settings: Settings) -> list[Job]:
+def make_jobs(cells: Sequence[Cell], settings: Settings, parts: int = 1) -> list[Job]:
     """Group cells by the model that encodes for them.
 
     A trained model that several of them start or learn from, and that is not in the cache, is a
@@ -22,6 +24,7 @@ def make_jobs(cells: Sequence[Cell], settings: Settings) -> list[Job]:
     Args:
         cells: Cells that are to run.
         settings: Settings of the run.
+        parts: How many jobs share the encoding of a model, where that can be.
 
     Returns:
         The jobs, each behind those that it comes after.
@@ -33,7 +36,11 @@ def make_jobs(cells: Sequence[Cell], settings: Settings) -> list[Job]:
     members = defaultdict[str, list[Cell]](list)
     for cell in cells:
         members[encoder_of(cell, settings)[0]].append(cell)
-    jobs = {identity: _job(identity, rows, settings) for identity, rows in members.items()}
+    jobs = dict[str, Job]()
+    for identity, rows in members.items():
+        job = _job(identity, rows, settings)
+        spread = _spread(job, parts) if parts > 1 and may_share(rows[0]) else [job]
+        jobs |= {one.identity: one for one in spread}
     for model in [model for job in jobs.values() for model in job.needs]:
         if model.identity not in jobs and _is_missing(model, settings):
             jobs[model.identity] = _training(model, settings)
@@ -59,6 +66,19 @@ def _job(identity: str, rows: Sequence[Cell], settings: Settings) -> Job:
         needs=tuple(needs.values()),
         after=_missing(needs.values(), settings),
     )
+
+
+def _spread(job: Job, parts: int) -> Iterator[Job]:
+    """Jobs that encode parts of the texts of a job, and the job behind them."""
+    needs = job.needs if job.trains is None else (*job.needs, job.trains)
+    after = job.after if job.trains is None else frozenset({job.trains.identity})
+    names = [fingerprint([job.identity, number, parts]) for number in range(parts)]
+    for number, name in enumerate(names):
+        title = f"{job.title}, part {number + 1} of {parts}"
+        yield Job(name, title, job.cells, None, needs, after, (number, parts))
+    # Where the model is to be trained, the job of its own name does that before them.
+    name = fingerprint([job.identity, parts])
+    yield Job(name, job.title, job.cells, None, needs, after | set(names))
 
 
 def _training(model: ModelKey, settings: Settings) -> Job:

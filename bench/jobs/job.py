@@ -13,6 +13,9 @@ from bench.execution.settings import Rerun, Settings
 from bench.method.files import method_files
 from bench.suite import split_part
 
+# Where paths of files of vectors begin, below the cache.
+VECTORS = "vectors/"
+
 
 @dataclass(frozen=True)
 class CellKey:
@@ -61,7 +64,9 @@ class Job:
         cells: Its cells, in the order of the run.
         trains: The model, where it is trained under a name and is not in the cache.
         needs: Models that have to be in the cache before, theirs before them.
-        after: Jobs that make those of them that are not there.
+        after: Jobs that make those of them that are not there, or encode parts of its texts.
+        part: Number k, from 0, and n, of a job that encodes the k-th of n parts of the texts of
+            its cells and no more; None for all others.
     """
 
     identity: str
@@ -70,6 +75,7 @@ class Job:
     trains: ModelKey | None = None
     needs: tuple[ModelKey, ...] = ()
     after: frozenset[str] = frozenset()
+    part: tuple[int, int] | None = None
 
     def dump(self) -> dict[str, Any]:
         """The job as JSON has it; ``load`` makes it again."""
@@ -86,6 +92,7 @@ class Job:
             trains=None if trains is None else ModelKey(**trains),
             needs=tuple(ModelKey(**model) for model in dumped["needs"]),
             after=frozenset(dumped["after"]),
+            part=None if dumped["part"] is None else tuple(dumped["part"]),
         )
 
 
@@ -188,8 +195,10 @@ class Done:
         files: Content of records by their path below the output folder, where the machine that
             started the run does not share the folder.
         models: Trained models as archives, by identity, likewise.
+        vectors: Files of vectors by their path below the cache, likewise.
     """
 
     failures: tuple[tuple[int, dict[str, Any]], ...] = ()
     files: dict[str, bytes] = field(default_factory=dict)
     models: dict[str, bytes] = field(default_factory=dict)
+    vectors: dict[str, bytes] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bench.core.reports import read_report
-from bench.jobs.executor import ExecutorConfig, Listener, WorkerLost, cores
+from bench.jobs.executor import Listener, WorkerLost, WorkersConfig, cores
 from bench.jobs.job import Done, Job, Request
 from bench.jobs.worker import DONE, FAILED, raised
 from bench.jobs.workers import Workers
@@ -31,7 +31,7 @@ _SECONDS_TO_END = 20
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class ProcessesConfig(ExecutorConfig):
+class ProcessesConfig(WorkersConfig):
     """Settings.
 
     Attributes:

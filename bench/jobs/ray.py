@@ -35,7 +35,7 @@ from bench.core.errors import BenchError, UsageError, first_line
 from bench.core.files import remove_folder
 from bench.core.fingerprint import fingerprint
 from bench.core.libraries import quiet_libraries
-from bench.jobs.executor import BEGUN, ExecutorConfig, Listener, WorkerLost
+from bench.jobs.executor import BEGUN, Listener, WorkerLost, WorkersConfig
 from bench.jobs.job import Done, Job, Request
 from bench.jobs.workers import Workers
 from bench.jobs.workplace import Workplace
@@ -46,7 +46,7 @@ _SECONDS_OF_CAPACITY = 5.0
 _SECONDS_BETWEEN_REPORTS = 0.25
 
 
-class RayConfig(ExecutorConfig):
+class RayConfig(WorkersConfig):
     """Settings.
 
     Attributes:

@@ -49,7 +49,7 @@ def run_jobs(run: PlannedRun, workers: Pool) -> Outcome:
     records, waiting = begin(run.cells, settings)
     outcome = Outcome()
     if waiting:
-        jobs = make_jobs(waiting, settings)
+        jobs = make_jobs(waiting, settings, workers.parts)
         workers.open(run.request)
         try:
             for path, failure in _Jobs(jobs, waiting, settings, workers).run():
@@ -99,6 +99,8 @@ class _Jobs:
         self._running = dict[str, Future[Done]]()
         self._lanes = dict[str, Lane]()
         self._attempts = Counter[str]()
+        # Files of vectors that jobs have sent, by the job.
+        self._vectors = dict[str, list[str]]()
         self._events = SimpleQueue[_Event]()
         self._failures = list[tuple[Path, Failure]]()
         self._finished = set[str]()
@@ -142,15 +144,18 @@ class _Jobs:
         self._events.put((identity, kind, values))
 
     def _models(self, job: Job) -> Mapping[str, bytes]:
-        """Archives of what a job needs, for workers that do not see the cache."""
+        """What a job needs, for workers that do not see the cache."""
         if self._workers.shares_folders:
             return {}
         folders = {model.identity: self._folder(model.identity) for model in job.needs}
-        return {
+        models = {
             identity: pack(folder)
             for identity, folder in folders.items()
             if lacks_model(folder, self._settings.data) is None
         }
+        vectors = [name for before in job.after for name in self._vectors.get(before, [])]
+        root = self._settings.cache.root
+        return {**models, **{name: (root / name).read_bytes() for name in vectors}}
 
     def _folder(self, identity: str) -> Path:
         return self._settings.cache.models / identity
@@ -208,11 +213,12 @@ class _Jobs:
 
     def _fail(self, job: Job, message: str, code: int) -> None:
         """Note for all cells of a job that are absent that it could not be done."""
-        for key in job.cells:
+        # What a part has not encoded, the job behind it does.
+        for key in () if job.part else job.cells:
             cell = self._cells[key]
             if finished(cell) is None:
                 self._note(cell.path, note_failure(cell, message, code))
-        if not job.cells:
+        if job.part or not job.cells:
             self._settings.progress.note(f"failed: {job.title}: {message}")
 
     def _note(self, path: Path, failure: Failure) -> None:
@@ -224,6 +230,9 @@ class _Jobs:
         for identity, archive in done.models.items():
             if lacks_model(self._folder(identity), self._settings.data) is not None:
                 unpack(archive, self._folder(identity))
+        for name, content in done.vectors.items():
+            write_atomic(self._settings.cache.root / name, content)
+        self._vectors[job.identity] = list(done.vectors)
         # Items go before the record, as a record without them would be damaged.
         for name in sorted(done.files, key=lambda name: name.endswith(".json")):
             write_atomic(self._settings.output / name, done.files[name])

@@ -22,7 +22,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, Uncomplet
 from bench.core.errors import UsageError, first_line
 from bench.core.libraries import quiet_libraries
 from bench.core.reports import Reporter, read_report
-from bench.jobs.executor import BEGUN, ExecutorConfig, Listener, WorkerLost
+from bench.jobs.executor import BEGUN, Listener, WorkerLost, WorkersConfig
 from bench.jobs.job import Done, Job, Request
 from bench.jobs.worker import raised, told
 from bench.jobs.workers import Workers
@@ -35,7 +35,7 @@ _QUESTIONS = 2
 _FOLDER = "jobs"
 
 
-class SlurmConfig(ExecutorConfig):
+class SlurmConfig(WorkersConfig):
     """Settings.
 
     Attributes:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.core.errors import EXIT_CELLS_FAILED, CellError
+from bench.core.files import write_atomic
 from bench.core.fingerprint import fingerprint
 from bench.core.progress import Progress, Silent
 from bench.core.spec import parse_method_spec
 from bench.execution.builds import Builds
 from bench.execution.cells import Cell
+from bench.execution.parts import encode_part
 from bench.execution.plan import PlannedSuite
 from bench.execution.provision import fetch_command, provide
 from bench.execution.runner import attempt, failure_of
 from bench.execution.settings import Settings, make_settings
 from bench.jobs.archives import pack, unpack
-from bench.jobs.job import CellKey, Done, Job, ModelKey, Request
+from bench.jobs.job import VECTORS, CellKey, Done, Job, ModelKey, Request
 from bench.method import method_class, named_method, resolve
 from bench.method.files import MethodFile
 from bench.models.build import lacks_model
@@ -83,18 +85,36 @@ class Workplace:
         Args:
             job: The job.
             progress: Where it reports.
-            models: Archives of models that it needs, by identity, where they are sent.
+            models: Archives of models that it needs, by identity, and files of vectors, by path,
+                where they are sent.
         """
         self._relay.to = progress
-        for identity, archive in (models or {}).items():
-            folder = self._settings.cache.models / identity
-            if lacks_model(folder, self._settings.data) is not None:
-                unpack(archive, folder)
+        for name, content in (models or {}).items():
+            self._receive(name, content)
         self._provide(job)
+        if job.part is not None:
+            cells = [self._cell(key) for key in job.cells]
+            written = encode_part(cells, job.part, self._settings)
+            return Done(vectors=self._vectors(written))
         if not job.cells and job.trains is not None:
             self._train(job.trains)
         failures, files = self._run(job)
         return Done(tuple(failures), files, self._trained(job))
+
+    def _receive(self, name: str, content: bytes) -> None:
+        cache = self._settings.cache
+        if name.startswith(VECTORS):
+            if not (cache.root / name).is_file():
+                write_atomic(cache.root / name, content)
+        elif lacks_model(cache.models / name, self._settings.data) is not None:
+            unpack(content, cache.models / name)
+
+    def _vectors(self, written: Sequence[Path]) -> dict[str, bytes]:
+        """Files of vectors, which others need where they do not see this cache."""
+        if self._apart is None:
+            return {}
+        root = self._settings.cache.root
+        return {path.relative_to(root).as_posix(): path.read_bytes() for path in written}
 
     def _provide(self, job: Job) -> None:
         """Download what is not on this machine; one that shares the cache has it all."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.execution.settings import make_settings
+from bench.records.files import read_record
 from tests.support.jobs import LONG, SHORT, in_training, items, make_world, run, start, until
 
 RUN = ("run", "--suite", "small.toml", "--profile", "smoke", "-o", "out", "--methods")
@@ -114,6 +115,16 @@ def test_two_nodes_of_ray_leave_the_records_of_one_process(world: Path, cluster:
     assert code == 0, err
     assert f"random  seed 0 on {platform.node()}: " in err
     apart = items(world / "out")
+    shutil.rmtree(world / "out")
+    for node in ("first", "second"):
+        shutil.rmtree(cluster / node / "vectors")
+    parts = ("--executor", f"ray[address={ADDRESS},parts=2]")
+    code, _, err = run(world, *RUN, methods, *parts)
+    assert code == 0, err
+    assert items(world / "out") == apart
+    # What a node has encoded is what the job behind it finds, wherever that runs.
+    encoded = [read_record(path).encoding.encoded for path in (world / "out").rglob("simcse*.json")]
+    assert encoded == [0]
     # Models came back: the same command in this process trains nothing.
     assert len(list((world / "cache" / "models").iterdir())) == 2
     shutil.rmtree(world / "out")

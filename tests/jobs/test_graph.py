@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -12,6 +13,7 @@ from bench.core.spec import parse_method_spec
 from bench.execution.cells import Cell
 from bench.execution.plan import plan
 from bench.execution.settings import Settings, make_settings
+from bench.jobs.durations import NOMINAL, known_seconds
 from bench.jobs.graph import components, make_jobs
 from bench.jobs.job import Job
 from bench.jobs.shards import RunShard, part_of
@@ -65,6 +67,31 @@ def test_maps_of_vectors_are_in_the_job_of_their_model(settings: Settings, tmp_p
     assert cells == {"simcse", "whitening[of=simcse]"}
     cells = {cell.spec for cell in jobs[f"simcse[base={MLM}]  seed 1"].cells}
     assert cells == {f"simcse[base={MLM}]", f"truncate[dim=64,of=simcse[base={MLM}]]"}
+
+
+def test_parts_of_an_encoding_come_between_the_training_and_the_cells(
+    settings: Settings, tmp_path: Path
+) -> None:
+    methods = ["random", f"simcse[base={MLM}]", f"whitening[of=simcse[base={MLM}]]", "minilm-l2"]
+    jobs = make_jobs(cells_of(methods, settings, tmp_path, seeds=1), settings, 3)
+    titled = by_title(jobs)
+    name = f"simcse[base={MLM}]  seed 0"
+    training, cells = (job for job in jobs if job.title == name)
+    parts = [titled[f"{name}, part {number} of 3"] for number in (1, 2, 3)]
+    assert [part.part for part in parts] == [(0, 3), (1, 3), (2, 3)]
+    assert (training.trains is not None, training.cells, cells.trains) == (True, (), None)
+    for part in parts:
+        assert part.after == {training.identity}
+        assert training.identity in {model.identity for model in part.needs}
+    assert cells.after == {training.identity, *(part.identity for part in parts)}
+    assert len(cells.cells) == 2
+    # What loads in no time, and what needs no model, is not worth it.
+    assert "random  seed 0, part 1 of 3" not in titled
+    assert titled["minilm-l2  seed 0, part 1 of 3"].after == frozenset()
+    assert all(Job.load(json.loads(json.dumps(job.dump()))) == job for job in jobs)
+    seconds = known_seconds(jobs, settings)
+    assert seconds[parts[0].identity] == pytest.approx(2 * NOMINAL["cell"] / 2 / 3)
+    assert seconds[cells.identity] == pytest.approx(2 * NOMINAL["cell"] / 2)
 
 
 def test_a_map_alone_trains_its_model_and_waits_for_the_base(

@@ -121,7 +121,7 @@ def test_a_failing_cell_is_told_once(world: Path) -> None:
         (("--jobs", "2", "--executor", "local"), "both say where cells run"),
         (("--jobs", "2", "--processes", "2"), "choose one of them"),
         (("--executor", "nowhere"), "unknown executor 'nowhere'"),
-        (("--executor", "processes[job=2]"), "it has: jobs"),
+        (("--executor", "processes[job=2]"), "it has: parts, jobs"),
         (("--executor", "processes[jobs=0]"), "greater than or equal to 1"),
         (("--executor", "processes@x"), "leave it out"),
         (("--shard", "4/3"), "1/3, 2/3 or 3/3"),
