@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -15,24 +15,29 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from bench.core.errors import DataError, UsageError
-from bench.method import BuildContext, Method, MethodInfo
+from bench.encoding.changing import refuse_other
+from bench.method import BuildContext, Method, MethodInfo, ModelAccess
 from bench.method.contract import SUMMARY_FILE
 from bench.methods.parts.endpoint import EmbeddingClient
 from bench.methods.parts.role_prompts import RolePrompts, chosen_prompt
+
+if TYPE_CHECKING:
+    from bench.data.access import DataAccess
 
 _PROBE = "The kettle is on, and it rains again."
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _EXAMPLE = "api[base_url=http://127.0.0.1:8000/v1,model=NAME]"
+_NEEDED = f"an address and the name of a model: {_EXAMPLE}"
 
 
 class Api(Method):
     """A model that a server runs: vLLM, TEI, Ollama, llama.cpp, or a service that is paid for.
 
     What answers at an address may change without a word, so that the identity of such a model is
-    what it is asked for: address, name, dimensions, prompts and ``revision``. The vector of a text
-    that is always the same is kept with the first vectors, and another one there is an error, never
-    a mixture of two models.
+    what it is asked for: address, name, dimensions, prompts and ``revision``. A text that is always
+    the same goes along with every request, and its first vector is kept; another one, in the same
+    run or a later one, is an error, never a mixture of two models.
     """
 
     info = MethodInfo(
@@ -52,7 +57,7 @@ class Api(Method):
             dimensions: Length of the vectors that is asked for, or None for the model's own.
             revision: Any name for what answers there now; another one makes another model.
             key_env: Environment variable that holds the key; None where the server wants none.
-            batch_size: Most texts of a request.
+            batch_size: Most texts of a request, of which one is always the same.
             retries: Tries after the first, where the server is busy, breaks or is away.
             per_minute: Most requests a minute, or None for as many as it answers.
         """
@@ -91,6 +96,16 @@ class Api(Method):
 
     config: Config
 
+    def inputs(self, data: DataAccess, models: ModelAccess) -> Mapping[str, Any]:
+        """Nothing but what is asked for.
+
+        Raises:
+            UsageError: No address or no model is named.
+        """
+        if self.config.base_url is None or self.config.model is None:
+            raise UsageError(f"api needs {_NEEDED}")
+        return {}
+
     def build(self, ctx: BuildContext) -> ServedEncoder:
         """Ask the server for the first vector.
 
@@ -101,7 +116,7 @@ class Api(Method):
         """
         config = self.config
         if config.base_url is None or config.model is None:
-            raise UsageError(f"api needs an address and the name of a model: {_EXAMPLE}")
+            raise UsageError(f"api needs {_NEEDED}")
         if ctx.data.offline and urlsplit(config.base_url).hostname not in _LOOPBACK:
             raise DataError(f"{config.base_url} cannot be asked offline; allow the network")
         client = EmbeddingClient(
@@ -141,7 +156,8 @@ class ServedEncoder:
 
     def __init__(self, client: EmbeddingClient, config: Api.Config) -> None:
         self.name = f"{config.model} at {config.base_url}"
-        self.most_texts = config.batch_size
+        # A server may take no more, so that the one which is always the same is among them.
+        self.most_texts = max(1, config.batch_size - 1)
         self.probe: NDArray[np.float32] = client.embed([_PROBE])[0]
         self._client, self._config = client, config
 
@@ -154,15 +170,24 @@ class ServedEncoder:
         """Encode n texts to float32 of shape (n, d).
 
         Raises:
-            CellError: The server is gone, refuses, or answers something else.
+            CellError: The server is gone, refuses, or answers something else, perhaps by another
+                model than before.
         """
         prompt = chosen_prompt(self._config, role) or ""
         starts = range(0, len(texts), self.most_texts)
         parts = [
-            self._client.embed([prompt + text for text in texts[start : start + self.most_texts]])
+            self._asked([prompt + text for text in texts[start : start + self.most_texts]])
             for start in starts
         ]
         return np.concatenate(parts) if parts else np.empty((0, len(self.probe)), np.float32)
+
+    def _asked(self, texts: list[str]) -> NDArray[np.float32]:
+        if self._config.batch_size == 1:
+            vectors, (probe,) = self._client.embed(texts), self._client.embed([_PROBE])
+        else:
+            *_, probe = vectors = self._client.embed([*texts, _PROBE])
+        refuse_other(self.name, self.probe, probe)
+        return vectors[: len(texts)]
 
     def facts(self) -> dict[str, Any]:
         """What a record says of the server, JSON values."""

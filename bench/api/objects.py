@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.core.errors import CellError, UsageError
+from bench.core.errors import UsageError
 from bench.core.spec import MethodSpec, parse_method_spec, split_list
+from bench.encoding.encoder import as_vectors
 from bench.method import Encoder, Method, MethodInfo, given_class, local_class
 from bench.method.files import with_files
 
@@ -43,6 +44,8 @@ def asked_methods(methods: Methods) -> tuple[list[MethodSpec], dict[str, type[Me
     specs: list[MethodSpec] = []
     classes: dict[str, type[Method]] = {}
     for label, method in _listed(methods):
+        if label is not None and not isinstance(label, str):
+            raise UsageError(f"{label!r} names a method; give a text")
         if isinstance(method, str):
             texts = map(with_files, split_list(method))
             specs += [_labelled(parse_method_spec(text), label) for text in texts]
@@ -176,6 +179,14 @@ def _parameters(function: Callable[..., Any]) -> Sequence[str]:
         return []
 
 
+def _as_array(vectors: Any) -> Any:
+    """A tensor as an array, of which NumPy has no half precision; all else as it is."""
+    if not hasattr(vectors, "detach"):
+        return vectors
+    tensor = vectors.detach().cpu()
+    return (tensor if tensor.is_complex() else tensor.float()).numpy()
+
+
 class Called:
     """A function from texts to vectors as an encoder.
 
@@ -196,14 +207,8 @@ class Called:
         """
         named = {"role": role} if self._takes_roles else {}
         vectors = self._function(list(texts), **named)
-        if hasattr(vectors, "detach"):
-            vectors = vectors.detach().float().cpu().numpy()
-        elif isinstance(vectors, list | tuple) and vectors and hasattr(vectors[0], "detach"):
-            vectors = [vector.detach().float().cpu().numpy() for vector in vectors]
-        try:
-            return np.asarray(vectors, dtype=np.float32)
-        except (TypeError, ValueError):
-            raise CellError(
-                f"it gave a {type(vectors).__name__} that is no array of numbers; expected shape "
-                f"({len(texts)}, d) for {len(texts)} texts"
-            ) from None
+        if isinstance(vectors, list | tuple):
+            vectors = [_as_array(vector) for vector in vectors]
+        else:
+            vectors = _as_array(vectors)
+        return as_vectors(vectors, len(texts))

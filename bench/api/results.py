@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.api.displayed import CompareResult, Displayed, GateResult, TableResult
-from bench.core.errors import UsageError
+from bench.core.errors import DataError, UsageError
 from bench.execution.runner import Outcome
 from bench.records.entries import Record, TaskEntry
 from bench.records.files import find_records
@@ -71,7 +71,11 @@ class RunResult(Outcome, Displayed):
             DataError: There are no records of one, or it has no suite in common with the last.
         """
         refuse_single(methods)
-        sides = [sides_among(method, self.stored) for method in methods]
+        try:
+            sides = [sides_among(method, self.stored) for method in methods]
+        except DataError as error:
+            # What failed has no records, and is why.
+            raise DataError("; ".join([str(error), *self._failed()])) from None
         return CompareResult(compare_pairs(pairs_of(sides, methods)))
 
     def gate(self, baseline: str | Path | RunResult, fail_on: str = "avg:0") -> GateResult:

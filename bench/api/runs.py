@@ -222,8 +222,8 @@ def run(
             ones for another executor than this process.
         DataError: Data or checkpoints are missing or changed.
     """
-    if seeds < 1:
-        raise UsageError(f"seeds {seeds}: give 1 or more")
+    if not isinstance(seeds, int) or seeds < 1:
+        raise UsageError(f"seeds {seeds!r}: give a whole number, 1 or more; seeds are 0, 1, …")
     specs, objects = asked_methods(methods)
     if objects and executor != LOCAL:
         raise UsageError(f"objects run in this process; leave out executor {executor!r}")

@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 DEFAULT_BOUNDS = "avg:0"
 
 
-def bounds_option(text: str) -> Decorator:
+def bounds_option(text: str, default: str | None = DEFAULT_BOUNDS) -> Decorator:
     """``--fail-on``, whose bounds add up where it is given several times.
 
     Args:
         text: What its help says.
+        default: What holds where it is not given.
     """
-    return click.option("--fail-on", "bounds", multiple=True, callback=_bounds, help=text)
 
+    def joined(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> str | None:
+        return ",".join(values) if values else default
 
-def _bounds(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> str:
-    return ",".join(values) if values else DEFAULT_BOUNDS
+    return click.option("--fail-on", "bounds", multiple=True, callback=joined, help=text)
 
 
 @click.command("gate", cls=Verb)
@@ -88,8 +89,8 @@ def check_judgeable(baseline: Path, bounds: str, suites: Sequence[str]) -> None:
         suites: Suites of the run.
 
     Raises:
-        UsageError: The bounds have another form or name no task of the baseline, or it has none
-            of the suites.
+        UsageError: The bounds have another form or name no task of the baseline, or it has no
+            records, or none of the suites.
         DataError: The folder of the baseline does not exist, or a record is damaged.
     """
     from bench.records.files import find_records, read_record
@@ -97,12 +98,13 @@ def check_judgeable(baseline: Path, bounds: str, suites: Sequence[str]) -> None:
 
     asked = parse_bounds(bounds)
     records = [read_record(path) for path in find_records([baseline])]
-    if records:
-        refuse_unknown(asked, records)
+    if not records:
+        raise UsageError(f"{baseline} holds no records; point --baseline to a folder that does")
+    refuse_unknown(asked, records)
     known = dict.fromkeys(record.suite for record in records)
     wanted = recorded_names(suites)
     # What tasks of mteb are called is known once mteb has been imported, which takes seconds.
-    if known and known.keys().isdisjoint(wanted) and not any("mteb:" in name for name in wanted):
+    if known.keys().isdisjoint(wanted) and not any("mteb:" in name for name in wanted):
         raise UsageError(
             f"{baseline} has records of {', '.join(known)}, and none of {', '.join(wanted)}"
         )

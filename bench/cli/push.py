@@ -36,12 +36,13 @@ def command(
     if offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from bench.data.access import is_offline
-    from bench.integrations.hub import check_upload, upload
+    from bench.integrations.hub import check_name, check_token, upload
     from bench.integrations.model_card import write_model
     from bench.integrations.shared_model import find_model
 
-    check_upload(repo, is_offline(offline))
+    check_name(repo, is_offline(offline))
     model = find_model(folders, method=method, profile=profile, seed=seed)
+    check_token()
     with TemporaryDirectory(prefix="bench-push-") as scratch:
         folder = Path(scratch) / "model"
         write_model(model, folder, repo)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from bench.cli import completers
-from bench.cli.gate import bounds_option, check_judgeable, judge
+from bench.cli.gate import DEFAULT_BOUNDS, bounds_option, check_judgeable, judge
 from bench.cli.options import Verb, list_option
 from bench.cli.run_files import read_run_file
 from bench.cli.terminal import say
 from bench.core.compute import PACKAGES, AskedPrecision
 from bench.core.defaults import DEFAULT_METHODS, DEFAULT_SUITE
+from bench.core.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.api import RunResult
@@ -123,13 +124,12 @@ _SUPERVISED = "-supervised"
     type=click.Path(path_type=Path),
     help="Then check against the records of this folder, as bench gate does.",
 )
-@bounds_option("Largest drops that pass [avg:0].")
+@bounds_option("Largest drops from --baseline that pass [avg:0].", default=None)
 @click.option("--dry-run", is_flag=True, help="Show what would run, and stop.")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "jsonl"]),
-    default="text",
     help="Form of --dry-run: text, or a job a line as JSON [text].",
 )
 def command(
@@ -143,9 +143,9 @@ def command(
     output: str,
     offline: bool,
     baseline: Path | None,
-    bounds: str,
+    bounds: str | None,
     dry_run: bool,
-    form: str,
+    form: str | None,
     **options: Any,
 ) -> int:
     """Train or load methods, evaluate them on a suite, print the table.
@@ -161,10 +161,11 @@ def command(
     from bench import api
     from bench.core.bar import Bar
 
+    _refuse_alone(baseline, bounds, dry_run=dry_run, form=form)
     where = {"executor": _executor(options, processes), "shard": options.pop("shard")}
     wanted, profile = _suites((DEFAULT_SUITE,) if suites is None else suites, track, tasks, profile)
     if baseline is not None:
-        check_judgeable(baseline, bounds, wanted)
+        check_judgeable(baseline, bounds or DEFAULT_BOUNDS, wanted)
     named = DEFAULT_METHODS if methods is None else methods
     with Bar() as bar:
         settings = api.make_settings(
@@ -177,14 +178,29 @@ def command(
         )
         run = api.prepare(wanted, named, seeds, settings, device=options["device"], **where)
         if dry_run:
-            for line in [run.describe()] if form == "text" else run.plan_lines():
+            for line in run.plan_lines() if form == "jsonl" else [run.describe()]:
                 say(line)
             return 0
         result = run.run()
     _show(result)
     if baseline is None or result.failures:
         return result.exit_code
-    return judge(result.paths, baseline, bounds, names=(output, baseline.as_posix()), partial=True)
+    names = output, baseline.as_posix()
+    return judge(result.paths, baseline, bounds or DEFAULT_BOUNDS, names=names, partial=True)
+
+
+def _refuse_alone(
+    baseline: Path | None, bounds: str | None, *, dry_run: bool, form: str | None
+) -> None:
+    """Refuse options that would do nothing without another one.
+
+    Raises:
+        UsageError: One of them stands alone.
+    """
+    if bounds is not None and baseline is None:
+        raise UsageError(f"--fail-on {bounds} judges nothing without --baseline FOLDER; add that")
+    if form is not None and not dry_run:
+        raise UsageError(f"--format {form} is of --dry-run; add that, or leave it out")
 
 
 def _forbid_network() -> None:
@@ -225,7 +241,6 @@ def _executor(options: dict[str, Any], processes: int) -> str:
     Raises:
         UsageError: What was asked for contradicts itself.
     """
-    from bench.core.errors import UsageError
     from bench.jobs.executor import LOCAL
 
     executor, jobs = options.pop("executor"), options.pop("jobs")
@@ -249,7 +264,6 @@ def _on(track: str, name: str) -> str:
     """
     if track != "supervised":
         return name
-    from bench.core.errors import UsageError
     from bench.core.registry import SUITES, names
     from bench.suite import split_part
 

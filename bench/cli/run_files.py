@@ -66,7 +66,9 @@ def _checked(path: Path, key: str, given: Any, option: click.Option, ctx: click.
     for one in texts:
         kinds: tuple[type, ...] = (bool,) if option.is_flag else (str, int)
         if not isinstance(one, kinds) or (isinstance(one, bool) and not option.is_flag):
-            what = "true or false" if option.is_flag else "a text" + " or a list" * several
+            number = isinstance(option.type, click.IntRange)
+            one_of_it = "a whole number" if number else "a text"
+            what = "true or false" if option.is_flag else one_of_it + " or a list" * several
             raise UsageError(f"{path}: key {key!r}: {one!r} is not {what}")
         try:
             option.type.convert(one, option, ctx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from bench.cli.options import Verb
 from bench.cli.terminal import say, terminal_width
 from bench.core import registry
 from bench.core.errors import UsageError
+from bench.core.spec import parse_method_spec
 
 if TYPE_CHECKING:
     from bench.core.descriptions import Description
@@ -55,13 +57,21 @@ def _describe(name: str, kind: str | None) -> list[Description]:
     """
     if name.endswith(".toml") and kind in (None, "suite"):
         return [_describer("suite")(name)]
+    if name.startswith("mteb:"):
+        raise UsageError(f"{name}: mteb describes its tasks, as mteb.get_task(NAME).metadata")
     wanted = KINDS if kind is None else (kind,)
     known = {one: _known(one) for one in wanted}
     matching = [one for one in wanted if name in known[one]]
+    if not matching and "method" in wanted:
+        # A spec with options, a checkpoint or a model is of a method.
+        with suppress(UsageError):
+            method = parse_method_spec(name).name
+            matching, name = (["method"], method) if method in known["method"] else ([], name)
     if not matching:
         candidates = dict.fromkeys(other for names in known.values() for other in names)
         what = kind or "method, suite, data set or claim"
-        hint = registry.did_you_mean(name, candidates) or "see 'bench list' and 'bench claims'"
+        others = "'bench claims'" if kind == "claim" else "'bench list' and 'bench claims'"
+        hint = registry.did_you_mean(name, candidates) or f"see {others}"
         raise UsageError(f"unknown {what} {name!r}; {hint}")
     return [_describer(one)(name) for one in matching]
 

@@ -64,6 +64,11 @@ def split_list(text: str) -> list[str]:
     Raises:
         UsageError: A bracket or a quotation mark is not closed, or a bracket closes nothing.
     """
+    return [part.strip() for part in _split(text) if part.strip()]
+
+
+def _split(text: str) -> list[str]:
+    """The same with the blanks around the parts."""
     parts, closers, start = [], [""], 0
     for position, char in _unquoted(text):
         if char in _OPENING:
@@ -76,8 +81,7 @@ def split_list(text: str) -> list[str]:
             start = position + 1
     if len(closers) != 1:
         raise UsageError(f"missing {closers[-1]!r} in {text!r}; {_HINT}")
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]
+    return [*parts, text[start:]]
 
 
 def parse_method_spec(text: str) -> MethodSpec:
@@ -93,12 +97,17 @@ def parse_method_spec(text: str) -> MethodSpec:
         head, inner = head[:cut], head[cut + 1 : -1]
     name, checkpoint, revision = _named(head, text)
     options: dict[str, str] = {} if revision is None else {"revision": revision}
-    for part in split_list(inner):
+    for part in filter(str.strip, _split(inner)):
         key, equals, value = part.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"bad option {part!r} in {text!r}: expected key=value; {_HINT}")
         if key.strip() in options:
             raise UsageError(f"option {key.strip()!r} is given twice in {text!r}")
+        if value != value.rstrip() and not value.lstrip().startswith(_QUOTE):
+            raise UsageError(
+                f"{key.strip()}={value!r} in {text!r} ends with a blank; quote it if that counts, "
+                f'as in prompt="query: ", or leave it out'
+            )
         options[key.strip()] = _read(value.strip())
     label = options.pop(_LABEL, None)
     if label is not None and not 1 <= len(label) <= LABEL_LENGTH:

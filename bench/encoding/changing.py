@@ -46,16 +46,29 @@ def refuse_changed(encoder: object, store: VectorStore) -> None:
     if places[0] == ABSENT:
         store.put([_KEY], encoder.probe[None])
         return
-    kept = store.take(places)[0]
-    if len(kept) != len(encoder.probe):
-        said = f"has {len(encoder.probe)} dimensions, and had {len(kept)}"
+    refuse_other(encoder.name, store.take(places)[0], encoder.probe)
+
+
+def refuse_other(name: str, kept: NDArray[np.float32], probe: NDArray[np.float32]) -> None:
+    """Refuse the vectors of a model that gives a text another vector than the model before.
+
+    Args:
+        name: What the encoder is called.
+        kept: Vector (d,) of the text before.
+        probe: Its vector now.
+
+    Raises:
+        CellError: They differ by more than rounding.
+    """
+    if len(kept) != len(probe):
+        said = f"has {len(probe)} dimensions, and had {len(kept)}"
     else:
-        cosine = _cosine(kept, encoder.probe)
+        cosine = _cosine(kept, probe)
         if cosine >= LEAST_COSINE:
             return
         said = f"gives a text another vector than before (cosine {cosine:.3f})"
     raise CellError(
-        f"{encoder.name} {said}, so that another model answers now; set revision to any new name "
+        f"{name} {said}, so that another model answers now; set revision to any new name "
         "for it, or clear the vectors of the old one with 'bench cache clear'"
     )
 

@@ -20,7 +20,7 @@ from bench.core.progress import Progress
 from bench.encoding.ahead import made_ahead
 from bench.encoding.batches import Planned, planned_for
 from bench.encoding.changing import refuse_changed
-from bench.encoding.encoder import Columns, Encoder, TaskEncoder, TaskLabel
+from bench.encoding.encoder import Columns, Encoder, TaskEncoder, TaskLabel, as_vectors
 from bench.encoding.sharing import shared
 from bench.encoding.store import ABSENT, Places, VectorStore, text_keys
 from bench.encoding.stored import StoredColumn
@@ -96,10 +96,16 @@ def encode_columns(
             rows = map(numbers.__getitem__, column.texts)
             chosen = np.fromiter(rows, dtype=np.intp, count=len(column.texts))
             result.vectors[key] = _column(space.store, places[chosen], streamed=column.streamed)
-        if len(numbers) > 1 and _all_equal([result.vectors[key] for key in space.columns]):
+        vectors = [result.vectors[key] for key in space.columns]
+        if len(numbers) > 1 and _all_equal(vectors):
             progress.note(
                 f"  warning: all {len(numbers):,} different texts have the same vector, "
                 "so the scores mean nothing"
+            )
+        elif empty := sum(map(_zeros, vectors)):
+            progress.note(
+                f"  warning: {empty:,} of {sum(map(len, vectors)):,} texts have a vector of zeros, "
+                "which is like no other"
             )
         result.distinct += len(numbers)
     return result
@@ -212,7 +218,7 @@ def fill(
     encode = [partial(_encode, worker) for worker in workers]
     try:
         for (batch, new, _), vectors in shared(ready, encode):
-            parts.append(_checked(vectors, batch)[new])
+            parts.append(_checked(vectors, batch, parts)[new])
             names += [batch[row] for row in new]
             done += len(new)
             progress.advance(done)
@@ -248,18 +254,26 @@ def prepared(
             yield batch, new, planned.prepare(batch)
 
 
-def _checked(vectors: Any, batch: Sequence[str]) -> NDArray[np.float32]:
-    array = np.asarray(vectors, dtype=np.float32)
-    if array.ndim != 2 or len(array) != len(batch):
-        raise CellError(
-            f"the encoder returned shape {array.shape} for {len(batch)} texts; "
-            f"expected ({len(batch)}, d)"
-        )
+def _checked(
+    vectors: Any, batch: Sequence[str], before: Sequence[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    array = as_vectors(vectors, len(batch))
+    sizes = {array.shape[1], *(part.shape[1] for part in before[-1:])}
+    if len(sizes) > 1:
+        raise CellError(f"the encoder returned vectors of different sizes: {sorted(sizes)}")
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         text = batch[int(np.argmin(finite))]
         raise CellError(f"the encoder returned NaN or infinity for the text {text[:60]!r}")
     return array
+
+
+def _zeros(column: NDArray[np.float32]) -> int:
+    """How many rows of a column have no number but 0."""
+    return sum(
+        int((~column[start : start + TEXTS_PER_SHARD].any(axis=1)).sum())
+        for start in range(0, len(column), TEXTS_PER_SHARD)
+    )
 
 
 def _all_equal(columns: Sequence[NDArray[np.float32]]) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.core.errors import CellError
 
 
 @runtime_checkable
@@ -67,3 +70,33 @@ class Column:
 
 
 Columns: TypeAlias = Mapping[tuple[str, str], Column]
+
+
+def as_vectors(given: Any, texts: int) -> NDArray[np.float32]:
+    """What an encoder gave for n texts as float32 of shape (n, d).
+
+    Raises:
+        CellError: It has another shape, is no array of real numbers, or only a part of one.
+    """
+    if inspect.isawaitable(given):
+        getattr(given, "close", lambda: None)()
+        raise CellError("the encoder is asynchronous; hand over a function that returns vectors")
+    if isinstance(given, np.ma.MaskedArray):
+        raise CellError("the encoder returned a masked array; say what stands for what is masked")
+    try:
+        array = np.asarray(given)
+        if np.iscomplexobj(array):
+            raise CellError("the encoder returned complex numbers, of which none is a similarity")
+        # What float32 cannot hold is infinity, which is refused with the text.
+        with np.errstate(over="ignore"):
+            array = np.asarray(array, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise CellError(
+            f"the encoder returned a {type(given).__name__} that is no array of numbers; expected "
+            f"shape ({texts}, d) for {texts} texts"
+        ) from None
+    if array.ndim != 2 or len(array) != texts or not array.shape[1]:
+        raise CellError(
+            f"the encoder returned shape {array.shape} for {texts} texts; expected ({texts}, d)"
+        )
+    return array

@@ -7,17 +7,16 @@ from pathlib import Path
 from bench.core.errors import UsageError, first_line
 
 
-def check_upload(repo: str, offline: bool) -> None:
-    """Refuse an upload that cannot be, before anything is made for it.
+def check_name(repo: str, offline: bool) -> None:
+    """Refuse an upload that cannot be, before anything is read for it.
 
     Args:
         repo: Name of the repository.
         offline: Whether the network may not be used.
 
     Raises:
-        UsageError: The network may not be used, there is no token, or the name is none.
+        UsageError: The network may not be used, or the name is none.
     """
-    from huggingface_hub import get_token
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
@@ -30,6 +29,16 @@ def check_upload(repo: str, offline: bool) -> None:
             "a push needs the network, and --offline or HF_HUB_OFFLINE says not to use it; leave "
             "that out, or write the folder with 'bench export --format model-card'"
         )
+
+
+def check_token() -> None:
+    """Refuse an upload that the hub would refuse, before anything is made for it.
+
+    Raises:
+        UsageError: There is no token.
+    """
+    from huggingface_hub import get_token
+
     if get_token() is None:
         raise UsageError(
             "the hub wants a token with the right to write: 'hf auth login' asks for one, or set "

@@ -52,5 +52,7 @@ def adapter(method: str, **options: Any) -> tuple[Prepare, Batcher]:
 
 
 def _text(tokens: Tokens | str) -> str:
-    text = tokens if isinstance(tokens, str) else " ".join(tokens)
+    # Some loaders of SentEval read files as bytes.
+    words = [one.decode() if isinstance(one, bytes) else one for one in tokens]
+    text = tokens if isinstance(tokens, str) else " ".join(words)
     return text if text.strip() else EMPTY

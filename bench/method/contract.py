@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.core.compute import FULL, Precision
+from bench.core.errors import UsageError
 from bench.core.outputs import MethodOutput
 from bench.data.build_inputs import BuildInput, TrainingSet, fingerprints
 from bench.encoding.encoder import Encoder
@@ -68,6 +69,12 @@ class MethodInfo:
     loads_checkpoints: bool | None = None
     output: MethodOutput = "vectors"
     example: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise UsageError(
+                f"method {self.name!r}: kind {self.kind!r} is none of {', '.join(get_args(Kind))}"
+            )
 
 
 class MethodConfig(BaseModel):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bench.core.errors import UsageError
+from bench.core.registry import did_you_mean
 from bench.core.spec import is_called
 from bench.report.columns import AVERAGE, DIGITS, METHOD, TableColumn, columns_of
 from bench.report.table import Table, TableRow
@@ -68,12 +69,15 @@ def check_names(tables: Sequence[Table], selection: TableSelection) -> None:
             raise UsageError(f"--base {base!r}: no row has it; choose {', '.join(there)}")
     for method in selection.methods:
         if not any(_is_named(row, (method,)) for row in rows):
-            raise UsageError(f"--methods {method!r}: no row is called that")
+            hint = did_you_mean(method, dict.fromkeys(row.label or row.spec for row in rows))
+            raise UsageError(f"--methods {method!r}: no row is called that{hint and f'; {hint}'}")
     names = [column.name for table in tables for column in columns_of(table)]
     asked = [*selection.columns, *([selection.sort.removeprefix("-")] if selection.sort else [])]
     for name in asked:
         if name.casefold() not in map(str.casefold, names):
-            raise UsageError(f"no column {name!r}; there are {', '.join(dict.fromkeys(names))}")
+            there = dict.fromkeys(names)
+            hint = did_you_mean(name, there) or f"there are {', '.join(there)}"
+            raise UsageError(f"no column {name!r}; {hint}")
 
 
 def select_columns(columns: Sequence[TableColumn], names: Sequence[str]) -> list[TableColumn]:

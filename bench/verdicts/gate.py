@@ -64,6 +64,8 @@ def parse_bounds(text: str) -> dict[str, float]:
     Raises:
         UsageError: It has another form, a bound is negative, or a task has two.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"bounds {text!r}: expected a text such as 'avg:0.3,STS12:0.5'")
     bounds: dict[str, float] = {}
     for part in text.split(","):
         name, _, points = part.strip().rpartition(":")

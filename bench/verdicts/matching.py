@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.core.errors import DataError, UsageError
 from bench.core.files import is_file, is_folder
+from bench.core.registry import did_you_mean
 from bench.core.spec import parse_method_spec
 from bench.method.files import with_files
 from bench.records.entries import GroupKey
@@ -64,22 +65,34 @@ def sides_of(
         UsageError: Several methods are meant on a suite.
         DataError: There are none, a folder does not exist, or a record is damaged.
     """
-    place, file, folder = Path(wanted), is_file(wanted), is_folder(wanted)
+    place, file = Path(wanted), is_file(wanted)
+    # A folder of a model is a method, and holds no records.
+    is_model = any((place / name).is_file() for name in ("modules.json", "config.json"))
+    folder = is_folder(wanted) and not is_model
     paths = [place] if file else find_records([place] if folder else folders)
     stored = [(path, read_record(path)) for path in paths]
-    if not (file or folder):
-        stored = called(wanted, stored)
-    return _by_suite(wanted, stored, suites, profile)
+    if file or folder:
+        return _by_suite(wanted, stored, suites, profile)
+    return sides_among(wanted, stored, suites, profile)
 
 
-def sides_among(wanted: str, stored: Sequence[StoredRecord]) -> dict[str, Side]:
+def sides_among(
+    wanted: str,
+    stored: Sequence[StoredRecord],
+    suites: Sequence[str] | None = None,
+    profile: str | None = None,
+) -> dict[str, Side]:
     """The records among some that a spec or a label means, by suite.
 
     Raises:
         UsageError: Several methods are meant on a suite.
         DataError: There are none.
     """
-    return _by_suite(wanted, called(wanted, stored), None, None)
+    meant = called(wanted, stored)
+    known = [record.method.label or record.method.spec for _, record in stored]
+    if not meant and (hint := did_you_mean(wanted, dict.fromkeys(known))):
+        raise DataError(f"no records of {wanted}; {hint}")
+    return _by_suite(wanted, meant, suites, profile)
 
 
 def called(wanted: str, stored: Sequence[StoredRecord]) -> list[StoredRecord]:

@@ -21,7 +21,7 @@ _CONNECT, _ANSWER = 10, 600
 _LONGEST = 120
 _BACKOFF = 0.5
 _AGAIN = (408, 429, 500, 502, 503, 504)
-_SHOWN = 200
+_SHOWN, _FEW = 200, 6
 
 
 class _Bearer(AuthBase):
@@ -179,13 +179,17 @@ class EmbeddingClient:
         except ValidationError as error:
             place, message = first_problem(error)
             raise self._wrong(
-                f"is not of OpenAI's form ({place or 'all of it'}: {message})"
+                f"is not of OpenAI's form ({place or 'all of it'}: {message}); look at base_url, "
+                "which usually ends in /v1"
             ) from None
         numbers = [
             place if one.index is None else one.index for place, one in enumerate(answer.data)
         ]
         if sorted(numbers) != list(range(texts)):
-            raise self._wrong(f"has {len(numbers)} vectors for {texts} texts, or not one of each")
+            raise self._wrong(
+                f"has {len(numbers)} vectors for {texts} texts, numbered {_few(numbers)}, where "
+                "each text has one"
+            )
         lengths = {len(one.embedding) for one in answer.data}
         self.dimension = self.dimension or min(lengths)
         if lengths != {self.dimension}:
@@ -214,6 +218,11 @@ class EmbeddingClient:
 
     def _wrong(self, how: str) -> CellError:
         return CellError(f"what {self._url} answers {how}")
+
+
+def _few(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_FEW]))
+    return f"{shown}, …" if len(numbers) > _FEW else shown
 
 
 def _session(key: str | None, retries: int, note: Callable[[str], None]) -> requests.Session:

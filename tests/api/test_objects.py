@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 
 import bench
 from bench.api.results import RunResult
-from bench.core.errors import UsageError
+from bench.core.errors import DataError, UsageError
 from bench.method import BuildContext, Encoder, Method, MethodInfo, known_methods
 from tests.support.models import tiny_bert
 from tests.support.saved_models import SHAPES, save
@@ -178,13 +178,44 @@ def test_what_a_function_gives_wrongly_is_told_in_a_line(suite: str) -> None:
         "one": lambda texts: 1.0,
         "words": lambda texts: ["no"] * len(texts),
         "flat": lambda texts: np.zeros(len(texts)),
+        "nothing": lambda texts: np.ones((len(texts), 0)),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = bench.run(suite, wrong)
-    assert [failure.traceback for failure in result.failures] == [None] * 3
+    assert [failure.traceback for failure in result.failures] == [None] * len(wrong)
     for failure in result.failures:
         assert "expected" in failure.message
+
+
+def test_what_would_be_scored_in_part_is_refused(suite: str) -> None:
+    async def later(texts: list[str]) -> NDArray[np.int64]:
+        return letters(texts)
+
+    wrong: dict[str, Any] = {
+        "complex": lambda texts: letters(texts) + 1j,
+        "tensor": lambda texts: torch.tensor(letters(texts) + 1j),
+        "masked": lambda texts: np.ma.masked_less(letters(texts), 1),
+        "later": later,
+        "large": lambda texts: np.full((len(texts), 2), 1e200),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = bench.run(suite, wrong)
+    told = [failure.message for failure in result.failures]
+    for words, message in zip(
+        ("complex numbers", "complex numbers", "masked array", "asynchronous", "infinity"),
+        told,
+        strict=True,
+    ):
+        assert words in message
+    with pytest.raises(DataError, match=r"no records of masked.*failed: .*masked array"):
+        result.compare("masked", "large")
+
+
+def test_vectors_of_zeros_are_told(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.run(suite, {"some": lambda texts: letters(texts) * (np.arange(len(texts)) > 5)[:, None]})
+    assert "warning: 6 of 60 texts have a vector of zeros" in capsys.readouterr().err
 
 
 def test_what_encodes_nothing_is_refused(suite: str, tmp_path: Path) -> None:
@@ -198,6 +229,7 @@ def test_what_encodes_nothing_is_refused(suite: str, tmp_path: Path) -> None:
         ([Method], "Method has no info"),
         ([Unfinished], "Unfinished has no build"),
         ({" ": letters}, "empty name"),
+        ({5: letters}, "5 names a method; give a text"),
         ([sparse], "name it as 'sparse@FOLDER'"),
     ]:
         with pytest.raises(UsageError, match=told):

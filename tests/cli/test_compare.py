@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.saved_models import SHAPES, save
 from tests.support.suites import Bench, write_suite
 
 
@@ -99,9 +100,20 @@ def test_names_that_are_nothing(bench: Bench) -> None:
     code, _, err = bench("compare", "good", "minilm")
     assert code == 4
     assert "no records of minilm" in err
+    code, _, err = bench("compare", "godo", "random")
+    assert code == 4
+    assert "no records of godo; did you mean 'good'" in err
     code, _, err = bench("compare", "results", "good")
     assert code == 2
     assert "matches several methods on small" in err
+
+
+def test_a_folder_of_a_model_is_a_method(bench: Bench, suite: Path, tmp_path: Path) -> None:
+    folder = save(SHAPES["prompts"], tmp_path / "made").rename(tmp_path / "card")
+    assert bench("run", "--suite", suite, "--methods", f"good,{folder}")[0] == 0
+    code, out, _ = bench("compare", folder, "good")
+    assert code == 0
+    assert f"sbert@{folder}" in out
 
 
 def test_one_training_is_a_model_and_no_method(bench: Bench) -> None:

@@ -83,8 +83,8 @@ def test_part_of_a_suite_in_a_file(bench: Bench, tmp_path: Path) -> None:
         ("sede = 3\n", "r.toml: unknown key 'sede'; did you mean 'seeds'"),
         ("dry-run = true\n", "r.toml: unknown key 'dry-run'"),
         ("seeds = 0\n", "r.toml: key 'seeds': 0 is not in the range"),
-        ("seeds = [1, 2]\n", "r.toml: key 'seeds': [1, 2] is not a text"),
-        ("seeds = true\n", "r.toml: key 'seeds': True is not a text"),
+        ("seeds = [1, 2]\n", "r.toml: key 'seeds': [1, 2] is not a whole number"),
+        ("seeds = true\n", "r.toml: key 'seeds': True is not a whole number"),
         ("methods = [1.5]\n", "r.toml: key 'methods': 1.5 is not a text or a list"),
         ('backend = "tf"\n', "r.toml: key 'backend': 'tf' is not one of"),
         ("offline = 1\n", "r.toml: key 'offline': 1 is not true or false"),
@@ -97,6 +97,23 @@ def test_a_file_that_is_no_run(bench: Bench, tmp_path: Path, text: str, said: st
     code, out, err = bench("run", "r.toml")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
+
+
+def test_options_that_do_nothing_alone_are_refused(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('fail-on = "avg:1"\n')
+    asked = ("run", "-m", "random", "--limit", "20")
+    for arguments, told in [
+        ((*asked, "--fail-on", "avg:1"), "--fail-on avg:1 judges nothing without --baseline"),
+        (("run", "r.toml"), "--fail-on avg:1 judges nothing without --baseline"),
+        ((*asked, "--format", "jsonl"), "--format jsonl is of --dry-run"),
+    ]:
+        code, out, err = bench(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert told in err
+    (tmp_path / "empty").mkdir()
+    code, out, err = bench(*asked, "--baseline", "empty")
+    assert (code, out) == (2, "")
+    assert "empty holds no records" in err
 
 
 def test_what_is_no_file(bench: Bench) -> None:

@@ -144,6 +144,16 @@ def test_a_suite_of_ones_own_is_described(bench: Bench, tmp_path: Path) -> None:
     assert "missing.toml" in err
 
 
+def test_a_spec_shows_its_method(bench: Bench) -> None:
+    for spec in ("truncate[dim=96,of=minilm]", "sbert@./folder", "org/name"):
+        code, out, _ = bench("show", spec)
+        assert code == 0
+        assert out.startswith("truncate (method)" if "dim" in spec else "sbert (method)")
+    code, _, err = bench("show", "mteb:[STS12]")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "mteb.get_task(NAME).metadata" in err
+
+
 def test_several_names_follow_each_other(bench: Bench) -> None:
     code, out, _ = bench("show", "sts/sts12", "sct-above-simcse", "random")
     assert code == 0

@@ -125,8 +125,10 @@ def test_rows_and_columns_are_chosen(bench: Bench, baselines: Path) -> None:
     assert bench("table", baselines, "--top", "1")[1].splitlines()[0].endswith("1 of 2 rows")
     assert bench("table", baselines, "--sort", "Method")[0] == 0
     for wrong, message in (
-        (("--columns", "Rang"), "no column 'Rang'"),
+        (("--columns", "Rang"), "no column 'Rang'; did you mean 'Rank'"),
+        (("--sort", "nothing"), "no column 'nothing'; there are "),
         (("--methods", "best"), "no row is called that"),
+        (("--methods", "god"), "no row is called that; did you mean 'good'"),
         (("--base", "x"), "choose none"),
         (("--format", "csv", "--digits", "1"), "leave out --columns and --digits"),
         (("--view", "geometry", "--top", "1"), "--view geometry shows all rows"),

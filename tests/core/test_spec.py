@@ -31,6 +31,14 @@ def test_malformed_specs_are_refused(text: str) -> None:
         parse_method_spec(text)
 
 
+@pytest.mark.parametrize("text", ["api[prompt=a: ]", "api[prompt=a: ,model=m]", "sct[a=1 ,b=2]"])
+def test_a_blank_that_would_be_cut_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="ends with a blank; quote it"):
+        parse_method_spec(text)
+    quoted = parse_method_spec('api[model=m,prompt="a: "]')
+    assert dict(quoted.options)["prompt"] == "a: "
+
+
 names = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 
 

@@ -56,6 +56,23 @@ def test_nothing_is_encoded_again_and_never_across_models_or_roles(tmp_path: Pat
         assert (result.vectors["t", "a"][:, 2] == (column.role == "query")).all()
 
 
+class Growing:
+    """Vectors of one number more at each call."""
+
+    def __init__(self) -> None:
+        self.calls = 1
+
+    def encode(self, texts, *, role=None):
+        self.calls += 1
+        return np.ones((len(texts), self.calls), np.float32)
+
+
+def test_vectors_of_different_sizes_are_refused(tmp_path: Path) -> None:
+    columns = {("t", "a"): Column(["one", "two", "three", "four"])}
+    with pytest.raises(CellError, match=r"different sizes: \[2, 3\]"):
+        _encode(Growing(), columns, tmp_path)
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b[:-5] + b"wrong"])
 def test_a_damaged_shard_is_encoded_again(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     columns = {("t", "a"): Column(["one", "three"])}

@@ -71,7 +71,9 @@ def test_a_run_asks_each_text_once_in_batches(
     record = the_record()
     assert record.dimension == DIMENSION
     assert record.parameters is None
-    assert record.encoding.tokens == sum(len(text.split()) for text in texts)
+    # One text goes along with each request but the first, which is of it alone.
+    along = 8 * (len(endpoint.asked) - 1)
+    assert record.encoding.tokens == sum(len(text.split()) for text in texts) + along
     told = (record.training or {})["endpoint"]
     assert told["told_model"] == "tiny-v2"
     assert "not known" in told["identity"]
@@ -194,13 +196,13 @@ def test_what_was_received_is_kept_when_the_server_fails(
     line = only_line(err, "what was received is kept")
     assert ("cannot be reached" if status == 0 else f"answered {status}: busy") in line
     # The probe and three batches were answered.
-    received = {text for body in endpoint.asked[1:4] for text in body["input"]}
-    assert len(received) == 30
+    received = {text for body in endpoint.asked[1:4] for text in body["input"][:-1]}
+    assert len(received) == 27
     endpoint.asked.clear()
     endpoint.answers = lambda number, body: None
     code, err = run(bench, suite, endpoint.spec("batch_size=10"))
     assert code == 0, err
-    assert len(endpoint.texts) == 30
+    assert len(endpoint.texts) == 33
     assert not received & set(endpoint.texts)
 
 
@@ -227,6 +229,37 @@ def test_another_model_behind_the_address_is_refused(
     assert code == 0, err
 
 
+@pytest.mark.parametrize("size", [1, 10])
+def test_a_model_that_changes_in_the_middle_of_a_run_is_never_mixed(
+    bench: Bench, endpoint: Endpoint, tmp_path: Path, size: int
+) -> None:
+    suite = write_suite(tmp_path)
+
+    def change(number: int, body: dict[str, Any]) -> None:
+        endpoint.seed = "other" if number > 4 else ""
+
+    endpoint.answers = change
+    code, err = run(bench, suite, endpoint.spec(f"batch_size={size}"))
+    assert code == 3
+    assert "another model answers now; set revision" in only_line(err, "than before (cosine")
+    # What the first model has answered is kept, and goes on only with it.
+    endpoint.answers = lambda number, body: None
+    endpoint.seed = ""
+    code, err = run(bench, suite, endpoint.spec(f"batch_size={size}"))
+    assert code == 0, err
+    mixed = the_record().average
+    code, err = run(bench, suite, endpoint.spec("revision=whole"))
+    assert code == 0, err
+    assert {read_record(path).average for path in find_records([Path("results/runs")])} == {mixed}
+
+
+def test_what_is_not_whole_is_told_before_anything_runs(bench: Bench, tmp_path: Path) -> None:
+    for spec in ("api", "api[model=m]", "api[base_url=http://127.0.0.1:1/v1]"):
+        code, err = run(bench, write_suite(tmp_path), spec)
+        assert code == 2
+        assert "api needs an address and the name of a model" in only_line(err, "api needs")
+
+
 def identity(spec: str) -> str:
     parsed = parse_method_spec(spec)
     return make_settings(profile="local").models.identity(
@@ -248,7 +281,10 @@ def test_only_what_is_asked_for_is_part_of_the_identity(endpoint: Endpoint) -> N
         ((200, {}, b"<html>"), r"is not of OpenAI's form"),
         ((200, {}, b'{"data": [{"embedding": [null], "index": 0}]}'), r"data.0.embedding.0"),
         ((200, {}, b'{"data": []}'), r"has 0 vectors for 1 texts"),
-        ((200, {}, b'{"data": [{"embedding": [1], "index": 3}]}'), r"or not one of each"),
+        (
+            (200, {}, b'{"data": [{"embedding": [1], "index": 3}]}'),
+            r"numbered 3, where each text has one",
+        ),
         ((200, {}, b'{"data": [{"embedding": [1, 2, 3]}]}'), r"of 3 numbers, and earlier ones had"),
         ((307, {"Location": "http://other/v1"}, b""), r"as base_url: http://other/v1"),
         (
