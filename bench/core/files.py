@@ -2,17 +2,22 @@
 
 Whoever makes a temporary file or folder holds a lock on it, which the system takes away when the
 process ends, however that happens. So a later run tells the leftovers of a kill from the work of
-another run, on any file system that has such locks; on others nothing is ever removed.
+another run, on any file system that has such locks; on others nothing is ever removed. The locks of
+a file system that machines share may be those of each machine alone, so that the name says whose it
+is, and what another machine has made counts as left behind after a day.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +32,20 @@ except ImportError:
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MARK = ".bench-"
+
+
+def _machine() -> str:
+    """What tells this machine from others that see the same files, 16 hexadecimal digits."""
+    names = [platform.node()]
+    with contextlib.suppress(OSError):
+        names.append(Path("/etc/machine-id").read_text(encoding="ascii"))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+MACHINE = _machine()
+# Digits of it behind the mark.
+_DIGITS = 4
+_SECONDS_OF_OTHERS = 24 * 3600
 # Windows knows neither.
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 TEMPORARY = re.compile(rf"\..*{re.escape(MARK)}[0-9a-f]{{8}}")
@@ -92,7 +111,7 @@ def _reserve(parent: Path, name: str, *, folder: bool) -> tuple[Path, int]:
     attempts = 0
     while True:
         attempts += 1
-        end = f"{MARK}{secrets.token_hex(4)}"
+        end = f"{MARK}{MACHINE[:_DIGITS]}{secrets.token_hex(2)}"
         start = os.fsencode(f".{name}")[: _LONGEST - len(end)]
         path = parent / (os.fsdecode(start) + end)
         try:
@@ -144,9 +163,17 @@ def _abandoned(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _lock(handle) is True and _is_at(path, handle)
+        yield _may_be_known(path, handle) and _lock(handle) is True and _is_at(path, handle)
     finally:
         os.close(handle)
+
+
+def _may_be_known(path: Path, handle: int) -> bool:
+    """Whether the lock of a temporary file tells whether its process has ended."""
+    mark = TEMPORARY.fullmatch(path.name)
+    own = path.name.rpartition(MARK)[2].startswith(MACHINE[:_DIGITS])
+    others = mark is not None and not own
+    return not others or time.time() - os.fstat(handle).st_mtime > _SECONDS_OF_OTHERS
 
 
 def is_abandoned(path: Path) -> bool:

@@ -9,29 +9,32 @@ from pathlib import Path
 import pytest
 
 from bench.core.cache import Cache
-from bench.core.files import temporary_folder
+from bench.core.files import MACHINE, temporary_folder
 from bench.execution.leftovers import find_leftovers, remove_leftovers
 from tests.support.suites import Bench, write_suite
 
 LEFT = [
-    "cache/.hashes.json.bench-0a1b2c3d",
+    f"cache/.hashes.json.bench-{MACHINE[:4]}2c3d",
     "cache/.hashes.json.abcd_123",
-    "cache/.grid.bench-0a1b2c3d/x",
+    f"cache/.grid.bench-{MACHINE[:4]}2c3d/x",
     "cache/grid-abcd_123/x",
-    "cache/models/.0123.bench-0a1b2c3d/model.safetensors",
+    f"cache/models/.0123.bench-{MACHINE[:4]}2c3d/model.safetensors",
     "cache/models/.0123.abcd_123/model.safetensors",
-    "cache/models/0123/.labels.json.bench-0a1b2c3d",
-    "cache/work/.tmp.bench-0a1b2c3d/x",
+    f"cache/models/0123/.labels.json.bench-{MACHINE[:4]}2c3d",
+    f"cache/work/.tmp.bench-{MACHINE[:4]}2c3d/x",
     "cache/work/tmpabcd_123/x",
-    "cache/vectors/0123/.x.safetensors.bench-0a1b2c3d",
-    "cache/data/sts/sts12/.test.jsonl.gz.bench-0a1b2c3d",
-    "out/.write.bench-0a1b2c3d",
+    f"cache/vectors/0123/.x.safetensors.bench-{MACHINE[:4]}2c3d",
+    f"cache/data/sts/sts12/.test.jsonl.gz.bench-{MACHINE[:4]}2c3d",
+    f"out/.write.bench-{MACHINE[:4]}2c3d",
     "out/.write-4711",
-    "out/small/.x-seed0.items.safetensors.bench-0a1b2c3d",
+    f"out/small/.x-seed0.items.safetensors.bench-{MACHINE[:4]}2c3d",
     "out/small/.x-seed0.items.safetensors.abcd_123",
     "out/small/.x-seed0.json.abcd_123",
 ]
+OTHERS = "0000" if not MACHINE.startswith("0000") else "1111"
 KEPT = [
+    # Another machine may be at work on it.
+    f"cache/.grid.bench-{OTHERS}2c3d/x",
     "cache/hashes.json",
     "cache/models/0123/model.safetensors",
     "cache/work/4567/checkpoints/checkpoint-2/model.safetensors",
