@@ -223,7 +223,7 @@ def run(
         DataError: Data or checkpoints are missing or changed.
     """
     if not isinstance(seeds, int) or seeds < 1:
-        raise UsageError(f"seeds {seeds!r}: give a whole number, 1 or more; seeds are 0, 1, …")
+        raise UsageError(f"seeds {seeds!r}: give a whole number, 1 or more")
     specs, objects = asked_methods(methods)
     if objects and executor != LOCAL:
         raise UsageError(f"objects run in this process; leave out executor {executor!r}")

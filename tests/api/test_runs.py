@@ -22,7 +22,7 @@ def test_methods_may_be_one_text(tmp_path: Path) -> None:
         ({"profil": "paper"}, "did you mean 'profile'"),
         ({"rerun": "al"}, "unknown rerun 'al'"),
         ({"limit": 0}, "limit 0: give 2 or more"),
-        ({"seeds": 0}, "seeds 0: give 1 or more"),
+        ({"seeds": 0}, "seeds 0: give a whole number, 1 or more"),
         ({"batch_size": 0}, "batch_size 0: give 1 or more"),
     ]:
         with pytest.raises(UsageError, match=told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.execution.settings import make_settings
@@ -83,15 +85,25 @@ def ray(*arguments: str, **environment: str) -> None:
 def cluster(tmp_path: Path) -> Iterator[Path]:
     """Two nodes of one CPU, each with a cache of its own."""
     pytest.importorskip("ray")
+    with nodes(tmp_path):
+        yield tmp_path
+
+
+@contextlib.contextmanager
+def nodes(folder: Path, **environment: str) -> Iterator[None]:
+    """The same with settings of Ray's."""
     if not Path(sys.executable).with_name("ray").is_file():
         pytest.skip("needs the command 'ray' beside Python")
     shared = ("--num-cpus=1", "--object-store-memory=200000000", "--disable-usage-stats")
     own = ("--node-ip-address=127.0.0.1", *shared)
     head = ("start", "--head", f"--port={PORT}", "--include-dashboard=false", *own)
-    ray(*head, BENCH_CACHE=str(tmp_path / "first"), OMP_NUM_THREADS="1")
-    ray("start", f"--address={ADDRESS}", *own, BENCH_CACHE=str(tmp_path / "second"))
-    yield tmp_path
-    ray("stop", "--force")
+    ray(*head, BENCH_CACHE=str(folder / "first"), OMP_NUM_THREADS="1", **environment)
+    second = {"BENCH_CACHE": str(folder / "second"), "OMP_NUM_THREADS": "1", **environment}
+    try:
+        ray("start", f"--address={ADDRESS}", *own, **second)
+        yield
+    finally:
+        ray("stop", "--force")
 
 
 def at_work(cluster: Path) -> bool:
@@ -147,6 +159,89 @@ def test_a_worker_of_ray_that_is_killed_is_replaced(world: Path, cluster: Path) 
     assert len(items(world / "out")) == 2
 
 
+def many_texts(world: Path) -> tuple[str, ...]:
+    """Options of a run whose encoding takes seconds, and is kept in several parts."""
+    rows = [f"{word} {i}\tthe {word} and {i}\t{i % 6}" for i in range(20_000) for word in "ab"]
+    lines = "\n".join(["sentence1\tsentence2\tscore", *rows])
+    (world / "many.tsv").write_text(f"{lines}\n")
+    (world / "many.toml").write_text(
+        'name = "many"\ntitle = "Many texts"\nconvention = "simcse"\naverage = ["pairs"]\n'
+        f'[[tasks]]\nname = "pairs"\nkind = "sts"\ndata = {{ file = "{world / "many.tsv"}" }}\n'
+    )
+    methods = f"sbert@{world / 'tiny'},random"
+    return ("run", "--suite", "many.toml", "--profile", "smoke", "-o", "out", "--methods", methods)
+
+
+def kept(cluster: Path, node: str) -> bool:
+    """Whether a node has kept some vectors."""
+    return any((cluster / node / "vectors").glob("*/*.safetensors"))
+
+
+def processes_with(value: str) -> list[int]:
+    """Processes whose environment has a value."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if value.encode() in place.read_bytes():
+                found.append(int(place.parent.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
+@pytest.mark.nightly
+def test_a_worker_that_is_killed_while_it_encodes_loses_nothing(world: Path, cluster: Path) -> None:
+    asked = many_texts(world)
+    process = start(world, *asked, "--executor", f"ray[address={ADDRESS}]")
+    until(lambda: kept(cluster, "first") or kept(cluster, "second"))
+    for pid in processes_of("^ray::_do"):
+        os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    assert "its process was killed; started again (2 of 3)" in err
+    apart = items(world / "out")
+    for folder in ("out", "cache"):
+        shutil.rmtree(world / folder, ignore_errors=True)
+    assert run(world, *asked)[0] == 0
+    assert items(world / "out") == apart
+
+
+@pytest.mark.nightly
+def test_a_node_that_is_gone_loses_no_cell(world: Path, cluster: Path) -> None:
+    methods = on_every_node(f"{LONG},random,{LONG.replace('epochs=160', 'epochs=150')}", world)
+    process = start(world, *RUN, methods, "--executor", f"ray[address={ADDRESS}]")
+    until(lambda: any((cluster / "second").glob("work/*/*")))
+    # All of it at once: the node's own processes and those of its jobs.
+    for pid in processes_with(f"BENCH_CACHE={cluster / 'second'}"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    lost = [line for line in err.splitlines() if "started again (2 of 3)" in line]
+    assert len(lost) == 1, err
+    assert len(items(world / "out")) == 3
+
+
+@pytest.mark.nightly
+def test_a_node_without_memory_fails_in_a_line_and_the_next_run_goes_on(
+    world: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    used = psutil.virtual_memory()
+    # Less than what a job needs to begin.
+    threshold = (used.total - used.available) / used.total + 0.02
+    limits = {
+        "RAY_memory_usage_threshold": f"{threshold:.4f}",
+        "RAY_memory_monitor_refresh_ms": "50",
+    }
+    asked = (*RUN, f"sbert@{world / 'tiny'}")
+    with nodes(tmp_path, **limits):
+        code, _, err = run(world, *asked, "--executor", f"ray[address={ADDRESS}]")
+    assert code == 3, err
+    assert "its node ran out of memory, 3 times" in err
+    assert "Traceback" not in err
+    assert run(world, *asked)[0] == 0
+    assert len(items(world / "out")) == 1
+
+
 @pytest.mark.nightly
 def test_a_driver_that_is_killed_goes_on(world: Path, cluster: Path) -> None:
     methods = on_every_node(f"{LONG},random", world)
@@ -159,3 +254,44 @@ def test_a_driver_that_is_killed_goes_on(world: Path, cluster: Path) -> None:
     assert code == 0, err
     assert len(items(world / "out")) == 2
     assert not in_training(world)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A real Slurm of one node with two cores."""
+    pytest.importorskip("submitit")
+    if not all(map(shutil.which, ("slurmctld", "slurmd", "munged"))) or os.geteuid() != 0:
+        pytest.skip("needs Slurm and munge, and root for their daemons")
+    script, folder = Path(__file__).parents[1] / "machines/slurm.sh", tmp_path / "slurm"
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+    try:
+        subprocess.run(["bash", script, "up", folder, "2"], check=True, timeout=90)
+        yield
+    finally:
+        subprocess.run(["bash", script, "down", folder], check=False, timeout=30)
+
+
+def jobs_of_slurm() -> list[str]:
+    """Numbers of the jobs that are at work."""
+    command = ["squeue", "--noheader", "--states=RUNNING", "--format=%A %C"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [line.split()[0] for line in told.splitlines()]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("verb", ["cancel", "requeue"])
+@pytest.mark.usefixtures("slurm")
+def test_a_job_of_slurm_that_is_taken_away_goes_on(world: Path, verb: str) -> None:
+    process = start(world, *RUN, f"{LONG},random", "--executor", "slurm[cpus=1,time=10]")
+    until(lambda: in_training(world))
+    # What has ended by now is the other one.
+    (number,) = jobs_of_slurm()
+    taken = ["scancel", number] if verb == "cancel" else ["scontrol", "requeue", number]
+    subprocess.run(taken, check=True)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    lost = [line for line in err.splitlines() if "started again" in line]
+    # Slurm itself starts what is put back into its queue.
+    assert len(lost) == (verb == "cancel"), err
+    assert out.startswith("small: ")
+    assert len(items(world / "out")) == 2
