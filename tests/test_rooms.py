@@ -134,6 +134,7 @@ WHOLE = {
     "bisect",
     "contributing",
     "documentation",
+    "first_hours",
     "linters",
     "names",
     "packaging",

@@ -2,9 +2,9 @@
 
 Runs (``runs``) of methods by spec or object (``objects``) and what they give (``results``), and
 what is made of records on disk (``reading``, ``pages``), which prints as text and shows as a table
-in notebooks (``displayed``). Imported are core, records, suite, method, models, tasks, verdicts,
-execution, report and jobs. A new function is named here, and in ``bench`` where users are to find
-it.
+in notebooks (``displayed``). Imported are core, records, suite, encoding, method, models, tasks,
+verdicts, execution, report and jobs. A new function is named here, and in ``bench`` where users are
+to find it.
 """
 
 from bench.api.reading import claims, compare, gate, load_records, table

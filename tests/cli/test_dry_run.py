@@ -55,6 +55,8 @@ LOADERS = {
     "cross": "org/name",
     "sparse": "org/name",
 }
+# What names no server is refused.
+ASKED = {"api": "[base_url=http://127.0.0.1:1/v1,model=m]"}
 OF_PAIRS = ("cross", "sparse")
 OWN = [name for name in names(METHODS) if owner(METHODS, name) == "sentence-bench"]
 
@@ -81,7 +83,7 @@ def test_paper_can_be_planned_with_nothing_here(
         pytest.skip(f"needs the package {WHEELS[name]}")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", "nothing")
-    spec = f"{name}@{LOADERS[name]}" if name in LOADERS else name
+    spec = f"{name}@{LOADERS[name]}" if name in LOADERS else f"{name}{ASKED.get(name, '')}"
     suite = "pairs" if name in OF_PAIRS else "mini"
     asked = ("--suite", suite, "--profile", "paper", "--methods", spec)
     code, out, err = bench("run", *asked, "--dry-run")

@@ -81,7 +81,7 @@ def test_sbert_offline_without_a_copy(tmp_path: Path) -> None:
 def test_sbert_options(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "tiny")
     plain = build(f"sbert@{folder}", tmp_path)
-    other = build(f"sbert@{folder}[pooling=cls,prompt=query: ,max_seq_length=9]", tmp_path)
+    other = build(f"sbert@{folder}[pooling=cls,prompt=query:,max_seq_length=9]", tmp_path)
     assert plain.fingerprint != other.fingerprint
     assert other.encoder[1].pooling_mode == "cls"
     assert other.encoder.max_seq_length == 9

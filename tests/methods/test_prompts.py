@@ -98,7 +98,7 @@ def starts(texts: set[str]) -> set[str]:
     ("options", "prompts", "expected"),
     [
         ("", "", {"own query: ", "own passage: ", ""}),
-        ("[query_prompt=Q: ,document_prompt=D: ]", "", {"Q:", "D:", ""}),
+        ("[query_prompt=Q:,document_prompt=D:]", "", {"Q:", "D:", ""}),
         ('[query_prompt="Q: "]', "", {"Q: ", "own passage: ", ""}),
         ('[prompt="P: ",query_prompt="Q: "]', "", {"P: ", "Q: "}),
         ("", 'query = "q: "', {"q: ", "own passage: ", ""}),

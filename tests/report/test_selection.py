@@ -62,8 +62,9 @@ def test_columns_in_their_order_with_their_digits(table: Table) -> None:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"columns": ("Avgerage",)}, "no column 'Avgerage'; there are Rank, Method"),
+        ({"columns": ("Avgerage",)}, "no column 'Avgerage'; did you mean 'Avg'"),
         ({"sort": "-STS13"}, "no column 'STS13'"),
+        ({"columns": ("?",)}, "no column '?'; there are Rank, Method"),
         ({"bases": ("bert",)}, "--base 'bert': no row has it; choose none, minilm-l2"),
         ({"methods": ("sct[x=1]",)}, "no row is called that"),
     ],
