@@ -71,6 +71,7 @@ class EncodingPart:
         missing = absent - before
         before.update(space.texts)
         if missing:
-            self._progress.start("encode", len(missing) // self._share[1])
+            # About as many, as batches are of different sizes.
+            self._progress.start("encode", -(-len(missing) // self._share[1]))
             batches = prepared(space.planned, space.texts, missing, self._share)
             fill(space.store, [space.planned], batches, self._progress)

@@ -164,6 +164,11 @@ BROKEN = {
         "    info = MethodInfo(name='minilm', title='x', kind='static')\n",
         r"'minilm' is the name of a method of sentence-bench too; change info\.name",
     ),
+    "unkind": (
+        "from bench.method import Method, MethodInfo\nclass Mine(Method):\n"
+        "    info = MethodInfo(name='mine-so', title='x', kind='statc')\n",
+        r"broken\.py:3: UsageError: method 'mine-so': kind 'statc' is none of static, contrastive",
+    ),
     "latin": ("# \xe4\n", r"broken\.py"),
 }
 
