@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +46,18 @@ def test_both_files_are_tried_before_the_upload() -> None:
     ]
     taken = [step for step in jobs["publish"]["steps"] if "download-artifact" in step["uses"]]
     assert uploaded[0]["with"] == taken[0]["with"] == {"name": "dist", "path": "dist"}
+
+
+def test_the_package_has_the_addresses_of_the_repository_that_publishes_it(tmp_path: Path) -> None:
+    (script,) = (one for one in scripts(WORKFLOWS["release"]["jobs"]["build"]) if "urls" in one)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    known = {"GITHUB_SERVER_URL": "https://example.org", "GITHUB_REPOSITORY": "ours/bench"}
+    environment = {**os.environ, **known}
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=environment, check=True)
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["name"] == "sentence-bench"
+    assert project["urls"]["Source"] == "https://example.org/ours/bench"
+    assert project["urls"]["Issues"] == "https://example.org/ours/bench/issues"
 
 
 def test_only_the_upload_may_name_itself_and_there_is_no_key() -> None:
