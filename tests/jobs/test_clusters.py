@@ -282,7 +282,9 @@ def jobs_of_slurm() -> list[str]:
 @pytest.mark.parametrize("verb", ["cancel", "requeue"])
 @pytest.mark.usefixtures("slurm")
 def test_a_job_of_slurm_that_is_taken_away_goes_on(world: Path, verb: str) -> None:
-    process = start(world, *RUN, f"{LONG},random", "--executor", "slurm[cpus=1,time=10]")
+    # A job that is cancelled has ten seconds to end by itself.
+    longer = LONG.replace("epochs=160,max_steps=800", "epochs=500,max_steps=2500")
+    process = start(world, *RUN, f"{longer},random", "--executor", "slurm[cpus=1,time=10]")
     until(lambda: in_training(world))
     # What has ended by now is the other one.
     (number,) = jobs_of_slurm()
