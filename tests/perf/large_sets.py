@@ -1,7 +1,7 @@
 """Seconds and peak memory of large sets: texts by the million, long lists and many classes.
 
     python tests/perf/large_sets.py
-    python tests/perf/large_sets.py --texts 1000,10000 --queries 20 --candidates 50 --rows 900
+    python tests/perf/large_sets.py --texts 1000,10000 --queries 20 --candidates 50 --rows 3000
 
 Each line is a run of ``bench run`` in a process of its own, with the largest memory that it ever
 had. The texts have ten words and are all different; half of them are the first and half the second
