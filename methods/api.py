@@ -102,9 +102,14 @@ class Api(Method):
         Raises:
             UsageError: No address or no model is named.
         """
+        self._server()
+        return {}
+
+    def _server(self) -> tuple[str, str]:
+        """Its address, and the name of the model there."""
         if self.config.base_url is None or self.config.model is None:
             raise UsageError(f"api needs {_NEEDED}")
-        return {}
+        return self.config.base_url, self.config.model
 
     def build(self, ctx: BuildContext) -> ServedEncoder:
         """Ask the server for the first vector.
@@ -115,13 +120,12 @@ class Api(Method):
             CellError: The server is not there, or refuses.
         """
         config = self.config
-        if config.base_url is None or config.model is None:
-            raise UsageError(f"api needs {_NEEDED}")
-        if ctx.data.offline and urlsplit(config.base_url).hostname not in _LOOPBACK:
-            raise DataError(f"{config.base_url} cannot be asked offline; allow the network")
+        base_url, model = self._server()
+        if ctx.data.offline and urlsplit(base_url).hostname not in _LOOPBACK:
+            raise DataError(f"{base_url} cannot be asked offline; allow the network")
         client = EmbeddingClient(
-            config.base_url,
-            config.model,
+            base_url,
+            model,
             dimensions=config.dimensions,
             key=_key(config.key_env),
             retries=config.retries,

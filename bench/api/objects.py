@@ -101,26 +101,15 @@ def _given(name: str, method: Any) -> type[Method]:
     """
     if isinstance(method, type):
         if issubclass(method, Method):
-            return _method(name, method)
+            if not isinstance(getattr(method, "info", None), MethodInfo):
+                raise UsageError(f"{method.__name__} has no info = MethodInfo(...)")
+            return local_class(name, method)
         method = _object_of(name, method)
     if _is_sentence_transformer(method) and not _encodes_otherwise(method):
         from bench.models.contents import content_hash
 
         return given_class(name, method, content_hash(method), is_torch=True)
     return given_class(name, _encoder(name, method), None, is_torch=False)
-
-
-def _method(name: str, cls: type[Method]) -> type[Method]:
-    """The method of a class that the caller has written.
-
-    Raises:
-        UsageError: It is not whole.
-    """
-    if not isinstance(getattr(cls, "info", None), MethodInfo):
-        raise UsageError(f"{cls.__name__} has no info = MethodInfo(...), see bench.method")
-    if missing := sorted(cls.__abstractmethods__):
-        raise UsageError(f"{cls.__name__} has no {' and no '.join(missing)}")
-    return local_class(name, cls)
 
 
 def _object_of(name: str, cls: type) -> Any:

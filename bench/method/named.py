@@ -54,7 +54,7 @@ def method_class(name: str) -> type[Method]:
         UsageError: The name is unknown, registered twice, or its module cannot be imported.
     """
     if name in _given:
-        return _given[name]
+        return _whole(name, _given[name], _given[name].__name__)
     entry = entry_point(METHODS, "method", name)
     try:
         loaded = entry.load()
@@ -64,9 +64,14 @@ def method_class(name: str) -> type[Method]:
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise UsageError(f"method {name!r}: {entry.value} is not a subclass of bench.method.Method")
-    if missing := sorted(loaded.__abstractmethods__):
-        raise UsageError(f"method {name!r}: {entry.value} has no {' and no '.join(missing)}")
-    return loaded
+    return _whole(name, loaded, entry.value)
+
+
+def _whole(name: str, cls: type[Method], place: str) -> type[Method]:
+    """A class, unless it lacks what a method has to have."""
+    if missing := sorted(cls.__abstractmethods__):
+        raise UsageError(f"method {name!r}: {place} has no {' and no '.join(missing)}")
+    return cls
 
 
 def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:

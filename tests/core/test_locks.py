@@ -19,12 +19,12 @@ from bench.core import files, locks
 from bench.core.files import is_abandoned, remove_abandoned
 from bench.core.locks import held, one_at_a_time
 
-# Holds a lock on a machine of its own, as far as the lease knows, until it is killed.
+# Holds a lock until it is killed, on a machine of its own as far as the lease knows.
 _HOLDER = """
 import sys, time
 from pathlib import Path
 from bench.core import locks
-locks.MACHINE = "elsewhere"
+locks.MACHINE = sys.argv[3]
 locks._SECONDS_OF_LEASE = float(sys.argv[2])
 with locks.held(Path(sys.argv[1])) as alone:
     print(alone, flush=True)
@@ -32,18 +32,8 @@ with locks.held(Path(sys.argv[1])) as alone:
 """
 
 
-_PLAIN = """
-import sys, time
-from pathlib import Path
-from bench.core.locks import held
-with held(Path(sys.argv[1])) as alone:
-    print(alone, flush=True)
-    time.sleep(60)
-"""
-
-
-def holder(path: Path, seconds: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _HOLDER, str(path), str(seconds)]
+def holder(path: Path, seconds: float, machine: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", _HOLDER, str(path), str(seconds), machine]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "True\n"
@@ -75,7 +65,7 @@ def test_a_lock_of_another_machine_holds_and_ends_with_it(
 ) -> None:
     monkeypatch.setattr(locks, "_SECONDS_OF_LEASE", 2.0)
     one, other = mounts
-    with holder(one / "model", 2.0) as process:
+    with holder(one / "model", 2.0, "elsewhere") as process:
         # Longer than a lease, which is kept alive.
         for _ in range(3):
             with held(other / "model") as alone:
@@ -97,10 +87,7 @@ def test_a_lock_of_another_machine_holds_and_ends_with_it(
 
 
 def test_a_lock_ends_at_once_with_a_process_of_this_machine(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _PLAIN, str(tmp_path / "model")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "True\n"
+    with holder(tmp_path / "model", 60.0, files.MACHINE) as process:
         with held(tmp_path / "model") as alone:
             assert not alone
         process.send_signal(signal.SIGKILL)
