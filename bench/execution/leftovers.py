@@ -35,7 +35,7 @@ def remove_leftovers(cache: Cache, output: Path | None = None) -> None:
 
 
 def _temporary_in(cache: Cache) -> Iterator[Path]:
-    folders = [cache.root, cache.models, cache.work, cache.vectors, cache.data]
+    folders = [cache.root, cache.models, cache.work, cache.vectors, cache.data, cache.locks]
     folders += [*_below(cache.vectors, 1), *_below(cache.models, 1), *_below(cache.data, 2)]
     # Unfinished work is where runs go on, so that what was temporary there is gone with it.
     for folder in folders:

@@ -71,6 +71,15 @@ def test_leftovers_go_and_all_else_stays(tmp_path: Path) -> None:
         assert _files(tmp_path) == {*KEPT, str((held / "x").relative_to(tmp_path))}
 
 
+def test_what_a_killed_lock_has_left_goes(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    left = cache.locks / f".0123.lease.bench-{MACHINE[:4]}2c3d"
+    left.parent.mkdir()
+    left.touch()
+    remove_leftovers(cache)
+    assert not left.exists()
+
+
 def test_work_goes_once_its_model_is_there_unless_it_is_in_use(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     for name in ("done", "doing", "unfinished"):

@@ -11,10 +11,8 @@ sides of pairs. The models are ``random`` and a static one of 16 dimensions, whi
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.support.memory import watched
 
 WORDS, LENGTH, DIMENSION, SEED = 20_000, 10, 16, 0
 CLASSES = 150
@@ -35,7 +37,6 @@ used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime)
 sys.exit(code)
 """
-_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 def texts(n: int) -> Iterator[str]:
@@ -104,18 +105,6 @@ def suite(folder: Path, name: str, kind: str, rows: Iterator[dict[str, Any]]) ->
         encoding="utf-8",
     )
     return path
-
-
-def watched(run: subprocess.Popen[bytes]) -> int:
-    """Wait for a process; its largest resident memory in kilobytes."""
-    # Runs forget their own peak at every phase, so that it has to be asked for all the time.
-    peak = 0
-    while run.poll() is None:
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{run.pid}/status").read_text(encoding="ascii")
-            peak = max([peak, *map(int, _PEAK.findall(status))])
-        time.sleep(0.02)
-    return peak
 
 
 def timed(folder: Path, path: Path, method: str, label: str, *more: str) -> float:

@@ -12,9 +12,7 @@ there. For ``ray`` a cluster has to run on this machine.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.core.spec import split_list
+from tests.support.memory import watched
+
 ROWS = 20
 _METHOD = """
 import numpy as np
@@ -89,12 +91,7 @@ def timed(folder: Path, cells: int, executor: str) -> tuple[float, float]:
             stdout=told,
             stderr=told,
         )
-        peak = 0
-        while run.poll() is None:
-            with contextlib.suppress(OSError):
-                status = Path(f"/proc/{run.pid}/status").read_text(encoding="ascii")
-                peak = max([peak, *map(int, _PEAK.findall(status))])
-            time.sleep(0.05)
+        peak = watched(run)
     if run.returncode:
         sys.exit((folder / "told").read_text(encoding="utf-8")[-2000:])
     there = sum(1 for _ in output.rglob("*-seed0.json"))
@@ -113,7 +110,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--executors",
-        type=lambda names: names.split(","),
+        type=split_list,
         default=["local", "processes[jobs=2]"],
     )
     given = parser.parse_args(arguments)
