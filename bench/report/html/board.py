@@ -101,7 +101,8 @@ def _section(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _ordered(table: Table) -> list[TableColumn]:
     """Columns with the average and its interval next to the method."""
     columns = columns_of(table)
-    leading = [column for column in columns if column in (AVERAGE, INTERVAL)]
+    # By field: columns of a table are copies that know its number of digits.
+    leading = [column for column in columns if column.field in (AVERAGE.field, INTERVAL.field)]
     others = [column for column in columns if column not in leading]
     place = others.index(METHOD) + 1
     return [*others[:place], *leading, *others[place:]]
@@ -139,7 +140,7 @@ def _sortable(value: Any) -> str:
 
 
 def _best(table: Table, column: TableColumn) -> float | None:
-    if column is not AVERAGE and column.kind != "task":
+    if column.field != AVERAGE.field and column.kind != "task":
         return None
     values = [column.value(row) for row in table.rows if _is_comparable(row)]
     known = [value for value in values if value is not None]

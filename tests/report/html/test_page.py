@@ -84,10 +84,16 @@ def test_the_leaderboard_has_the_numbers_of_the_table(mini: Any, text: str) -> N
     by_spec = {row["spec"]: row for row in table["rows"]}
     shown = [row for row in rows if len(row) == len(names)]
     assert len(shown) == len(by_spec) == 6
+    place = names.index("Method")
+    assert names[place + 1] == "Avg"
+    assert names[place + 2].startswith("95% CI")
+    best = max(by_spec.values(), key=lambda row: row["average"])["spec"]
     for cells in shown:
         values = {name: own["data-v"] for name, (_, own) in zip(names, cells, strict=True)}
         texts = {name: cell.strip() for name, (cell, _) in zip(names, cells, strict=True)}
         row = by_spec[str(values["Method"])]
+        is_bold = "best" in str(cells[place + 1][1]["class"]).split()
+        assert is_bold == (row["spec"] == best)
         assert float(str(values["Avg"])) == row["average"]
         assert texts["Avg"] == f"{100 * row['average']:.2f}"
         for task, score in row["scores"].items():
