@@ -269,15 +269,13 @@ class ThreePhase(ClassifierMethod):
             raise CellError("all training texts are the same, so that none can be paired")
         return pairs
 
-    def noisy(
-        self, rows: ClassifierRows, seed: int, data: DataAccess | None = None
-    ) -> list[tuple[str, str]]:
+    def noisy(self, rows: ClassifierRows, seed: int, data: DataAccess) -> list[tuple[str, str]]:
         """Texts that phase 1 learns from, with words deleted and whole.
 
         Args:
             rows: Training rows, and the pool where it learns from that.
             seed: Seed of noise and order.
-            data: Has the corpus, where one is named.
+            data: Has the corpus that is named.
 
         Raises:
             CellError: No text has words.
@@ -285,7 +283,7 @@ class ThreePhase(ClassifierMethod):
         config, corpus = self.config, self._corpus
         limit = _limit(config.dae_steps, config.batch_size)
         texts = [*rows.train.texts, *rows.unlabelled]
-        if corpus is not None and data is not None:
+        if corpus is not None:
             texts += corpus.load(data).sentences()
         copies = noisy_copies(texts, config.copies, config.del_ratio, seed, limit)
         if not copies:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.cli.main import main
+from bench.core import registry
 from tests.support import stub_methods
 from tests.support.suites import Bench
 
@@ -43,6 +44,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "data_folder" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.data)
+
+
+@pytest.fixture(autouse=True)
+def _own_methods() -> Iterator[None]:
+    """Files that a test names are no methods of the next one."""
+    kept = [
+        (known, dict(known)) for known in (registry._entries(registry.METHODS), registry._files)
+    ]
+    yield
+    for known, before in kept:
+        known.clear()
+        known.update(before)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,12 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.methods.losses.columns import (
+    TokenFeatures,
+    length_of_no_text,
+    present_rows,
+    some_rows,
+)
 from bench.methods.losses.graded import cosent_loss, pearson_loss
 from bench.methods.losses.listwise import pro_loss, rank_kl_loss
 from bench.methods.parts.mixture import PARAPHRASE_LABEL, Instructions
@@ -19,8 +25,6 @@ from bench.training.gather import gather_rows
 
 # Of the authors' code.
 PEARSON_WEIGHT, RANK_KL_WEIGHT, PRO_WEIGHT = 2.0, 5.0, 0.5
-
-TokenFeatures = Mapping[str, Any]
 
 
 def multi_positive_loss(
@@ -153,7 +157,7 @@ class CoDiEmbLoss(nn.Module):
         self._middle = middle
         self._cosent = cosent
         self._prompts = prompts
-        self._empty = int(model.preprocess([""])["attention_mask"].sum())
+        self._empty = length_of_no_text(model)
 
     def forward(self, features: Iterable[TokenFeatures], labels: Tensor) -> Tensor:
         """Encode the texts that the tasks have and compute their loss.
@@ -184,12 +188,12 @@ class CoDiEmbLoss(nn.Module):
             paired = self._paired(columns[:2])
             none = paired.last[0][:0]
             return Contrasted(none, none[:, None].expand(-1, self._positives, -1), none), paired
-        own = [_rows(column, contrasted) for column in columns]
+        own = [some_rows(column, contrasted) for column in columns]
         ranked = self._contrasted(own, labels[contrasted])
         if contrasted.all():
             none = ranked.queries[:0]
             return ranked, Paired([none] * 2, [none] * 2 if self._middle else None)
-        return ranked, self._paired([_rows(column, ~contrasted) for column in columns[:2]])
+        return ranked, self._paired([some_rows(column, ~contrasted) for column in columns[:2]])
 
     def _contrasted(self, columns: Sequence[TokenFeatures], labels: Tensor) -> Contrasted:
         count, of_pairs = 1 + self._positives, labels == PARAPHRASE_LABEL
@@ -198,7 +202,9 @@ class CoDiEmbLoss(nn.Module):
         queries = self._encode(columns[0], before_query)
         positives = [self._encode(column, before_answer) for column in columns[1:count]]
         negative_columns = [
-            kept for kept in map(self._present, columns[count:]) if kept is not None
+            kept
+            for column in columns[count:]
+            if (kept := present_rows(column, self._empty)) is not None
         ]
         # Without negatives these are no rows, but part of the graph like those of others.
         negatives = torch.cat([queries[:0], *(self._encode(column) for column in negative_columns)])
@@ -257,25 +263,11 @@ class CoDiEmbLoss(nn.Module):
             return whole
         masks = [prompts == length for length in lengths]
         parts = [
-            self.model(_prompted(_rows(column, mask), length))["sentence_embedding"]
+            self.model(_prompted(some_rows(column, mask), length))["sentence_embedding"]
             for mask, length in zip(masks, lengths, strict=True)
         ]
         places = torch.cat([mask.nonzero()[:, 0] for mask in masks])
         return torch.cat(parts)[places.argsort()]
-
-    def _present(self, column: TokenFeatures) -> TokenFeatures | None:
-        """The rows of a column that are not empty, or None."""
-        present = column["attention_mask"].sum(dim=1) > self._empty
-        return _rows(column, present) if present.any() else None
-
-
-def _rows(column: TokenFeatures, kept: Tensor) -> dict[str, Any]:
-    """Some rows of a column, by a mask (B,)."""
-    count = len(kept)
-    return {
-        name: value[kept] if isinstance(value, Tensor) and len(value) == count else value
-        for name, value in column.items()
-    }
 
 
 def _prompted(column: TokenFeatures, tokens: int) -> dict[str, Any]:

@@ -6,20 +6,20 @@ Its formulas are those of ``dense_2d_matryoshka_v2.py`` of ielab/2DMSE-Reproduce
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, normalize
 
+from bench.methods.losses.columns import TokenFeatures, length_of_no_text, present_rows
 from bench.methods.losses.matryoshka import Draws, divergence, drawn
 from bench.models.layers import layer_vectors
 from bench.training.gather import gather_rows
 
 Similarity = Literal["dot", "cosine"]
-TokenFeatures = Mapping[str, Any]
 
 
 def scores_of(queries: Tensor, passages: Tensor, dim: int, similarity: Similarity) -> Tensor:
@@ -110,7 +110,7 @@ class PassageLoss(nn.Module):
         self._compare_to_last_layer = compare_to_last_layer
         self._sub_layer_full_dim = sub_layer_full_dim
         self._passage_to_last_layer = passage_to_last_layer
-        self._empty = int(model.preprocess([""])["attention_mask"].sum())
+        self._empty = length_of_no_text(model)
         self.draws = Draws(seed)
 
     def forward(self, features: Iterable[TokenFeatures], labels: Tensor | None) -> Tensor:
@@ -122,7 +122,8 @@ class PassageLoss(nn.Module):
             labels: Ignored; row i belongs to row i.
         """
         queries, positives, *negatives = features
-        passages = [positives, *filter(None, map(self._present, negatives))]
+        kept = (present_rows(column, self._empty) for column in negatives)
+        passages = [positives, *filter(None, kept)]
         vectors = [self._layers(queries), *map(self._layers, passages)]
         # Without negatives these are no rows, but part of the graph like those of others.
         hard = torch.cat([vectors[0][:0], *vectors[2:]])
@@ -178,14 +179,3 @@ class PassageLoss(nn.Module):
             vectors: Tensor = self.model(dict(column))["sentence_embedding"]
             return vectors[:, None]
         return torch.stack(layer_vectors(self.model, column)[1:], dim=1)
-
-    def _present(self, column: TokenFeatures) -> TokenFeatures | None:
-        """The rows of a column that are not empty, or None."""
-        present = column["attention_mask"].sum(dim=1) > self._empty
-        if not present.any():
-            return None
-        rows = len(present)
-        return {
-            name: value[present] if isinstance(value, Tensor) and len(value) == rows else value
-            for name, value in column.items()
-        }

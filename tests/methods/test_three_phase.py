@@ -79,7 +79,9 @@ def test_joint_training_with_one_term_is_that_of_the_term(
 
 
 # §10.9
-def test_what_is_scored_is_never_read(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_scored_is_never_read(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: set[str] = set()
     from_dict = Dataset.from_dict
     evaluated = DevEvaluator.__init__
@@ -108,7 +110,7 @@ def test_what_is_scored_is_never_read(base: Path, monkeypatch: pytest.MonkeyPatc
     assert not {*rows.dev.texts} & {*rows.train.texts}
     assert {*rows.dev.texts} | {*rows.train.texts} == {text for (text,) in train.texts}
     method = ThreePhase(ThreePhase.Config(copies=1, shuffles=1))
-    drawn = {text for row in method.noisy(rows, 0) for text in row[1:]}
+    drawn = {text for row in method.noisy(rows, 0, context(tmp_path).data) for text in row[1:]}
     drawn |= {text for pair in method.pairs(rows, 0).texts for text in pair}
     assert drawn <= {*rows.train.texts}
     chosen = {row["sentence1"] for row in method.dev_pairs(rows, 0)}
