@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -49,13 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _own_methods() -> Iterator[None]:
     """Files that a test names are no methods of the next one."""
-    kept = [
-        (known, dict(known)) for known in (registry._entries(registry.METHODS), registry._files)
-    ]
+    known: list[dict[Any, Any]] = [registry._entries(registry.METHODS), registry._files]
+    before = [dict(one) for one in known]
     yield
-    for known, before in kept:
-        known.clear()
-        known.update(before)
+    for one, kept in zip(known, before, strict=True):
+        one.clear()
+        one.update(kept)
 
 
 @pytest.fixture
