@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench.core.compute import FULL, Compute
 from bench.core.errors import DataError
 from bench.core.escape import markdown, plain
-from bench.records.entries import Record
+from bench.records.entries import GroupKey, Record
 from bench.records.files import StoredRecord
 from bench.report.table import Table, make_table, read_suites
 from bench.report.text import render
@@ -56,32 +57,38 @@ def _leaderboard(table: Table, stored: Sequence[StoredRecord]) -> str:
 
 
 def commands(table: Table, records: Sequence[Record]) -> list[str]:
-    """Commands that make the records of a table, one a profile and limit."""
+    """Commands that make the records of a table, one for each set of options that they share."""
     order = {row.spec: place for place, row in enumerate(table.rows)}
-    by_scale: dict[tuple[str, int | None], list[Record]] = {}
+    by_method: dict[GroupKey, list[Record]] = {}
     for record in records:
-        by_scale.setdefault((record.profile, record.limit), []).append(record)
+        by_method.setdefault(record.group, []).append(record)
+    by_options: dict[str, set[str]] = {}
+    for seeds in by_method.values():
+        by_options.setdefault(_options(seeds), set()).add(seeds[0].method.spec)
     return [
-        _command(table.suite, profile, limit, group, order)
-        for (profile, limit), group in sorted(by_scale.items(), key=lambda item: str(item[0]))
+        plain(
+            f"bench run --suite {shlex.quote(table.suite)} {options} "
+            f"--methods {shlex.quote(','.join(sorted(specs, key=order.__getitem__)))}"
+        )
+        for options, specs in sorted(by_options.items())
     ]
 
 
-def _command(
-    suite: str,
-    profile: str,
-    limit: int | None,
-    records: Sequence[Record],
-    order: Mapping[str, int],
-) -> str:
-    specs = sorted({record.method.spec for record in records}, key=lambda spec: order[spec])
-    seeds = 1 + max(record.seed for record in records)
-    options = f" --limit {limit}" * (limit is not None)
-    return plain(
-        f"bench run --suite {shlex.quote(suite)} --profile {shlex.quote(profile)} "
-        f"--seeds {seeds}{options} "
-        f"--methods {shlex.quote(','.join(specs))}"
-    )
+def _options(records: Sequence[Record]) -> str:
+    """Options of a run that makes the records of one method, with all seeds up to the last one."""
+    first = records[0]
+    options = ["--profile", first.profile, "--seeds", str(1 + max(one.seed for one in records))]
+    if first.limit is not None:
+        options += ["--limit", str(first.limit)]
+    if first.compute is not None:
+        usual, given = Compute(), first.compute
+        if given.backend not in (None, usual.backend):
+            options += ["--backend", str(given.backend)]
+        if given.precision not in (None, usual.precision):
+            options += ["--precision", str(given.precision)]
+        if given.train_precision not in (None, FULL):
+            options += ["--train-precision", str(given.train_precision)]
+    return shlex.join(options)
 
 
 def setups(records: Sequence[Record]) -> list[tuple[str, str]]:
