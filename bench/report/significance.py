@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.core.errors import UsageError
 from bench.records.files import StoredRecord
-from bench.report.table import RowKey, group_rows, row_id
+from bench.report.table import base_of, group_rows, row_id
 from bench.verdicts.difference import LEVEL, compare
 from bench.verdicts.side import Side
 
@@ -30,10 +30,10 @@ def against_bases(suite: str, stored: Sequence[StoredRecord]) -> Significance:
     """
     groups = group_rows(suite, stored)
     differing: dict[str, dict[str, int]] = {}
-    for key, group in groups.items():
+    for group in groups.values():
         first = group[0][1]
-        base = _base(key, first.method.base, groups) if first.method.trained else None
-        if base is None:
+        base = base_of(first, groups)
+        if base is None or base[0][1].method.trained:
             continue
         try:
             lines = compare(Side(group), Side(base)).lines
@@ -46,17 +46,3 @@ def against_bases(suite: str, stored: Sequence[StoredRecord]) -> Significance:
             if line.p_holm < LEVEL and line.difference.delta
         }
     return differing
-
-
-def _base(
-    key: RowKey, base: str | None, groups: Mapping[RowKey, Sequence[StoredRecord]]
-) -> Sequence[StoredRecord] | None:
-    """Records of the base, of which there may be several revisions: then it is not known which."""
-    _, profile, limit, _, _ = key
-    bases = [
-        group
-        for other, group in groups.items()
-        if other[0] == base and other[2] == limit and not group[0][1].method.trained
-    ]
-    same = [group for group in bases if group[0][1].profile == profile] or bases
-    return same[0] if len(same) == 1 else None

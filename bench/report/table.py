@@ -243,8 +243,13 @@ def group_rows(suite: str, stored: Sequence[StoredRecord]) -> dict[RowKey, list[
     for path, record in stored:
         if (record.convention, record.averaged_tasks) != (first.convention, first.averaged_tasks):
             raise DataError(f"{path} and {first_path} score {suite} differently; keep them apart")
-        groups.setdefault((*record.group, _revision(record)), []).append((path, record))
+        groups.setdefault(row_key(record), []).append((path, record))
     return groups
+
+
+def row_key(record: Record) -> RowKey:
+    """What the records of a row have in common: their group, and the revision of a checkpoint."""
+    return *record.group, _revision(record)
 
 
 def row_id(suite: str, record: Record) -> str:
@@ -275,17 +280,42 @@ def _mean_average(group: Sequence[StoredRecord]) -> float:
     return float(np.mean([record.average for _, record in group]))
 
 
+def base_of(
+    first: Record, groups: Mapping[RowKey, Sequence[StoredRecord]]
+) -> Sequence[StoredRecord] | None:
+    """Records of the base that a row was trained from.
+
+    Profiles count for a base that was trained itself; of one that was not, that of the row comes
+    first where there are several.
+
+    Args:
+        first: A record of the row.
+        groups: Records by row.
+
+    Returns:
+        The records; None where none was encoded and limited alike, or where there are several
+        revisions, of which no record tells which one it was.
+    """
+    if not first.method.trained:
+        return None
+    encoding = "" if first.compute is None else first.compute.encoding
+    alike = [
+        group
+        for (spec, _, limit, setup, _), group in groups.items()
+        if (spec, limit, setup) == (first.method.base, first.limit, encoding)
+    ]
+    found = [group for group in alike if group[0][1].profile == first.profile]
+    found = found or [group for group in alike if not group[0][1].method.trained]
+    return found[0] if len(found) == 1 else None
+
+
 def _is_below_base(
     group: Sequence[StoredRecord], groups: Mapping[RowKey, Sequence[StoredRecord]]
 ) -> bool:
     first = group[0][1]
-    encoding = "" if first.compute is None else first.compute.encoding
-    key = (first.method.base or "", first.profile, first.limit, encoding)
-    # A base may be there in several revisions, of which no record tells which one it was.
-    bases = [of_base for other, of_base in groups.items() if other[:-1] == key]
-    if not first.method.trained or len(bases) != 1:
+    base = base_of(first, groups)
+    if base is None:
         return False
-    (base,) = bases
     base_record = base[0][1]
     alike = first.scored_rows == base_record.scored_rows and not differing_protocols(
         first, base_record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -11,15 +11,14 @@ from shlex import quote
 from bench.core.compute import Compute
 from bench.core.errors import UsageError
 from bench.core.registry import did_you_mean
-from bench.records.entries import GroupKey, Interval, Record
+from bench.records.entries import Interval, Record
 from bench.records.files import StoredRecord, has_failed, read_record
 from bench.suite import AVERAGE
 from bench.verdicts.difference import LEVEL, Line, compare
+from bench.verdicts.matching import MethodKey, by_method, counterpart
 from bench.verdicts.side import Side
 
 TIME = "time"
-# Suite, and the group of its record, whose setup comes last.
-_MethodKey = tuple[str, *GroupKey]
 SLOWER = 0.25
 
 
@@ -107,28 +106,29 @@ def check(
             task that is named, or nothing can be judged.
         DataError: A record is damaged or there twice.
     """
-    new, old = _by_key(now), _by_key(baseline)
+    new, old = _by_method(now), _by_method(baseline)
     if not old:
         raise UsageError("the baseline holds no records; point --baseline to a folder that does")
-    if partial and not any(_of_now(key, new) for key in old):
+    if partial and not any(_of_now(key, stored[0][1], new) for key, stored in old.items()):
         raise UsageError("nothing of the baseline was run; name its suites and methods")
     _refuse_failed(now)
     refuse_unknown(bounds, (record for of_group in old.values() for _, record in of_group))
     checks: list[GateCheck] = []
     warnings: list[str] = []
     for key, baseline_records in old.items():
-        now_key = _of_now(key, new)
+        now_key = _of_now(key, baseline_records[0][1], new)
         if now_key is None and partial:
             warnings.append(f"{key[1]} on {key[0]} ({key[2]}) was not run and is not judged")
             continue
         if now_key is None:
             raise UsageError(
-                f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and was not run; "
+                f"{key[1]} on {key[0]} ({key[2]}) is in the baseline and "
+                f"{'was not' if new else 'nothing was'} run; "
                 f"bench run --suite {quote(key[0])} --profile {quote(key[2])} "
                 f"--methods {quote(key[1])}"
             )
         side, before = Side(new[now_key]), Side(baseline_records)
-        if now_key != key:
+        if now_key[-1] != key[-1]:
             warnings.append(_other_setup(side, before))
         _refuse_other_base(side.first, before.first)
         lines = {line.task: line for line in compare(side, before).lines}
@@ -170,22 +170,21 @@ def _refuse_failed(now: Sequence[Path]) -> None:
             )
 
 
-def _by_key(paths: Sequence[Path]) -> dict[_MethodKey, list[StoredRecord]]:
-    by_key: dict[_MethodKey, list[StoredRecord]] = {}
-    for path in paths:
-        record = read_record(path)
-        by_key.setdefault((record.suite, *record.group), []).append((path, record))
-    return by_key
+def _by_method(paths: Sequence[Path]) -> dict[MethodKey, list[StoredRecord]]:
+    return by_method((path, read_record(path)) for path in paths)
 
 
-def _of_now(key: _MethodKey, new: Collection[_MethodKey]) -> _MethodKey | None:
+def _of_now(
+    key: MethodKey, record: Record, new: Mapping[MethodKey, Sequence[StoredRecord]]
+) -> MethodKey | None:
     """The key of the same method now, perhaps by another setup; None where it was not run.
 
     Raises:
         UsageError: Several setups have, and none of them is the baseline's.
     """
-    if key in new:
-        return key
+    found = counterpart(key, record, new)
+    if found is not None:
+        return found
     alike = [other for other in new if other[:-1] == key[:-1]]
     if len(alike) > 1:
         setups = " and ".join(_words(other[-1]) for other in alike)

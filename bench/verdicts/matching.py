@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.core.errors import DataError, UsageError
@@ -10,10 +10,13 @@ from bench.core.files import is_file, is_folder
 from bench.core.registry import did_you_mean
 from bench.core.spec import parse_method_spec
 from bench.method.files import with_files
-from bench.records.entries import GroupKey
+from bench.records.entries import GroupKey, Record
 from bench.records.files import StoredRecord, find_records, read_record, without_repeats
 from bench.verdicts.difference import Comparison, compare
 from bench.verdicts.side import Side
+
+# Suite, and the group of a record, whose setup comes last.
+MethodKey = tuple[str, *GroupKey]
 
 
 def compare_pairs(pairs: Mapping[str, Sequence[tuple[Side, Side]]]) -> dict[str, list[Comparison]]:
@@ -134,6 +137,44 @@ def _by_suite(
         where = f" on {', '.join(suites)}" if suites is not None else ""
         raise DataError(f"no records of {wanted}{where}; 'bench table' shows what there is")
     return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
+
+
+def by_method(stored: Iterable[StoredRecord]) -> dict[MethodKey, list[StoredRecord]]:
+    """Records by suite and method, without what an untrained one did under one more profile."""
+    methods: dict[MethodKey, list[StoredRecord]] = {}
+    for path, record in without_repeats(stored):
+        methods.setdefault((record.suite, *record.group), []).append((path, record))
+    return methods
+
+
+def counterpart(
+    key: MethodKey, record: Record, others: Mapping[MethodKey, Sequence[StoredRecord]]
+) -> MethodKey | None:
+    """The key of the same method among others.
+
+    A method that was not trained is the same under another profile, where that sets it alike.
+
+    Args:
+        key: Suite and method.
+        record: A record of it.
+        others: Other records by suite and method.
+
+    Returns:
+        The key, or None where the method is not among them.
+    """
+    if key in others:
+        return key
+    if record.method.trained:
+        return None
+    suite, spec, _, *rest = key
+    alike = [
+        other
+        for other, of_other in others.items()
+        if (other[0], other[1], *other[3:]) == (suite, spec, *rest)
+        and not of_other[0][1].method.trained
+        and of_other[0][1].method.config == record.method.config
+    ]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _described(spec: str, profile: str, limit: int | None, setup: str) -> str:

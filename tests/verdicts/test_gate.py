@@ -106,6 +106,17 @@ def test_a_planted_regression_fails(bench: Bench, baseline: Path) -> None:
     assert code == 0
 
 
+def test_an_untrained_method_is_the_same_at_any_profile(bench: Bench, baseline: Path) -> None:
+    arguments = ("--suite", "words.toml", "--methods", "words", "--output")
+    for output in ("now", baseline):
+        assert bench("run", *arguments, output, "--profile", "smoke")[0] == 0
+    # The baseline has it at two profiles, and it is judged once.
+    code, out, err = bench("gate", "now", "--baseline", baseline)
+    assert (code, "1 checks passed" in out) == (0, True), err
+    assert bench("report", "--diff", baseline, "now", "-o", "diff.html")[0] == 0
+    assert "only in" not in Path("diff.html").read_text()
+
+
 def test_run_and_gate_in_one(bench: Bench, baseline: Path) -> None:
     for noise, expected in (("0.0", 0), ("1.0", 1)):
         Path("noise.txt").write_text(f"{noise} 0")
@@ -129,7 +140,7 @@ def test_what_cannot_be_judged(bench: Bench, baseline: Path) -> None:
     Path("now").mkdir()
     code, _, err = bench("gate", "now", "--baseline", baseline)
     assert code == 2
-    assert "was not run; bench run --suite words" in err
+    assert "nothing was run; bench run --suite words" in err
     code, _, err = bench("gate", "now", "--baseline", baseline, "--bisect")
     assert code == 125
     assert err.startswith("bench: cannot be judged: words on words")

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.core.errors import BenchError, DataError, first_line
-from bench.records.entries import GroupKey
 from bench.records.files import StoredRecord
 from bench.report.html.differences import forest
 from bench.report.html.page import render_page
 from bench.suite import AVERAGE
 from bench.verdicts.difference import Comparison, Line, compare
+from bench.verdicts.matching import MethodKey, by_method, counterpart
 from bench.verdicts.side import Side
 
 _BySuite = Mapping[str, Sequence[StoredRecord]]
-# Suite, and the group of a record.
-_RowKey = tuple[str, *GroupKey]
 
 
 def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
@@ -31,7 +29,8 @@ def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
         DataError: No method was measured on one suite in both.
     """
     old, new = _by_key(before), _by_key(now)
-    shared = [key for key in new if key in old]
+    found = {key: counterpart(key, stored[0][1], old) for key, stored in new.items()}
+    shared = {key: other for key, other in found.items() if other is not None}
     if not shared:
         raise DataError(
             f"{names[0]} and {names[1]} have no method on one suite in common; "
@@ -48,31 +47,27 @@ def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
         "worse": sum(line.better == "b" for line in averages),
         "better": sum(line.better == "a" for line in averages),
         "same": sum(line.better is None for line in averages),
-        "added": [_called(key) for key in new if key not in old],
-        "removed": [_called(key) for key in old if key not in new],
+        "added": [_called(key) for key in new if key not in shared],
+        "removed": [_called(key) for key in old if key not in shared.values()],
         "refused": refused,
     }
     return render_page("diff.html", f"{names[1]} against {names[0]}", context)
 
 
-def _by_key(by_suite: _BySuite) -> dict[_RowKey, list[StoredRecord]]:
-    groups: dict[_RowKey, list[StoredRecord]] = {}
-    for suite, stored in by_suite.items():
-        for path, record in stored:
-            groups.setdefault((suite, *record.group), []).append((path, record))
-    return groups
+def _by_key(by_suite: _BySuite) -> dict[MethodKey, list[StoredRecord]]:
+    return by_method(entry for stored in by_suite.values() for entry in stored)
 
 
 def _compared(
-    shared: Sequence[_RowKey],
-    old: Mapping[_RowKey, Sequence[StoredRecord]],
-    new: Mapping[_RowKey, Sequence[StoredRecord]],
+    shared: Mapping[MethodKey, MethodKey],
+    old: Mapping[MethodKey, Sequence[StoredRecord]],
+    new: Mapping[MethodKey, Sequence[StoredRecord]],
 ) -> tuple[list[Comparison], list[tuple[str, str]]]:
     """Comparisons, and what cannot be compared with the reason."""
     compared, refused = [], []
-    for key in shared:
+    for key, other in shared.items():
         try:
-            compared.append(compare(Side(new[key]), Side(old[key])))
+            compared.append(compare(Side(new[key]), Side(old[other])))
         except BenchError as error:
             refused.append((_called(key), first_line(error)))
     return compared, refused
@@ -104,7 +99,7 @@ def _suite(suite: str, compared: Sequence[Comparison]) -> dict[str, Any]:
     }
 
 
-def _called(key: _RowKey) -> str:
+def _called(key: MethodKey) -> str:
     suite, spec, profile, limit, setup = key
     facts = [profile, "" if limit is None else f"first {limit}", setup]
     return f"{spec} on {suite} ({', '.join(filter(None, facts))})"
