@@ -60,6 +60,10 @@ def command(
     from bench.verdicts.history import histories
 
     stored = _asked(folders, suites, methods)
+    if not stored:
+        raise UsageError(
+            "no record is of what --suite and --methods ask for; 'bench table' shows what there is"
+        )
     known = [entry for entry in stored if entry[1].commit is not None]
     if not known:
         raise DataError(

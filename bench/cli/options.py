@@ -68,7 +68,12 @@ def list_option(*names: str, text: str, **more: Any) -> Decorator:
 def _parts(
     ctx: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...] | None:
-    return tuple(part for value in values for part in split_list(value)) if values else None
+    parts = tuple(part for value in values for part in split_list(value))
+    if values and not parts:
+        raise UsageError(
+            f"{option.opts[0]} {values[0]!r} names nothing; leave it out, or name something"
+        )
+    return parts if values else None
 
 
 def methods_option(text: str) -> Decorator:

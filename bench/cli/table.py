@@ -15,7 +15,6 @@ from bench.core.errors import EXIT_OK
 from bench.report.views import VIEWS, View
 
 if TYPE_CHECKING:
-    from bench.records.entries import GroupKey
     from bench.records.files import StoredRecord
     from bench.report.selection import TableSelection
     from bench.report.table import Table
@@ -275,16 +274,14 @@ def _view(
 def _stored(paths: Sequence[Path], suites: Sequence[str] | None) -> dict[str, list[StoredRecord]]:
     """Read the records of some suites, or of all, whose figures follow from their items."""
     from bench.records.files import read_items
-    from bench.report.table import only_suites, read_suites
+    from bench.report.table import group_rows, only_suites, read_suites
     from bench.verdicts.side import refuse_mixed_seeds
 
     by_suite: dict[str, list[StoredRecord]] = {}
     for name, of_suite in only_suites(read_suites(paths), suites, complain).items():
-        groups: dict[GroupKey, list[StoredRecord]] = {}
         for path, record in of_suite:
             read_items(path, record)
-            groups.setdefault(record.group, []).append((path, record))
-        for group in groups.values():
+        for group in group_rows(name, of_suite).values():
             refuse_mixed_seeds(group)
         by_suite[name] = of_suite
     return by_suite

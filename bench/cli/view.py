@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ def command(
         raise UsageError(f"--port {port}: {error.strerror}; choose another one") from None
     with server:
         say(f"http://{LOOPBACK}:{server.server_address[1]}/ until Ctrl-C")
-        server.serve_forever()
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
     return EXIT_OK
 
 

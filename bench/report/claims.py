@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from tabulate import tabulate
 
 from bench.core.errors import UsageError
 from bench.core.escape import markdown, markdown_code, one_line
+from bench.core.registry import did_you_mean
 from bench.core.spec import is_called, split_list
 from bench.report.columns import DASH
 from bench.verdicts.claims import ClaimAnswer, Judgement, Measured
@@ -69,13 +70,17 @@ def select_answers(
         answers: Beginnings of answers.
 
     Raises:
-        UsageError: No claim is left, or an answer is named that there is not.
+        UsageError: No claim is left, or a paper, suite or answer is named that there is not.
     """
     for answer in answers:
         if not any(known.startswith(answer) for known in get_args(ClaimAnswer)):
             raise UsageError(
                 f"--answer {answer!r}: choose one of {', '.join(get_args(ClaimAnswer))}"
             )
+
+    _refuse_unknown("--paper", papers, (paper.path.stem for paper, _ in answered))
+    claimed = [one.claim.suite for _, of_paper in answered for one in of_paper]
+    _refuse_unknown("--suite", suites, (name for one in claimed for name in split_list(one)))
 
     def is_asked(judgement: Judgement) -> bool:
         claim = judgement.claim
@@ -96,6 +101,14 @@ def select_answers(
     if not left:
         raise UsageError("no claim is of all that is asked for; 'bench claims' shows all of them")
     return left
+
+
+def _refuse_unknown(option: str, names: Sequence[str], there: Iterable[str]) -> None:
+    known = list(dict.fromkeys(there))
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+            raise UsageError(f"{option} {name!r}: no claim has it; {hint}")
 
 
 def _block(paper: Paper, judgement: Judgement, width: int) -> str:
