@@ -178,7 +178,8 @@ def _warnings(model: SharedModel) -> Iterator[str]:
         f"Did not learn from {text}; in its place: {instead}."
         for text, instead in (model.first.method.stand_ins or {}).items()
     ]
-    warnings += [line for _, one in model.stored for line in explain_marks(model.table_of(one))]
+    tables = [model.table_of(record) for _, record in model.stored]
+    warnings += [line for table in tables for line in explain_marks(table, table.metrics)]
     warnings.append(f"One training, of seed {model.first.seed}: others differ.")
     yield from (f"- {line}" for line in dict.fromkeys(warnings))
 

@@ -167,16 +167,18 @@ def lay_out(
             ]
         ),
         legend=f"{'; '.join(tails)}." if tails else "",
-        scope=_scope(grids),
+        scope=_scope(grids, is_part=table.rows_in_all is not None),
     )
 
 
-def _scope(grids: Sequence[Grid]) -> str:
+def _scope(grids: Sequence[Grid], *, is_part: bool) -> str:
     """Among what the best scores are marked, empty where none is."""
     groups = [group for grid in grids for group in grid.groups]
     if not any(cell.place for group in groups for cells in group.rows for cell in cells):
         return ""
-    return "of a base" if groups[0].heading else "of these rows"
+    if not groups[0].heading:
+        return "of these rows"
+    return "of a base among these rows" if is_part else "of a base"
 
 
 def _notes(table: Table, columns: Collection[TableColumn]) -> list[str]:
@@ -190,7 +192,8 @@ def _notes(table: Table, columns: Collection[TableColumn]) -> list[str]:
     first = f"{_units(table)} × 100; {average}."
     whole, part = split_part(table.suite)
     partly = f"Only these tasks of {whole} were run, and Avg is over them alone." if part else None
-    return list(filter(None, [first, partly, *notes, *explain_marks(table)]))
+    tasks = {column.name for column in columns if column.kind == "task"}
+    return list(filter(None, [first, partly, *notes, *explain_marks(table, tasks)]))
 
 
 def _units(table: Table) -> str:

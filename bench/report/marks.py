@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from bench.report.table import Table, TableRow
 
 BELOW_BASE = "▼"
@@ -30,16 +32,24 @@ def score_marks(row: TableRow, task: str) -> str:
     return CONTAMINATED * (task in row.contaminated) + IN_DOMAIN * (task in row.in_domain)
 
 
-def explain_marks(table: Table) -> list[str]:
-    """A sentence for each mark that stands in a table."""
+def explain_marks(table: Table, tasks: Collection[str]) -> list[str]:
+    """A sentence for each mark that stands in a table.
+
+    Args:
+        table: The table.
+        tasks: Tasks whose scores it shows.
+    """
     sentences = []
     if any(row.below_base for row in table.rows):
         sentences.append(f"{BELOW_BASE} below its untrained base.")
-    if shares := [share for row in table.rows for share in row.contaminated.values()]:
+    shares = [
+        share for row in table.rows for task, share in row.contaminated.items() if task in tasks
+    ]
+    if shares:
         sentences.append(
             f"{CONTAMINATED} training text holds up to {100 * max(shares):.1f}% of the test texts."
         )
-    if any(row.in_domain for row in table.rows):
+    if any(task in tasks for row in table.rows for task in row.in_domain):
         sentences.append(f"{IN_DOMAIN} trained on other rows of the same data set.")
     if any(row.imported for row in table.rows):
         sentences.append(f"{IMPORTED} from result files of mteb, not measured here.")

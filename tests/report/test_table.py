@@ -17,6 +17,7 @@ from bench.core.escape import one_line
 from bench.records.entries import ContaminationEntry, GroupEntry, Timings
 from bench.report.export import to_csv, to_json
 from bench.report.imported import ImportedModel, with_models
+from bench.report.selection import TableSelection, select_rows
 from bench.report.table import load_tables
 from bench.report.text import render
 from bench.report.views import phenomena
@@ -206,6 +207,32 @@ def test_in_domain_tasks_are_marked(tmp_path: Path) -> None:
     text = render(load_tables([path])[0])
     assert "45.00°" in text
     assert "° trained on other rows of the same data set." in text
+
+    averages = render(load_tables([path])[0], selection=TableSelection(columns=("Avg",)))
+    assert "°" not in averages
+
+
+@pytest.mark.parametrize(("profile", "is_marked"), [("smoke", True), ("paper", True)])
+def test_an_untrained_base_counts_at_any_profile(
+    tmp_path: Path, profile: str, is_marked: bool
+) -> None:
+    paths = [write(tmp_path, "base", 0.5, profile=profile), write(tmp_path, "a", 0.4, base="base")]
+    assert ("a ▼" in render(load_tables(paths)[0])) == is_marked
+
+
+def test_of_bases_at_several_profiles_that_of_the_row_counts(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path, "a", 0.5, base="base"),
+        write(tmp_path / "other", "base", 0.9, profile="smoke", cell_fingerprint="other"),
+        write(tmp_path / "same", "base", 0.4, profile="local"),
+    ]
+    assert "▼" not in render(load_tables(paths)[0])
+
+
+def test_marks_of_some_rows_are_said_to_be_of_these(paths: list[Path]) -> None:
+    (table,) = load_tables(paths)
+    part = select_rows(table, TableSelection(methods=("worse", "base", "other")))
+    assert render(part).endswith("¹ best and ² second best of a base among these rows.")
 
 
 def test_the_same_cell_twice_is_refused(tmp_path: Path) -> None:

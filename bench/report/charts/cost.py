@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +11,7 @@ import altair as alt
 
 from bench.report.charts.drawing import COLOURS, Panel, data
 from bench.report.charts.labels import Box, dot, labels_layer, place_labels
+from bench.report.names import row_names
 from bench.report.table import Table, TableRow
 
 _SIZE = (300, 240)
@@ -25,18 +26,20 @@ class Cost:
         name: What is said below the axis.
         value: What a row takes, above 0, or None where it is not known.
         more: Whether more of it is better, as of speed.
+        is_timed: Whether it is that of a machine, and does not compare with that of another.
     """
 
     name: str
     value: Callable[[TableRow], float | None]
     more: bool = False
+    is_timed: bool = False
 
 
 COSTS = (
-    Cost("Texts a second", lambda row: row.costs.texts_per_second, more=True),
+    Cost("Texts a second", lambda row: row.costs.texts_per_second, more=True, is_timed=True),
     Cost("Parameters", lambda row: row.parameters),
     Cost("Dimensions of a vector", lambda row: row.dimension),
-    Cost("Seconds of training", lambda row: row.costs.train_seconds),
+    Cost("Seconds of training", lambda row: row.costs.train_seconds, is_timed=True),
 )
 
 
@@ -63,23 +66,32 @@ def priced(table: Table, cost: Cost) -> list[TableRow]:
     return [row for row in table.rows if cost.value(row) and row.average is not None]
 
 
-def telling(table: Table) -> list[Cost]:
-    """Costs that at least two rows have, and that differ between them."""
-    values = {cost: {cost.value(row) for row in priced(table, cost)} for cost in COSTS}
-    return [cost for cost, of_rows in values.items() if len(of_rows) > 1]
+def telling(table: Table, alike: Table) -> list[tuple[Cost, Table]]:
+    """Costs that at least two rows have and that differ between them, and these rows.
+
+    Args:
+        table: All rows.
+        alike: Those that one machine computed, of which times are shown.
+    """
+    of_rows = [(cost, alike if cost.is_timed else table) for cost in COSTS]
+    return [
+        (cost, rows)
+        for cost, rows in of_rows
+        if len({cost.value(row) for row in priced(rows, cost)}) > 1
+    ]
 
 
-def panels(table: Table) -> list[Panel]:
-    """A panel for each cost that tells rows apart."""
-    return [panel(table, cost) for cost in telling(table)]
+def panels(table: Table, alike: Table) -> list[Panel]:
+    """A panel for each cost that tells rows apart, see ``telling``."""
+    return [panel(rows, cost) for cost, rows in telling(table, alike)]
 
 
 def panel(table: Table, cost: Cost) -> Panel:
     """Scores against a cost."""
-    return _panel(priced(table, cost), cost)
+    return _panel(priced(table, cost), cost, row_names(table.rows))
 
 
-def _panel(rows: Sequence[TableRow], cost: Cost) -> Panel:
+def _panel(rows: Sequence[TableRow], cost: Cost, names: Mapping[str, str]) -> Panel:
     front = pareto_front(rows, cost)
     frame = _Extent.around([(cost.value(row) or 0, 100 * _score(row)) for row in rows])
     values = [
@@ -103,10 +115,11 @@ def _panel(rows: Sequence[TableRow], cost: Cost) -> Panel:
     places = [frame.place(cost.value(row) or 0, 100 * _score(row)) for row in front]
     dots = [dot(frame.place(cost.value(row) or 0, 100 * _score(row))) for row in rows]
     taken = [*dots, *_steps(sorted(places), cost)]
-    layers += labels_layer(place_labels([row.spec for row in front], places, taken, _SIZE))
+    called = [names[row.id] for row in front]
+    layers += labels_layer(place_labels(called, places, taken, _SIZE))
     chart = alt.layer(*layers).properties(width=_SIZE[0], height=_SIZE[1])
-    named = ", ".join(row.spec for row in front)
-    text = f"{len(rows)} methods by average and {cost.name.lower()}. Pareto front: {named}."
+    text = f"{len(rows)} methods by average and {cost.name.lower()}. "
+    text += f"Pareto front: {', '.join(called)}."
     return Panel(f"Score and {cost.name.lower()}", chart, text)
 
 

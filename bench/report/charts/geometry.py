@@ -12,7 +12,7 @@ from bench.records.entries import Record
 from bench.report.charts.drawing import COLOURS, Panel, data
 from bench.report.charts.labels import dot, labels_layer, place_labels
 from bench.report.charts.suites import save_suite
-from bench.report.views.page import by_group
+from bench.report.views.page import Names, by_row, names_of
 
 _SIZE = (300, 240)
 _ROOM = 0.1
@@ -29,16 +29,17 @@ def draw(by_suite: Mapping[str, Sequence[Record]], path: Path) -> None:
     )
 
 
-def panels(records: Sequence[Record]) -> list[Panel]:
+def panels(records: Sequence[Record], names: Names | None = None) -> list[Panel]:
     """Alignment against uniformity of each method (Wang and Isola, 2020), lower is better in both.
 
     Args:
         records: Records of one suite.
+        names: What its rows are called; left out, as ``names_of`` has it.
     """
+    rows = by_row(records)
+    names = names or names_of(rows)
     points = {
-        group[0].method.spec: point
-        for group in by_group(records).values()
-        if (point := _point(group)) is not None
+        names[key]: point for key, group in rows.items() if (point := _point(group)) is not None
     }
     if len(points) < 2:
         return []

@@ -32,6 +32,7 @@ class BoardCell:
         marks: What follows the text.
         best: Whether no comparable row has more.
         bar: Left end, middle and right end of an interval, or None.
+        is_off: Whether the interval lies left of what the bars show.
     """
 
     text: str
@@ -39,6 +40,7 @@ class BoardCell:
     marks: str = ""
     best: bool = False
     bar: tuple[str, str, str] | None = None
+    is_off: bool = False
 
 
 def context(material: Material) -> Mapping[str, Any]:
@@ -53,6 +55,7 @@ def context(material: Material) -> Mapping[str, Any]:
             "base": shown.row.base or "",
             "profile": shown.row.profile or "",
             "spec": shown.row.spec,
+            "name": shown.name,
             "rank": shown.row.rank,
             "is_base": shown.row.spec == shown.row.base,
             "cells": [_cell(shown, column, best[column.name], span) for column in columns],
@@ -79,6 +82,7 @@ def context(material: Material) -> Mapping[str, Any]:
         "profiles": sorted({row.profile for row in table.rows if row.profile}),
         "title": _facts(table),
         "notes": lay_out(table).notes,
+        "is_cut": any(cell.is_off for row in rows for cell in row["cells"]),
         "ticks": span.ticks(3),
         "copies": {
             "Markdown": render(table, style="markdown"),
@@ -115,20 +119,24 @@ def _facts(table: Table) -> str:
 
 
 def _cell(shown: Shown, column: TableColumn, best: float | None, span: Span) -> BoardCell:
-    row, value = shown.row, column.value(shown.row)
-    bar = None
-    if column.field == INTERVAL.field and row.ci95 is not None and span.holds(100 * row.ci95[0]):
+    row, is_name = shown.row, column.field == METHOD.field
+    value = shown.name if is_name else column.value(row)
+    bar, is_off = None, False
+    if column.field == INTERVAL.field and row.ci95 is not None:
+        is_off = not span.holds(100 * row.ci95[0])
+    if column.field == INTERVAL.field and row.ci95 is not None and not is_off:
         middle = row.average if row.average is not None else row.ci95[0]
         low, centre, high = (
             span.place(100 * score) for score in (row.ci95[0], middle, row.ci95[1])
         )
         bar = (low, centre, high)
     return BoardCell(
-        text=column.text(row),
+        text=shown.name if is_name else column.text(row),
         value=_sortable(value),
         marks=column.marks(row).strip() if column.marks else "",
         best=best is not None and value == best and _is_comparable(row),
         bar=bar,
+        is_off=is_off,
     )
 
 

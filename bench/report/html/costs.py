@@ -7,25 +7,28 @@ from typing import Any
 
 from bench.report.charts import cost
 from bench.report.charts.drawing import page_svg
-from bench.report.html.material import Material
+from bench.report.html.material import Material, machine_of
+from bench.report.names import row_names
 
 
 def context(material: Material) -> Mapping[str, Any] | None:
     """What the template needs; None where no cost differs between rows."""
-    table = material.table
-    costs = cost.telling(table)
+    alike = material.of_one_machine
+    costs = cost.telling(material.table, alike)
     if not costs:
         return None
-    machines = {tuple(sorted(record.machine.items())) for record in material.records}
+    names = row_names(material.table.rows)
+    machines = sorted({machine_of(shown) for shown in material.shown})
     return {
         "figures": [
             {
                 "title": one.name,
-                "svg": page_svg(cost.panel(table, one)),
-                "front": [row.spec for row in cost.pareto_front(cost.priced(table, one), one)],
+                "svg": page_svg(cost.panel(rows, one)),
+                "front": [names[row.id] for row in cost.pareto_front(cost.priced(rows, one), one)],
             }
-            for one in costs
+            for one, rows in costs
         ],
-        "machines": len(machines),
-        "named": [" ".join(value for _, value in machine) for machine in sorted(machines)],
+        "machines": machines,
+        "alike": len(alike.rows),
+        "rows": len(material.shown),
     }

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.report.charts.heat import shade
-from bench.report.html.material import Material
+from bench.report.html.material import Material, Shown
 from bench.report.views import phenomena
-from bench.report.views.page import by_group, label
 
 # Shades of the style sheet.
 _SHADES = 9
@@ -44,15 +43,14 @@ def tasks(material: Material) -> Mapping[str, Any] | None:
 
 def by_phenomenon(material: Material) -> Mapping[str, Any] | None:
     """Phenomena by method; None where items do not say what they probe."""
-    groups = by_group(material.records)
     rows = phenomena.phenomena_of(material.records)
     if not rows:
         return None
     return {
         "corner": "Phenomenon",
-        "columns": [(label(group[0].method.spec, group[0]), "", "") for group in groups.values()],
+        "columns": [(shown.name, "", "") for shown in material.shown],
         "rows": [
-            (phenomenon, f"{task}, {items:,} items", _row(groups.values(), task, phenomenon))
+            (phenomenon, f"{task}, {items:,} items", _row(material.shown, task, phenomenon))
             for task, phenomenon, items in rows
         ],
         "note": f"{phenomena.NOTE} The stronger the colour, the higher the score among the methods "
@@ -60,8 +58,8 @@ def by_phenomenon(material: Material) -> Mapping[str, Any] | None:
     }
 
 
-def _row(groups: Any, task: str, phenomenon: str) -> list[tuple[str, int | None]]:
-    values = [phenomena.mean_value(group, task, phenomenon) for group in groups]
+def _row(rows: Sequence[Shown], task: str, phenomenon: str) -> list[tuple[str, int | None]]:
+    values = [phenomena.mean_value(shown.side.records, task, phenomenon) for shown in rows]
     known = [value for value in values if value is not None]
     return [_cell(value, known, 1) for value in values]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bench.records.entries import GroupKey, Record
+from bench.records.entries import Record
 from bench.records.files import StoredRecord
-from bench.report.table import Table, TableRow, make_table
+from bench.report.names import row_names
+from bench.report.table import RowKey, Table, TableRow, group_rows, make_table, row_key
+from bench.report.views.page import Names
 from bench.suite import AVERAGE
 from bench.verdicts.history import History, histories, last_commits
 from bench.verdicts.side import Side
@@ -21,22 +24,18 @@ class Shown:
     """A row of the table, with the records it was made of.
 
     Attributes:
-        id: Name of the row within its suite: m0, m1, … in the order of the table.
+        id: Id of the row within its suite: m0, m1, … in the order of the table.
+        name: What it is called, as the table calls it.
         row: The row.
         stored: Its records by seed, with their paths.
         side: The same with their items.
     """
 
     id: str
+    name: str
     row: TableRow
     stored: tuple[StoredRecord, ...]
     side: Side
-
-    @property
-    def name(self) -> str:
-        """What it is called where nothing else tells rows apart."""
-        limit = "" if self.row.limit is None else f" first {self.row.limit}"
-        return self.side.name + limit
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,31 @@ class Material:
         return [record for _, record in self.stored]
 
     @property
+    def names(self) -> Names:
+        """What its rows are called, by what their records have in common."""
+        return {row_key(shown.side.first): shown.name for shown in self.shown}
+
+    @property
+    def of_one_machine(self) -> Table:
+        """The rows that the machine of most of them computed, as no others compare in time."""
+        machines = {shown.row.id: machine_of(shown) for shown in self.shown}
+        ((usual, _),) = Counter(machines.values()).most_common(1)
+        rows = tuple(row for row in self.table.rows if machines[row.id] == usual)
+        return replace(self.table, rows=rows)
+
+    @property
     def paths(self) -> list[Path]:
         """Where the records are."""
         return [path for path, _ in self.stored]
+
+
+def machine_of(shown: Shown) -> str:
+    """What computed a row, in words."""
+    machines = {
+        " ".join(value for _, value in sorted(record.machine.items()))
+        for record in shown.side.records
+    }
+    return " and ".join(sorted(machines))
 
 
 def gather(suite: str, stored: Sequence[StoredRecord]) -> Material:
@@ -77,22 +98,21 @@ def gather(suite: str, stored: Sequence[StoredRecord]) -> Material:
     over_commits = [one for one in histories(stored, {AVERAGE: 0.0}) if len(one.points) > 1]
     stored = last_commits(stored)
     table = make_table(suite, stored)
-    groups: dict[GroupKey, list[StoredRecord]] = {}
-    for path, record in stored:
-        groups.setdefault(record.group, []).append((path, record))
+    names = row_names(table.rows)
+    groups = group_rows(suite, stored)
     shown = []
     for number, row in enumerate(table.rows):
         group = groups.pop(_key_of(row, groups))
-        shown.append(Shown(f"m{number}", row, tuple(group), Side(group)))
+        shown.append(Shown(f"m{number}", names[row.id], row, tuple(group), Side(group)))
     return Material(table, tuple(stored), tuple(shown), tuple(over_commits))
 
 
-def _key_of(row: TableRow, groups: dict[GroupKey, list[StoredRecord]]) -> GroupKey:
+def _key_of(row: TableRow, groups: Mapping[RowKey, Sequence[StoredRecord]]) -> RowKey:
     """The group that a row was made of; of two that are called alike that of its average."""
     return next(
         key
         for key, group in groups.items()
-        if (key[0], key[2], key[3]) == (row.spec, row.limit, row.setup)
+        if (key[0], *key[2:]) == (row.spec, row.limit, row.setup, row.revision)
         and row.profile in (None, key[1])
         and float(np.mean([record.average for _, record in group])) == row.average
     )

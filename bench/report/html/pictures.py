@@ -45,21 +45,21 @@ def pictures(material: Material, folder: Path, suffix: str = ".svg") -> Iterator
 
 
 def _drawn(material: Material) -> dict[str, list[Panel]]:
-    table, records = material.table, material.records
-    names = [shown.name for shown in material.shown]
-    scores = [
-        {task: 100 * score for task, score in shown.row.tasks.items()} for shown in material.shown
+    table, records, names = material.table, material.records, material.names
+    rows = [
+        (shown.name, {task: 100 * score for task, score in shown.row.tasks.items()})
+        for shown in material.shown
     ]
     pairs = against_own_base(material.shown)
     title = "Average against the untrained base of each"
     return {
         "differences": [forest.panel(title, "Points", [*map(_strand, pairs)])] if pairs else [],
-        "cost": cost.panels(table),
-        "tasks": [heat.panel("Scores × 100", [*table.metrics], [*zip(names, scores, strict=True)])],
-        "training": learning.panels(find_learning(records)),
+        "cost": cost.panels(table, material.of_one_machine),
+        "tasks": [heat.panel("Scores × 100", [*table.metrics], rows)],
+        "training": learning.panels(find_learning(records, names)),
         "history": history.panels(material.histories),
         "dimension": curve.panels(find_curves(records)),
-        "geometry": geometry.panels(records),
+        "geometry": geometry.panels(records, names),
     }
 
 

@@ -15,7 +15,7 @@ from bench.report.views.learning import find_learning
 
 def training(material: Material) -> Mapping[str, Any] | None:
     """Learning curves; None where no training was evaluated."""
-    curves = find_learning(material.records)
+    curves = find_learning(material.records, material.names)
     if not curves:
         return None
     return {"figures": [_figure(panel) for panel in learning.panels(curves)]}
@@ -23,11 +23,12 @@ def training(material: Material) -> Mapping[str, Any] | None:
 
 def vectors(material: Material) -> Mapping[str, Any] | None:
     """Scores by size, and measures of how vectors lie; None where neither is there."""
-    curves, lie = find_curves(material.records), measures(material.records)
+    curves = find_curves(material.records)
+    lie = measures(material.records, material.names)
     if not curves and lie is None:
         return None
     figures = [_figure(panel) for panel in curve.panels(curves)]
-    figures += [_figure(panel) for panel in geometry.panels(material.records)]
+    figures += [_figure(panel) for panel in geometry.panels(material.records, material.names)]
     headers, rows, note = lie or ([], [], "")
     return {"figures": figures, "headers": headers, "rows": rows, "note": note}
 

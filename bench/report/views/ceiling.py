@@ -14,9 +14,10 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.records.entries import Record
 from bench.records.items import items_key
+from bench.report.table import row_key
 from bench.report.text import Style
 from bench.report.views import ReadItems
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
+from bench.report.views.page import by_row, grids, heading, names_of, note, shown_code, shown_text
 from bench.stats.ceiling import Ceiling, level_bound, two_level_bound
 
 # Name of a task, checksum of its rows, and how many of them were scored, None for all.
@@ -73,20 +74,22 @@ def render(
     bounds = _bounds(records, items)
     if not bounds:
         return None
-    groups = [group for group in by_group(records).values() if _keys(group[0])]
+    rows_of = by_row(records)
+    names = names_of(rows_of)
+    groups = [group for group in rows_of.values() if _keys(group[0])]
     groups.sort(key=lambda group: -_average(group, bounds)[0])
     tasks = list(dict.fromkeys(task for task, *_ in bounds))
     averaged = any(len(_averaged(group[0])) > 1 for group in groups)
     rows = [
         [
-            shown_code(label(group[0].method.spec, group[0]), style),
+            shown_code(names[row_key(group[0])], style),
             *(_average_cells(group, bounds) if averaged else ()),
             *(_cell(group, task, bounds) for task in tasks),
         ]
         for group in groups
     ]
-    names = [shown_text(task, style) for task in tasks]
-    headers = ["Method", *(("Avg", "To 87.5") if averaged else ()), *names]
+    tasks_shown = [shown_text(task, style) for task in tasks]
+    headers = ["Method", *(("Avg", "To 87.5") if averaged else ()), *tasks_shown]
     return "\n\n".join(
         [
             heading(f"{suite} by ceiling", style),

@@ -12,7 +12,7 @@ from bench.core.spec import MethodSpec, parse_method_spec
 from bench.records.entries import GroupKey, Record
 from bench.report.columns import DASH
 from bench.report.text import Style
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
+from bench.report.views.page import by_row, grids, heading, label, note, shown_code, shown_text
 
 ScoresByKind = Mapping[str, float]
 _SIZES = ("dim", "fraction")
@@ -67,13 +67,14 @@ def find_curves(records: Sequence[Record]) -> list[Curves]:
     Args:
         records: Records of one suite.
     """
-    groups = by_group(records)
+    groups = by_row(records)
+    whole = {group[0].group: group for group in groups.values()}
     cuts: dict[GroupKey, list[list[Record]]] = {}
     for group in groups.values():
         wrapped = _wrapped(group[0])
         if wrapped is not None:
             cuts.setdefault((wrapped, *group[0].group[1:]), []).append(group)
-    return [_curves(key[0], cut_groups, groups.get(key, [])) for key, cut_groups in cuts.items()]
+    return [_curves(key[0], cut_groups, whole.get(key, [])) for key, cut_groups in cuts.items()]
 
 
 def _wrapped(record: Record) -> str | None:
@@ -101,7 +102,7 @@ def _curves(name: str, groups: Sequence[Sequence[Record]], whole: Sequence[Recor
         sizes.setdefault(group[0].dimension or 0, []).extend(group)
     first = groups[0][0]
     return Curves(
-        name=label(name, first),
+        name=label(first, name),
         width=whole[0].dimension if whole else None,
         whole=_scores(whole),
         cuts={

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.records.entries import Record
 from bench.report.text import Style
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code
+from bench.report.views.page import by_row, grids, heading, names_of, note, shown_code
 
 _NOTE = (
     "Spearman × 100 on the dev rows at the best evaluation of a training, mean over seeds, and its "
@@ -23,11 +23,12 @@ def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
     """Render a row for each method that was evaluated. See ``bench.report.views.Render``."""
-    groups = by_group([record for record in records if _evaluations(record)])
+    groups = by_row([record for record in records if _evaluations(record)])
     if not groups:
         return None
+    names = names_of(groups)
     rows = [
-        [shown_code(label(group[0], seeds[0]), style), str(len(seeds)), *_cells(seeds)]
+        [shown_code(names[group], style), str(len(seeds)), *_cells(seeds)]
         for group, seeds in groups.items()
     ]
     headers = ["Method", "Seeds", "Dev", "Whole", "Step", "First", "Last"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.records.entries import Record
 from bench.report.text import Style
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
+from bench.report.views.page import by_row, grids, heading, names_of, note, shown_code, shown_text
 
 # Name of the column, where its value is, and how it is written.
 _AUDIT: Sequence[tuple[str, tuple[str, ...], str]] = (
@@ -53,8 +53,10 @@ def _task(task: str, records: Sequence[Record], style: Style, width: int | None)
     rows: list[dict[str, str]] = []
     # Ways to combine the same members share alarms.
     alarms: dict[str, list[str]] = {}
-    for group in by_group(records).values():
-        name = shown_code(label(group[0].method.spec, group[0]), style)
+    groups = by_row(records)
+    names = names_of(groups)
+    for key, group in groups.items():
+        name = shown_code(names[key], style)
         diagnostics = [record.diagnostics[task] for record in group]
         rows.append({"Method": name, **_row(diagnostics, style)})
         for record, of_seed in zip(group, diagnostics, strict=True):

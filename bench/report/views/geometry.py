@@ -8,8 +8,9 @@ import numpy as np
 
 from bench.records.entries import Record
 from bench.report.columns import DASH
+from bench.report.table import row_key
 from bench.report.text import Style
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code
+from bench.report.views.page import Names, by_row, grids, heading, names_of, note, shown_code
 
 FEWER = "*"
 PAIRED = "¶"
@@ -77,16 +78,22 @@ def render(
     )
 
 
-def measures(records: Sequence[Record]) -> tuple[list[str], list[list[str]], str] | None:
+def measures(
+    records: Sequence[Record], names: Names | None = None
+) -> tuple[list[str], list[list[str]], str] | None:
     """Measures of methods, the best score first.
+
+    Args:
+        records: Records of one suite.
+        names: What its rows are called; left out, as ``names_of`` has it.
 
     Returns:
         Headers, rows that begin with the name of a method, and what is to be said of them; or None
         where nothing was measured.
     """
-    groups = [
-        group for group in by_group(records).values() if any(record.geometry for record in group)
-    ]
+    by_key = by_row(records)
+    names = names or names_of(by_key)
+    groups = [group for group in by_key.values() if any(record.geometry for record in group)]
     if not groups:
         return None
     groups.sort(key=lambda group: -_average(group))
@@ -94,7 +101,7 @@ def measures(records: Sequence[Record]) -> tuple[list[str], list[list[str]], str
     shown = [name for name, tasks in known.items() if tasks]
     rows = [
         [
-            label(group[0].method.spec, group[0]),
+            names[row_key(group[0])],
             DASH if group[0].dimension is None else str(group[0].dimension),
             *(_cell(group, name, known[name]) for name in shown),
             f"{100 * _average(group):.2f}",

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.records.entries import Record
 from bench.report.text import Style
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code
+from bench.report.views.page import by_row, grids, heading, names_of, note, shown_code
 
 _SHADES = "▁▂▃▄▅▆▇█"
 _NOTE = (
@@ -22,15 +22,16 @@ def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
     """Render a grid for each method that has one. See ``bench.report.views.Render``."""
-    groups = by_group([record for record in records if record.grid])
+    groups = by_row([record for record in records if record.grid])
     if not groups:
         return None
     averages = {group: _means(members) for group, members in groups.items()}
     values = [value for grid in averages.values() for value in grid.values()]
     parts = [heading(f"{suite} by layers and dimensions", style)]
+    names = names_of(groups)
     for group, members in groups.items():
         count = f"{len(members)} seed{'s' * (len(members) > 1)}"
-        parts.append(f"{shown_code(label(group[0], members[0]), style)}, {count}")
+        parts.append(f"{shown_code(names[group], style)}, {count}")
         parts += _table(averages[group], min(values), max(values), style, width)
     return "\n\n".join([*parts, note(_NOTE, width)])
 

@@ -11,7 +11,16 @@ import numpy as np
 from bench.records.entries import Record
 from bench.report.columns import DASH
 from bench.report.text import Style
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
+from bench.report.views.page import (
+    Names,
+    by_row,
+    grids,
+    heading,
+    names_of,
+    note,
+    shown_code,
+    shown_text,
+)
 
 # What an evaluation is shown by, the first that it has.
 _MEASURES = ("accuracy", "spearman", "loss")
@@ -61,17 +70,20 @@ class LearningCurve:
         return (min if self.measure == FALLING else max)(values or self.values[:1])
 
 
-def find_learning(records: Sequence[Record]) -> list[LearningCurve]:
+def find_learning(records: Sequence[Record], names: Names | None = None) -> list[LearningCurve]:
     """Find the trainings whose evaluations are known, in the order of their records.
 
     Args:
         records: Records of one suite.
+        names: What its rows are called; left out, as ``names_of`` has it.
     """
+    rows = by_row(records)
+    names = names or names_of(rows)
     return [
         curve
-        for group in by_group(records).values()
+        for key, group in rows.items()
         for record in group
-        for curve in _curves(record, label(group[0].method.spec, group[0]))
+        for curve in _curves(record, names[key])
     ]
 
 

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 from tabulate import tabulate
 
 from bench.core.escape import markdown, markdown_code, plain
-from bench.records.entries import GroupKey, Record
+from bench.records.entries import Record
 from bench.report.marks import OTHER_PROTOCOL
+from bench.report.table import RowKey, row_key
 from bench.report.text import Style
 from bench.verdicts.protocol import differing_protocols, most_common
 
+# What rows are called.
+Names = Mapping[RowKey, str]
 
-def by_group(records: Sequence[Record]) -> Mapping[GroupKey, list[Record]]:
-    """Put the seeds of each method, profile and limit together."""
-    groups: dict[GroupKey, list[Record]] = {}
+
+def by_row(records: Sequence[Record]) -> Mapping[RowKey, list[Record]]:
+    """Put the seeds of each row of the suite's table together."""
+    rows: dict[RowKey, list[Record]] = {}
     for record in records:
-        groups.setdefault(record.group, []).append(record)
-    return groups
+        rows.setdefault(row_key(record), []).append(record)
+    return rows
 
 
-def label(spec: str, first: Record) -> str:
-    """Name of a row: a spec, the profile where it was trained, and the limit where there is one.
+def label(first: Record, called: str | None = None) -> str:
+    """Name of a row, with its profile where it was trained and its limit where it has one.
 
     Args:
-        spec: What to call the method.
         first: A record of the row.
+        called: What to call the method; left out, its label with the spec behind it, or its spec.
     """
-    scale = f" {first.profile}" if first.method.trained else ""
-    return f"{spec}{scale}" + ("" if first.limit is None else f" first {first.limit}")
+    method = first.method
+    called = called or (f"{method.label} ({method.spec})" if method.label else method.spec)
+    scale = f" {first.profile}" if method.trained else ""
+    return f"{called}{scale}" + ("" if first.limit is None else f" first {first.limit}")
+
+
+def names_of(rows: Mapping[RowKey, Sequence[Record]]) -> Names:
+    """Labels of rows, with what computed them and their revisions where two would look alike."""
+    names = {key: label(records[0]) for key, records in rows.items()}
+    alike = Counter(names.values())
+    return {
+        key: name if alike[name] == 1 else " ".join(filter(None, (name, *key[3:])))
+        for key, name in names.items()
+    }
 
 
 def shown_code(text: str, style: Style) -> str:
@@ -66,7 +83,7 @@ def protocol_note(records: Sequence[Record], *, style: Style, width: int | None)
     """
     usual = most_common(records)
     others = {
-        f"{label(record.method.spec, record)} ({task}: {field})"
+        f"{label(record)} ({task}: {field})"
         for record in records
         for task, field in differing_protocols(usual, record).items()
     }

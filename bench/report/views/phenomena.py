@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.records.entries import Record
 from bench.report.text import Style
-from bench.report.views.page import by_group, grids, heading, label, note, shown_code, shown_text
+from bench.report.views.page import by_row, grids, heading, names_of, note, shown_code, shown_text
 
 NOTE = (
     "Mean item score × 100 of the items that turn on a phenomenon; a task's scores compare within "
@@ -21,10 +21,10 @@ def render(
     suite: str, records: Sequence[Record], *, style: Style = "text", width: int | None = None
 ) -> str | None:
     """Render phenomena as rows and methods as columns. See ``bench.report.views.Render``."""
-    groups, rows = by_group(records), phenomena_of(records)
+    groups, rows = by_row(records), phenomena_of(records)
     if not rows:
         return None
-    names = [shown_code(label(group[0], of[0]), style) for group, of in groups.items()]
+    names = [shown_code(name, style) for name in names_of(groups).values()]
     cells = [
         [
             shown_text(task, style),

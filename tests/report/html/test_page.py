@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.records.files import find_records
+from bench.records.files import find_records, read_record
 from bench.report.export import to_json
 from bench.report.table import read_suites
 from bench.verdicts.difference import compare
 from tests.support.charts import drawing
+from tests.support.records import write_edited
 
 material = drawing("html.material")
 page = drawing("html.page")
@@ -104,6 +106,46 @@ def test_the_leaderboard_has_the_numbers_of_the_table(mini: Any, text: str) -> N
         assert texts[next(n for n in names if n.startswith("95% CI"))].startswith(
             f"{100 * low:.2f}–{100 * high:.2f}"
         )
+
+
+def test_every_interval_is_drawn_or_said_to_lie_outside(mini: Any, text: str) -> None:
+    rows = [cells for cells in Page(text).tables["s0-leaderboard-table"] if len(cells) > 2][1:]
+    drawn = re.findall(r'<td[^>]*class="[^"]* ci"[^>]*>[^<]*<(svg|span)', text)
+    assert len(drawn) == len(rows) == 6
+    assert drawn.count("span") == text.count(">◂<") == 1
+    assert "◂ The interval lies left of those that are drawn." in text
+
+
+def test_labels_name_rows_in_every_part(tmp_path: Path) -> None:
+    for path in MINI.iterdir():
+        shutil.copy(path, tmp_path)
+    (path,) = tmp_path.glob("tfidf-*.json")
+    record = read_record(path)
+    labelled = record.method.model_copy(update={"label": "ours"})
+    write_edited(path, record.model_copy(update={"method": labelled}).model_dump(mode="json"))
+    shown = material.gather("mini", read_suites(find_records([tmp_path]))["mini"])
+    parts = Page(page.render_report([shown], {"mini": page.Items()})).tables
+    names = {
+        name: {own.get("data-v") or text for row in rows for text, own in row}
+        for name, rows in parts.items()
+    }
+    assert "ours" in names["s0-leaderboard-table"]
+    for name, texts in names.items():
+        assert "tfidf" not in texts, name
+    assert sum("ours" in {text.strip() for text in texts} for texts in names.values()) >= 3
+
+
+def test_times_are_shown_of_one_machine(tmp_path: Path) -> None:
+    stored = read_suites(find_records([MINI.parent / "sts7"]))["sts7"]
+    shown = material.gather("sts7", stored)
+    machines = {record.machine["processor"] for record in shown.records}
+    assert len(machines) == 2
+    alike = {row.id for row in shown.of_one_machine.rows}
+    assert (
+        len({one.side.first.machine["processor"] for one in shown.shown if one.row.id in alike})
+        == 1
+    )
+    assert len(alike) > len(shown.shown) / 2
 
 
 def test_differences_are_those_of_compare(mini: Any) -> None:

@@ -67,7 +67,8 @@
     const filter = () => {
       for (const row of rows)
         row.hidden = !filters.every((input) => {
-          const value = row.dataset[input.dataset.filter];
+          const { dataset } = row;
+          const value = input.dataset.filter === "spec" ? `${dataset.name} ${dataset.spec}` : dataset[input.dataset.filter];
           return input.tagName === "SELECT" ? !input.value || value === input.value : value.includes(input.value.trim());
         });
       const left = rows.filter((row) => !row.hidden).length;
