@@ -39,9 +39,11 @@ _SIGNS = {1: "+", -1: "-", 0: ""}
 _STYLES = {0: "", 1: "textbf:--rwrap;", 2: "underline:--rwrap;"}
 # Characters of a line that fit one column of a page of two; wider tables stand over both.
 _NARROW = 60
+# Characters that fit both in the usual size; still wider tables take the next smaller one.
+_WIDE = 125
 # Points between columns, and that a raised mark takes.
 _SPACE, _MARK = 6, 5
-_SIZE = r"\footnotesize" + "\n" + r"\setlength{\tabcolsep}{3pt}"
+_SEPARATION = r"\setlength{\tabcolsep}{3pt}"
 
 
 def render_latex(
@@ -119,7 +121,8 @@ def _float(table: Table, grid: Grid, caption: str, significance: Significance) -
     )
     # What is raised is neither underlined nor bold.
     text = re.sub(r"(\\rlap\{\$\^\{[^{}]*\}\$\})\}", r"}\1", text)
-    text = text.replace(r"\centering", f"\\centering\n{_SIZE}", 1)
+    size = r"\footnotesize" if grid.width <= _WIDE else r"\scriptsize"
+    text = text.replace(r"\centering", f"\\centering\n{size}\n{_SEPARATION}", 1)
     return _with_headings(text.rstrip("\n"), grid.groups, len(grid.columns))
 
 

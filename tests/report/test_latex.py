@@ -89,7 +89,7 @@ needs_latex = pytest.mark.skipif(
 
 
 @needs_latex
-@pytest.mark.parametrize("suite", ["mini", "sts7"])
+@pytest.mark.parametrize("suite", ["mini", "sts7", "redundancy"])
 def test_a_conference_paper_holds_the_table(suite: str, tmp_path: Path) -> None:
     log = compile_in(tmp_path, of_baseline(suite))
     assert not re.search("Overfull|undefined|Warning: Citation", log)
