@@ -82,7 +82,7 @@ def context(material: Material) -> Mapping[str, Any]:
         "profiles": sorted({row.profile for row in table.rows if row.profile}),
         "title": _facts(table),
         "notes": lay_out(table).notes,
-        "is_cut": any(cell.is_off for row in rows for cell in row["cells"]),
+        "is_cut": any(_is_off(row, span) for row in table.rows),
         "ticks": span.ticks(3),
         "copies": {
             "Markdown": render(table, style="markdown"),
@@ -121,10 +121,8 @@ def _facts(table: Table) -> str:
 def _cell(shown: Shown, column: TableColumn, best: float | None, span: Span) -> BoardCell:
     row, is_name = shown.row, column.field == METHOD.field
     value = shown.name if is_name else column.value(row)
-    bar, is_off = None, False
-    if column.field == INTERVAL.field and row.ci95 is not None:
-        is_off = not span.holds(100 * row.ci95[0])
-    if column.field == INTERVAL.field and row.ci95 is not None and not is_off:
+    is_interval, bar = column.field == INTERVAL.field, None
+    if is_interval and row.ci95 is not None and not _is_off(row, span):
         middle = row.average if row.average is not None else row.ci95[0]
         low, centre, high = (
             span.place(100 * score) for score in (row.ci95[0], middle, row.ci95[1])
@@ -136,8 +134,13 @@ def _cell(shown: Shown, column: TableColumn, best: float | None, span: Span) -> 
         marks=column.marks(row).strip() if column.marks else "",
         best=best is not None and value == best and _is_comparable(row),
         bar=bar,
-        is_off=is_off,
+        is_off=is_interval and _is_off(row, span),
     )
+
+
+def _is_off(row: TableRow, span: Span) -> bool:
+    """Whether the interval of a row lies left of what the bars show."""
+    return row.ci95 is not None and not span.holds(100 * row.ci95[0])
 
 
 def _sortable(value: Any) -> str:
