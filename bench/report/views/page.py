@@ -41,13 +41,14 @@ def label(first: Record, called: str | None = None) -> str:
 
 
 def names_of(rows: Mapping[RowKey, Sequence[Record]]) -> Names:
-    """Labels of rows, with what computed them and their revisions where two would look alike."""
+    """Labels of rows, with profile, what computed them and revision where two would look alike."""
     names = {key: label(records[0]) for key, records in rows.items()}
     alike = Counter(names.values())
-    return {
-        key: name if alike[name] == 1 else " ".join(filter(None, (name, *key[3:])))
-        for key, name in names.items()
-    }
+    for key, name in names.items():
+        if alike[name] > 1:
+            profile = "" if rows[key][0].method.trained else key[1]
+            names[key] = " ".join(filter(None, (name, profile, *key[3:])))
+    return names
 
 
 def shown_code(text: str, style: Style) -> str:
