@@ -304,9 +304,9 @@ def base_of(
         for (spec, _, limit, setup, _), group in groups.items()
         if (spec, limit, setup) == (first.method.base, first.limit, encoding)
     ]
-    found = [group for group in alike if group[0][1].profile == first.profile]
-    found = found or [group for group in alike if not group[0][1].method.trained]
-    return found[0] if len(found) == 1 else None
+    bases = [group for group in alike if group[0][1].profile == first.profile]
+    bases = bases or [group for group in alike if not group[0][1].method.trained]
+    return bases[0] if len(bases) == 1 else None
 
 
 def _is_below_base(

@@ -182,9 +182,9 @@ def _of_now(
     Raises:
         UsageError: Several setups have, and none of them is the baseline's.
     """
-    found = counterpart(key, record, new)
-    if found is not None:
-        return found
+    same = counterpart(key, record, new)
+    if same is not None:
+        return same
     alike = [other for other in new if other[:-1] == key[:-1]]
     if len(alike) > 1:
         setups = " and ".join(_words(other[-1]) for other in alike)

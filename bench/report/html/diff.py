@@ -29,8 +29,8 @@ def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
         DataError: No method was measured on one suite in both.
     """
     old, new = _by_key(before), _by_key(now)
-    found = {key: counterpart(key, stored[0][1], old) for key, stored in new.items()}
-    shared = {key: other for key, other in found.items() if other is not None}
+    partners = {key: counterpart(key, stored[0][1], old) for key, stored in new.items()}
+    shared = {key: other for key, other in partners.items() if other is not None}
     if not shared:
         raise DataError(
             f"{names[0]} and {names[1]} have no method on one suite in common; "
