@@ -75,12 +75,14 @@ def bench(
     return call
 
 
-@pytest.fixture(scope="module")
-def quick_collections() -> Iterator[None]:
-    """Every training collects garbage, which is half of its time with all modules loaded."""
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections() -> None:
+    """Libraries collect garbage at every step, which takes longer than it with all tests loaded.
+
+    What lives when the tests of a file begin is not gone over again.
+    """
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

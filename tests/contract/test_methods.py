@@ -22,9 +22,6 @@ OWN = [name for name in NAMES if owner(METHODS, name) == "sentence-bench"]
 PREDICTORS = ("majority", "ft", "three-phase", "hierarchical-ensemble", "minbert", "tfidf")
 
 
-pytestmark = pytest.mark.usefixtures("quick_collections")
-
-
 def broken(findings: Iterable[Finding]) -> list[str]:
     return [one.rule for one in findings if not one.holds]
 

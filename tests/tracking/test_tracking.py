@@ -18,8 +18,6 @@ from bench.tracking.trackers import TensorBoard, Tracker
 from bench.tracking.tracking import Tracking, scores_of
 from tests.support.suites import Bench, write_suite
 
-pytestmark = pytest.mark.usefixtures("quick_collections")
-
 
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
