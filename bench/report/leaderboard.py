@@ -10,11 +10,12 @@ from pathlib import Path
 from bench.core.compute import FULL, Compute
 from bench.core.errors import DataError
 from bench.core.escape import markdown, plain
-from bench.records.entries import GroupKey, Record
+from bench.records.entries import Record
 from bench.records.files import StoredRecord
 from bench.report.table import Table, make_table, read_suites
 from bench.report.text import render
 from bench.report.views import diagnostics
+from bench.report.views.page import by_row
 from bench.suite import split_part
 
 COMMAND = "bench table --write"
@@ -59,11 +60,8 @@ def _leaderboard(table: Table, stored: Sequence[StoredRecord]) -> str:
 def commands(table: Table, records: Sequence[Record]) -> list[str]:
     """Commands that make the records of a table, one for each set of options that they share."""
     order = {row.spec: place for place, row in enumerate(table.rows)}
-    by_method: dict[GroupKey, list[Record]] = {}
-    for record in records:
-        by_method.setdefault(record.group, []).append(record)
     by_options: dict[str, set[str]] = {}
-    for seeds in by_method.values():
+    for seeds in by_row(records).values():
         by_options.setdefault(_options(seeds), set()).add(seeds[0].method.spec)
     return [
         plain(

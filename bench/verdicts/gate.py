@@ -15,7 +15,7 @@ from bench.records.entries import Interval, Record
 from bench.records.files import StoredRecord, has_failed, read_record
 from bench.suite import AVERAGE
 from bench.verdicts.difference import LEVEL, Line, compare
-from bench.verdicts.matching import MethodKey, by_method, counterpart
+from bench.verdicts.matching import MethodKey, by_method, counterpart, method_key
 from bench.verdicts.side import Side
 
 TIME = "time"
@@ -109,14 +109,14 @@ def check(
     new, old = _by_method(now), _by_method(baseline)
     if not old:
         raise UsageError("the baseline holds no records; point --baseline to a folder that does")
-    if partial and not any(_of_now(key, stored[0][1], new) for key, stored in old.items()):
+    if partial and not any(_of_now(stored[0][1], new) for stored in old.values()):
         raise UsageError("nothing of the baseline was run; name its suites and methods")
     _refuse_failed(now)
     refuse_unknown(bounds, (record for of_group in old.values() for _, record in of_group))
     checks: list[GateCheck] = []
     warnings: list[str] = []
     for key, baseline_records in old.items():
-        now_key = _of_now(key, baseline_records[0][1], new)
+        now_key = _of_now(baseline_records[0][1], new)
         if now_key is None and partial:
             warnings.append(f"{key[1]} on {key[0]} ({key[2]}) was not run and is not judged")
             continue
@@ -174,17 +174,16 @@ def _by_method(paths: Sequence[Path]) -> dict[MethodKey, list[StoredRecord]]:
     return by_method((path, read_record(path)) for path in paths)
 
 
-def _of_now(
-    key: MethodKey, record: Record, new: Mapping[MethodKey, Sequence[StoredRecord]]
-) -> MethodKey | None:
+def _of_now(record: Record, new: Mapping[MethodKey, Sequence[StoredRecord]]) -> MethodKey | None:
     """The key of the same method now, perhaps by another setup; None where it was not run.
 
     Raises:
         UsageError: Several setups have, and none of them is the baseline's.
     """
-    same = counterpart(key, record, new)
+    same = counterpart(record, new)
     if same is not None:
         return same
+    key = method_key(record)
     alike = [other for other in new if other[:-1] == key[:-1]]
     if len(alike) > 1:
         setups = " and ".join(_words(other[-1]) for other in alike)

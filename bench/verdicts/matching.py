@@ -139,29 +139,34 @@ def _by_suite(
     return {name: Side(next(iter(groups.values()))) for name, groups in by_suite.items()}
 
 
+def method_key(record: Record) -> MethodKey:
+    """Suite and method of a record."""
+    return record.suite, *record.group
+
+
 def by_method(stored: Iterable[StoredRecord]) -> dict[MethodKey, list[StoredRecord]]:
     """Records by suite and method, without what an untrained one did under one more profile."""
     methods: dict[MethodKey, list[StoredRecord]] = {}
     for path, record in without_repeats(stored):
-        methods.setdefault((record.suite, *record.group), []).append((path, record))
+        methods.setdefault(method_key(record), []).append((path, record))
     return methods
 
 
 def counterpart(
-    key: MethodKey, record: Record, others: Mapping[MethodKey, Sequence[StoredRecord]]
+    record: Record, others: Mapping[MethodKey, Sequence[StoredRecord]]
 ) -> MethodKey | None:
     """The key of the same method among others.
 
     A method that was not trained is the same under another profile, where that sets it alike.
 
     Args:
-        key: Suite and method.
-        record: A record of it.
+        record: A record of the method.
         others: Other records by suite and method.
 
     Returns:
         The key, or None where the method is not among them.
     """
+    key = method_key(record)
     if key in others:
         return key
     if record.method.trained:

@@ -212,12 +212,10 @@ def test_in_domain_tasks_are_marked(tmp_path: Path) -> None:
     assert "°" not in averages
 
 
-@pytest.mark.parametrize(("profile", "is_marked"), [("smoke", True), ("paper", True)])
-def test_an_untrained_base_counts_at_any_profile(
-    tmp_path: Path, profile: str, is_marked: bool
-) -> None:
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+def test_an_untrained_base_counts_at_any_profile(tmp_path: Path, profile: str) -> None:
     paths = [write(tmp_path, "base", 0.5, profile=profile), write(tmp_path, "a", 0.4, base="base")]
-    assert ("a ▼" in render(load_tables(paths)[0])) == is_marked
+    assert "a ▼" in render(load_tables(paths)[0])
 
 
 def test_of_bases_at_several_profiles_that_of_the_row_counts(tmp_path: Path) -> None:

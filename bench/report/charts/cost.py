@@ -83,15 +83,19 @@ def telling(table: Table, alike: Table) -> list[tuple[Cost, Table]]:
 
 def panels(table: Table, alike: Table) -> list[Panel]:
     """A panel for each cost that tells rows apart, see ``telling``."""
-    return [panel(rows, cost) for cost, rows in telling(table, alike)]
+    names = row_names(table.rows)
+    return [panel(rows, cost, names) for cost, rows in telling(table, alike)]
 
 
-def panel(table: Table, cost: Cost) -> Panel:
-    """Scores against a cost."""
-    return _panel(priced(table, cost), cost, row_names(table.rows))
+def panel(table: Table, cost: Cost, names: Mapping[str, str]) -> Panel:
+    """Scores against a cost.
 
-
-def _panel(rows: Sequence[TableRow], cost: Cost, names: Mapping[str, str]) -> Panel:
+    Args:
+        table: The rows.
+        cost: The cost.
+        names: What rows are called, by their id.
+    """
+    rows = priced(table, cost)
     front = pareto_front(rows, cost)
     frame = _Extent.around([(cost.value(row) or 0, 100 * _score(row)) for row in rows])
     values = [

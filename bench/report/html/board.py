@@ -31,8 +31,7 @@ class BoardCell:
         value: What is sorted by, as text; empty for nothing.
         marks: What follows the text.
         best: Whether no comparable row has more.
-        bar: Left end, middle and right end of an interval, or None.
-        is_off: Whether the interval lies left of what the bars show.
+        bar: Left end, middle and right end of an interval; None where none is drawn.
     """
 
     text: str
@@ -40,7 +39,6 @@ class BoardCell:
     marks: str = ""
     best: bool = False
     bar: tuple[str, str, str] | None = None
-    is_off: bool = False
 
 
 def context(material: Material) -> Mapping[str, Any]:
@@ -121,8 +119,8 @@ def _facts(table: Table) -> str:
 def _cell(shown: Shown, column: TableColumn, best: float | None, span: Span) -> BoardCell:
     row, is_name = shown.row, column.field == METHOD.field
     value = shown.name if is_name else column.value(row)
-    is_interval, bar = column.field == INTERVAL.field, None
-    if is_interval and row.ci95 is not None and not _is_off(row, span):
+    bar = None
+    if column.field == INTERVAL.field and row.ci95 is not None and not _is_off(row, span):
         middle = row.average if row.average is not None else row.ci95[0]
         low, centre, high = (
             span.place(100 * score) for score in (row.ci95[0], middle, row.ci95[1])
@@ -134,7 +132,6 @@ def _cell(shown: Shown, column: TableColumn, best: float | None, span: Span) -> 
         marks=column.marks(row).strip() if column.marks else "",
         best=best is not None and value == best and _is_comparable(row),
         bar=bar,
-        is_off=is_interval and _is_off(row, span),
     )
 
 

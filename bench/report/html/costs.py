@@ -23,7 +23,7 @@ def context(material: Material) -> Mapping[str, Any] | None:
         "figures": [
             {
                 "title": one.name,
-                "svg": page_svg(cost.panel(rows, one)),
+                "svg": page_svg(cost.panel(rows, one, names)),
                 "front": [names[row.id] for row in cost.pareto_front(cost.priced(rows, one), one)],
             }
             for one, rows in costs

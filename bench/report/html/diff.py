@@ -29,7 +29,7 @@ def render_diff(before: _BySuite, now: _BySuite, names: tuple[str, str]) -> str:
         DataError: No method was measured on one suite in both.
     """
     old, new = _by_key(before), _by_key(now)
-    partners = {key: counterpart(key, stored[0][1], old) for key, stored in new.items()}
+    partners = {key: counterpart(stored[0][1], old) for key, stored in new.items()}
     shared = {key: other for key, other in partners.items() if other is not None}
     if not shared:
         raise DataError(
