@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from types import FrameType
 
 from bench.core.errors import EXIT_HUNG_UP, EXIT_INTERRUPTED, EXIT_TERMINATED
@@ -43,15 +44,20 @@ def _end(number: int, frame: FrameType | None) -> None:
     raise Ended(_EXITS[signal.Signals(number)])
 
 
-def exit_of(interrupt: BaseException) -> tuple[str, int]:
-    """What is said of an interruption, and its exit code."""
+def exit_of(interrupt: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
+    """What is said of an interruption of a command, and its exit code."""
     seen: BaseException | None = interrupt
     while seen is not None and not isinstance(seen, Ended):
         seen = seen.__cause__ or seen.__context__
     if not isinstance(seen, Ended):
-        return f"interrupted; {_GO_ON}", EXIT_INTERRUPTED
+        return f"interrupted{_kept(arguments)}", EXIT_INTERRUPTED
     how = "terminated" if seen.exit_code == EXIT_TERMINATED else "hung up"
-    return f"{how}; {_GO_ON}", seen.exit_code
+    return f"{how}{_kept(arguments)}", seen.exit_code
+
+
+def _kept(arguments: Sequence[str]) -> str:
+    is_run = arguments[:1] == ["run"] or "--run" in arguments
+    return f"; {_GO_ON}" if is_run else ""
 
 
 def bug(error: Exception) -> str:

@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         result: Any = cli.main(arguments, prog_name="bench", standalone_mode=False)
     except (KeyboardInterrupt, click.Abort) as interrupt:
-        return _fail(*exit_of(interrupt))
+        return _fail(*exit_of(interrupt, sys.argv[1:] if arguments is None else arguments))
     except BenchError as error:
         return _fail(str(error), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -140,6 +140,26 @@ def test_signals_end_in_one_line_and_keep_what_is_done(
     assert not [*(tmp_path / "cache").rglob("*.bench-*")]
 
 
+@pytest.mark.parametrize(
+    ("command", "of_cells"),
+    [("table", False), ("claims", False), ("list methods", False), ("claims --run", True)],
+)
+def test_nothing_is_said_of_cells_where_none_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    of_cells: bool,
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(click.Command, "invoke", interrupt)
+    assert main.main(command.split()) == 130
+    line = capsys.readouterr().err
+    assert line.startswith("bench: interrupted")
+    assert ("cells" in line) is of_cells
+
+
 @pytest.mark.nightly
 def test_whoever_has_hanging_up_ignored_is_not_hung_up_on(tmp_path: Path) -> None:
     assert _stopped(tmp_path, signal.SIGTERM, hang_up_ignored=True)[0] == 143
