@@ -17,7 +17,8 @@ from pathlib import Path
 _PARSER = threading.Lock()
 
 
-def imported(module: str, within: Sequence[str]) -> list[str]:
+@cache
+def imported(module: str, within: tuple[str, ...]) -> tuple[str, ...]:
     """Modules within some packages that a module imports, directly or through one another.
 
     Imports inside functions count, those under ``TYPE_CHECKING`` do not, as they never run.
@@ -39,7 +40,7 @@ def imported(module: str, within: Sequence[str]) -> list[str]:
         new = {name for name in named if _is_module(name)} - reached
         reached |= new
         open_ += sorted(new)
-    return sorted(reached - {module})
+    return tuple(sorted(reached - {module}))
 
 
 def _is_within(module: str, within: Sequence[str]) -> bool:

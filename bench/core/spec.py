@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from bench.core.errors import UsageError
 
@@ -46,6 +47,10 @@ class MethodSpec:
     label: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         at = f"@{_written(self.checkpoint, _OPENING['['])}" if self.checkpoint else ""
         inner = ",".join(f"{key}={_written(value)}" for key, value in self.options)
         return f"{self.name}{at}[{inner}]" if inner else f"{self.name}{at}"

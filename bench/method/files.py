@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
+import os
 import re
 import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -78,6 +80,8 @@ def _holds(path: Path, text: str) -> bool:
 
 # Name of the module that was made of a file, and what is told of it, by path and class.
 _loaded: dict[tuple[Path, str], tuple[str, MethodFile]] = {}
+# Modules and packages in the folder of a file, by the module that was made of it.
+_neighbours: dict[str, tuple[str, ...]] = {}
 # What was imported from beside a file, as it was then.
 _imported: dict[Path, str] = {}
 
@@ -130,6 +134,7 @@ def load_method_file(path: Path, cls: str | None) -> str:
         )
     entry = EntryPoint(info.name, f"{module.__name__}:{method.__name__}", METHODS)
     register(entry, f"{place}:{method.__name__}")
+    _neighbours[module.__name__] = _beside(place)
     contents = _files_of(path, place, module.__name__)
     told = MethodFile(str(place), method.__name__, contents)
     _loaded[place, method.__name__] = module.__name__, told
@@ -138,14 +143,20 @@ def load_method_file(path: Path, cls: str | None) -> str:
 
 def beside(module: str) -> tuple[str, ...]:
     """Modules and packages in the folder of a file that was named; none of any other module."""
-    places = [place for (place, _), (name, _) in _loaded.items() if name == module]
-    return _beside(places[0]) if places else ()
+    return _neighbours.get(module, ())
 
 
 def _beside(place: Path) -> tuple[str, ...]:
-    files = {path.stem for path in place.parent.glob("*.py")}
-    packages = {path.parent.name for path in place.parent.glob("*/__init__.py")}
-    return tuple(sorted((files | packages) - {place.stem, "bench", *sys.stdlib_module_names}))
+    names: set[str] = set()
+    # Who may not list a folder may read a file there.
+    with suppress(PermissionError), os.scandir(place.parent) as entries:
+        names |= {
+            entry.name.removesuffix(".py")
+            for entry in entries
+            if entry.name.endswith(".py")
+            or (entry.is_dir() and Path(entry.path, "__init__.py").is_file())
+        }
+    return tuple(sorted(names - {place.stem, "bench", *sys.stdlib_module_names}))
 
 
 def _import(path: Path, place: Path) -> ModuleType:
@@ -218,7 +229,7 @@ def _files_of(path: Path, place: Path, module: str) -> dict[str, str]:
         UsageError: It imports something from beside it that has the name of an installed package,
             or it is not UTF-8, or something beside has changed since it was imported.
     """
-    names = imported(module, _beside(place))
+    names = imported(module, beside(module))
     files = {place.name: place}
     for name in names:
         file = source_file(name)

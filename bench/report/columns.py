@@ -5,6 +5,7 @@ A new column is one entry there. It comes out in text, Markdown, LaTeX, JSON and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from bench.records.entries import Interval
 from bench.report.marks import row_marks, score_marks
 from bench.report.table import Table, TableRow
+from bench.verdicts.rank import MOST as MOST_RANKED
 
 # What is shown of a value that there is not.
 DASH = "–"
@@ -140,6 +142,13 @@ def _rank_note(_: Table) -> str:
         "Rank is 1 + the number of rows of the same base whose average is significantly better "
         "(paired over items and seeds, false discovery rate 5%)."
     )
+
+
+def unranked_note(table: Table) -> str | None:
+    """That rows have no rank as their base has too many of them, where it has."""
+    if max(Counter(row.base for row in table.rows).values(), default=0) <= MOST_RANKED:
+        return None
+    return f"There are no ranks among more than {MOST_RANKED:,} rows of one base."
 
 
 def _setup_note(table: Table) -> str:

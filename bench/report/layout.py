@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from bench.core.escape import plain
 from bench.report.columns import (
@@ -18,6 +19,7 @@ from bench.report.columns import (
     METHOD,
     TableColumn,
     columns_of,
+    unranked_note,
 )
 from bench.report.marks import explain_marks
 from bench.report.names import explain_labels, row_names, shortened
@@ -74,7 +76,7 @@ class Grid:
     columns: tuple[TableColumn, ...]
     groups: tuple[RowGroup, ...]
 
-    @property
+    @cached_property
     def widths(self) -> list[int]:
         """Characters of each column."""
         rows = [row for group in self.groups for row in group.rows]
@@ -85,7 +87,7 @@ class Grid:
             )
         ]
 
-    @property
+    @cached_property
     def mark_widths(self) -> list[int]:
         """Characters that the marks of a column of numbers take, for digits to stand in line."""
         rows = [row for group in self.groups for row in group.rows]
@@ -193,7 +195,8 @@ def _notes(table: Table, columns: Collection[TableColumn]) -> list[str]:
     whole, part = split_part(table.suite)
     partly = f"Only these tasks of {whole} were run, and Avg is over them alone." if part else None
     tasks = {column.name for column in columns if column.kind == "task"}
-    return list(filter(None, [first, partly, *notes, *explain_marks(table, tasks)]))
+    marks = explain_marks(table, tasks)
+    return list(filter(None, [first, partly, *notes, unranked_note(table), *marks]))
 
 
 def _units(table: Table) -> str:

@@ -18,6 +18,9 @@ from bench.verdicts.difference import LEVEL, difference
 from bench.verdicts.protocol import differing_protocols, most_common
 from bench.verdicts.side import Side
 
+# Most methods that are ranked: time and memory are those of all pairs.
+MOST = 1000
+
 
 def ranks_by_average(sides: Sequence[Side]) -> list[int | None]:
     """Rank methods by their average: 1 + the number of those that are significantly better.
@@ -30,9 +33,12 @@ def ranks_by_average(sides: Sequence[Side]) -> list[int | None]:
 
     Returns:
         Ranks in the same order; None for what has no items to resample or too few of them, or was
-        scored on other rows or by another protocol than most, of all rows if any was.
+        scored on other rows or by another protocol than most, of all rows if any was; and for all
+        where they are more than ``MOST``.
     """
     ranks: list[int | None] = [None] * len(sides)
+    if len(sides) > MOST:
+        return ranks
     members = _members(sides)
     ranked = [sides[i] for i in members]
     points = np.array([side.points(AVERAGE).mean() for side in ranked])

@@ -57,9 +57,9 @@ def test_all_that_an_import_statement_runs_is_found(
         (package / name).write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
     names = "above beside deep.below lazy names running second top"
-    expected = ["planted", *(f"planted.{name}" for name in names.split())]
-    assert imported("planted.start", ["planted"]) == expected
-    assert imported("planted.start", ["planted.deep"]) == ["planted.deep.below"]
+    expected = ("planted", *(f"planted.{name}" for name in names.split()))
+    assert imported("planted.start", ("planted",)) == expected
+    assert imported("planted.start", ("planted.deep",)) == ("planted.deep.below",)
     assert "planted" not in sys.modules
 
 

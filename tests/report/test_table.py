@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,20 @@ def test_ranks_are_shared_by_what_differs_by_chance(tmp_path: Path) -> None:
     ]
     (table,) = load_tables(found)
     assert [(row.spec, row.rank) for row in table.rows] == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_too_many_rows_of_a_base_are_not_ranked(
+    tmp_path: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (table,) = load_tables(paths)
+    rows = [replace(table.rows[0], rank=None, base="x")] * 1001
+    assert "no ranks among more than 1,000 rows of one base" not in render(table)
+    for crowd, there in ((rows, True), (rows[1:], False)):
+        told = one_line(render(replace(table, rows=(*table.rows, *crowd))))
+        assert ("There are no ranks among more than 1,000 rows of one base." in told) is there
+    monkeypatch.setattr("bench.verdicts.rank.MOST", 1)
+    few = [write(tmp_path, name, 0.5) for name in "ab"]
+    assert {row.rank for row in load_tables(few)[0].rows} == {None}
 
 
 def test_rows_of_another_limit_are_not_ranked(tmp_path: Path) -> None:
