@@ -84,6 +84,7 @@ class RayCluster(Workers):
                 f"no node of the Ray cluster has {self.config.cpus:g} CPUs and "
                 f"{self.config.gpus:g} GPUs for a job"
             )
+        self._task = _task(str(Path.cwd()))
         self._request = request.dump()
         self._models = dict[str, Any]()
         self._running = dict[str, Any]()
@@ -135,7 +136,8 @@ class RayCluster(Workers):
             self._models[identity] = ray.put(models[identity])
         self._reports[job.identity] = report
         needs = {identity: self._models[identity] for identity in models}
-        task = _do.options(num_cpus=self.config.cpus, num_gpus=self.config.gpus, max_retries=0)
+        config = self.config
+        task = self._task.options(num_cpus=config.cpus, num_gpus=config.gpus, max_retries=0)
         reference = task.remote(self._request, job.dump(), needs, self._queue)
         self._running[job.identity] = reference
         answer: Future[Done] = Future()
@@ -215,11 +217,41 @@ class _Sender:
 _places: dict[str, Workplace] = {}
 
 
-@ray.remote
-def _do(
+def _task(folder: str) -> Any:
+    """What Ray starts on a node.
+
+    Ray has workers import from the folder of a run before all else, where a checkout of this
+    project may lie, or a file with the name of a library. That is undone before they import
+    anything of ours: a function within another is pickled whole.
+
+    Args:
+        folder: Folder that the run was started in.
+    """
+
+    def bench_job(*given: Any) -> Any:
+        import sys
+
+        # Once, as PYTHONPATH may name it too.
+        if "bench" not in sys.modules and folder in sys.path:
+            sys.path.remove(folder)
+        from bench.jobs.ray import do_job
+
+        return do_job(*given)
+
+    return ray.remote(bench_job)
+
+
+def do_job(
     request: dict[str, Any], dumped: dict[str, Any], models: dict[str, Any], reports: Queue
 ) -> Done:
-    """Do a job on a node."""
+    """Do a job on a node.
+
+    Args:
+        request: What the jobs share.
+        dumped: The job.
+        models: Models that it needs, in Ray's store, by fingerprint.
+        reports: Queue for its progress.
+    """
     key = fingerprint(request)
     if key not in _places:
         quiet_libraries()

@@ -73,6 +73,8 @@ class Slurm(Workers):
         """
         if self.config.cluster == "slurm" and shutil.which("sbatch") is None:
             raise UsageError("there is no Slurm here: 'sbatch' is not on the PATH")
+        # Jobs inherit it: the folder that the command runs in is no place to import from.
+        os.environ["PYTHONSAFEPATH"] = "1"
         self._folder = Path(request.cache) / _FOLDER / f"{os.getpid()}-{time.time_ns()}"
         self._folder.mkdir(parents=True)
         self._executor = submitit.AutoExecutor(self._folder / "%j", cluster=self.config.cluster)

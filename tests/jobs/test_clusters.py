@@ -149,8 +149,8 @@ def test_two_nodes_of_ray_leave_the_records_of_one_process(world: Path, cluster:
 def test_a_worker_of_ray_that_is_killed_is_replaced(world: Path, cluster: Path) -> None:
     methods = on_every_node(f"{LONG},random", world)
     process = start(world, *RUN, methods, "--executor", f"ray[address={ADDRESS}]")
-    until(lambda: at_work(cluster) and processes_of("^ray::_do"))
-    for pid in processes_of("^ray::_do"):
+    until(lambda: at_work(cluster) and processes_of("^ray::bench_job"))
+    for pid in processes_of("^ray::bench_job"):
         os.kill(pid, signal.SIGKILL)
     out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
@@ -192,7 +192,7 @@ def test_a_worker_that_is_killed_while_it_encodes_loses_nothing(world: Path, clu
     asked = many_texts(world)
     process = start(world, *asked, "--executor", f"ray[address={ADDRESS}]")
     until(lambda: kept(cluster, "first") or kept(cluster, "second"))
-    for pid in processes_of("^ray::_do"):
+    for pid in processes_of("^ray::bench_job"):
         os.kill(pid, signal.SIGKILL)
     _, err = process.communicate(timeout=180)
     assert process.returncode == 0, err

@@ -20,20 +20,23 @@ _PATIENCE = 120
 
 
 def make_world(folder: Path) -> Path:
-    """A folder with a small suite, a small model and a corpus."""
-    return worlds.make(folder)
+    """A folder with a small suite, a small model and a corpus, and a package no job may import."""
+    made = worlds.make(folder)
+    (made / "bench").mkdir()
+    (made / "bench/__init__.py").write_text("raise RuntimeError('of the folder of a run')\n")
+    return made
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start ``bench`` in a folder, with one thread and a cache there."""
     return subprocess.Popen(
-        [sys.executable, "-m", "bench", *arguments],
+        # Not by the environment, which the workers would inherit.
+        [sys.executable, "-P", "-m", "bench", *arguments],
         cwd=folder,
         env={
             **os.environ,
             "BENCH_CACHE": str(folder / "cache"),
             "OMP_NUM_THREADS": "1",
-            "PYTHONSAFEPATH": "1",
             **environment,
         },
         stdout=subprocess.PIPE,
