@@ -27,7 +27,7 @@ from bench.cli.main import cli, main
 from bench.core import registry
 from bench.core.errors import BenchError
 from bench.core.spec import parse_method_spec, split_list
-from bench.method import lineage, method_class, resolve
+from bench.method import lineage, make_method, method_class
 from bench.suite import read_suite
 from tests.support.documents import (
     Block,
@@ -140,7 +140,7 @@ def bad_spec(text: str, profile: str) -> str | None:
     """Why a spec, or one within it, cannot be."""
     try:
         spec = parse_method_spec(text)
-        lineage(resolve(method_class(spec.name), spec, profile))
+        lineage(make_method(spec, profile))
     except BenchError as error:
         return f"{text}: {error}"
     return None

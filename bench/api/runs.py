@@ -22,7 +22,7 @@ from bench.execution.settings import Rerun, RunOptions, Settings, make_settings
 from bench.jobs.executor import LOCAL, Executor, PlannedRun, make_executor
 from bench.jobs.job import Request
 from bench.jobs.shards import RunShard, part_of
-from bench.method import Built, method_class, resolve, with_methods
+from bench.method import Built, make_method, with_methods
 from bench.method.files import with_files
 from bench.models.devices import ComputeOptions
 from bench.records.files import DEFAULT_OUTPUT
@@ -284,6 +284,4 @@ def build_method(
     method = with_files(method)
     spec = parse_method_spec(method)
     provide([], [spec], settings, fetch_command([], [method], profile))
-    return settings.models.build(
-        resolve(method_class(spec.name), spec, profile), seed=seed
-    ), settings
+    return settings.models.build(make_method(spec, profile), seed=seed), settings

@@ -16,7 +16,7 @@ from bench.core.spec import MethodSpec, parse_method_spec, wrapping
 from bench.execution.cells import Cell
 from bench.execution.settings import Settings
 from bench.execution.suites import LoadedSuite
-from bench.method import Method, known_methods, learns, method_class, resolve
+from bench.method import Method, known_methods, learns, make_method
 from bench.records.files import record_path
 from bench.suite import (
     KINDS,
@@ -96,7 +96,7 @@ def outline(suites: Sequence[Suite], specs: Sequence[MethodSpec], profile: str) 
         if first.label != spec.label:
             labels = " and ".join(str(one.label or "no label") for one in (first, spec))
             raise UsageError(f"{spec} is asked for twice, with {labels}; name it once")
-    asked = [(spec, resolve(method_class(spec.name), spec, profile)) for spec in wanted.values()]
+    asked = [(spec, make_method(spec, profile)) for spec in wanted.values()]
     with_bases = _with_bases(asked, profile)
     rows_of_suites = [
         (
@@ -143,9 +143,7 @@ def _with_bases(
         for _, method in asked
         if method.trains and method.base in known_methods()
     ]
-    untrained = {
-        str(spec): (spec, resolve(method_class(spec.name), spec, profile)) for spec in bases
-    }
+    untrained = {str(spec): (spec, make_method(spec, profile)) for spec in bases}
     return list({**untrained, **{str(spec): (spec, method) for spec, method in asked}}.values())
 
 
@@ -164,7 +162,7 @@ def _with_variants(
             continue
         for variant in suite.variants:
             wrapped = wrapping(variant, spec)
-            methods[str(wrapped)] = wrapped, resolve(method_class(wrapped.name), wrapped, profile)
+            methods[str(wrapped)] = wrapped, make_method(wrapped, profile)
     return list(methods.values())
 
 

@@ -11,7 +11,7 @@ from bench.core.spec import MethodSpec
 from bench.data.needs import Needs
 from bench.execution.plan import check, outline
 from bench.execution.settings import Settings
-from bench.method import method_class, resolve
+from bench.method import make_method
 from bench.suite import Suite, default_profile
 from bench.tasks.rows import ask_for_rows
 
@@ -66,9 +66,7 @@ def note_needs(
     needs: Needs, suites: Sequence[Suite], specs: Sequence[MethodSpec], settings: Settings
 ) -> None:
     """Ask an access that notes it for all that a run reads, see ``find_needs``."""
-    methods = {
-        str(spec): resolve(method_class(spec.name), spec, settings.profile) for spec in specs
-    }
+    methods = {str(spec): make_method(spec, settings.profile) for spec in specs}
     for suite, rows in outline(suites, specs, settings.profile):
         for task in suite.tasks:
             ask_for_rows(suite, task, needs)

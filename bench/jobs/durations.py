@@ -12,7 +12,7 @@ from bench.core.errors import DataError
 from bench.core.spec import parse_method_spec
 from bench.execution.settings import Settings
 from bench.jobs.job import Job
-from bench.method import method_class, resolve
+from bench.method import make_method
 from bench.records.entries import Record
 from bench.records.files import read_record
 
@@ -67,7 +67,7 @@ class Durations:
 
     def _training(self, text: str, profile: str) -> float:
         spec = parse_method_spec(text)
-        base = resolve(method_class(spec.name), spec, profile).base or ""
+        base = make_method(spec, profile).base or ""
         known = self._trainings.get((spec.name, base, profile)) or self._trainings.get((profile,))
         return statistics.median(known) if known else NOMINAL[profile]
 

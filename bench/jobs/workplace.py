@@ -23,7 +23,7 @@ from bench.execution.runner import attempt, failure_of
 from bench.execution.settings import Settings, make_settings
 from bench.jobs.archives import pack, unpack
 from bench.jobs.job import VECTORS, CellKey, Done, Job, ModelKey, Request
-from bench.method import method_class, named_method, resolve
+from bench.method import make_method, named_method
 from bench.method.files import MethodFile
 from bench.models.build import lacks_model
 from bench.records.entries import CommitEntry
@@ -150,7 +150,7 @@ class Workplace:
         if key.suite not in self._planned:
             self._planned[key.suite] = PlannedSuite(self._suites[key.suite], self._settings)
         spec = parse_method_spec(key.spec)
-        method = resolve(method_class(spec.name), spec, self._settings.profile)
+        method = make_method(spec, self._settings.profile)
         return self._planned[key.suite].cell(spec, method, key.seed)
 
     def _files(self, cell: Cell) -> dict[str, bytes]:

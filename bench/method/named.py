@@ -74,6 +74,15 @@ def _whole(name: str, cls: type[Method], place: str) -> type[Method]:
     return cls
 
 
+def make_method(spec: MethodSpec, profile: str) -> Method:
+    """Make the method that a spec names.
+
+    Raises:
+        UsageError: There is no such method, or see ``resolve``.
+    """
+    return resolve(method_class(spec.name), spec, profile)
+
+
 def resolve(cls: type[Method], spec: MethodSpec, profile: str) -> Method:
     """Make the method of a spec: defaults, then the profile, then the spec's own options.
 
@@ -132,7 +141,7 @@ def named_method(name: str, profile: str) -> Method | None:
         UsageError: It starts with the name of a method and is not a spec of it.
     """
     spec = method_spec(name)
-    return resolve(method_class(spec.name), spec, profile) if spec else None
+    return make_method(spec, profile) if spec else None
 
 
 def learns(method: Method) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from bench.core.errors import BenchError, UsageError, first_line
 from bench.core.registry import METHODS, SUITES, names
 from bench.core.spec import parse_method_spec, split_list
-from bench.method import method_class, resolve
+from bench.method import make_method
 from bench.records.files import DEFAULT_OUTPUT, StoredRecord, read_record
 from bench.suite import AVERAGE, MTEB_PREFIX, Suite, load_suite
 from bench.verdicts.papers import Claim, Paper
@@ -207,7 +207,7 @@ def find_of_method(
     """
     parsed = parse_method_spec(spec)
     _check_built(METHODS, "method", parsed.name)
-    method = resolve(method_class(parsed.name), parsed, claim.profile)
+    method = make_method(parsed, claim.profile)
     seeds = range(claim.seeds if method.seeded else 1)
     own = [
         (path, record)
@@ -244,7 +244,7 @@ def _measure(
 
 def _is_seeded(spec: str, profile: str) -> bool:
     parsed = parse_method_spec(spec)
-    return resolve(method_class(parsed.name), parsed, profile).seeded
+    return make_method(parsed, profile).seeded
 
 
 def _not_run(claim: Claim, parts: Sequence[MethodRecords], output: Path) -> str:

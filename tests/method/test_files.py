@@ -12,7 +12,7 @@ import pytest
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS, names
 from bench.core.spec import parse_method_spec
-from bench.method import method_class, resolve
+from bench.method import make_method, method_class
 from bench.method.files import MethodFile, method_files, with_files
 from bench.models.build import code_modules
 from tests.support.suites import Bench
@@ -84,11 +84,11 @@ def test_wherever_a_spec_is_expected(tmp_path: Path) -> None:
 def fingerprint_of(code: str) -> str:
     lines = (
         "import sys\nfrom bench.core.spec import parse_method_spec\n"
-        "from bench.method import method_class, resolve\n"
+        "from bench.method import make_method\n"
         "from bench.method.files import with_files\n"
         "from bench.models.build import model_fingerprint\n"
         f"spec = parse_method_spec(with_files({code!r}))\n"
-        "method = resolve(method_class(spec.name), spec, 'local')\n"
+        "method = make_method(spec, 'local')\n"
         "print(model_fingerprint(method, None, None, 0))\n"
     )
     command = [sys.executable, "-P", "-c", lines]
@@ -108,7 +108,7 @@ def test_the_code_beside_it_is_part_of_it(tmp_path: Path) -> None:
     path = write(tmp_path, "beside-it")
     (tmp_path / "unrelated_so.py").write_text("x = 1\n")
     spec = parse_method_spec(with_files(f"{path}:Mine"))
-    modules = code_modules(resolve(method_class(spec.name), spec, "local"))
+    modules = code_modules(make_method(spec, "local"))
     assert "helper_of_beside_it" in modules
     assert "unrelated_so" not in modules
     told = next(file for file in method_files() if file.path == str(path))

@@ -13,7 +13,7 @@ import pytest
 from bench.api import build_method, make_settings
 from bench.core.errors import CellError, UsageError
 from bench.core.spec import parse_method_spec
-from bench.method import method_class, resolve
+from bench.method import make_method, resolve
 from bench.methods.api import Api
 from bench.methods.parts import endpoint as client_module
 from bench.methods.parts.endpoint import EmbeddingClient
@@ -262,9 +262,7 @@ def test_what_is_not_whole_is_told_before_anything_runs(bench: Bench, tmp_path: 
 
 def identity(spec: str) -> str:
     parsed = parse_method_spec(spec)
-    return make_settings(profile="local").models.identity(
-        resolve(method_class(parsed.name), parsed, "local")
-    )
+    return make_settings(profile="local").models.identity(make_method(parsed, "local"))
 
 
 def test_only_what_is_asked_for_is_part_of_the_identity(endpoint: Endpoint) -> None:

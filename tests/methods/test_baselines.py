@@ -12,7 +12,7 @@ import pytest
 from bench.core.errors import CellError, DataError, UsageError
 from bench.core.fingerprint import file_sha256
 from bench.core.spec import parse_method_spec
-from bench.method import Built, LabelledTexts, method_class, resolve
+from bench.method import Built, LabelledTexts, make_method
 from bench.methods import minilm
 from bench.methods.majority import MajorityPredictor
 from tests.support.access import local_models
@@ -25,7 +25,7 @@ TEXTS = ["The kettle is on.", "Rain again", "zażółć ☃", "The kettle is on.
 def build(spec: str, folder: Path) -> Built:
     """Build a method of profile smoke with a cache of its own."""
     parsed = parse_method_spec(spec)
-    return local_models(folder).build(resolve(method_class(parsed.name), parsed, "smoke"))
+    return local_models(folder).build(make_method(parsed, "smoke"))
 
 
 def test_random_equals_mteb(tmp_path: Path) -> None:

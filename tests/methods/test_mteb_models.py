@@ -19,7 +19,7 @@ from bench.api import build_method, make_settings
 from bench.core.errors import BenchError, DataError, UsageError
 from bench.core.spec import parse_method_spec
 from bench.encoding.encoder import TaskLabel
-from bench.method import method_class, resolve
+from bench.method import make_method
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
 from tests.support.models import tiny_sentence_transformer
@@ -124,7 +124,7 @@ def test_scores_are_those_of_mteb_and_tasks_share_no_vectors(
 
 def identity(spec: str = f"mteb@{NAME}") -> str:
     parsed = parse_method_spec(spec)
-    method = resolve(method_class(parsed.name), parsed, "local")
+    method = make_method(parsed, "local")
     return make_settings(profile="local").models.identity(method)
 
 

@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 
 from bench.api import build_method, make_settings
 from bench.core.spec import parse_method_spec
-from bench.method import method_class, resolve
+from bench.method import make_method
 from bench.records.entries import Record
 from bench.records.files import find_records, read_record
 from tests.support.models import tiny_sentence_transformer
@@ -170,7 +170,7 @@ def test_maps_of_vectors_have_the_prompts_of_the_model(
 
 def identity(spec: str) -> str:
     parsed = parse_method_spec(spec)
-    method = resolve(method_class(parsed.name), parsed, "local")
+    method = make_method(parsed, "local")
     return make_settings(profile="local").models.identity(method)
 
 

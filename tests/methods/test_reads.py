@@ -27,8 +27,7 @@ from bench.method import (
     Method,
     MethodConfig,
     MethodInfo,
-    method_class,
-    resolve,
+    make_method,
 )
 from bench.method.contract import SUMMARY_FILE
 from bench.training import language, trainer
@@ -145,7 +144,7 @@ class Others:
 
 def _method(spec: str) -> Method:
     parsed = parse_method_spec(spec)
-    return resolve(method_class(parsed.name), parsed, "local")
+    return make_method(parsed, "local")
 
 
 def _specs() -> list[str]:

@@ -23,8 +23,7 @@ from bench.method import (
     MethodConfig,
     MethodInfo,
     lineage,
-    method_class,
-    resolve,
+    make_method,
 )
 from bench.models.access import Models
 from bench.models.checkpoints import with_pooling
@@ -213,14 +212,14 @@ def test_a_method_is_loaded_with_another_seed(
 )
 def test_a_method_learns_what_those_before_it_learnt(text: str, names: set[str]) -> None:
     spec = parse_method_spec(text)
-    found = lineage(resolve(method_class(spec.name), spec, "local"))
+    found = lineage(make_method(spec, "local"))
     assert found[0].info.name == spec.name
     assert {method.info.name for method in found} == names
 
 
 def test_the_sets_of_an_earlier_stage_count(tmp_path: Path) -> None:
     spec = parse_method_spec("minbert[base=two-tier-simcse,sts=cosine]")
-    method, *before = lineage(resolve(method_class(spec.name), spec, "local"))
+    method, *before = lineage(make_method(spec, "local"))
     assert "sts/stsb" not in method.training_datasets()
     assert "sts/stsb" in {name for one in before for name in one.training_datasets()}
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.core.spec import parse_method_spec
-from bench.method import method_class, resolve
+from bench.method import make_method
 from bench.records.entries import Record
 from bench.records.files import read_record
 
@@ -21,7 +21,7 @@ def moved(record: Record) -> dict[str, Any]:
     """Settings of a record that its spec stands for no more; ones that came later are no sign."""
     spec = parse_method_spec(record.method.spec)
     try:
-        method = resolve(method_class(spec.name), spec, record.profile)
+        method = make_method(spec, record.profile)
     except UsageError as error:
         return {record.method.spec: str(error)}
     now = method.config.model_dump(mode="json")

