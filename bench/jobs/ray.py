@@ -41,6 +41,7 @@ from bench.jobs.workers import Workers
 from bench.jobs.workplace import Workplace
 
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_LEAVE = 5.0
 _SECONDS_OF_CAPACITY = 5.0
 # A training reports each step; more than a few a second nobody can read.
 _SECONDS_BETWEEN_REPORTS = 0.25
@@ -92,7 +93,8 @@ class RayCluster(Workers):
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._queue = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         self._closed = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     @property
     def capacity(self) -> int:
@@ -150,6 +152,8 @@ class RayCluster(Workers):
         for reference in self._running.values():
             with suppress(RayError, ValueError):
                 ray.cancel(reference, force=True)
+        # A thread that is inside of Ray when that is torn down can bring down the process.
+        self._listener.join(_SECONDS_TO_LEAVE)
         ray.shutdown()
 
     def _answer(self, identity: str, answer: Future[Done], ended: Future[Any]) -> None:

@@ -15,6 +15,12 @@ node=$(hostname -s)
 export SLURM_CONF=$folder/slurm.conf
 
 down() {
+    # Steps of jobs outlive the daemons, and wait for them for ever.
+    scancel --user="$(id -un)" || true
+    for _ in $(seq 15); do
+        [ -n "$(squeue --noheader 2> /dev/null)" ] || break
+        sleep 1
+    done
     for daemon in slurmd slurmctld munged; do
         if [ -f "$folder/$daemon.pid" ]; then kill "$(cat "$folder/$daemon.pid")" || true; fi
     done
