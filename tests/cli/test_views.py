@@ -111,7 +111,7 @@ def test_a_view_of_nothing_says_what_to_run(view: str, bench: Bench, suite: Path
 def test_what_views_name_to_run_makes_them() -> None:
     # Suites and methods by these names exist; what they leave is tested with them.
     from bench.core.spec import parse_method_spec
-    from bench.method import make_method, method_class, resolve
+    from bench.method import make_method
     from bench.suite import load_suite
 
     for view in views.VIEWS:
@@ -120,8 +120,7 @@ def test_what_views_name_to_run_makes_them() -> None:
         for text in words[3:4] if "--methods" in words else []:
             spec = parse_method_spec(text)
             assert make_method(spec, "local")
-    method = parse_method_spec("matryoshka-2d")
-    assert resolve(method_class("matryoshka-2d"), method, "local").grid
+    assert make_method(parse_method_spec("matryoshka-2d"), "local").grid
 
 
 TOY = """\

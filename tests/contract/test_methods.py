@@ -10,7 +10,7 @@ import pytest
 from bench.api import build_method
 from bench.core.registry import METHODS, names, owner
 from bench.core.spec import parse_method_spec
-from bench.method import LabelledTexts, Predictor, method_class, resolve
+from bench.method import LabelledTexts, Predictor, make_method
 from bench.testing import Finding, check_method
 from tests.contract.small_methods import SETTINGS, spec
 from tests.support import stub_methods
@@ -32,7 +32,7 @@ def built(name: str, made: dict[str, Any], seed: int = 0) -> Any:
 
 def learns(name: str) -> bool:
     """Whether the build of a method trains or reads data, with what profile smoke gives it."""
-    method = resolve(method_class(name), parse_method_spec(name), "smoke")
+    method = make_method(parse_method_spec(name), "smoke")
     return method.trains or bool(method.reads())
 
 

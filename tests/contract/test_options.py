@@ -17,7 +17,7 @@ from bench.api import build_method
 from bench.core.errors import BenchError
 from bench.core.registry import METHODS, names, owner
 from bench.core.spec import parse_method_spec
-from bench.method import Built, LabelledTexts, LabelsOnly, Predictor, method_class, resolve
+from bench.method import Built, LabelledTexts, LabelsOnly, Predictor, make_method, method_class
 from tests.contract.small_methods import spec
 from tests.support.classifiers import asked
 
@@ -223,7 +223,7 @@ def acts(name: str, option: str, made: dict[str, Any]) -> bool:
     """Whether another value makes another model, or is refused."""
     beside = next((BESIDE[key] for key in (f"{name}.{option}", option, name) if key in BESIDE), "")
     usual = plain(name, made, beside.format(**made))
-    method = resolve(method_class(name), parse_method_spec(usual), "smoke")
+    method = make_method(parse_method_spec(usual), "smoke")
     current = getattr(method.config, option)
     expected = outcome(build_method(usual, profile="smoke")[0])
     for value in other_values(name, option, current):
